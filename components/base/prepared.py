@@ -1,0 +1,76 @@
+"""The prepared rows of one release: three roles, their features and the split ledger, as one folder.
+
+`features/prepare.py` writes it; explore, select, tune, ensemble and evaluate read it. Test rows are read only by `evaluate`.
+
+Layout of the folder
+    train.parquet validation.parquet test.parquet    key, request and feature columns, `predicted_at`, `label_at`, target (0 or 1)
+    ledger.parquet                                   `row_hash` (uint64) and `role`, one row per example
+    prepared.json                                    features, time limits, rows by role
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+Role = Literal["train", "validation", "test"]
+ROLES: tuple[Role, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One model input. Numeric columns are float64 with NaN, categorical ones object with str or None."""
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    origin: str
+    """`request`, or the name of the Feast feature view."""
+    description: str
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepared.json` says, with the folder that holds the rows."""
+
+    folder: Path
+    target: str
+    features: tuple[Feature, ...]
+    limits: dict[str, str]
+    """ISO times: `train_start`, `train_end`, `validation_start`, `validation_end`, `test_start`, `test_end`."""
+    rows: dict[str, int]
+    """Examples by role, and `gap` for those left out between roles."""
+    fingerprint: str
+    """SHA-256 over the rows of all roles, in order."""
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the model inputs, in the order of the model's columns."""
+        return [feature.name for feature in self.features]
+
+    def names_of_kind(self, kind: Literal["numeric", "categorical"]) -> list[str]:
+        """Names of the features of one kind, in model order."""
+        return [feature.name for feature in self.features if feature.kind == kind]
+
+    def read(self, role: Role) -> pd.DataFrame:
+        """Read the rows of one role, in time order."""
+        return pd.read_parquet(self.folder / f"{role}.parquet")
+
+    def read_ledger(self) -> pd.DataFrame:
+        """Read the split ledger: columns `row_hash` and `role`."""
+        return pd.read_parquet(self.folder / "ledger.parquet")
+
+
+def write_prepared(prepared: Prepared) -> None:
+    """Write `prepared.json` beside the parquet files, which the caller has written."""
+    described: dict[str, Any] = {key: value for key, value in asdict(prepared).items() if key != "folder"}
+    (prepared.folder / "prepared.json").write_text(json.dumps(described, indent=1))
+
+
+def read_prepared(folder: Path | str) -> Prepared:
+    """Read `prepared.json` of `folder`."""
+    described = json.loads((Path(folder) / "prepared.json").read_text())
+    described["features"] = tuple(Feature(**feature) for feature in described["features"])
+    return Prepared(folder=Path(folder), **described)

@@ -1,0 +1,188 @@
+"""Where things are: the environment variables TIDEMILL_*, read and checked once.
+
+In comes the environment, out goes a frozen `Settings`; every other module is given it and never looks at
+the environment. Called by the main programs and by the adapters in a step's process; `child_environment`
+writes what such a process needs. Nothing is created on disk here.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from components.base.errors import SettingsError, raise_faults, suggest_name
+
+_PREFIX = "TIDEMILL_"
+# Amazon's rule for bucket names, without the dots that break TLS on virtual hosts.
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_SQLITE_PREFIX = "sqlite:///"
+_MLFLOW_SCHEMES = ("sqlite", "postgresql", "mysql", "http", "https")
+
+
+@dataclass(frozen=True)
+class S3Endpoint:
+    """One S3 service and how to sign requests to it."""
+
+    url: str
+    """`http(s)://host[:port]`, without a path."""
+    access_key: str | None = None
+    """None: boto3 finds the credentials itself (a Kubernetes service account, an instance profile)."""
+    secret_key: str | None = field(default=None, repr=False)
+    """Never shown in a log or a traceback."""
+    region: str = "us-east-1"
+    """The region that signatures name; SeaweedFS and MinIO take any."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where one installation keeps its state and finds its services."""
+
+    home: Path
+    """TIDEMILL_HOME: absolute; runs, reports and the embedded services' data."""
+    bucket: str
+    """TIDEMILL_BUCKET: the bucket that holds snapshots, features and models."""
+    s3: S3Endpoint | None
+    """TIDEMILL_S3_*: None means that the run starts the embedded SeaweedFS."""
+    mlflow_uri: str
+    """TIDEMILL_MLFLOW_URI: tracking and registry; a SQLite path in it is absolute."""
+    registry: str
+    """TIDEMILL_REGISTRY: Feast's registry, an absolute path or a URL."""
+    online_store: Path
+    """TIDEMILL_ONLINE_STORE: absolute path of Feast's SQLite online store."""
+    image: str
+    """TIDEMILL_IMAGE: the image of steps and predictor on a cluster."""
+    endpoint_namespace: str
+    """TIDEMILL_ENDPOINT_NAMESPACE: the Kubernetes namespace of InferenceServices."""
+
+    def child_environment(self, endpoint: S3Endpoint) -> dict[str, str]:
+        """Return every variable that a step's process needs beside the caller's own environment."""
+        credentials = {"ACCESS_KEY": endpoint.access_key, "SECRET_KEY": endpoint.secret_key}
+        environment = {
+            "TIDEMILL_HOME": str(self.home),
+            "TIDEMILL_BUCKET": self.bucket,
+            "TIDEMILL_S3_ENDPOINT": endpoint.url,
+            "TIDEMILL_S3_REGION": endpoint.region,
+            "TIDEMILL_MLFLOW_URI": self.mlflow_uri,
+            "TIDEMILL_REGISTRY": self.registry,
+            "TIDEMILL_ONLINE_STORE": str(self.online_store),
+            "TIDEMILL_IMAGE": self.image,
+            "TIDEMILL_ENDPOINT_NAMESPACE": self.endpoint_namespace,
+            "AWS_ENDPOINT_URL_S3": endpoint.url,
+            "AWS_DEFAULT_REGION": endpoint.region,
+            "MLFLOW_S3_ENDPOINT_URL": endpoint.url,
+            "MLFLOW_TRACKING_URI": self.mlflow_uri,
+        }
+        for name, value in credentials.items():
+            if value is not None:
+                environment[f"TIDEMILL_S3_{name}"] = value
+        if endpoint.access_key and endpoint.secret_key:
+            environment["AWS_ACCESS_KEY_ID"] = endpoint.access_key
+            environment["AWS_SECRET_ACCESS_KEY"] = endpoint.secret_key
+            # Without it botocore asks 169.254.169.254 for credentials, which hangs outside AWS.
+            environment["AWS_EC2_METADATA_DISABLED"] = "true"
+        return environment
+
+
+_KNOWN = (
+    "TIDEMILL_HOME",
+    "TIDEMILL_BUCKET",
+    "TIDEMILL_S3_ENDPOINT",
+    "TIDEMILL_S3_ACCESS_KEY",
+    "TIDEMILL_S3_SECRET_KEY",
+    "TIDEMILL_S3_REGION",
+    "TIDEMILL_MLFLOW_URI",
+    "TIDEMILL_REGISTRY",
+    "TIDEMILL_ONLINE_STORE",
+    "TIDEMILL_IMAGE",
+    "TIDEMILL_ENDPOINT_NAMESPACE",
+)
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; an empty variable counts as unset.
+
+    Raises:
+        SettingsError: with all faults at once, when a TIDEMILL_* variable is unknown or has a wrong value.
+    """
+    given = {name: value for name, value in environ.items() if name.startswith(_PREFIX) and value}
+    raise_faults(SettingsError, "settings", _faults(given))
+    home = _absolute(given.get("TIDEMILL_HOME", ".tidemill"))
+    return Settings(
+        home=home,
+        bucket=given.get("TIDEMILL_BUCKET", "tidemill"),
+        s3=_s3_endpoint(given),
+        mlflow_uri=_absolute_sqlite(given.get("TIDEMILL_MLFLOW_URI", f"{_SQLITE_PREFIX}{home}/mlflow.db")),
+        registry=_absolute_or_url(given.get("TIDEMILL_REGISTRY", str(home / "feast" / "registry.db"))),
+        online_store=_absolute(given.get("TIDEMILL_ONLINE_STORE", str(home / "feast" / "online.db"))),
+        image=given.get("TIDEMILL_IMAGE", "tidemill-python:local"),
+        endpoint_namespace=given.get("TIDEMILL_ENDPOINT_NAMESPACE", "tidemill"),
+    )
+
+
+def _s3_endpoint(given: Mapping[str, str]) -> S3Endpoint | None:
+    if "TIDEMILL_S3_ENDPOINT" not in given:
+        return None
+    return S3Endpoint(
+        url=given["TIDEMILL_S3_ENDPOINT"].rstrip("/"),
+        access_key=given.get("TIDEMILL_S3_ACCESS_KEY"),
+        secret_key=given.get("TIDEMILL_S3_SECRET_KEY"),
+        region=given.get("TIDEMILL_S3_REGION", S3Endpoint.region),
+    )
+
+
+def _faults(given: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(set(given) - set(_KNOWN)):
+        yield f"{name} must be one of the known variables, but it is not.{suggest_name(name, _KNOWN)}"
+    yield from _place_faults(given)
+    yield from _s3_faults(given)
+
+
+def _place_faults(given: Mapping[str, str]) -> Iterator[str]:
+    bucket = given.get("TIDEMILL_BUCKET", "tidemill")
+    if not _BUCKET_NAME.fullmatch(bucket):
+        yield f"TIDEMILL_BUCKET must be 3 to 63 of a-z, 0-9 and inner hyphens, but got {bucket!r}."
+    for name in ("TIDEMILL_HOME", "TIDEMILL_ONLINE_STORE"):
+        if "://" in given.get(name, ""):
+            yield f"{name} must be a path on this machine, but got {given[name]!r}."
+    uri = given.get("TIDEMILL_MLFLOW_URI", _SQLITE_PREFIX)
+    if uri.split(":")[0].split("+")[0] not in _MLFLOW_SCHEMES:
+        yield f"TIDEMILL_MLFLOW_URI must start with one of {', '.join(_MLFLOW_SCHEMES)}, but got {uri!r}."
+
+
+def _s3_faults(given: Mapping[str, str]) -> Iterator[str]:
+    keys = {name for name in ("TIDEMILL_S3_ACCESS_KEY", "TIDEMILL_S3_SECRET_KEY") if name in given}
+    if len(keys) == 1:
+        yield f"TIDEMILL_S3_ACCESS_KEY and TIDEMILL_S3_SECRET_KEY must both be set, but one is: {min(keys)}."
+    endpoint = given.get("TIDEMILL_S3_ENDPOINT")
+    if endpoint is None:
+        stray = sorted(name for name in given if name.startswith("TIDEMILL_S3_") and name in _KNOWN)
+        if stray:
+            yield f"TIDEMILL_S3_ENDPOINT must be set when {', '.join(stray)} is. Set it, or unset the others."
+    elif not _is_service_root(endpoint):
+        yield f"TIDEMILL_S3_ENDPOINT must be http(s)://host[:port] without a path, but got {endpoint!r}."
+
+
+def _is_service_root(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port_is_valid and bare
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).expanduser().absolute()
+
+
+def _absolute_or_url(place: str) -> str:
+    return place if "://" in place else str(_absolute(place))
+
+
+def _absolute_sqlite(uri: str) -> str:
+    if not uri.startswith(_SQLITE_PREFIX):
+        return uri
+    return f"{_SQLITE_PREFIX}{_absolute(uri.removeprefix(_SQLITE_PREFIX))}"

@@ -1,0 +1,128 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from components.base.errors import SettingsError
+from components.base.settings import S3Endpoint, load_settings
+
+OTHER_S3 = {
+    "TIDEMILL_S3_ENDPOINT": "http://127.0.0.1:9000",
+    "TIDEMILL_S3_ACCESS_KEY": "reader",
+    "TIDEMILL_S3_SECRET_KEY": "hunter2",
+}
+
+
+def test_defaults_live_under_an_absolute_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings({"PATH": "/bin"})
+    home = tmp_path / ".tidemill"
+    assert settings.home == home
+    assert settings.bucket == "tidemill"
+    assert settings.s3 is None
+    assert settings.mlflow_uri == f"sqlite:///{home}/mlflow.db"
+    assert settings.registry == f"{home}/feast/registry.db"
+    assert settings.online_store == home / "feast" / "online.db"
+    assert not home.exists()
+
+
+def test_relative_places_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(
+        {
+            "TIDEMILL_HOME": "state",
+            "TIDEMILL_MLFLOW_URI": "sqlite:///runs.db",
+            "TIDEMILL_REGISTRY": "registry.db",
+            "TIDEMILL_ONLINE_STORE": "~/online.db",
+        }
+    )
+    assert settings.home == tmp_path / "state"
+    assert settings.mlflow_uri == f"sqlite:///{tmp_path}/runs.db"
+    assert settings.registry == f"{tmp_path}/registry.db"
+    assert settings.online_store == Path.home() / "online.db"
+
+
+@pytest.mark.parametrize("uri", ["http://mlflow:5000", "postgresql+psycopg2://db/mlflow"])
+def test_urls_are_kept_as_given(uri):
+    settings = load_settings({"TIDEMILL_MLFLOW_URI": uri, "TIDEMILL_REGISTRY": "postgresql://db/feast"})
+    assert (settings.mlflow_uri, settings.registry) == (uri, "postgresql://db/feast")
+
+
+def test_an_empty_variable_counts_as_unset():
+    assert load_settings({"TIDEMILL_BUCKET": "", "TIDEMILL_S3_ENDPOINT": ""}).s3 is None
+
+
+def test_another_s3_service_is_taken_from_the_environment():
+    s3 = load_settings(OTHER_S3 | {"TIDEMILL_S3_ENDPOINT": "https://s3.example:9000/"}).s3
+    assert s3 == S3Endpoint("https://s3.example:9000", "reader", "hunter2", "us-east-1")
+
+
+def test_the_secret_key_is_never_shown():
+    assert "hunter2" not in repr(load_settings(OTHER_S3))
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest_name():
+    words = (
+        "TIDEMILL_BUCKT must be one of the known variables, but it is not. Did you mean 'TIDEMILL_BUCKET'?"
+    )
+    with pytest.raises(SettingsError, match=re.escape(f"settings: {words}")):
+        load_settings({"TIDEMILL_BUCKT": "x"})
+
+
+def test_all_faults_are_told_at_once():
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(
+            {
+                "TIDEMILL_BUKET": "x",
+                "TIDEMILL_BUCKET": "Not_A_Bucket",
+                "TIDEMILL_HOME": "s3://tidemill/home",
+                "TIDEMILL_MLFLOW_URI": "mlflow:5000",
+                "TIDEMILL_S3_ACCESS_KEY": "reader",
+            }
+        )
+    lines = str(refusal.value).splitlines()
+    assert lines[0] == "settings: 6 faults."
+    assert (
+        lines[2] == "  TIDEMILL_BUCKET must be 3 to 63 of a-z, 0-9 and inner hyphens, but got 'Not_A_Bucket'."
+    )
+    assert lines[-1].endswith("Set it, or unset the others.")
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["127.0.0.1:9000", "ftp://host", "http://", "http://host/path", "http://host:99999", "http://me@host"],
+)
+def test_an_endpoint_that_is_no_service_root_is_refused(endpoint):
+    words = f"TIDEMILL_S3_ENDPOINT must be http(s)://host[:port] without a path, but got {endpoint!r}."
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        load_settings(OTHER_S3 | {"TIDEMILL_S3_ENDPOINT": endpoint})
+
+
+def test_a_child_reads_the_same_settings_from_its_environment(tmp_path, monkeypatch):
+    settings = load_settings({"TIDEMILL_HOME": str(tmp_path), "TIDEMILL_BUCKET": "other"})
+    endpoint = S3Endpoint("http://127.0.0.1:4711", "made", "here")
+    child = settings.child_environment(endpoint)
+    monkeypatch.chdir("/")
+    assert load_settings(child) == load_settings(OTHER_S3 | child)
+    assert load_settings(child).s3 == endpoint
+    assert load_settings(child).home == settings.home
+
+
+def test_a_child_can_reach_the_store_with_stock_clients(tmp_path):
+    settings = load_settings({"TIDEMILL_HOME": str(tmp_path)})
+    child = settings.child_environment(S3Endpoint("http://127.0.0.1:4711", "made", "here"))
+    stock = {name: value for name, value in child.items() if not name.startswith("TIDEMILL_")}
+    assert stock == {
+        "AWS_ACCESS_KEY_ID": "made",
+        "AWS_SECRET_ACCESS_KEY": "here",
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:4711",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "MLFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:4711",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+    }
+
+
+def test_a_child_without_keys_keeps_its_own_credentials():
+    child = load_settings({}).child_environment(S3Endpoint("https://s3.example"))
+    assert not {"AWS_ACCESS_KEY_ID", "AWS_EC2_METADATA_DISABLED", "TIDEMILL_S3_ACCESS_KEY"} & set(child)
