@@ -13,7 +13,6 @@ from components.base.errors import (
     suggest_name,
 )
 
-
 KINDS = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, TidemillError)}
 
 
