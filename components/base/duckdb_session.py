@@ -1,0 +1,104 @@
+"""Open DuckDB connections that read and write parquet, locally and on S3, without touching the internet.
+
+In: limits, and the standard AWS variables of the environment. Out: an in-memory database in UTC whose
+`s3://` paths work. Called by ingest (data phase) and by the offline store (features phase). It lists and
+deletes nothing: that is the object store adapter's.
+
+Environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_ENDPOINT_URL_S3 (else
+AWS_ENDPOINT_URL), AWS_DEFAULT_REGION (else AWS_REGION). No endpoint means AWS itself.
+"""
+
+import importlib.util
+import os
+import tempfile
+import uuid
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import duckdb
+
+from components.base.errors import PermanentError, SettingsError
+
+
+def connect_duckdb(memory_limit: str | None = None, threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory database that reads `s3://` with the credentials of the environment.
+
+    Args:
+        memory_limit: such as "2GB"; beyond it DuckDB spills to the temporary folder. None means DuckDB's own
+            limit, 80 % of the memory.
+        threads: None means one a core.
+
+    Raises:
+        PermanentError: the httpfs extension for the installed DuckDB is missing.
+        SettingsError: the S3 endpoint is no http(s) URL.
+    """
+    settings = {
+        # Both would download from the internet at the first s3:// path.
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        # DuckDB's default is `.tmp` in the working directory, and two databases must not share one.
+        "temp_directory": str(Path(tempfile.gettempdir()) / f"duckdb-{uuid.uuid4().hex}"),
+    }
+    if memory_limit is not None:
+        settings["memory_limit"] = memory_limit
+    if threads is not None:
+        settings["threads"] = str(threads)
+    connection = duckdb.connect(config=settings)
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute(f"LOAD {quote_text(str(_find_httpfs()))}")
+    connection.execute(_secret_statement())
+    return connection
+
+
+def quote_text(text: str) -> str:
+    """Write a text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quote_name(name: str) -> str:
+    """Write the name of a column or a table as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _find_httpfs() -> Path:
+    """Locate the extension file; the wheel `duckdb-extension-httpfs` holds it for one DuckDB version."""
+    version = f"v{duckdb.__version__}"
+    spec = importlib.util.find_spec("duckdb_extension_httpfs")
+    folders = [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or []]
+    for folder in folders:
+        extension = folder / "extensions" / version / "httpfs.duckdb_extension"
+        if extension.is_file():
+            return extension
+    raise PermanentError(
+        f"duckdb: the package duckdb-extension-httpfs must hold the extension for {version}, "
+        f"but got folders={[str(folder) for folder in folders]}. "
+        f"Install duckdb-extension-httpfs=={duckdb.__version__}."
+    )
+
+
+def _secret_statement() -> str:
+    options = {
+        "KEY_ID": os.environ.get("AWS_ACCESS_KEY_ID"),
+        "SECRET": os.environ.get("AWS_SECRET_ACCESS_KEY"),
+        "SESSION_TOKEN": os.environ.get("AWS_SESSION_TOKEN"),
+        "REGION": os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION"),
+        **_endpoint_options(),
+    }
+    given = [f"{name} {quote_text(value)}" for name, value in options.items() if value]
+    return f"CREATE SECRET object_store ({', '.join(['TYPE s3', *given])})"
+
+
+def _endpoint_options() -> dict[str, str]:
+    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not url:
+        return {}
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise SettingsError(
+            f"duckdb: the S3 endpoint must be an http(s) URL, but got AWS_ENDPOINT_URL_S3={url!r}. "
+            "Write it with its scheme, such as http://127.0.0.1:8333."
+        )
+    use_ssl = "true" if parts.scheme == "https" else "false"
+    # Endpoints other than AWS rarely have a DNS name for each bucket.
+    return {"ENDPOINT": parts.netloc, "USE_SSL": use_ssl, "URL_STYLE": "path"}
