@@ -51,14 +51,14 @@ class Settings:
     """TIDEMILL_REGISTRY: Feast's registry, an absolute path or a URL."""
     online_store: Path
     """TIDEMILL_ONLINE_STORE: absolute path of Feast's SQLite online store."""
-    image: str
-    """TIDEMILL_IMAGE: the image of steps and predictor on a cluster."""
+    image: str | None
+    """TIDEMILL_IMAGE: the image of steps and predictor on a cluster; None on one machine."""
     endpoint_namespace: str
     """TIDEMILL_ENDPOINT_NAMESPACE: the Kubernetes namespace of InferenceServices."""
 
     def child_environment(self, endpoint: S3Endpoint) -> dict[str, str]:
         """Return every variable that a step's process needs beside the caller's own environment."""
-        credentials = {"ACCESS_KEY": endpoint.access_key, "SECRET_KEY": endpoint.secret_key}
+        credentials = {"S3_ACCESS_KEY": endpoint.access_key, "S3_SECRET_KEY": endpoint.secret_key}
         environment = {
             "TIDEMILL_HOME": str(self.home),
             "TIDEMILL_BUCKET": self.bucket,
@@ -67,16 +67,15 @@ class Settings:
             "TIDEMILL_MLFLOW_URI": self.mlflow_uri,
             "TIDEMILL_REGISTRY": self.registry,
             "TIDEMILL_ONLINE_STORE": str(self.online_store),
-            "TIDEMILL_IMAGE": self.image,
             "TIDEMILL_ENDPOINT_NAMESPACE": self.endpoint_namespace,
             "AWS_ENDPOINT_URL_S3": endpoint.url,
             "AWS_DEFAULT_REGION": endpoint.region,
             "MLFLOW_S3_ENDPOINT_URL": endpoint.url,
             "MLFLOW_TRACKING_URI": self.mlflow_uri,
         }
-        for name, value in credentials.items():
+        for name, value in {**credentials, "IMAGE": self.image}.items():
             if value is not None:
-                environment[f"TIDEMILL_S3_{name}"] = value
+                environment[f"TIDEMILL_{name}"] = value
         if endpoint.access_key and endpoint.secret_key:
             environment["AWS_ACCESS_KEY_ID"] = endpoint.access_key
             environment["AWS_SECRET_ACCESS_KEY"] = endpoint.secret_key
@@ -116,7 +115,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         mlflow_uri=_absolute_sqlite(given.get("TIDEMILL_MLFLOW_URI", f"{_SQLITE_PREFIX}{home}/mlflow.db")),
         registry=_absolute_or_url(given.get("TIDEMILL_REGISTRY", str(home / "feast" / "registry.db"))),
         online_store=_absolute(given.get("TIDEMILL_ONLINE_STORE", str(home / "feast" / "online.db"))),
-        image=given.get("TIDEMILL_IMAGE", "tidemill-python:local"),
+        image=given.get("TIDEMILL_IMAGE"),
         endpoint_namespace=given.get("TIDEMILL_ENDPOINT_NAMESPACE", "tidemill"),
     )
 

@@ -1,0 +1,145 @@
+"""A contract reports every fault at once, in words that end the search."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.base.contract import Problem
+from components.base.errors import ContractError
+from components.base.problem import load_problem, parse_problem, problem_schema, read_problem, write_problem
+
+PROBLEMS = Path(__file__).parents[3] / "pipelines" / "problems"
+FLIGHTS = (PROBLEMS / "flight-delays.yaml").read_text()
+
+
+def faults_of(text: str) -> str:
+    with pytest.raises(ContractError) as caught:
+        parse_problem(text, "flight-delays.yaml")
+    return str(caught.value)
+
+
+def edited(*edits: tuple[str, str]) -> str:
+    text = FLIGHTS
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def test_shipped_contract_holds() -> None:
+    assert load_problem(PROBLEMS / "flight-delays.yaml").name == "flight-delays"
+
+
+def test_contract_with_ten_faults_shows_ten_messages() -> None:
+    message = faults_of(
+        edited(
+            ("kind: events", "kind: evnts"),
+            ("taken_by:", "taken_bye:"),
+            ("primary: average_precision", "primary: average-precision"),
+            ("keep: 2", "keep: 9"),
+            ("validation_days: 28", "validation_days: -1"),
+            ("currency: USD", "currency: dollars"),
+            ("true_positive: 1000", "true_positive: much"),
+            ("seed: 7", "seed: seven"),
+            ("p99_milliseconds: 50", "p99_milliseconds: 0"),
+        )
+    )
+    assert len(message.splitlines()) == 11
+    assert message.startswith("problem flight-delays.yaml: 10 faults.")
+    assert "`decision.taken_bye` must be a known field, but is not. Did you mean 'taken_by'?" in message
+    assert "`decision.taken_by` must be given, but is missing." in message
+    assert "but got 'average-precision'. Did you mean 'average_precision'?" in message
+    assert "`sources.flights.kind` must be one of events, snapshot, but got 'evnts'. Did you mean 'events'?" in message
+    assert "`search.keep` should be less than or equal to 3, but got 9." in message
+
+
+def test_every_fault_names_its_line() -> None:
+    message = faults_of(edited(("keep: 2", "keep: 9")))
+    line = next(n for n, text in enumerate(FLIGHTS.splitlines(), 1) if "keep: 2" in text)
+    assert f"flight-delays.yaml:{line} `search.keep`" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("key: [origin, observed_at]", "key: [orign, observed_at]", "got 'orign'. Did you mean 'origin'?"),
+        (
+            "source: airlines",
+            "source: airline",
+            "must name a source, but got 'airline'. Did you mean 'airlines'?",
+        ),
+        (
+            "  expression: late\n",
+            "  expression: late AND\n",
+            "must be one DuckDB expression, but got 'late AND'",
+        ),
+        ("  expression: late\n", "  expression: latte\n", "got 'latte'. Did you mean 'late'?"),
+        ("[10, 50, 100]", "[50, 10]", "must rise to 100, but got [50, 10]."),
+        ("group_by: [carrier,", "group_by: [carier,", "must name a request feature, but got 'carier'."),
+        (
+            "available_at: outcome_at",
+            "available_at: carrier",
+            "must name a timestamp, but carrier is string.",
+        ),
+        ("minimum: 0.1, maximum: 0.4", "minimum: 0.5, maximum: 0.4", "lower limit below the upper one"),
+        (
+            "FROM flights GROUP BY month",
+            "FROM flight GROUP BY month",
+            "got 'flight'. Did you mean 'flights'?",
+        ),
+        ("to: [faa]", "to: [faa, name]", "must pair columns, but got 1 columns to 2."),
+        (
+            "transform: join, columns: [origin, dest]",
+            "transform: identity, columns: [origin, dest]",
+            "must have one column",
+        ),
+        (
+            "request: [carrier, flight",
+            "request: [carriers, flight",
+            "must name a column of flights, but got 'carriers'.",
+        ),
+    ],
+)
+def test_rules_across_sections_are_checked(old: str, new: str, words: str) -> None:
+    assert words in faults_of(edited((old, new)))
+
+
+def test_key_given_twice_is_refused() -> None:
+    assert "`title` must be given once" in faults_of(FLIGHTS + "\ntitle: Another\n")
+
+
+def test_text_that_is_no_yaml_is_refused_with_its_place() -> None:
+    assert "does not parse" in faults_of("a: [1\nb: 2")
+    assert "must hold a mapping" in faults_of("- a")
+
+
+def test_unknown_problem_names_the_nearest_one() -> None:
+    with pytest.raises(ContractError, match=re.escape("Did you mean 'flight-delays'?")):
+        load_problem(PROBLEMS / "flight-delay.yaml")
+
+
+def test_contract_written_as_json_reads_the_same(tmp_path: Path) -> None:
+    problem = load_problem(PROBLEMS / "flight-delays.yaml")
+    write_problem(problem, tmp_path / "problem.json")
+    assert read_problem(tmp_path / "problem.json") == problem
+
+
+def test_schema_for_editors_is_up_to_date() -> None:
+    assert (PROBLEMS / "problem.schema.json").read_text() == problem_schema()
+
+
+@given(
+    field=st.sampled_from(sorted(Problem.model_fields)),
+    value=st.one_of(st.none(), st.integers(), st.text(max_size=5)),
+)
+def test_any_damaged_section_is_reported_by_name(field: str, value: object) -> None:
+    import yaml
+
+    content = yaml.safe_load(FLIGHTS)
+    if isinstance(content.get(field), str | type(None)):
+        return
+    content[field] = value
+    assert f"`{field}" in faults_of(yaml.safe_dump(content))
