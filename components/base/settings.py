@@ -56,6 +56,11 @@ class Settings:
     endpoint_namespace: str
     """TIDEMILL_ENDPOINT_NAMESPACE: the Kubernetes namespace of InferenceServices."""
 
+    @property
+    def object_store_folder(self) -> Path:
+        """Where the embedded object store keeps its data, credentials and log."""
+        return self.home / "object-store"
+
     def child_environment(self, endpoint: S3Endpoint) -> dict[str, str]:
         """Return every variable that a step's process needs beside the caller's own environment."""
         credentials = {"S3_ACCESS_KEY": endpoint.access_key, "S3_SECRET_KEY": endpoint.secret_key}

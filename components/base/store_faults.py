@@ -1,0 +1,107 @@
+"""Say in the platform's words why the object store did not do what was asked.
+
+In come the verb, the key and what came back (an S3 error code with its HTTP status, or silence), out goes the error to
+raise, with the place and what to do. Called by the store adapter alone; knows no SDK.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.base.errors import (
+    BucketMissingError,
+    ObjectDamagedError,
+    ObjectMissingError,
+    StoreAccessError,
+    StoreFullError,
+    StoreRequestError,
+    StoreUnavailableError,
+    TidemillError,
+)
+
+# SeaweedFS makes its volumes read-only below 1 % free; twice that tells a full disk from other server errors.
+_FULL_DISK_RATIO = 0.02
+# A small disk is full when one upload of the usual size may not fit.
+_FULL_DISK_BYTES = 64 * 2**20
+_FULL_CODES = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"}
+_ACCESS_CODES = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401", "403"}
+_BUSY_CODES = {"SlowDown", "RequestTimeout", "429"}
+
+
+@dataclass(frozen=True)
+class StoreFaults:
+    """The words for one bucket of one service."""
+
+    url: str
+    bucket: str
+    attempts: int
+    """How often a request was sent before the service counts as silent."""
+    disk: Path | None
+    """The folder of a service on this machine, to tell when its disk is full; None for a service elsewhere."""
+
+    def refused(self, verb: str, key: str, code: str, status: int) -> TidemillError:
+        """Choose the error for an answer that is not 2xx; `code` is S3's, or the status where there was no body."""
+        if code in ("NoSuchKey", "404"):
+            return self.missing(key)
+        if code == "NoSuchBucket":
+            return self.bucket_missing(verb, key)
+        if code in _ACCESS_CODES:
+            return self.denied(verb, key, code)
+        if code in _FULL_CODES or (status >= 500 and verb == "put" and self._disk_is_full()):
+            return self.full(verb, key, code)
+        if code in _BUSY_CODES or status >= 500:
+            return self.silent(verb, key, f"{status} {code}")
+        return StoreRequestError(f"{self._where(verb, key)}: {self.url} must accept it, but got {status} {code}.")
+
+    def missing(self, key: str) -> ObjectMissingError:
+        """Nothing is stored under the key."""
+        return ObjectMissingError(
+            f"s3://{self.bucket}/{key}: the object must exist, but nothing is stored there at {self.url}. "
+            "Run the step that writes it."
+        )
+
+    def bucket_missing(self, verb: str, key: str) -> BucketMissingError:
+        """There is no such bucket."""
+        return BucketMissingError(
+            f"{self._where(verb, key)}: the bucket must exist, but there is no {self.bucket!r} at {self.url}. "
+            "Create it, or correct TIDEMILL_BUCKET."
+        )
+
+    def denied(self, verb: str, key: str, got: str) -> StoreAccessError:
+        """The credentials are missing, unknown or not allowed to do that."""
+        return StoreAccessError(
+            f"{self._where(verb, key)}: {self.url} must accept the credentials, but got {got}. "
+            "Correct TIDEMILL_S3_ACCESS_KEY and TIDEMILL_S3_SECRET_KEY, or the rights behind them."
+        )
+
+    def full(self, verb: str, key: str, got: str) -> StoreFullError:
+        """The service has no room left."""
+        if self.disk:
+            got = f"{shutil.disk_usage(self.disk).free / 2**20:,.0f} MB free in {self.disk}"
+        return StoreFullError(
+            f"{self._where(verb, key)}: the object store must have room, but got {got}. "
+            "What was put before is kept. Free disk space and run again."
+        )
+
+    def silent(self, verb: str, key: str, got: str) -> StoreUnavailableError:
+        """The service does not answer, or only that it cannot."""
+        return StoreUnavailableError(
+            f"{self._where(verb, key)}: {self.url} must answer, but got {got} in {self.attempts} attempts. "
+            "Start the object store or correct TIDEMILL_S3_ENDPOINT, then run again."
+        )
+
+    def damaged(self, verb: str, key: str, got: str) -> ObjectDamagedError:
+        """What came back is not what was put."""
+        return ObjectDamagedError(
+            f"{self._where(verb, key)}: the content must match its checksum, but got {got} "
+            "Run the step that writes it again."
+        )
+
+    def _where(self, verb: str, key: str) -> str:
+        return f"{verb} s3://{self.bucket}/{key}"
+
+    def _disk_is_full(self) -> bool:
+        if self.disk is None:
+            return False
+        usage = shutil.disk_usage(self.disk)
+        return usage.free < max(_FULL_DISK_BYTES, usage.total * _FULL_DISK_RATIO)
