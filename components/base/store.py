@@ -12,7 +12,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -148,7 +148,7 @@ class ObjectStore:
         key = self.key(place)
         with self._request("describe", key):
             head = self._client.head_object(Bucket=self.bucket, Key=key)
-        return StoredObject(key, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"])
+        return StoredObject(key, head["ContentLength"], head["ETag"].strip('"'), _utc(head["LastModified"]))
 
     def etag(self, place: str) -> str:
         """Return the etag of one object."""
@@ -168,7 +168,7 @@ class ObjectStore:
         with self._request("list", start):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start)
             found = [
-                StoredObject(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
+                StoredObject(entry["Key"], entry["Size"], entry["ETag"].strip('"'), _utc(entry["LastModified"]))
                 for page in pages
                 for entry in page.get("Contents", [])
             ]
@@ -250,6 +250,10 @@ def open_store(settings: Settings) -> ObjectStore:
     disk = settings.object_store_folder
     is_embedded = _is_loopback(settings.s3.url) and disk.is_dir()
     return ObjectStore(settings.s3, settings.bucket, disk=disk if is_embedded else None)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
 
 
 def _is_loopback(url: str) -> bool:

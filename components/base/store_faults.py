@@ -19,10 +19,10 @@ from components.base.errors import (
     TidemillError,
 )
 
-# SeaweedFS makes its volumes read-only below 1 % free; twice that tells a full disk from other server errors.
-_FULL_DISK_RATIO = 0.02
-# A small disk is full when one upload of the usual size may not fit.
-_FULL_DISK_BYTES = 64 * 2**20
+# SeaweedFS makes its volumes read-only below 1 % free.
+_READ_ONLY_RATIO = 0.01
+# A part of an upload and the indices must still fit.
+_SPARE_BYTES = 64 * 2**20
 _FULL_CODES = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"}
 _ACCESS_CODES = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401", "403"}
 _BUSY_CODES = {"SlowDown", "RequestTimeout", "429"}
@@ -47,7 +47,7 @@ class StoreFaults:
             return self.bucket_missing(verb, key)
         if code in _ACCESS_CODES:
             return self.denied(verb, key, code)
-        if code in _FULL_CODES or (status >= 500 and verb == "put" and self._disk_is_full()):
+        if code in _FULL_CODES or (status >= 500 and verb == "put" and self.disk and is_full(self.disk)):
             return self.full(verb, key, code)
         if code in _BUSY_CODES or status >= 500:
             return self.silent(verb, key, f"{status} {code}")
@@ -100,8 +100,8 @@ class StoreFaults:
     def _where(self, verb: str, key: str) -> str:
         return f"{verb} s3://{self.bucket}/{key}"
 
-    def _disk_is_full(self) -> bool:
-        if self.disk is None:
-            return False
-        usage = shutil.disk_usage(self.disk)
-        return usage.free < max(_FULL_DISK_BYTES, usage.total * _FULL_DISK_RATIO)
+
+def is_full(folder: Path) -> bool:
+    """Tell whether the disk of a folder is too full for SeaweedFS to write."""
+    usage = shutil.disk_usage(folder)
+    return usage.free < usage.total * _READ_ONLY_RATIO + _SPARE_BYTES
