@@ -1,0 +1,75 @@
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+PROBLEM ?= flight-delays
+AS_OF ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+##@ Start here
+.PHONY: install
+install: $(READY) ## Create .venv and install the locked packages: make install PYTHON=python3.12
+
+.PHONY: demo
+demo: $(READY) ## Run the whole way on this machine, no cluster: make demo PROBLEM=flight-delays AS_OF=2013-07-01
+	@$(RUN) -m pipelines.local --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+
+.PHONY: serve
+serve: $(READY) ## Keep the endpoint up and print a request that works
+	@$(RUN) -m pipelines.serve --problem $(PROBLEM)
+
+.PHONY: ui
+ui: $(READY) ## Open MLflow and all reports on loopback
+	@$(RUN) -m pipelines.ui
+
+.PHONY: runs
+runs: $(READY) ## List the runs of this machine
+	@$(RUN) -m pipelines.runs
+
+##@ Check
+.PHONY: test
+test: $(READY) ## Run every test but the benchmarks, with coverage
+	@$(RUN) -m pytest -n 2 --cov --cov-report=term:skip-covered
+
+.PHONY: lint
+lint: $(READY) ## Check format, style, types, import rules and generated files
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(RUN) -m pipelines.generate --check
+
+.PHONY: bench
+bench: $(READY) ## Measure speed and memory as ratios, side by side
+	@$(RUN) -m tests.benchmarks
+
+##@ Build
+.PHONY: generate
+generate: $(READY) ## Write what is generated: the contract's JSON Schema
+	@$(RUN) -m pipelines.generate
+
+.PHONY: lock
+lock: $(READY) ## Resolve pyproject.toml into requirements.lock
+	@$(VENV)/bin/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url -o requirements.lock
+
+.PHONY: clean
+clean: ## Remove runs, data and caches of this machine; .venv stays
+	@rm -rf .tidemill .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build *.egg-info
+
+.PHONY: help
+help: ## Print this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+$(READY): requirements.lock pyproject.toml
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install -q --disable-pip-version-check uv==0.13.9
+	@$(VENV)/bin/uv pip install -q --compile-bytecode --require-hashes -r requirements.lock
+	@$(VENV)/bin/uv pip install -q --no-deps --no-build-isolation --config-setting editable_mode=compat -e .
+	@touch $@
