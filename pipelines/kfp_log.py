@@ -8,6 +8,7 @@ import io
 import re
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -17,6 +18,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '?([\w-]+)'?$")
 _REUSED = re.compile(r"Task '?([\w-]+)'? cache hit")
 _FINISHED = re.compile(r"Task '?([\w-]+)'? finished with status (SUCCESS|FAILURE)")
+_OWN_START = re.compile(r"^\[KFP Executor ([\d\-: ,]+) INFO\]: Got executor_input")
+_OWN_END = re.compile(r"^\[KFP Executor ([\d\-: ,]+) INFO\]: (?:Wrote executor output|Did not write output)")
 _MESSAGE = re.compile(r"^\[KFP Executor [\d\-: ,]+ (?:INFO|WARNING)\]: ([a-z_]+): (.*)")
 _TRACEBACK = "Traceback (most recent call last):"
 
@@ -30,9 +33,13 @@ class StepRun:
     """Seconds of `time.monotonic`."""
     status: Status = "failed"
     seconds: float = 0.0
+    own_seconds: float = 0.0
+    """Time inside the step's function, its imports included; the rest of `seconds` is the start of its process."""
     message: str = ""
     """The step's last log line, without its name."""
     lines: list[str] = field(default_factory=list, repr=False)
+    own_started: float = field(default=0.0, repr=False)
+    """Seconds since the epoch."""
 
 
 class StepListener(Protocol):
@@ -99,10 +106,18 @@ class KfpLog(io.TextIOBase):
 
     def _follow(self, step: StepRun, line: str) -> None:
         step.lines.append(line.removeprefix("    "))
+        if start := _OWN_START.match(step.lines[-1]):
+            step.own_started = _seconds(start[1])
+        elif end := _OWN_END.match(step.lines[-1]):
+            step.own_seconds = _seconds(end[1]) - step.own_started
         message = _MESSAGE.match(step.lines[-1])
         if message and message[1] == step.name:
             step.message = message[2]
             self._listener.step_progressed(step)
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp()
 
 
 def error_of(step: StepRun) -> str:

@@ -77,8 +77,14 @@ def run_once(settings: Settings, problem: str, contract: str, as_of: str, termin
         seconds=round(time.monotonic() - clock, 1),
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
         steps=[
-            {"name": s.name, "status": s.status, "seconds": round(s.seconds, 2), "message": s.message}
-            for s in log.steps
+            {
+                "name": step.name,
+                "status": step.status,
+                "seconds": round(step.seconds, 2),
+                "own_seconds": round(step.own_seconds, 2),
+                "message": step.message,
+            }
+            for step in log.steps
         ],
         error=error_of(failed) if failed else None,
         log=str(folder / "run.log"),

@@ -45,6 +45,13 @@ def test_log_reports_each_step_as_it_changes(tmp_path: Path) -> None:
     ]
 
 
+def test_own_time_of_a_step_lies_between_its_input_and_its_output(tmp_path: Path) -> None:
+    stamps = ("10:00:00,500 INFO]: Got executor_input:", "10:00:02,750 INFO]: Wrote executor output file to x.")
+    lines = "".join(f"    [KFP Executor 2026-11-24 {stamp}\n" for stamp in stamps)
+    log, _ = follow(tmp_path, "Executing task 'ingest'\n" + lines + "Task 'ingest' finished with status SUCCESS\n")
+    assert log.steps[0].own_seconds == 2.25
+
+
 def test_log_reports_the_same_however_the_text_is_cut(tmp_path: Path) -> None:
     _, whole = follow(tmp_path, RUN)
     _, cut = follow(tmp_path, *RUN)
