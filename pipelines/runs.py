@@ -1,4 +1,4 @@
-"""Records of local runs: one JSON per run, `last-run.json` for the newest, and `python -m pipelines.runs` to list them."""
+"""Records of local runs: one JSON per run, `last-run.json` for the newest; `python -m pipelines.runs` lists them."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""What a person sees of a run in the terminal: each step with time and counts, then the result, or one screen of error."""
+"""What a person sees of a run in the terminal: each step with time and counts, then the result or the error."""
 
 from typing import Any
 
@@ -47,7 +47,8 @@ class Terminal:
     def show_failure(self, step: StepRun | None, log: str) -> None:
         """Show which step failed, why, where the log is and what to do next."""
         name, text = (step.name, error_of(step)) if step else ("run", "No step had started.")
-        body = f"{escape(text)}\n\nLog: {escape(log)}\nThe next run resumes: steps with unchanged inputs and code are reused."
+        advice = "The next run resumes: steps with unchanged inputs and code are reused."
+        body = f"{escape(text)}\n\nLog: {escape(log)}\n{advice}"
         self.console.print(Panel(body, title=f"[red]{name} failed", title_align="left", border_style="red"))
 
     def show_result(self, summary: dict[str, Any]) -> None:

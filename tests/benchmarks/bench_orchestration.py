@@ -1,4 +1,4 @@
-"""How much of a run is not its steps' own work: `make demo` first, then `python -m tests.benchmarks.bench_orchestration`.
+"""How much of a run is not its steps' own work; `make demo` comes first.
 
 Reads the records of the runs of this machine: the time of a run, of its steps as seen from outside, and of the steps'
 functions themselves. The target is a run of at most 1.25 times the functions' time.
