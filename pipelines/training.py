@@ -1,7 +1,7 @@
 """The training pipeline: from the contract to a deployed, reported model, steps in the order of the data.
 
-Compiled for Kubeflow Pipelines and run by `pipelines/local.py`, unchanged. A step is reused only when its inputs and its
-code are unchanged; steps that read or change the world outside are never reused.
+Compiled for Kubeflow Pipelines and run by `pipelines/local.py`, unchanged. A step is reused only when its inputs and
+its code are unchanged; steps that read or change the world outside are never reused.
 """
 
 from components.data.steps import ingest, validate
