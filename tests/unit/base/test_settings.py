@@ -62,9 +62,7 @@ def test_the_secret_key_is_never_shown():
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_name():
-    words = (
-        "TIDEMILL_BUCKT must be one of the known variables, but it is not. Did you mean 'TIDEMILL_BUCKET'?"
-    )
+    words = "TIDEMILL_BUCKT must be one of the known variables, but it is not. Did you mean 'TIDEMILL_BUCKET'?"
     with pytest.raises(SettingsError, match=re.escape(f"settings: {words}")):
         load_settings({"TIDEMILL_BUCKT": "x"})
 
@@ -82,9 +80,7 @@ def test_all_faults_are_told_at_once():
         )
     lines = str(refusal.value).splitlines()
     assert lines[0] == "settings: 6 faults."
-    assert (
-        lines[2] == "  TIDEMILL_BUCKET must be 3 to 63 of a-z, 0-9 and inner hyphens, but got 'Not_A_Bucket'."
-    )
+    assert lines[2] == "  TIDEMILL_BUCKET must be 3 to 63 of a-z, 0-9 and inner hyphens, but got 'Not_A_Bucket'."
     assert lines[-1].endswith("Set it, or unset the others.")
 
 
