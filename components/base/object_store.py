@@ -56,7 +56,7 @@ _OPTIONS = {
     "admin.ui": "false",
     "master.telemetry": "false",
     # Small volumes, so that a small disk still has room for several.
-    "master.volumeSizeLimitMB": "128",
+    "master.volumeSizeLimitMB": "64",
     # There is no other server to hand volumes over to.
     "volume.preStopSeconds": "0",
 }
@@ -239,14 +239,23 @@ def _credentials(folder: Path) -> tuple[str, str]:
 
 def _choose_ports(path: Path) -> dict[str, int]:
     """Take the ports of the last run if they are free, so that addresses stay the same; free ones otherwise."""
-    with suppress(OSError, ValueError):
-        kept = {str(name): int(port) for name, port in json.loads(path.read_text()).items()}
-        if set(kept) == set(_LISTENERS):
+    kept = _kept_ports(path)
+    with suppress(OSError, OverflowError):
+        if kept:
             _bind_all(kept.values())
             return kept
     chosen = dict(zip(_LISTENERS, _bind_all([0] * len(_LISTENERS)), strict=True))
     path.write_text(json.dumps(chosen))
     return chosen
+
+
+def _kept_ports(path: Path) -> dict[str, int] | None:
+    try:
+        kept = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    is_whole = isinstance(kept, dict) and set(kept) == set(_LISTENERS)
+    return kept if is_whole and all(isinstance(port, int) for port in kept.values()) else None
 
 
 def _bind_all(ports: Iterable[int]) -> list[int]:

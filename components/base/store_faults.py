@@ -25,7 +25,8 @@ _READ_ONLY_RATIO = 0.01
 _SPARE_BYTES = 64 * 2**20
 _FULL_CODES = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"}
 _ACCESS_CODES = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401", "403"}
-_BUSY_CODES = {"SlowDown", "RequestTimeout", "429"}
+_BUSY_CODES = {"SlowDown", "RequestTimeout"}
+_TOO_MANY_REQUESTS = 429
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class StoreFaults:
             return self.denied(verb, key, code)
         if code in _FULL_CODES or (status >= 500 and verb == "put" and self.disk and is_full(self.disk)):
             return self.full(verb, key, code)
-        if code in _BUSY_CODES or status >= 500:
+        if code in _BUSY_CODES or status == _TOO_MANY_REQUESTS or status >= 500:
             return self.silent(verb, key, f"{status} {code}")
         return StoreRequestError(f"{self._where(verb, key)}: {self.url} must accept it, but got {status} {code}.")
 
