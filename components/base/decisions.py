@@ -1,0 +1,121 @@
+"""What decisions are worth: probabilities become decisions as they are operated, and decisions become money.
+
+Notation
+    y         outcome of each row, 0 or 1                                     (n,)
+    p         predicted probability of outcome 1                              (n,)
+    decided   whether the row got the action                                  (n,)
+    value     of the decisions, in the currency of the contract, against doing nothing
+
+A decision is final when its prediction is made: nobody knows whether a riskier row follows later in the day. So within
+a day the first `capacity` rows at or above the threshold get the action, in the order of prediction, and then no more.
+Days are days of UTC. Called by the models phase (threshold, gates) and by monitoring.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from components.base.contract import Business, DecisionValues
+
+Array = NDArray[np.float64]
+_MICROSECONDS_PER_DAY = 86_400_000_000
+# Candidate thresholds: one per half percent of the rows is finer than the value curve can tell apart.
+THRESHOLD_CANDIDATES = 200
+
+
+@dataclass(frozen=True)
+class ThresholdPoint:
+    """What one threshold does: actions taken, actions refused for lack of capacity, and what they are worth."""
+
+    threshold: float
+    actions: int
+    over_capacity: int
+    precision: float
+    recall: float
+    value_per_1000: float
+
+
+def number_days(times: pd.Series) -> NDArray[np.int64]:
+    """Return the day of UTC of each time as days since 1970, shape (n,)."""
+    return _microseconds(times) // _MICROSECONDS_PER_DAY
+
+
+def take_decisions(p: Array, threshold: float, predicted_at: pd.Series, capacity: int | None) -> NDArray[np.bool_]:
+    """Return which rows get the action, shape (n,), in the order of the rows given.
+
+    Rows predicted at the same moment are served in the order given. `capacity` None means no limit.
+    """
+    wanted: NDArray[np.bool_] = np.asarray(p) >= threshold
+    if capacity is None:
+        return wanted
+    moments = _microseconds(predicted_at)
+    order = np.argsort(moments, kind="stable")
+    days = moments[order] // _MICROSECONDS_PER_DAY
+    waiting: NDArray[np.int64] = np.cumsum(wanted[order])
+    is_first_of_day = np.r_[True, days[1:] != days[:-1]]
+    served_before_day = np.where(is_first_of_day, waiting - wanted[order], 0)
+    place_in_day = waiting - np.maximum.accumulate(served_before_day)
+    decided = np.empty(len(wanted), dtype=bool)
+    decided[order] = wanted[order] & (place_in_day <= capacity)
+    return decided
+
+
+def value_rows(y: ArrayLike, decided: NDArray[np.bool_], values: DecisionValues) -> Array:
+    """Return the value of each row's decision, shape (n,).
+
+    Source: Elkan (2001), The Foundations of Cost-Sensitive Learning, IJCAI, section 1 (one value per cell of the
+    confusion matrix).
+    """
+    is_positive = np.asarray(y) == 1
+    with_action = np.where(is_positive, values.true_positive, values.false_positive)
+    without = np.where(is_positive, values.false_negative, values.true_negative)
+    worth: Array = np.where(decided, with_action, without).astype(np.float64)
+    return worth
+
+
+def value_per_1000(y: ArrayLike, p: Array, threshold: float, predicted_at: pd.Series, business: Business) -> float:
+    """Return what the decisions are worth per 1,000 predictions, in the currency."""
+    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day)
+    return float(value_rows(y, decided, business.values).mean() * 1000)
+
+
+def trace_thresholds(
+    y: Array, p: Array, predicted_at: pd.Series, business: Business, candidates: int = THRESHOLD_CANDIDATES
+) -> list[ThresholdPoint]:
+    """Return what each candidate threshold does, in rising order; the last one takes no action at all.
+
+    Candidates are quantiles of p: between two of them hardly a decision changes.
+    """
+    quantiles = np.unique(np.quantile(p, np.linspace(0, 1, candidates), method="higher"))
+    never = np.nextafter(quantiles[-1], np.inf)
+    return [_measure_threshold(y, p, float(t), predicted_at, business) for t in [*quantiles, never]]
+
+
+def choose_threshold(y: Array, p: Array, predicted_at: pd.Series, business: Business) -> ThresholdPoint:
+    """Return the candidate threshold of the highest value; of equals the highest, which takes the fewest actions.
+
+    The capacity makes the choice: on a busy day a low threshold spends it on the morning's middling risks.
+    """
+    points = trace_thresholds(y, p, predicted_at, business)
+    return max(points, key=lambda point: (point.value_per_1000, point.threshold))
+
+
+def _microseconds(times: pd.Series) -> NDArray[np.int64]:
+    return times.astype("datetime64[us, UTC]").to_numpy("datetime64[us]").astype(np.int64)
+
+
+def _measure_threshold(
+    y: Array, p: Array, threshold: float, predicted_at: pd.Series, business: Business
+) -> ThresholdPoint:
+    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day)
+    actions, hits, positives = int(decided.sum()), float((decided * y).sum()), float(np.sum(y))
+    return ThresholdPoint(
+        threshold=threshold,
+        actions=actions,
+        over_capacity=int((p >= threshold).sum()) - actions,
+        precision=hits / actions if actions else float("nan"),
+        recall=hits / positives if positives else float("nan"),
+        value_per_1000=float(value_rows(y, decided, business.values).mean() * 1000),
+    )
