@@ -12,12 +12,22 @@ import importlib.util
 import os
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import duckdb
 
-from components.base.errors import PermanentError, SettingsError
+from components.base.errors import (
+    DataError,
+    ObjectMissingError,
+    PermanentError,
+    SettingsError,
+    StoreAccessError,
+    StoreUnavailableError,
+    TidemillError,
+)
 
 
 def connect_duckdb(memory_limit: str | None = None, threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -59,6 +69,35 @@ def quote_text(text: str) -> str:
 def quote_name(name: str) -> str:
     """Write the name of a column or a table as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def explain_duckdb_errors(where: str) -> Iterator[None]:
+    """Turn DuckDB's errors into ours, which say whether trying again can help.
+
+    Raises:
+        StoreUnavailableError: the object store does not answer, or answers with 5xx.
+        StoreAccessError: it refuses the credentials.
+        ObjectMissingError: no file is at the path.
+        DataError: anything else, such as a missing column or a damaged file.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _error_kind(error)(
+            f"{where}: DuckDB must be able to read and join the tables, but got {error}"
+        ) from error
+
+
+def _error_kind(error: duckdb.Error) -> type[TidemillError]:
+    status = getattr(error, "status_code", None)
+    if status in {401, 403}:
+        return StoreAccessError
+    if status == 404 or "No files found" in str(error):
+        return ObjectMissingError
+    if (status is not None and status >= 500) or "Could not connect" in str(error):
+        return StoreUnavailableError
+    return DataError
 
 
 def _find_httpfs() -> Path:

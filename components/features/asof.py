@@ -1,0 +1,165 @@
+"""Write and run the point-in-time join: for each row, the newest feature values known at its moment.
+
+In: a table of rows with their moments, and one `AsOfView` a feature view, whose parquet files DuckDB reads.
+Out: a stream of the same rows, in order, with the features beside them. Called by the offline store; knows
+nothing of Feast.
+
+Notation
+    n       rows to be joined
+    at      moment of a row, microseconds since 1970 UTC; (n,)
+    time    event time of a feature row, microseconds since 1970 UTC; finer digits are cut off
+    rank    orders the feature rows of one key; the join takes the greatest that is within the row's bound
+
+There is one `ASOF LEFT JOIN` a view, each sorted back into the order of the rows: a chain of joins would drag
+the columns of the first view through every later sort.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.base.duckdb_session import quote_name, quote_text
+from components.features.source_query import utc_time
+
+# So large that the cost of a batch vanishes, so small that it streams: 16 numbers a row make 13 MB.
+BATCH_ROWS = 100_000
+
+# DuckDB's ASOF join takes one inequality. With ties to break, rank is a HUGEINT: time in the upper, created
+# in the lower 64 bits.
+_TIME_STEP = 2**64
+_CREATED_MAX = 2**63 - 1
+_CREATED_MISSING = -(2**63)
+# DuckDB's timestamps begin in 290309 BC; a longer ttl means for ever.
+_OLDEST_US = -(2**62)
+
+
+@dataclass(frozen=True)
+class AsOfView:
+    """One feature view as the join needs it."""
+
+    path: str
+    """Parquet: local or `s3://`, one file or a glob. All columns below are columns of it."""
+    keys: Mapping[str, str]
+    """Column of the rows to column of the view; empty for a view without entity."""
+    features: Mapping[str, str]
+    """Name in the result to column of the view."""
+    time: str
+    """Column of the event time."""
+    created: str | None = None
+    """Column of the time when the feature row was written; the latest wins a tie."""
+    ttl_us: int | None = None
+    """Age in microseconds up to which, inclusive, a value counts; None means for ever."""
+    known_only: bool = False
+    """Whether a feature row counts only from `created` on, so that a backfill cannot leak."""
+
+
+def join_features(
+    connection: duckdb.DuckDBPyConnection, rows: pa.Table, at: pa.Array, views: Sequence[AsOfView]
+) -> pa.RecordBatchReader:
+    """Start the joins and stream each row once, in order, its own columns unchanged and the features after them.
+
+    Args:
+        connection: serves this one call.
+        rows: (n, columns); a null key matches nothing.
+        at: (n,) timestamps with a time zone; null matches nothing.
+        views: their features' names differ from each other and from the rows' columns.
+
+    Raises:
+        duckdb.Error: a file or a column cannot be read, or a key's type does not fit.
+    """
+    # Finer digits are cut off, as DuckDB does with those of the event times.
+    moments = at.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
+    key_names = _create_moments(connection, rows, moments, views)
+    readers = [
+        connection.cursor().sql(_join_query(view, key_names, moments)).to_arrow_reader(BATCH_ROWS) for view in views
+    ]
+    schema = pa.schema([*rows.schema, *(field for reader in readers for field in reader.schema)], rows.schema.metadata)
+    return pa.RecordBatchReader.from_batches(schema, _side_by_side(rows, readers, schema))
+
+
+def _side_by_side(
+    rows: pa.Table, readers: Sequence[pa.RecordBatchReader], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    for start in range(0, rows.num_rows, BATCH_ROWS):
+        columns = [column.combine_chunks() for column in rows.slice(start, BATCH_ROWS).columns]
+        for reader in readers:
+            columns += reader.read_next_batch().columns
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _create_moments(
+    connection: duckdb.DuckDBPyConnection, rows: pa.Table, moments: pa.Array, views: Sequence[AsOfView]
+) -> dict[str, str]:
+    """Copy what is joined on into a table, as DuckDB plans for one row when it scans Arrow; name its keys."""
+    keys = dict.fromkeys(key for view in views for key in view.keys)
+    key_names = {key: f"key_{i}" for i, key in enumerate(keys)}
+    columns = [pa.array(np.arange(rows.num_rows)), moments, *(rows[key] for key in keys)]
+    connection.register("arrow_moments", pa.table(columns, ["row_number", "moment", *key_names.values()]))
+    connection.execute("CREATE TABLE moments AS FROM arrow_moments")
+    connection.unregister("arrow_moments")
+    return key_names
+
+
+def _join_query(view: AsOfView, key_names: Mapping[str, str], moments: pa.Array) -> str:
+    bound = _with_created("r.moment", str(_CREATED_MAX)) if _breaks_ties(view) else "r.moment"
+    equal = [f"r.{key_names[row]} = v.{quote_name(column)}" for row, column in view.keys.items()]
+    fresh = "TRUE" if view.ttl_us is None else f"v.asof_time >= r.moment - {view.ttl_us}"
+    values = [
+        f"CASE WHEN {fresh} THEN v.{quote_name(column)} END AS {quote_name(name)}"
+        for name, column in view.features.items()
+    ]
+    return (
+        f"SELECT {', '.join(values)} FROM moments AS r "  # noqa: S608
+        f"ASOF LEFT JOIN ({_ranked_rows(view, moments)}) AS v ON {' AND '.join([*equal, f'{bound} >= v.asof_rank'])} "
+        "ORDER BY r.row_number"
+    )
+
+
+def _ranked_rows(view: AsOfView, moments: pa.Array) -> str:
+    time = _microseconds(view.time)
+    source = f"FROM read_parquet({quote_text(view.path)}) WHERE {_reachable(view, moments)}"
+    if view.created is None:
+        return f"SELECT *, {time} AS asof_time, asof_time AS asof_rank {source}"
+    created = _microseconds(view.created)
+    if not view.known_only:
+        rank = _with_created("asof_time", f"coalesce({created}, {_CREATED_MISSING})")
+        return f"SELECT *, {time} AS asof_time, {rank} AS asof_rank {source}"
+    # A row counts from `known` on, until a row of higher order is known. Those that never count, as a better
+    # one was known before or at the same moment, are left out; then the newest known is the best known.
+    order = _with_created("asof_time", created)
+    keys = ", ".join(quote_name(column) for column in view.keys.values()) or "NULL"
+    history = f"PARTITION BY {keys} ORDER BY asof_rank, asof_order"
+    return (
+        f"SELECT *, {time} AS asof_time, {order} AS asof_order, greatest(asof_time, {created}) AS asof_rank "  # noqa: S608
+        f"{source} AND {quote_name(view.created)} IS NOT NULL "
+        f"QUALIFY asof_order = max(asof_order) OVER ({history} ROWS UNBOUNDED PRECEDING) "
+        f"AND asof_rank IS DISTINCT FROM lead(asof_rank) OVER ({history})"
+    )
+
+
+def _breaks_ties(view: AsOfView) -> bool:
+    return view.created is not None and not view.known_only
+
+
+def _reachable(view: AsOfView, moments: pa.Array) -> str:
+    """Leave out, while parquet is read, what is later than every row or older than `ttl_us` for each."""
+    first, last = (value.as_py() for value in pc.min_max(moments).values())
+    if last is None:
+        return "FALSE"
+    column = utc_time(view.time)
+    limits = f"{column} <= make_timestamptz({last})"
+    if view.ttl_us is not None:
+        limits += f" AND {column} >= make_timestamptz({max(first - view.ttl_us, _OLDEST_US)})"
+    return limits
+
+
+def _with_created(time: str, created: str) -> str:
+    return f"({time}::HUGEINT * {_TIME_STEP} + {created})"
+
+
+def _microseconds(column: str) -> str:
+    return f"epoch_us({utc_time(column)})"
