@@ -89,27 +89,34 @@ def test_no_report_leaves_the_machine(seaweedfs):
     assert "-master.telemetry=false" in psutil.Process(seaweedfs.pid).cmdline()
 
 
-def test_credentials_are_made_once_and_for_this_user_only(home):
-    with SeaweedFS(home) as server:
-        first = server.endpoint
-        command = " ".join(psutil.Process(server.pid).cmdline())
+def test_credentials_and_data_outlive_the_run_and_nothing_else_does(home):
     folder = home.object_store_folder
-    assert mode(folder / "credentials.json") == 0o600
-    assert mode(folder) == 0o700
-    assert first.secret_key not in command
     with SeaweedFS(home) as server:
-        assert server.endpoint == first
+        pid, ports, first = server.pid, set(server._ports.values()), server.endpoint
+        once(server).put_bytes("kept", b"content")
+        assert str(first.secret_key) not in " ".join(psutil.Process(pid).cmdline())
+    assert (mode(folder), mode(folder / "credentials.json")) == (0o700, 0o600)
+    assert not psutil.pid_exists(pid)
+    assert [path for path in Path("/tmp").glob("seaweedfs-*.sock") if int(path.stem.split("-")[-1]) in ports] == []
+    # Other ports, as if a stranger had taken the first.
+    (folder / "ports.json").unlink()
+    with running_object_store(home) as endpoint:
+        assert (endpoint.access_key, endpoint.secret_key) == (first.access_key, first.secret_key)
+        store = open_store(replace(home, s3=endpoint))
+        store.put_bytes("new", b"other")
+        assert (store.get_bytes("kept"), store.get_bytes("new")) == (b"content", b"other")
 
 
-def test_a_second_run_of_one_home_is_refused_and_does_no_harm(home):
+def test_a_second_run_of_one_home_is_refused_and_does_no_harm(seaweedfs):
+    home = seaweedfs.log_path.parents[1]
     words = (
-        f"{home.home}: one run at a time must use this home, but process {os.getpid()} does. "
+        f"{home}: one run at a time must use this home, but process {os.getpid()} does. "
         "Wait for it, stop it, or set another TIDEMILL_HOME."
     )
-    with SeaweedFS(home) as server:
-        with pytest.raises(HomeInUseError, match=re.escape(words)), SeaweedFS(home):
-            pass
-        once(server).put_bytes("still", b"here")
+    second = SeaweedFS(load_settings({"TIDEMILL_HOME": str(home)}))
+    with pytest.raises(HomeInUseError, match=re.escape(words)), second:
+        pass
+    once(seaweedfs).put_bytes("still", b"here")
 
 
 def test_a_killed_server_is_told_and_the_next_start_has_the_data(home):
@@ -129,15 +136,6 @@ def test_a_killed_server_is_told_and_the_next_start_has_the_data(home):
         assert not once(server).exists("after")
 
 
-def test_data_survive_a_start_on_other_ports(home):
-    with SeaweedFS(home) as server:
-        once(server).put_bytes("kept", b"content")
-    (home.object_store_folder / "ports.json").unlink()
-    with SeaweedFS(home) as server:
-        once(server).put_bytes("new", b"other")
-        assert (once(server).get_bytes("kept"), once(server).get_bytes("new")) == (b"content", b"other")
-
-
 def test_a_server_ends_with_its_killed_run_and_the_home_is_free_again(home):
     environment = {**os.environ, "TIDEMILL_HOME": str(home.home)}
     run = subprocess.Popen([sys.executable, "-c", RUN], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE)
@@ -150,13 +148,6 @@ def test_a_server_ends_with_its_killed_run_and_the_home_is_free_again(home):
         assert is_gone(pid)
 
 
-def test_nothing_is_left_behind(home):
-    with SeaweedFS(home) as server:
-        pid, ports = server.pid, set(server._ports.values())
-    assert is_gone(pid)
-    assert [path for path in Path("/tmp").glob("seaweedfs-*.sock") if int(path.stem.split("-")[-1]) in ports] == []
-
-
 def test_a_server_that_cannot_start_shows_its_last_words(home):
     blocked = home.object_store_folder / "data" / "filerldb2"
     blocked.parent.mkdir(parents=True)
@@ -165,9 +156,6 @@ def test_a_server_that_cannot_start_shows_its_last_words(home):
     words = f"object store: SeaweedFS must start, but got its end. See {log_path}:\n"
     with pytest.raises(StoreUnavailableError, match=re.escape(words)), SeaweedFS(home):
         pass
-    blocked.unlink()
-    with SeaweedFS(home) as server:
-        once(server).put_bytes("x", b"")
 
 
 def test_a_taken_port_is_left_to_its_owner(tmp_path):
@@ -195,17 +183,20 @@ def test_another_service_is_used_as_it_is(home):
     assert not home.home.exists()
 
 
-def test_the_embedded_service_reaches_a_child_through_its_environment(home):
+def test_the_service_reaches_a_child_through_its_environment(store, store_settings):
+    store.put_bytes("x", b"content")
     read = (
         "from components.base.settings import load_settings; from components.base.store import open_store; "
         "print(open_store(load_settings()).get_bytes('x').decode())"
     )
-    with running_object_store(home) as endpoint:
-        open_store(replace(home, s3=endpoint)).put_bytes("x", b"content")
-        environment = home.child_environment(endpoint)
-        child = subprocess.run(
-            [sys.executable, "-c", read], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
-        )
+    child = subprocess.run(
+        [sys.executable, "-c", read],
+        cwd=REPOSITORY,
+        env=store_settings.child_environment(store.endpoint),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert child.stdout == "content\n"
 
 
