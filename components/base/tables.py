@@ -1,0 +1,82 @@
+"""Write, read and fingerprint tables on disk in the one form of the platform.
+
+In: pandas or Arrow tables. Out: parquet with zstd, timestamps as UTC microseconds, no pandas index; the same table
+gives the same bytes. Called by every phase. Files on S3 are DuckDB's and the object store adapter's.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.base.errors import DataError, suggest_name
+
+_TIMESTAMP = pa.timestamp("us", tz="UTC")
+_CHUNK_BYTES = 2**20
+
+
+def write_table(table: pd.DataFrame | pa.Table, path: Path | str) -> None:
+    """Write a table as parquet; the file appears only when it is whole.
+
+    Timestamps without a zone count as UTC; a DataFrame's index is not written.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    arrow = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
+    partial = target.with_name(f"{target.name}.partial")
+    pq.write_table(_in_utc(arrow).replace_schema_metadata(None), partial, compression="zstd")
+    partial.replace(target)
+
+
+def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a parquet file, or the named columns of it in that order.
+
+    Raises:
+        DataError: the file is missing, damaged or lacks a column; all missing columns are named.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            _require_columns(path, columns or [], file.schema_arrow.names)
+            table = file.read(columns=list(columns) if columns is not None else None)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(
+            f"{Path(path).name}: the file must be whole parquet, but got {error}. Write it again."
+        ) from error
+    frame: pd.DataFrame = (table.select(columns) if columns is not None else table).to_pandas()
+    return frame
+
+
+def fingerprint_files(paths: Iterable[Path | str]) -> str:
+    """Return the SHA-256 over the names and contents of files, whatever their order and folder."""
+    digest = hashlib.sha256()
+    for path in sorted(map(Path, paths), key=lambda file: file.name):
+        digest.update(path.name.encode() + b"\0" + bytes.fromhex(_content_digest(path)))
+    return digest.hexdigest()
+
+
+def _content_digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _in_utc(table: pa.Table) -> pa.Table:
+    fields: list[Any] = [
+        field.with_type(_TIMESTAMP) if pa.types.is_timestamp(field.type) else field for field in table.schema
+    ]
+    return table.cast(pa.schema(fields), safe=False)
+
+
+def _require_columns(path: Path | str, wanted: Sequence[str], known: Sequence[str]) -> None:
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        hints = "".join(suggest_name(name, known) for name in missing)
+        raise DataError(
+            f"{Path(path).name}: every wanted column must be there, but {', '.join(missing)} is not.{hints}"
+        )
