@@ -1,0 +1,278 @@
+"""Speak with Feast: open the store, register declarations, join, materialise and look up features.
+
+In: the settings, a problem, and `features_uri`, the prefix that `build` wrote. Out: plain tables and `OnlineFeatures`;
+no Feast type needs to be understood by the caller. Called by `build`, `prepare`, `materialize` and the predictor;
+beside the offline store and the declarations in feature_repo/, nothing else imports Feast.
+"""
+
+import importlib
+import string
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from unittest.mock import patch
+
+import pandas as pd
+import pyarrow as pa
+import yaml
+
+from components.base.contract import Problem
+from components.base.errors import ContractError, DataError, suggest_name
+from components.base.prepared import Feature
+from components.base.settings import Settings
+from components.features.online_features import (
+    Found,
+    Key,
+    OnlineFeatures,
+    OnlineView,
+    SqliteLayout,
+    SqliteReader,
+)
+
+if TYPE_CHECKING:
+    from feast import FeatureStore, FeatureView
+
+REPOSITORY = Path(__file__).parents[2] / "feature_repo"
+# Encoded keys and decoded values that a server keeps: a day of flights needs some thousands.
+_CACHED_KEYS = 50_000
+_ROW = "entity_row"
+
+
+def open_feature_store(settings: Settings, features_uri: str = "", online_store: Path | None = None) -> "FeatureStore":
+    """Open Feast as feature_repo/feature_store.yaml says.
+
+    Args:
+        settings: Where registry and online store are.
+        features_uri: Folder or `s3://` prefix of the feature tables; not needed for online reads.
+        online_store: Another SQLite file than that of the settings.
+    """
+    with _quick_import():
+        from feast import FeatureStore, RepoConfig
+
+    online = online_store or settings.online_store
+    places = {
+        "TIDEMILL_REGISTRY": settings.registry,
+        "TIDEMILL_ONLINE_STORE": str(online),
+        "TIDEMILL_FEATURES": features_uri,
+    }
+    text = (REPOSITORY / "feature_store.yaml").read_text(encoding="utf-8")
+    configuration = yaml.safe_load(string.Template(text).substitute(places))
+    if "://" in settings.registry:
+        configuration["registry"]["registry_type"] = "sql"
+    else:
+        Path(settings.registry).parent.mkdir(parents=True, exist_ok=True)
+    online.parent.mkdir(parents=True, exist_ok=True)
+    return FeatureStore(config=RepoConfig(**configuration, repo_path=REPOSITORY))
+
+
+def apply(store: "FeatureStore", problem: Problem) -> None:
+    """Register the problem's declarations and create the tables of the online store."""
+    store.apply(_declarations(problem))
+
+
+def declared_views(problem: Problem) -> list[OnlineView]:
+    """Return the views of the problem's feature service as declared in feature_repo/, by name.
+
+    Raises:
+        ContractError: the declarations are missing, lack the service, or have a feature of another type than Float64
+            and String, or a name twice.
+    """
+    with _quick_import():
+        from feast import FeatureService, FeatureView
+
+    declared = _declarations(problem)
+    services = {item.name: item for item in declared if isinstance(item, FeatureService)}
+    service = services.get(problem.features.service)
+    if service is None:
+        raise ContractError(
+            f"features.service: a service of feature_repo/{_folder(problem)} must be named, "
+            f"but got {problem.features.service!r}.{suggest_name(problem.features.service, services)}"
+        )
+    by_name = {item.name: item for item in declared if isinstance(item, FeatureView)}
+    views = [describe_view(by_name[projection.name]) for projection in service.feature_view_projections]
+    _check_names(views, problem)
+    return sorted(views, key=lambda view: view.name)
+
+
+def join_features(store: "FeatureStore", problem: Problem, entities: pd.DataFrame) -> pa.Table:
+    """Join the feature values known at each row's moment.
+
+    Args:
+        store: Opened on the feature tables.
+        problem: Whose service is joined.
+        entities: (n, keys + 1): the key columns of all views, and `event_timestamp`, the moment in UTC.
+
+    Returns:
+        (n, features): the rows in order, one column a feature, in the order of `declared_views`.
+
+    Raises:
+        DataError: rows were lost, doubled or moved.
+    """
+    views = declared_views(problem)
+    names = [feature.name for view in views for feature in view.features]
+    numbered = entities.assign(**{_ROW: range(len(entities))})
+    job = store.get_historical_features(numbered, _references(views), full_feature_names=False)
+    joined = job.to_arrow()
+    if joined.column(_ROW).to_pylist() != list(range(len(entities))):
+        raise DataError(
+            "join features: every row must come back once and in order, "
+            f"but got rows={joined.num_rows} for {len(entities)}. Check the offline store."
+        )
+    return joined.select(names)
+
+
+def materialize(store: "FeatureStore", problem: Problem, start: datetime, end: datetime) -> None:
+    """Write the newest values with an event time from `start` to `end` to the online store.
+
+    Never Feast's incremental form: it takes event times for the times of arrival and so misses late rows.
+    """
+    store.materialize(start, end, feature_views=[view.name for view in declared_views(problem)])
+
+
+def open_online_features(problem: Problem, settings: Settings) -> OnlineFeatures:
+    """Open the online features of a problem for reading, at the moment that the online store was filled for.
+
+    Raises:
+        PermanentError: the online store has not been filled.
+    """
+    return online_features(open_feature_store(settings), problem)
+
+
+def online_features(store: "FeatureStore", problem: Problem) -> OnlineFeatures:
+    """Read the registered views of the problem's service through the fastest reader for the online store."""
+    service = store.get_feature_service(problem.features.service)
+    registered = [store.get_feature_view(projection.name) for projection in service.feature_view_projections]
+    views = sorted((describe_view(view) for view in registered), key=lambda view: view.name)
+    if store.config.online_store.type != "sqlite":
+        return OnlineFeatures(views, FeastReader(store))
+    layout = SqliteLayout(online_tables(store, problem), _encode_key, _decode_value)
+    return OnlineFeatures(views, SqliteReader(Path(store.config.online_store.path), problem.name, layout))
+
+
+def online_tables(store: "FeatureStore", problem: Problem) -> dict[str, str]:
+    """Return the name of the SQLite table that Feast makes of each view."""
+    return {view.name: f"{store.project}_{view.name}" for view in declared_views(problem)}
+
+
+class FeastReader:
+    """Reads any online store through Feast's public interface."""
+
+    def __init__(self, store: "FeatureStore") -> None:
+        """Hold the store; feature references, not the service, are asked for, as Feast parses a service each time."""
+        self._store = store
+
+    def now(self) -> float:
+        """Return the wall clock."""
+        return time.time()
+
+    def read(self, view: OnlineView, keys: Sequence[Key]) -> dict[Key, Found]:
+        """Return what is known of the given entities."""
+        entities = [dict(zip(view.keys, key, strict=True)) for key in keys]
+        response = self._store.get_online_features(_references([view]), entities)
+        columns = response.to_dict(include_event_timestamps=True)
+        names = [feature.name for feature in view.features]
+        found = {}
+        for position, key in enumerate(keys):
+            values = {name: columns[name][position] for name in names}
+            known_at = max(columns[f"{name}__ts"][position] for name in names)
+            # A store answers for an unknown entity with nulls known at time 0.
+            if any(value is not None for value in values.values()):
+                found[key] = Found(float(known_at), values)
+        return found
+
+
+def describe_view(view: "FeatureView") -> OnlineView:
+    """Describe a Feast view; its features come in alphabetical order.
+
+    Raises:
+        ContractError: a feature has another type than Float64 and String.
+    """
+    features = sorted(view.features, key=lambda field: str(field.name))
+    described = [
+        Feature(field.name, _kind(view.name, field), view.name, field.description, field.tags.get("unit"))
+        for field in features
+    ]
+    keys = tuple(field.name for field in view.entity_columns)
+    return OnlineView(view.name, keys, tuple(described), view.ttl.total_seconds() if view.ttl else None)
+
+
+def _kind(view: str, field: Any) -> Literal["numeric", "categorical"]:
+    kinds: dict[str, Literal["numeric", "categorical"]] = {"Float64": "numeric", "String": "categorical"}
+    if str(field.dtype) not in kinds:
+        raise ContractError(
+            f"view {view}: `{field.name}` must be of type Float64 or String, but got {field.dtype}. "
+            "Cast it in the view's SQL."
+        )
+    return kinds[str(field.dtype)]
+
+
+def _check_names(views: Sequence[OnlineView], problem: Problem) -> None:
+    names = [feature.name for view in views for feature in view.features]
+    taken = {*problem.features.request, *problem.sources[problem.examples.source].columns}
+    doubled = sorted({name for name in names if names.count(name) > 1 or name in taken})
+    if doubled:
+        raise ContractError(
+            f"service {problem.features.service}: names of features must differ from each other and from request "
+            f"features and columns, but got {', '.join(doubled)} twice. Rename them in feature_repo/."
+        )
+
+
+def _references(views: Sequence[OnlineView]) -> list[str]:
+    return [f"{view.name}:{feature.name}" for view in views for feature in view.features]
+
+
+def _declarations(problem: Problem) -> list[Any]:
+    """Return every Feast object of feature_repo/<problem>/views.py."""
+    with _quick_import():
+        from feast import Entity, FeatureService, FeatureView
+
+    folder = _folder(problem)
+    if not (REPOSITORY / folder / "views.py").is_file():
+        raise ContractError(
+            f"problem {problem.name}: feature_repo/{folder}/views.py must declare its features, but it does not exist."
+        )
+    module = importlib.import_module(f"feature_repo.{folder}.views")
+    return [item for item in vars(module).values() if isinstance(item, Entity | FeatureView | FeatureService)]
+
+
+def _folder(problem: Problem) -> str:
+    return problem.name.replace("-", "_")
+
+
+@lru_cache(maxsize=_CACHED_KEYS)
+def _encode_key(columns: Sequence[str], key: Key) -> bytes:
+    from feast.infra.key_encoding_utils import serialize_entity_key
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    values = [Value(string_val=part) for part in key]
+    return bytes(serialize_entity_key(EntityKey(join_keys=columns, entity_values=values), 3))
+
+
+@lru_cache(maxsize=_CACHED_KEYS)
+def _decode_value(stored: bytes) -> Any:
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    value = Value.FromString(stored)
+    kind = value.WhichOneof("val")
+    return None if kind is None else getattr(value, kind)
+
+
+@contextmanager
+def _quick_import() -> Iterator[None]:
+    """Import Feast without its run-time type checks.
+
+    Typeguard rewrites Feast's classes while they are imported, which takes half of five seconds in every process. Its
+    checks are for Feast's own developers; `python -O` leaves them out as well.
+    """
+    import typeguard
+
+    def unchecked(target: Any = None, **_options: Any) -> Any:
+        return unchecked if target is None else target
+
+    with patch.object(typeguard, "typechecked", unchecked):
+        yield
