@@ -8,10 +8,11 @@ Notation
     x    what the estimator takes: a `Batch` of feature rows for a pipeline, X (n, columns) for what stands inside one
     f    response (n,): the log-odds of the positive class, or its probability
 
-Only fitted public attributes are read here; treelite reads scikit-learn's trees, which is why `compiled` compares every
-model with its scikit-learn pipeline before it serves.
+Fitted public attributes are read here, and one private one: the encoder inside HistGradientBoosting. treelite reads
+scikit-learn's trees. That is why `compiled` compares every model with its scikit-learn pipeline before it serves.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,8 +82,37 @@ def _logistic(estimator: Any) -> Response:
 
 
 def _boosting(estimator: Any) -> Response:
-    predict = _trees(estimator, pred_margin=True)
-    return Response(lambda X: predict(X)[:, 0, 0], is_log_odds=True)
+    encode = _category_encoder(estimator)
+    if encode is None:
+        predict = _trees(estimator, pred_margin=True)
+        return Response(lambda X: predict(X)[:, 0, 0], is_log_odds=True)
+    # treelite maps categories itself, but sends unknown and negative ones down the wrong branch: it gets the trees as
+    # they stand behind scikit-learn's own encoder.
+    bare = copy.copy(estimator)
+    bare._preprocessor = None
+    predict = _trees(bare, pred_margin=True)
+    return Response(lambda X: predict(encode(X))[:, 0, 0], is_log_odds=True)
+
+
+def _category_encoder(estimator: Any) -> Callable[[Matrix], Matrix] | None:
+    """Return what HistGradientBoosting does before its trees: categories first, as codes, NaN for unknown ones."""
+    if estimator.is_categorical_ is None:
+        return None
+    is_category = np.asarray(estimator.is_categorical_)
+    order = np.concatenate([np.flatnonzero(is_category), np.flatnonzero(~is_category)])
+    fitted = estimator._preprocessor.named_transformers_["encoder"].categories_
+    known = [np.asarray(values, dtype=np.float64) for values in fitted]
+    known = [values[~np.isnan(values)] for values in known]
+
+    def encode(X: Matrix) -> Matrix:
+        encoded = X[:, order]
+        for i, values in enumerate(known):
+            codes = np.searchsorted(values, encoded[:, i])
+            is_known = values.take(codes, mode="clip") == encoded[:, i]
+            encoded[:, i] = np.where(is_known, codes, np.nan)
+        return encoded
+
+    return encode
 
 
 def _forest(estimator: Any) -> Response:
@@ -126,6 +156,18 @@ def _network(estimator: Any) -> Response:
 
     # scikit-learn's network has no decision_function: calibration and stacking see its probability.
     return Response(compute, is_log_odds=False)
+
+
+def _naive_bayes(estimator: Any) -> Response:
+    means, variances = estimator.theta_, estimator.var_
+    constants = np.log(estimator.class_prior_) - 0.5 * np.sum(np.log(2 * np.pi * variances), axis=1)
+
+    def log_joint(X: Matrix, k: int) -> Vector:
+        joint: Vector = constants[k] - 0.5 * np.sum((X - means[k]) ** 2 / variances[k], axis=1)
+        return joint
+
+    # No decision_function here either.
+    return Response(lambda X: expit(log_joint(X, 1) - log_joint(X, 0)), is_log_odds=False)
 
 
 def _voting(estimator: Any) -> Response:
@@ -205,6 +247,7 @@ _CLASSIFIERS: dict[str, Callable[[Any], Response]] = {
     "RandomForestClassifier": _forest,
     "ExtraTreesClassifier": _forest,
     "MLPClassifier": _network,
+    "GaussianNB": _naive_bayes,
     "VotingClassifier": _voting,
     "StackingClassifier": _stacking,
     "CalibratedClassifierCV": _calibrated,

@@ -23,7 +23,7 @@ from sklearn.ensemble import (
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import GaussianNB
+from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -94,12 +94,32 @@ def make_boosting() -> Pipeline:
     )
 
 
+def make_boosting_behind_numbers() -> Pipeline:
+    """Build boosting as `models.candidates` does: categories after the numbers, missing and unknown ones as -1."""
+    encoder = OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1, max_categories=200
+    )
+    columns = ColumnTransformer([("numeric", "passthrough", list(NUMERIC)), ("categorical", encoder, list(TEXTS))])
+    return make_pipeline(
+        columns, HistGradientBoostingClassifier(max_iter=12, categorical_features=[4, 5, 6], random_state=1)
+    )
+
+
 def make_forest() -> Pipeline:
     return make_pipeline(filled(), RandomForestClassifier(12, min_samples_leaf=3, random_state=1))
 
 
 def make_network() -> Pipeline:
     return make_pipeline(scaled(), MLPClassifier((8, 4), max_iter=8, random_state=1))
+
+
+def make_prefit_stacking() -> StackingClassifier:
+    """Stack as `models.ensemble` does: fitted members, a frozen final estimator."""
+    X, y = make_rows(400, 3)
+    members = [("a", make_logistic().fit(X, y)), ("b", make_boosting().fit(X, y))]
+    scores = np.column_stack([member.predict_proba(X)[:, 1] for _, member in members])
+    final = FrozenEstimator(LogisticRegression().fit(scores, y))
+    return StackingClassifier(members, final_estimator=final, cv="prefit", stack_method="predict_proba")
 
 
 def make_ensemble(kind: type, **arguments) -> object:
@@ -115,9 +135,11 @@ def calibrate(estimator: object, method: str) -> CalibratedClassifierCV:
 MAKERS = {
     "logistic": make_logistic,
     "boosting": make_boosting,
+    "boosting_behind_numbers": make_boosting_behind_numbers,
     "random_forest": make_forest,
     "extra_trees": lambda: make_pipeline(ordinal(), ExtraTreesClassifier(12, max_depth=6, random_state=1)),
     "network": make_network,
+    "naive_bayes": lambda: make_pipeline(scaled(), GaussianNB()),
     "voting": lambda: make_ensemble(VotingClassifier, voting="soft", weights=[1, 2, 0.5]),
     "stacking": lambda: make_ensemble(StackingClassifier, stack_method="predict_proba", cv=2),
     "stacking_auto": lambda: make_ensemble(StackingClassifier, cv=2),
@@ -125,6 +147,7 @@ MAKERS = {
     "isotonic_forest": lambda: calibrate(make_forest(), "isotonic"),
     "sigmoid_network": lambda: calibrate(make_network(), "sigmoid"),
     "isotonic_stacking": lambda: calibrate(make_ensemble(StackingClassifier, cv=2), "isotonic"),
+    "sigmoid_prefit_stacking": lambda: calibrate(make_prefit_stacking(), "sigmoid"),
     "cross_calibrated": lambda: CalibratedClassifierCV(make_logistic(), cv=2),
 }
 
@@ -179,9 +202,9 @@ def test_scorer_without_a_sample_serves_the_pipeline_and_says_why(caplog):
 
 
 def test_scorer_of_an_unknown_classifier_serves_the_pipeline():
-    pipeline = make_pipeline(scaled(), GaussianNB()).fit(*make_rows(200, 3))
+    pipeline = make_pipeline(scaled(), BernoulliNB()).fit(*make_rows(200, 3))
     scorer = compile_scorer(pipeline, FEATURES, 0.4, make_rows(30, 9)[0])
-    assert scorer.reason == "classifier GaussianNB has no compiled form"
+    assert scorer.reason == "classifier BernoulliNB has no compiled form"
     rows = [{**dict.fromkeys(NUMERIC), **dict.fromkeys(TEXTS)}]
     assert np.array_equal(scorer.score(rows), expected(pipeline, rows))
 

@@ -1,0 +1,122 @@
+"""The served model: request rows in, predictions out, with no server around it.
+
+In: a model folder, the contract and the online features. Out: `ServedModel`, which the predictor puts behind HTTP and
+`deploy` asks directly, so that what the endpoint answers can be compared with what it should.
+
+A prediction takes the request-time features from the row, looks up the rest by entity, and scores them. A feature that
+is unknown is missing to the model and named in the prediction.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from components.base.contract import Problem
+from components.features.request import request_row
+from components.release.compiled import Row, Scorer, compile_scorer, pipeline_scorer
+from components.release.requests import RequestSchema
+
+logger = logging.getLogger(__name__)
+
+
+class LookedUp(Protocol):
+    """What the online store knows for one row."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Feature values by name, None where unknown."""
+
+
+class OnlineLookup(Protocol):
+    """Reads the newest known features of the entities in request rows."""
+
+    def read(self, rows: Sequence[Row]) -> Sequence[LookedUp]:
+        """Return one answer a row, in order."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one request row."""
+
+    probability: float
+    decision: bool
+    missing_features: list[str]
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model with its features, ready to predict."""
+
+    problem: Problem
+    schema: RequestSchema
+    feature_names: tuple[str, ...]
+    threshold: float
+    scorer: Scorer
+    lookup: OnlineLookup
+    version: str
+
+    def predict(self, rows: Sequence[Row]) -> list[Prediction]:
+        """Predict typed request rows, as `RequestSchema` reads them."""
+        features = self.assemble(rows)
+        return [
+            Prediction(probability, probability >= self.threshold, self._missing(row))
+            for probability, row in zip(self.scorer.score(features).tolist(), features, strict=True)
+        ]
+
+    def assemble(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the feature rows of typed request rows: every model input by name, None or NaN where missing."""
+        requested = [{**row, **request_row(self.problem, row)} for row in rows]
+        looked_up = self.lookup.read(requested)
+        names = self.feature_names
+        joined = [{**own, **found.values} for own, found in zip(requested, looked_up, strict=True)]
+        return [{name: row.get(name) for name in names} for row in joined]
+
+    def check(self) -> None:
+        """Raise whatever keeps the model from answering: one prediction of the schema's example."""
+        example = {field.name: field.read(field.example) for field in self.schema.fields}
+        self.predict([example])
+
+    def _missing(self, features: Row) -> list[str]:
+        # NaN is the one value that differs from itself.
+        return [name for name, value in features.items() if value is None or value != value]  # noqa: PLR0124
+
+
+def load_served(folder: Path | str, problem: Problem, lookup: OnlineLookup, version: str = "") -> ServedModel:
+    """Load a model folder and compile it.
+
+    Args:
+        folder: `model.skops` and `model.json`, and `golden.parquet` for the comparison at load.
+        problem: The contract that the model was trained for.
+        lookup: The online features.
+        version: Of the model registry; without one, the first 12 digits of the model's SHA-256.
+    """
+    from components.models.artifact import load_model
+
+    place = Path(folder)
+    model = load_model(place)
+    scorer = compile_scorer(model.estimator, model.features, model.threshold, _read_sample(place, model.feature_names))
+    return ServedModel(
+        problem=problem,
+        schema=RequestSchema.of(problem),
+        feature_names=tuple(feature.name for feature in model.features),
+        threshold=model.threshold,
+        scorer=scorer,
+        lookup=lookup,
+        version=version or hashlib.sha256((place / "model.skops").read_bytes()).hexdigest()[:12],
+    )
+
+
+def score_with_pipeline(model: Any, features: Sequence[Row]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Score feature rows with the scikit-learn pipeline of a loaded model, as training did."""
+    return pipeline_scorer(model.estimator, model.features)(features)
+
+
+def _read_sample(folder: Path, names: Sequence[str]) -> pd.DataFrame | None:
+    path = folder / "golden.parquet"
+    return pd.read_parquet(path, columns=list(names)) if path.is_file() else None

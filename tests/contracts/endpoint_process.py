@@ -1,0 +1,43 @@
+"""Serve a model folder with online features held in memory: `python endpoint_process.py MODEL_DIR`.
+
+The endpoint's contract tests start it as a process of its own. Feast has its own contract; here the lookup is a table.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.base.problem import load_problem
+from components.release.predictor import serve
+from components.release.served import load_served
+
+CONTRACT = Path("pipelines/problems/flight-delays.yaml")
+CARRIERS = {"UA": 0.2, "B6": 0.3, "AA": 0.1}
+PLANES = {"N14228": 14.0, "N24211": 3.0}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Values of one row."""
+
+    values: dict[str, Any]
+
+
+class MemoryLookup:
+    """The two feature views of the test's model."""
+
+    def read(self, rows: Sequence[dict[str, Any]]) -> list[Found]:
+        if any(row["tailnum"] == "BREAK" for row in rows):
+            raise RuntimeError("secret detail of the store")
+        return [
+            Found({"carrier_late_ratio": CARRIERS.get(row["carrier"]), "plane_age": PLANES.get(row["tailnum"])})
+            for row in rows
+        ]
+
+
+if __name__ == "__main__":
+    problem = load_problem(CONTRACT)
+    served = load_served(sys.argv[1], problem, MemoryLookup(), version="7")
+    serve(served, problem.serving.endpoint, "127.0.0.1", 0)
