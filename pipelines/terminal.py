@@ -93,7 +93,9 @@ def _scores(summary: dict[str, Any]) -> Table:
     return table
 
 
-def _interval(bounds: list[float], form: str) -> str:
+def _interval(bounds: list[float | None], form: str) -> str:
+    if None in bounds:
+        return "too few rows"
     return f"{form.format(bounds[0])} to {form.format(bounds[1])}"
 
 
