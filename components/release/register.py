@@ -1,0 +1,192 @@
+"""Register a model with everything that serving, auditing and the next comparison need.
+
+In come the contract, the model, its evaluation and where its data came from; out go a run and, unless the model is
+refused, a version in the registry, and the folder of a `Release`. Called by the `register` step.
+
+Which models get a version: `promote` and `hold` do (a held model may win once more labels have matured), a refused one
+is a run with its reasons only, so that nobody fetches it as the latest version. Only `promote` gets the alias
+`challenger`; `champion` is given by `deploy` alone, after the endpoint has proved itself.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from components.base import tracking
+from components.base.contract import Problem
+from components.base.prepared import Prepared
+from components.base.problem import write_problem
+from components.base.settings import Settings
+from components.base.tables import write_table
+from components.models.artifact import TRUSTED_TYPES, Model, load_model
+from components.release.golden import choose_golden_rows
+from components.release.release import Release, fingerprint_model, write_release
+
+# Enough to see what a request's features look like.
+_EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the run made, and where it came from."""
+
+    prepared: Prepared
+    model_folder: Path
+    evaluation_folder: Path
+    snapshot: str
+    """URI of the ingested snapshot; its last part is the fingerprint."""
+    features_uri: str
+    """URI of the feature tables; its last part is the fingerprint."""
+    run_id: str
+    as_of: str
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    model: Model
+    evaluation: dict[str, Any]
+    golden: pd.DataFrame
+    fingerprints: dict[str, str]
+
+
+def register_release(problem: Problem, evidence: Evidence, folder: Path, settings: Settings) -> Release:
+    """Record the model in MLflow and write the release into `folder`; registering it again changes nothing.
+
+    Raises:
+        ModelRefusedError: the model cannot be read.
+        TrackingUnavailableError: MLflow, its database or its artifact store does not answer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    candidate = _read_candidate(problem, evidence)
+    write_table(candidate.golden, folder / "golden.parquet")
+    with tempfile.TemporaryDirectory() as files:
+        _gather_files(problem, evidence, folder, Path(files))
+        registered = tracking.log_release(_record(problem, evidence, candidate, Path(files)), settings)
+    if registered.version and candidate.evaluation["verdict"] == "promote":
+        tracking.challenge(problem.name, registered.version, settings)
+    aliases = tracking.find_aliases(problem.name, settings)
+    release = _describe(problem, evidence, candidate, registered, aliases)
+    write_release(folder, release)
+    return release
+
+
+def _read_candidate(problem: Problem, evidence: Evidence) -> _Candidate:
+    return _Candidate(
+        model=load_model(evidence.model_folder),
+        evaluation=json.loads((evidence.evaluation_folder / "evaluation.json").read_text()),
+        golden=choose_golden_rows(problem, evidence.prepared),
+        fingerprints={
+            "contract": hashlib.sha256(problem.model_dump_json().encode()).hexdigest(),
+            "snapshot": _last_part(evidence.snapshot),
+            "features": _last_part(evidence.features_uri),
+            "prepared": evidence.prepared.fingerprint,
+            "model": fingerprint_model(evidence.model_folder),
+        },
+    )
+
+
+def _gather_files(problem: Problem, evidence: Evidence, release: Path, files: Path) -> None:
+    """Copy what serving and the next comparison need into one folder."""
+    for file in evidence.model_folder.iterdir():
+        shutil.copyfile(file, files / file.name)
+    shutil.copyfile(evidence.evaluation_folder / "evaluation.json", files / "evaluation.json")
+    shutil.copyfile(evidence.prepared.folder / "ledger.parquet", files / "ledger.parquet")
+    shutil.copyfile(release / "golden.parquet", files / "golden.parquet")
+    write_problem(problem, files / "problem.json")
+
+
+def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: Path) -> tracking.ReleaseRecord:
+    model, evaluation = candidate.model, candidate.evaluation
+    return tracking.ReleaseRecord(
+        problem=problem.name,
+        key=f"{evidence.run_id}:{candidate.fingerprints['model'][:16]}",
+        estimator=model.estimator,
+        trusted_types=TRUSTED_TYPES,
+        example=candidate.golden[model.feature_names].head(_EXAMPLE_ROWS),
+        files=files,
+        parameters=_parameters(model),
+        metrics=dict(_metrics(evaluation)),
+        tags=_tags(problem, evidence, candidate),
+        is_versioned=evaluation["verdict"] != "refuse",
+    )
+
+
+def _parameters(model: Model) -> dict[str, Any]:
+    chosen = {"family": model.family, "kind": model.kind, "calibration": model.calibration}
+    searched = model.details.get("parameters", {})
+    tuned = {f"{family}.{name}": value for family, values in searched.items() for name, value in values.items()}
+    return {**chosen, "threshold": model.threshold, "features": len(model.features), **tuned}
+
+
+def _metrics(evaluation: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Name every estimate and both ends of its interval: `champion.roc_auc`, `champion.roc_auc.low`."""
+    for who, contender in evaluation["contenders"].items():
+        yield from _interval(f"{who}.value_per_1000", contender["value_per_1000"])
+        for metric, interval in contender["scores"].items():
+            yield from _interval(f"{who}.{metric}", interval)
+    for other, comparison in evaluation["comparisons"].items():
+        yield from _interval(f"gain_over_{other}.{evaluation['metric']}", comparison["primary"])
+        yield from _interval(f"gain_over_{other}.value_per_1000", comparison["value_per_1000"])
+    yield from _interval("generalisation_gap", evaluation["generalisation"]["gap"])
+
+
+def _interval(name: str, interval: dict[str, float | None]) -> Iterator[tuple[str, float]]:
+    for end, value in interval.items():
+        if value is not None:
+            yield (name if end == "estimate" else f"{name}.{end}"), float(value)
+
+
+def _tags(problem: Problem, evidence: Evidence, candidate: _Candidate) -> dict[str, str]:
+    return {
+        "problem": problem.name,
+        "kfp_run_id": evidence.run_id,
+        "as_of": evidence.as_of,
+        "verdict": candidate.evaluation["verdict"],
+        "reasons": "\n".join(candidate.evaluation["reasons"]),
+        "feature_service": problem.features.service,
+        "owner": problem.owner.team,
+        "snapshot": evidence.snapshot,
+        "features": evidence.features_uri,
+        **{f"{name}_fingerprint": digits for name, digits in candidate.fingerprints.items()},
+    }
+
+
+def _describe(
+    problem: Problem,
+    evidence: Evidence,
+    candidate: _Candidate,
+    registered: tracking.Registered,
+    aliases: dict[str, str],
+) -> Release:
+    version = registered.version
+    return Release(
+        problem=problem.name,
+        verdict=candidate.evaluation["verdict"],
+        reasons=tuple(candidate.evaluation["reasons"]),
+        version=version,
+        aliases=tuple(sorted(alias for alias, held_by in aliases.items() if held_by == version)),
+        champion=aliases.get("champion"),
+        run_id=evidence.run_id,
+        mlflow_run=registered.run_id,
+        model_uri=f"models:/{problem.name}/{version}" if version else None,
+        storage_uri=registered.storage_uri,
+        as_of=evidence.as_of,
+        family=candidate.model.family,
+        kind=candidate.model.kind,
+        feature_service=problem.features.service,
+        fingerprints=candidate.fingerprints,
+        golden_rows=len(candidate.golden),
+        registered_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _last_part(uri: str) -> str:
+    return uri.rstrip("/").rpartition("/")[2]

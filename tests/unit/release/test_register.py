@@ -1,0 +1,179 @@
+"""Registration over a real MLflow on SQLite, with a small model of the real contract."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from components.base import tracking
+from components.base.errors import ModelRefusedError
+from components.base.prepared import Feature, Prepared, read_prepared, write_prepared
+from components.base.problem import load_problem
+from components.models.artifact import Model, load_model, save_model
+from components.release.register import Evidence, register_release
+from components.release.release import fingerprint_model, read_release
+
+PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
+FEATURES = (
+    Feature("distance", "numeric", "request", "Distance"),
+    Feature("carrier", "categorical", "request", "Carrier"),
+)
+
+
+def make_prepared(folder: Path) -> Prepared:
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    rows = 400
+    test = pd.DataFrame(
+        {
+            "carrier": rng.choice(["UA", "B6"], rows).astype(object),
+            "flight": np.arange(rows) + 1,
+            "origin": "EWR",
+            "dest": "IAH",
+            "tailnum": [None if i % 9 == 0 else "N1" for i in range(rows)],
+            "scheduled_at": pd.date_range("2013-06-01", periods=rows, freq="30min", tz="UTC"),
+            "distance": rng.normal(900, 200, rows),
+            "late": rng.integers(0, 2, rows),
+        }
+    )
+    test.to_parquet(folder / "test.parquet")
+    pd.DataFrame({"row_hash": np.arange(rows, dtype=np.uint64), "role": "test"}).to_parquet(folder / "ledger.parquet")
+    write_prepared(Prepared(folder, "late", FEATURES, {"test_end": "2013-07-01"}, {"test": rows}, "p" * 64))
+    return read_prepared(folder)
+
+
+def make_model(folder: Path, prepared: Prepared) -> None:
+    test = prepared.read("test")
+    encode = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), ["carrier"]), ("passthrough", ["distance"])
+    )
+    estimator = make_pipeline(encode, LogisticRegression(max_iter=5000)).fit(
+        test[["distance", "carrier"]], test["late"]
+    )
+    details = {"parameters": {"logistic": {"C": 1.0}}}
+    save_model(folder, Model(estimator, 0.4, FEATURES, "late", "logistic", "single", "none", details))
+
+
+def make_evaluation(folder: Path, verdict: str, reasons: list[str]) -> None:
+    interval = {"estimate": 0.5, "low": 0.4, "high": None}
+    contender = {"scores": {"average_precision": interval}, "value_per_1000": interval}
+    evaluation = {
+        "metric": "average_precision",
+        "verdict": verdict,
+        "reasons": reasons,
+        "contenders": {"challenger": contender},
+        "comparisons": {"dumb": {"primary": interval, "value_per_1000": interval}},
+        "generalisation": {"gap": interval},
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+
+
+@pytest.fixture
+def settings(tracking_settings):
+    return tracking_settings
+
+
+@pytest.fixture
+def evidence(tmp_path):
+    prepared = make_prepared(tmp_path / "prepared")
+    make_model(tmp_path / "model", prepared)
+    make_evaluation(tmp_path / "evaluation", "promote", ["It earns 900 USD more."])
+    return Evidence(
+        prepared=prepared,
+        model_folder=tmp_path / "model",
+        evaluation_folder=tmp_path / "evaluation",
+        snapshot="s3://tidemill/flight-delays/snapshots/5a5a/",
+        features_uri="s3://tidemill/flight-delays/features/fefe",
+        run_id="run-1",
+        as_of="2013-07-01T00:00:00+00:00",
+    )
+
+
+def test_promoted_release_becomes_the_challenger_and_never_the_champion(evidence, settings, tmp_path):
+    release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
+
+    assert read_release(tmp_path / "release") == release
+    assert (release.version, release.aliases, release.champion) == ("1", ("challenger",), None)
+    assert tracking.find_aliases("flight-delays", settings) == {"challenger": "1"}
+    assert release.fingerprints["snapshot"] == "5a5a"
+    assert release.fingerprints["features"] == "fefe"
+
+
+def test_registered_model_comes_back_as_it_was_evaluated(evidence, settings, tmp_path):
+    release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    files = tracking.download_version("flight-delays", release.version, tmp_path / "back", settings)
+    golden = pd.read_parquet(files.model_folder / "golden.parquet")
+
+    assert fingerprint_model(files.model_folder) == release.fingerprints["model"]
+    before, after = load_model(evidence.model_folder), load_model(files.model_folder)
+    np.testing.assert_array_equal(before.predict(golden), after.predict(golden))
+    assert files.problem == PROBLEM
+    assert list(pd.read_parquet(files.ledger_path)) == ["row_hash", "role"]
+
+
+def test_golden_rows_span_the_test_period_without_the_outcome(evidence, settings, tmp_path):
+    register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    golden = pd.read_parquet(tmp_path / "release" / "golden.parquet")
+    test = evidence.prepared.read("test")
+
+    assert len(golden) == PROBLEM.serving.golden_rows
+    assert golden["scheduled_at"].is_monotonic_increasing
+    assert golden["scheduled_at"].iloc[[0, -1]].tolist() == test["scheduled_at"].iloc[[0, -1]].tolist()
+    assert "late" not in golden
+
+
+def test_run_holds_intervals_fingerprints_and_reasons(evidence, settings, tmp_path):
+    from mlflow import MlflowClient
+
+    release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    data = MlflowClient(settings.mlflow_uri).get_run(release.mlflow_run).data
+
+    assert data.metrics["challenger.average_precision"] == 0.5
+    assert data.metrics["challenger.average_precision.low"] == 0.4
+    assert "challenger.average_precision.high" not in data.metrics
+    assert data.params["logistic.C"] == "1.0"
+    assert data.tags["kfp_run_id"] == "run-1"
+    assert data.tags["model_fingerprint"] == release.fingerprints["model"]
+    assert data.tags["reasons"] == "It earns 900 USD more."
+
+
+@pytest.mark.parametrize(("verdict", "version"), [("hold", "1"), ("refuse", None)])
+def test_held_model_gets_a_version_and_a_refused_one_only_a_run(verdict, version, evidence, settings, tmp_path):
+    make_evaluation(evidence.evaluation_folder, verdict, ["300 more labels would decide it."])
+    release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
+
+    assert (release.version, release.aliases) == (version, ())
+    assert release.mlflow_run
+    assert tracking.find_aliases("flight-delays", settings) == {}
+
+
+def test_registering_again_after_a_crash_gives_the_same_version(evidence, settings, tmp_path, monkeypatch):
+    def die(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tracking, "challenge", die)
+        with pytest.raises(KeyboardInterrupt):
+            register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    assert tracking.find_aliases("flight-delays", settings) == {}
+
+    assert register_release(PROBLEM, evidence, tmp_path / "release", settings).version == "1"
+    assert register_release(PROBLEM, evidence, tmp_path / "release", settings).version == "1"
+    another = dataclasses.replace(evidence, run_id="run-2")
+    assert register_release(PROBLEM, another, tmp_path / "release", settings).version == "2"
+
+
+def test_damaged_model_is_refused_before_anything_is_written(evidence, settings, tmp_path):
+    (evidence.model_folder / "model.skops").write_bytes(b"PK broken")
+    with pytest.raises(ModelRefusedError, match=re.escape("model.json and model.skops must be readable")):
+        register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    assert tracking.find_aliases("flight-delays", settings) == {}
