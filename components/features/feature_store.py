@@ -14,7 +14,6 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from unittest.mock import patch
 
 import pandas as pd
 import pyarrow as pa
@@ -89,7 +88,7 @@ def declared_views(problem: Problem) -> list[OnlineView]:
     service = services.get(problem.features.service)
     if service is None:
         raise ContractError(
-            f"features.service: a service of feature_repo/{_folder(problem)} must be named, "
+            f"features.service: a service of feature_repo/{declarations_folder(problem).name} must be named, "
             f"but got {problem.features.service!r}.{suggest_name(problem.features.service, services)}"
         )
     by_name = {item.name: item for item in declared if isinstance(item, FeatureView)}
@@ -230,17 +229,18 @@ def _declarations(problem: Problem) -> list[Any]:
     with _quick_import():
         from feast import Entity, FeatureService, FeatureView
 
-    folder = _folder(problem)
-    if not (REPOSITORY / folder / "views.py").is_file():
+    folder = declarations_folder(problem)
+    if not (folder / "views.py").is_file():
         raise ContractError(
-            f"problem {problem.name}: feature_repo/{folder}/views.py must declare its features, but it does not exist."
+            f"problem {problem.name}: feature_repo/{folder.name}/views.py must declare its features, but is missing."
         )
-    module = importlib.import_module(f"feature_repo.{folder}.views")
+    module = importlib.import_module(f"feature_repo.{folder.name}.views")
     return [item for item in vars(module).values() if isinstance(item, Entity | FeatureView | FeatureService)]
 
 
-def _folder(problem: Problem) -> str:
-    return problem.name.replace("-", "_")
+def declarations_folder(problem: Problem) -> Path:
+    """Return the folder of feature_repo/ that holds the problem's `views.py` and one SQL file a view."""
+    return REPOSITORY / problem.name.replace("-", "_")
 
 
 @lru_cache(maxsize=_CACHED_KEYS)
@@ -274,5 +274,10 @@ def _quick_import() -> Iterator[None]:
     def unchecked(target: Any = None, **_options: Any) -> Any:
         return unchecked if target is None else target
 
-    with patch.object(typeguard, "typechecked", unchecked):
+    names = vars(typeguard)
+    checked = names["typechecked"]
+    names["typechecked"] = unchecked
+    try:
         yield
+    finally:
+        names["typechecked"] = checked

@@ -1,0 +1,146 @@
+"""Build the feature tables: run each view's SQL over the accepted sources, check the result, publish it.
+
+In: the folder of accepted sources, one parquet each. Out: one parquet a feature view, sorted by key and time, under a
+prefix named after the content it was built from. Called by the `build` step; Feast reads what it writes.
+
+A view's SQL (feature_repo/<problem>/<view>.sql) sees the sources by name and yields the view's key, its features,
+`event_timestamp`, the moment when the values were known, and `created_timestamp`, which breaks ties. Nothing here can
+make it honest about that moment: `tests/unit/features/test_build_leakage.py` does, by cutting the sources off at a time.
+"""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from components.base.contract import Problem
+from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.errors import DataError, raise_faults, suggest_name
+from components.base.store import ObjectStore
+from components.base.tables import fingerprint_files
+from components.features.feature_store import declarations_folder, declared_views
+from components.features.online_features import OnlineView
+
+_logger = logging.getLogger(__name__)
+_TIMES = ("event_timestamp", "created_timestamp")
+# Names the tables and is written last: without it a prefix is unfinished.
+_MARKER = "features.json"
+_DUCKDB_TYPES = {"numeric": "DOUBLE", "categorical": "VARCHAR"}
+
+
+def publish_features(problem: Problem, accepted: Path, store: ObjectStore) -> str:
+    """Build the feature tables of a problem unless they are there, and return their prefix.
+
+    Raises:
+        DataError: a source is missing, or a table breaks its view's declaration; all faults are named.
+    """
+    fingerprint = fingerprint_inputs(problem, accepted)
+    uri = store.uri(f"{problem.name}/features/{fingerprint}")
+    if store.exists(f"{uri}/{_MARKER}"):
+        _logger.info("build: the tables are there already, %s", uri)
+        return uri
+    with tempfile.TemporaryDirectory() as folder:
+        rows = build_tables(problem, accepted, Path(folder))
+        store.upload_directory(Path(folder), uri)
+    marker = {"problem": problem.name, "fingerprint": fingerprint, "rows": rows}
+    store.put_bytes(f"{uri}/{_MARKER}", json.dumps(marker, indent=1).encode())
+    _logger.info("build: %s rows to %s", f"{sum(rows.values()):,}", uri)
+    return uri
+
+
+def fingerprint_inputs(problem: Problem, accepted: Path) -> str:
+    """Return 16 hexadecimal digits over the accepted sources and the declarations: equal inputs, equal tables."""
+    declared = [path for path in declarations_folder(problem).iterdir() if path.suffix in (".py", ".sql")]
+    return fingerprint_files([*_source_files(problem, accepted), *declared])[:16]
+
+
+def build_tables(problem: Problem, accepted: Path, out: Path) -> dict[str, int]:
+    """Write one checked parquet a view and return their rows by view.
+
+    Raises:
+        DataError: a source is missing, or a table breaks its view's declaration; all faults are named.
+    """
+    connection = connect_duckdb()
+    for path in _source_files(problem, accepted):
+        connection.execute(f"CREATE VIEW {quote_name(path.stem)} AS FROM read_parquet({quote_text(str(path))})")
+    views = declared_views(problem)
+    faults = [fault for view in views for fault in _build_view(connection, problem, view)]
+    raise_faults(DataError, "build", faults)
+    out.mkdir(parents=True, exist_ok=True)
+    return {view.name: _write_view(connection, view, out) for view in views}
+
+
+def _source_files(problem: Problem, accepted: Path) -> list[Path]:
+    files = [accepted / f"{source}.parquet" for source in problem.sources]
+    missing = [file.name for file in files if not file.is_file()]
+    raise_faults(
+        DataError,
+        "build",
+        [f"accepted source {name} must exist, but does not. Run `validate` again." for name in missing],
+    )
+    return files
+
+
+def _build_view(connection: duckdb.DuckDBPyConnection, problem: Problem, view: OnlineView) -> list[str]:
+    """Run the SQL of a view into a table of its name and return what is wrong with it."""
+    path = declarations_folder(problem) / f"{view.name}.sql"
+    if not path.is_file():
+        return [f"{view.name}: {path.name} must exist beside views.py, but does not."]
+    with explain_duckdb_errors(f"build {path.name}"):
+        connection.execute(f"CREATE TEMP TABLE {quote_name(view.name)} AS {path.read_text(encoding='utf-8')}")
+    faults = list(_schema_faults(connection, view))
+    # Rows are checked through the declared columns, so these must be there.
+    return [f"{view.name}: {fault}" for fault in faults or _row_faults(connection, view)]
+
+
+def _schema_faults(connection: duckdb.DuckDBPyConnection, view: OnlineView) -> Iterator[str]:
+    declared = {
+        **dict.fromkeys(view.keys, "VARCHAR"),
+        **dict.fromkeys(_TIMES, "TIMESTAMP WITH TIME ZONE"),
+        **{feature.name: _DUCKDB_TYPES[feature.kind] for feature in view.features},
+    }
+    described = connection.execute(f"DESCRIBE {quote_name(view.name)}").fetchall()
+    built = {str(row[0]): str(row[1]) for row in described}
+    for name, kind in declared.items():
+        if name not in built:
+            yield f"column `{name}` must be selected, but is not.{suggest_name(name, built)}"
+        elif built[name] != kind:
+            yield f"column `{name}` must be of type {kind}, but got {built[name]}. Cast it in the SQL."
+    for name in built:
+        if name not in declared:
+            yield f"column `{name}` must be declared in views.py, but is not.{suggest_name(name, declared)}"
+
+
+def _row_faults(connection: duckdb.DuckDBPyConnection, view: OnlineView) -> Iterator[str]:
+    table = quote_name(view.name)
+    identity = ", ".join(map(quote_name, [*view.keys, *_TIMES]))
+    numbers = [feature.name for feature in view.features if feature.kind == "numeric"]
+    checks = {name: f"count(*) FILTER ({quote_name(name)} IS NULL)" for name in [*view.keys, *_TIMES]}
+    checks |= {name: f"count(*) FILTER (NOT isfinite({quote_name(name)}))" for name in numbers}
+    # Names come from checked declarations and are quoted.
+    counted = f"SELECT count(*), {', '.join(checks.values())} FROM {table}"  # noqa: S608
+    counts = connection.execute(counted).fetchall()[0]
+    if counts[0] == 0:
+        yield "the table must have rows, but got none. Check its sources."
+    for name, count in zip(checks, counts[1:], strict=True):
+        if count:
+            rule = "be finite or NULL" if name in numbers else "not be NULL"
+            yield f"`{name}` must {rule}, but in {count:,} of {counts[0]:,} rows it is not so."
+    grouped = f"SELECT {identity}, count(*) AS n FROM {table} GROUP BY ALL HAVING n > 1"  # noqa: S608
+    doubled = connection.execute(f"{grouped} ORDER BY ALL LIMIT 1").fetchall()
+    if doubled:
+        found = ", ".join(map(str, doubled[0][:-1]))
+        yield f"({identity}) must be unique, but got {doubled[0][-1]} rows of ({found}). Aggregate them in the SQL."
+
+
+def _write_view(connection: duckdb.DuckDBPyConnection, view: OnlineView, out: Path) -> int:
+    columns = [*view.keys, *_TIMES, *[feature.name for feature in view.features]]
+    selected = ", ".join(map(quote_name, columns))
+    order = ", ".join(map(quote_name, [*view.keys, *_TIMES]))
+    rows = f"SELECT {selected} FROM {quote_name(view.name)} ORDER BY {order}"  # noqa: S608
+    place = quote_text(str(out / f"{view.name}.parquet"))
+    written = connection.execute(f"COPY ({rows}) TO {place} (FORMAT parquet, COMPRESSION zstd)").fetchall()
+    return int(written[0][0])
