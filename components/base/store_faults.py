@@ -51,7 +51,7 @@ class StoreFaults:
         if code in _FULL_CODES or (status >= 500 and verb == "put" and self.disk and is_full(self.disk)):
             return self.full(verb, key, code)
         if code in _BUSY_CODES or status == _TOO_MANY_REQUESTS or status >= 500:
-            return self.silent(verb, key, f"{status} {code}")
+            return self.failing(verb, key, f"{status} {code}")
         return StoreRequestError(f"{self._where(verb, key)}: {self.url} must accept it, but got {status} {code}.")
 
     def missing(self, key: str) -> ObjectMissingError:
@@ -89,6 +89,15 @@ class StoreFaults:
         return StoreUnavailableError(
             f"{self._where(verb, key)}: {self.url} must answer, but got {got} in {self.attempts} attempts. "
             "Start the object store or correct TIDEMILL_S3_ENDPOINT, then run again."
+        )
+
+    def failing(self, verb: str, key: str, got: str) -> StoreUnavailableError:
+        """The service answers that it cannot: it is busy, broken, or its copy of the object is damaged."""
+        log = f" ({self.disk / 'weed.log'})" if self.disk else ""
+        advice = "If it stays so, delete the object and run the step that writes it again." if verb == "get" else ""
+        return StoreUnavailableError(
+            f"{self._where(verb, key)}: {self.url} must do it, but got {got} in {self.attempts} attempts. "
+            f"Read its log{log}, then run again. {advice}".rstrip()
         )
 
     def damaged(self, verb: str, key: str, got: str) -> ObjectDamagedError:

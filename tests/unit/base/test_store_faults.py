@@ -94,8 +94,21 @@ def test_a_dead_service_is_named_with_what_to_do():
 @pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests")])
 def test_a_busy_service_is_transient(serve, status, code):
     store = store_at(serve(status, refusal(code)))
-    with pytest.raises(StoreUnavailableError, match=re.escape(f"must answer, but got {status} {code}")):
+    with pytest.raises(
+        StoreUnavailableError, match=re.escape(f"must do it, but got {status} {code} in 1 attempts. Read its log, then")
+    ):
         store.put_bytes("a", b"")
+
+
+def test_an_object_that_stays_unreadable_is_told_with_what_to_do(serve, tmp_path):
+    """SeaweedFS answers 500 when the copy on its disk is cut or damaged."""
+    store = store_at(serve(500, refusal("InternalError")), disk=tmp_path)
+    words = (
+        f"500 InternalError in 1 attempts. Read its log ({tmp_path}/weed.log), then run again. "
+        "If it stays so, delete the object and run the step that writes it again."
+    )
+    with pytest.raises(StoreUnavailableError, match=re.escape(words)):
+        store.get_bytes("a")
 
 
 def test_what_is_transient_is_tried_again(serve):
