@@ -5,7 +5,7 @@ prefix named after the content it was built from. Called by the `build` step; Fe
 
 A view's SQL (feature_repo/<problem>/<view>.sql) sees the sources by name and yields the view's key, its features,
 `event_timestamp`, the moment when the values were known, and `created_timestamp`, which breaks ties. Nothing here can
-make it honest about that moment: `tests/unit/features/test_build_leakage.py` does, by cutting the sources off at a time.
+make it honest about that moment: `tests/unit/features/test_build_leakage.py` does, by cutting the sources off.
 """
 
 import json
