@@ -71,12 +71,12 @@ def join_features(
     Raises:
         duckdb.Error: a file or a column cannot be read, or a key's type does not fit.
     """
-    # Finer digits are cut off, as DuckDB does with those of the event times.
-    moments = at.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
-    key_names = _create_moments(connection, rows, moments, views)
-    readers = [
-        connection.cursor().sql(_join_query(view, key_names, moments)).to_arrow_reader(BATCH_ROWS) for view in views
-    ]
+    moments = _select_moments(rows, at, views)
+    # DuckDB plans for one row when it scans Arrow, and then loops over all pairs: copy the rows into a table.
+    connection.register("arrow_moments", moments)
+    connection.execute("CREATE TABLE moments AS FROM arrow_moments")
+    connection.unregister("arrow_moments")
+    readers = [connection.cursor().sql(_join_query(view, moments)).to_arrow_reader(BATCH_ROWS) for view in views]
     schema = pa.schema([*rows.schema, *(field for reader in readers for field in reader.schema)], rows.schema.metadata)
     return pa.RecordBatchReader.from_batches(schema, _side_by_side(rows, readers, schema))
 
@@ -91,22 +91,22 @@ def _side_by_side(
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _create_moments(
-    connection: duckdb.DuckDBPyConnection, rows: pa.Table, moments: pa.Array, views: Sequence[AsOfView]
-) -> dict[str, str]:
-    """Copy what is joined on into a table, as DuckDB plans for one row when it scans Arrow; name its keys."""
-    keys = dict.fromkeys(key for view in views for key in view.keys)
-    key_names = {key: f"key_{i}" for i, key in enumerate(keys)}
-    columns = [pa.array(np.arange(rows.num_rows)), moments, *(rows[key] for key in keys)]
-    connection.register("arrow_moments", pa.table(columns, ["row_number", "moment", *key_names.values()]))
-    connection.execute("CREATE TABLE moments AS FROM arrow_moments")
-    connection.unregister("arrow_moments")
-    return key_names
+def _select_moments(rows: pa.Table, at: pa.Array, views: Sequence[AsOfView]) -> pa.Table:
+    """Take what is joined on: the place of each row, its moment, and its keys as columns `key <name>`."""
+    # Finer digits are cut off, as DuckDB does with those of the event times.
+    moment = at.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
+    columns = {"row_number": pa.array(np.arange(rows.num_rows)), "moment": moment}
+    for key in dict.fromkeys(key for view in views for key in view.keys):
+        # A column of nothing but nulls has no type of its own.
+        untyped = pa.types.is_null(rows[key].type)
+        columns[f"key {key}"] = rows[key].cast(pa.string()) if untyped else rows[key]
+    return pa.table(columns)
 
 
-def _join_query(view: AsOfView, key_names: Mapping[str, str], moments: pa.Array) -> str:
+def _join_query(view: AsOfView, moments: pa.Table) -> str:
     bound = _with_created("r.moment", str(_CREATED_MAX)) if _breaks_ties(view) else "r.moment"
-    equal = [f"r.{key_names[row]} = v.{quote_name(column)}" for row, column in view.keys.items()]
+    matches = [_equal(f"key {key}", column, moments.schema) for key, column in view.keys.items()]
+    matches.append(f"{bound} >= v.asof_rank")
     fresh = "TRUE" if view.ttl_us is None else f"v.asof_time >= r.moment - {view.ttl_us}"
     values = [
         f"CASE WHEN {fresh} THEN v.{quote_name(column)} END AS {quote_name(name)}"
@@ -114,14 +114,21 @@ def _join_query(view: AsOfView, key_names: Mapping[str, str], moments: pa.Array)
     ]
     return (
         f"SELECT {', '.join(values)} FROM moments AS r "  # noqa: S608
-        f"ASOF LEFT JOIN ({_ranked_rows(view, moments)}) AS v ON {' AND '.join([*equal, f'{bound} >= v.asof_rank'])} "
+        f"ASOF LEFT JOIN ({_ranked_rows(view, moments['moment'])}) AS v ON {' AND '.join(matches)} "
         "ORDER BY r.row_number"
     )
 
 
-def _ranked_rows(view: AsOfView, moments: pa.Array) -> str:
+def _equal(key: str, column: str, schema: pa.Schema) -> str:
+    # Empty files of text columns have no type of their own either: read as integers they would not compare.
+    type_of_key = schema.field(key).type
+    is_text = pa.types.is_string(type_of_key) or pa.types.is_large_string(type_of_key)
+    return f"r.{quote_name(key)} = v.{quote_name(column)}{'::VARCHAR' if is_text else ''}"
+
+
+def _ranked_rows(view: AsOfView, moment: pa.ChunkedArray) -> str:
     time = _microseconds(view.time)
-    source = f"FROM read_parquet({quote_text(view.path)}) WHERE {_reachable(view, moments)}"
+    source = f"FROM read_parquet({quote_text(view.path)}) WHERE {_reachable(view, moment)}"
     if view.created is None:
         return f"SELECT *, {time} AS asof_time, asof_time AS asof_rank {source}"
     created = _microseconds(view.created)
@@ -145,9 +152,9 @@ def _breaks_ties(view: AsOfView) -> bool:
     return view.created is not None and not view.known_only
 
 
-def _reachable(view: AsOfView, moments: pa.Array) -> str:
+def _reachable(view: AsOfView, moment: pa.ChunkedArray) -> str:
     """Leave out, while parquet is read, what is later than every row or older than `ttl_us` for each."""
-    first, last = (value.as_py() for value in pc.min_max(moments).values())
+    first, last = (value.as_py() for value in pc.min_max(moment).values())
     if last is None:
         return "FALSE"
     column = utc_time(view.time)

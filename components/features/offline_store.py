@@ -6,7 +6,8 @@ In: Feast's own arguments (views, feature references, entity frame) and parquet 
 
 Meaning, as in Feast's DuckDB store, which serves as the specification:
     * a value counts from its event time on, up to `ttl` later, both inclusive; no ttl, or 0, means for ever;
-    * the newest event time wins, among equal ones the newest `created_timestamp_column`, null being oldest;
+    * the newest event time wins, among equal ones the newest `created_timestamp_column`, null being oldest
+      (which of two rows that are equal in both wins is not defined);
     * every row of the entity frame comes back once, in order, with its own columns unchanged.
 
 Where Feast fails, this store has an answer: entity frames with null keys, views without entities,
