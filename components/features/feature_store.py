@@ -7,6 +7,7 @@ beside the offline store and the declarations in feature_repo/, nothing else imp
 
 import importlib
 import string
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,22 +50,37 @@ def open_feature_store(settings: Settings, features_uri: str = "", online_store:
         features_uri: Folder or `s3://` prefix of the feature tables; not needed for online reads.
         online_store: Another SQLite file than that of the settings.
     """
+    return _open(settings.registry, online_store or settings.online_store, features_uri)
+
+
+@contextmanager
+def open_scratch_store(problem: Problem, features_uri: str) -> Iterator["FeatureStore"]:
+    """Open Feast with a registry that lives as long as the block.
+
+    A join then sees the declarations of this code, whatever was registered before, and registers nothing served.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        store = _open(f"{folder}/registry.db", Path(folder) / "online.db", features_uri)
+        apply(store, problem)
+        yield store
+
+
+def _open(registry: str, online_store: Path, features_uri: str) -> "FeatureStore":
     with _quick_import():
         from feast import FeatureStore, RepoConfig
 
-    online = online_store or settings.online_store
     places = {
-        "TIDEMILL_REGISTRY": settings.registry,
-        "TIDEMILL_ONLINE_STORE": str(online),
+        "TIDEMILL_REGISTRY": registry,
+        "TIDEMILL_ONLINE_STORE": str(online_store),
         "TIDEMILL_FEATURES": features_uri,
     }
     text = (REPOSITORY / "feature_store.yaml").read_text(encoding="utf-8")
     configuration = yaml.safe_load(string.Template(text).substitute(places))
-    if "://" in settings.registry:
+    if "://" in registry:
         configuration["registry"]["registry_type"] = "sql"
     else:
-        Path(settings.registry).parent.mkdir(parents=True, exist_ok=True)
-    online.parent.mkdir(parents=True, exist_ok=True)
+        Path(registry).parent.mkdir(parents=True, exist_ok=True)
+    online_store.parent.mkdir(parents=True, exist_ok=True)
     return FeatureStore(config=RepoConfig(**configuration, repo_path=REPOSITORY))
 
 

@@ -1,0 +1,186 @@
+"""Prepare the rows that models learn from: examples, their features as of the prediction, and roles by time.
+
+In: accepted sources, feature tables, `as_of`. Out: the folder that `base/prepared.py` describes. Called by the
+`prepare` step. Rows whose label is not known at `as_of` do not exist.
+
+Notation
+    n           examples: rows of the contract's source with `label_at <= as_of`
+    gap         hours between roles; a row whose label was not known when the next role starts belongs to it as well
+
+Roles are intervals of `predicted_at`, counted back from `as_of`, with a gap before validation and before test:
+
+    train ......... | gap | validation | gap | test | as_of
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from components.base.contract import Problem, Split
+from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.errors import DataError, raise_faults
+from components.base.prepared import ROLES, Feature, Prepared, write_prepared
+from components.base.tables import write_table
+from components.features.feature_store import declared_views, join_features, open_scratch_store
+from components.features.request import feature_kind, request_table
+
+_logger = logging.getLogger(__name__)
+_GAP = "gap"
+# Stands between the parts of a row's identity; no key of a delivered row holds a control character.
+_UNIT_SEPARATOR = 31
+
+
+def prepare_rows(problem: Problem, accepted: Path, features_uri: str, as_of: datetime, out: Path) -> Prepared:
+    """Write the prepared rows of one release.
+
+    Args:
+        problem: The contract.
+        accepted: Folder with one parquet a source.
+        features_uri: Folder or `s3://` prefix of the feature tables.
+        as_of: UTC; nothing later is seen.
+        out: Folder to be written.
+
+    Raises:
+        DataError: keys are doubled, a target is unknown, a role has too few rows or only one class; all are named.
+    """
+    examples = read_examples(problem, accepted, as_of)
+    roles = assign_roles(problem.split, examples["predicted_at"], examples["label_at"], as_of)
+    raise_faults(DataError, "prepare", _faults(problem, examples, roles))
+    rows = _add_features(problem, examples, features_uri)
+    prepared = _write_roles(problem, rows, roles, as_of, out)
+    counted = ", ".join(f"{role} {count:,}" for role, count in prepared.rows.items())
+    _logger.info("prepare: %s rows with %s features", counted, len(prepared.features))
+    return prepared
+
+
+def read_examples(problem: Problem, accepted: Path, as_of: datetime) -> pd.DataFrame:
+    """Read the examples whose label is known at `as_of`, by time of prediction and key.
+
+    Returns:
+        (n, columns): key and request columns, `predicted_at`, `label_at`, the target, and `row_hash`: the lower 64 bits
+        of the MD5 over the key and the time of prediction (timestamps as microseconds since 1970), each as text with
+        an ASCII unit separator between.
+    """
+    spec = problem.examples
+    types = problem.sources[spec.source].columns
+    columns = [quote_name(name) for name in dict.fromkeys([*spec.key, *spec.request])]
+    identity = [
+        f"epoch_us({quote_name(name)})" if types[name].type == "timestamp" else quote_name(name)
+        for name in [*spec.key, spec.predicted_at]
+    ]
+    predicted_at, label_at = quote_name(spec.predicted_at), quote_name(spec.label_at)
+    query = f"""
+        SELECT {", ".join(columns)}, {predicted_at} AS predicted_at, {label_at} AS label_at,
+            CAST({problem.target.expression} AS TINYINT) AS {quote_name(problem.target.name)},
+            md5_number_lower(concat_ws(chr({_UNIT_SEPARATOR}), {", ".join(identity)})) AS row_hash
+        FROM read_parquet({quote_text(str(accepted / f"{spec.source}.parquet"))})
+        WHERE {label_at} <= $as_of
+        ORDER BY {", ".join([predicted_at, *map(quote_name, spec.key)])}
+    """  # noqa: S608 - names and expression come from the checked contract
+    with explain_duckdb_errors(f"prepare {spec.source}"):
+        table = connect_duckdb().execute(query, {"as_of": as_of}).to_arrow_table()
+    examples: pd.DataFrame = table.to_pandas()
+    times = examples.select_dtypes("datetimetz").columns
+    return examples.astype(dict.fromkeys(times, "datetime64[us, UTC]"))
+
+
+def split_limits(split: Split, as_of: datetime) -> dict[str, datetime]:
+    """Return the ends of the roles in time of prediction; starts count in, ends do not. Train has no start."""
+    gap = timedelta(hours=split.gap_hours)
+    test_start = as_of - timedelta(days=split.test_days)
+    validation_end = test_start - gap
+    validation_start = validation_end - timedelta(days=split.validation_days)
+    return {
+        "train_end": validation_start - gap,
+        "validation_start": validation_start,
+        "validation_end": validation_end,
+        "test_start": test_start,
+        "test_end": as_of,
+    }
+
+
+def assign_roles(
+    split: Split, predicted_at: "pd.Series[Any]", label_at: "pd.Series[Any]", as_of: datetime
+) -> "pd.Series[str]":
+    """Give each example its role, or `gap`.
+
+    Returns:
+        (n,): no label of `train` is known later than validation starts, none of `validation` later than test starts.
+    """
+    limits = split_limits(split, as_of)
+    is_train = (predicted_at < limits["train_end"]) & (label_at <= limits["validation_start"])
+    in_validation = (predicted_at >= limits["validation_start"]) & (predicted_at < limits["validation_end"])
+    is_validation = in_validation & (label_at <= limits["test_start"])
+    is_test = (predicted_at >= limits["test_start"]) & (predicted_at < limits["test_end"])
+    chosen = np.select([is_train, is_validation, is_test], list(ROLES), default=_GAP)
+    return pd.Series(chosen, index=predicted_at.index, name="role")
+
+
+def model_features(problem: Problem) -> tuple[Feature, ...]:
+    """Return the model's inputs in its order: request features as in the contract, then the views' by view and name."""
+    requested = [
+        Feature(name, feature_kind(problem, name), "request", feature.description, feature.unit)
+        for name, feature in problem.features.request.items()
+        if feature.used_by_model
+    ]
+    return (*requested, *[feature for view in declared_views(problem) for feature in view.features])
+
+
+def _faults(problem: Problem, examples: pd.DataFrame, roles: "pd.Series[str]") -> Iterator[str]:
+    key = problem.examples.key
+    doubled = examples.duplicated(key)
+    if doubled.any():
+        first = examples.loc[doubled, key].iloc[0].to_dict()
+        yield f"({', '.join(key)}) must be unique, but got {doubled.sum():,} rows again, first {first}. Run `validate`."
+    target = examples[problem.target.name]
+    if target.isna().any():
+        yield f"target `{problem.target.name}` must be known, but is NULL in {target.isna().sum():,} rows."
+    for role in ROLES:
+        found = target[roles == role]
+        if len(found) < problem.split.minimum_rows:
+            yield (
+                f"{role} must have at least {problem.split.minimum_rows:,} rows, but got {len(found):,}. "
+                "Choose a later as_of or shorter roles in `split`."
+            )
+        elif found.nunique() < 2:
+            yield f"{role} must have both classes of `{problem.target.name}`, but got only {found.iloc[0]}."
+
+
+def _add_features(problem: Problem, examples: pd.DataFrame, features_uri: str) -> pd.DataFrame:
+    """Put request features and point-in-time features beside the examples."""
+    requested = request_table(problem, examples)
+    known = examples.assign(**{str(name): requested[name] for name in requested})
+    keys = dict.fromkeys(key for view in declared_views(problem) for key in view.keys)
+    entities = known[list(keys)].assign(event_timestamp=known["predicted_at"])
+    with open_scratch_store(problem, features_uri) as store:
+        joined: pd.DataFrame = join_features(store, problem, entities).to_pandas()
+    return pd.concat([known, joined.set_index(known.index)], axis="columns")
+
+
+def _write_roles(problem: Problem, rows: pd.DataFrame, roles: "pd.Series[str]", as_of: datetime, out: Path) -> Prepared:
+    out.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    ledger = []
+    for role in ROLES:
+        chosen = rows[roles == role].reset_index(drop=True)
+        digest.update(pd.util.hash_pandas_object(chosen, index=False).to_numpy().tobytes())
+        ledger.append(chosen[["row_hash"]].assign(role=role))
+        write_table(chosen.drop(columns="row_hash"), out / f"{role}.parquet")
+    write_table(pd.concat(ledger, ignore_index=True), out / "ledger.parquet")
+    limits = {"train_start": rows["predicted_at"].min(), **split_limits(problem.split, as_of)}
+    prepared = Prepared(
+        folder=out,
+        target=problem.target.name,
+        features=model_features(problem),
+        limits={name: limit.isoformat() for name, limit in limits.items()},
+        rows={role: int((roles == role).sum()) for role in (*ROLES, _GAP)},
+        fingerprint=digest.hexdigest(),
+    )
+    write_prepared(prepared)
+    return prepared
