@@ -1,4 +1,4 @@
-"""The candidate families: each one scikit-learn Pipeline from raw feature columns to probabilities, with a search space.
+"""The candidate families: each one scikit-learn Pipeline from raw feature columns to probabilities, and what to tune.
 
 In: the features of the prepared rows and parameters of the last step. Out: an unfitted Pipeline. Imputing, limiting
 outliers, encoding and scaling sit inside it, so they are fitted on training rows only and travel with the model.
@@ -38,8 +38,8 @@ DEFAULTS: dict[Family, dict[str, Any]] = {
         "l2_regularization": 1.0,
         "max_features": 0.7,
     },
-    "random_forest": {"max_features": 0.3, "min_samples_leaf": 20, "max_samples": 0.4},
-    "extra_trees": {"max_features": 0.5, "min_samples_leaf": 20, "max_samples": 0.4},
+    "random_forest": {"max_features": 0.3, "min_samples_leaf": 15, "max_samples": 0.25},
+    "extra_trees": {"max_features": 0.5, "min_samples_leaf": 15, "max_samples": 0.25},
     "mlp": {"width": 24, "alpha": 1e-3, "learning_rate_init": 3e-3},
     "naive_bayes": {"var_smoothing": 1e-2},
 }
@@ -80,7 +80,7 @@ def suggest_parameters(family: Family, trial: "Trial") -> dict[str, Any]:
         return {
             "max_features": trial.suggest_float("max_features", 0.1, 0.8),
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 100, log=True),
-            "max_samples": trial.suggest_float("max_samples", 0.2, 0.6),
+            "max_samples": trial.suggest_float("max_samples", 0.1, 0.4),
         }
     if family == "mlp":
         return {
@@ -156,4 +156,4 @@ def _build_trees(family: Family, parameters: dict[str, Any], codes: list[int], s
             categorical_features=codes or None, early_stopping=False, random_state=seed, **parameters
         )
     forest = RandomForestClassifier if family == "random_forest" else ExtraTreesClassifier
-    return forest(n_estimators=80, bootstrap=True, random_state=seed, n_jobs=1, **parameters)
+    return forest(n_estimators=60, bootstrap=True, random_state=seed, n_jobs=1, **parameters)
