@@ -6,11 +6,12 @@ beside the offline store and the declarations in feature_repo/, nothing else imp
 """
 
 import importlib
+import logging
 import string
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -69,6 +70,9 @@ def _open(registry: str, online_store: Path, features_uri: str) -> "FeatureStore
     with _quick_import():
         from feast import FeatureStore, RepoConfig
 
+    # It reports each look at the registry, and doubts a setting that does work with registry files.
+    logging.getLogger("feast").setLevel(logging.WARNING)
+    logging.getLogger("feast.repo_config").setLevel(logging.ERROR)
     places = {
         "TIDEMILL_REGISTRY": registry,
         "TIDEMILL_ONLINE_STORE": str(online_store),
@@ -145,7 +149,9 @@ def materialize(store: "FeatureStore", problem: Problem, start: datetime, end: d
 
     Never Feast's incremental form: it takes event times for the times of arrival and so misses late rows.
     """
-    store.materialize(start, end, feature_views=[view.name for view in declared_views(problem)])
+    # Feast prints its progress, with terminal codes, wherever it runs.
+    with redirect_stdout(None):
+        store.materialize(start, end, feature_views=[view.name for view in declared_views(problem)])
 
 
 def open_online_features(problem: Problem, settings: Settings) -> OnlineFeatures:

@@ -1,0 +1,163 @@
+"""Fill the online store: after it, the endpoint sees exactly what was known at `as_of`, and nothing later.
+
+In: the settings, a problem, the feature tables and `as_of`. Out: the registry with the problem's declarations, the
+SQLite file of the online store, and `Materialized`. Called by the `materialize` step.
+
+Feast upserts, and on SQLite an older value overwrites a newer one, while entities that are gone stay. So the problem's
+tables are filled anew in a copy of the file, read back, and the copy takes the file's place in one rename: a reader
+sees the old store or the new one, a failure leaves the old one, and doing it again changes nothing. An older `as_of`
+after a newer one therefore turns the store back as a whole, which is logged as a warning and told in the result.
+"""
+
+import logging
+import math
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from components.base.contract import Problem
+from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.errors import DataError, raise_faults
+from components.base.settings import Settings
+from components.features.feature_store import (
+    apply,
+    declared_views,
+    materialize,
+    online_features,
+    online_tables,
+    open_feature_store,
+)
+from components.features.online_features import (
+    Filling,
+    OnlineFeatures,
+    OnlineView,
+    ServedFeatures,
+    read_filling,
+    write_filling,
+)
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+_logger = logging.getLogger(__name__)
+# Before the first value that a view can hold; SQLite keeps seconds since then.
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+# Entities a view that are read back: enough to meet every fault of a whole view, little enough to cost nothing.
+_SAMPLED_ENTITIES = 50
+
+
+@dataclass(frozen=True)
+class Materialized:
+    """What the online store holds now."""
+
+    entities: dict[str, int]
+    """By view: entities with values."""
+    as_of: datetime
+    """UTC."""
+    turned_back_from: datetime | None
+    """The newer `as_of` that the store held before, if it did."""
+
+
+def fill_online_store(settings: Settings, problem: Problem, features_uri: str, as_of: datetime) -> Materialized:
+    """Register the problem and put the values that were known at `as_of` in the place of those in the online store.
+
+    Raises:
+        DataError: what is read back differs from the feature tables.
+    """
+    target = settings.online_store
+    draft = target.with_name(f"{target.name}.draft")
+    try:
+        before = _copy_store(target, draft, problem)
+        store = open_feature_store(settings, features_uri, online_store=draft)
+        _drop_tables(draft, store, problem)
+        apply(store, problem)
+        materialize(store, problem, _START, as_of)
+        with closing(sqlite3.connect(draft)) as connection:
+            write_filling(connection, problem.name, Filling(as_of.timestamp(), time.time()))
+            entities = _count_entities(connection, store, problem)
+        _check_read_back(online_features(store, problem), problem, features_uri, as_of)
+        draft.replace(target)
+    finally:
+        _remove(draft)
+    turned_back_from = before if before and before > as_of else None
+    if turned_back_from:
+        _logger.warning("materialize: the online store is turned back from %s to %s", before, as_of)
+    _logger.info("materialize: %s entities in %s views as of %s", sum(entities.values()), len(entities), as_of)
+    return Materialized(entities, as_of, turned_back_from)
+
+
+def _copy_store(target: Path, draft: Path, problem: Problem) -> datetime | None:
+    """Copy the file, if there is one, with the tables of other problems; return the `as_of` it was filled for."""
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    _remove(draft)
+    if not target.is_file():
+        return None
+    shutil.copyfile(target, draft)
+    with closing(sqlite3.connect(draft)) as connection:
+        filling = read_filling(connection, problem.name)
+    return datetime.fromtimestamp(filling.as_of, UTC) if filling else None
+
+
+def _remove(draft: Path) -> None:
+    """Remove a draft with its journal, which SQLite would otherwise play back into the next draft."""
+    for path in (draft, draft.with_name(f"{draft.name}-journal")):
+        path.unlink(missing_ok=True)
+
+
+def _drop_tables(draft: Path, store: "FeatureStore", problem: Problem) -> None:
+    with closing(sqlite3.connect(draft)) as connection, connection:
+        for table in online_tables(store, problem).values():
+            connection.execute(f"DROP TABLE IF EXISTS {quote_name(table)}")
+
+
+def _count_entities(connection: sqlite3.Connection, store: "FeatureStore", problem: Problem) -> dict[str, int]:
+    return {
+        view: connection.execute(f"SELECT count(DISTINCT entity_key) FROM {quote_name(table)}").fetchone()[0]  # noqa: S608
+        for view, table in online_tables(store, problem).items()
+    }
+
+
+def _check_read_back(online: OnlineFeatures, problem: Problem, features_uri: str, as_of: datetime) -> None:
+    """Compare what the endpoint would read with the feature tables, for some entities of each view."""
+    faults = []
+    for view in declared_views(problem):
+        newest = _newest_rows(view, features_uri, as_of).to_pylist()
+        for row, served in zip(newest, online.read(newest), strict=True):
+            faults += [f"{view.name}: {fault}" for fault in _differences(view, row, served, as_of)]
+    raise_faults(DataError, "materialize", faults)
+
+
+def _newest_rows(view: OnlineView, features_uri: str, as_of: datetime) -> pa.Table:
+    """(entities, columns): the newest row of the entities that come first by key."""
+    keys = ", ".join(map(quote_name, view.keys))
+    place = quote_text(f"{features_uri.rstrip('/')}/{view.name}.parquet")
+    query = f"""
+        SELECT * FROM read_parquet({place}) WHERE event_timestamp <= $as_of
+        QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY event_timestamp DESC, created_timestamp DESC) = 1
+        ORDER BY {keys} LIMIT {_SAMPLED_ENTITIES}
+    """  # noqa: S608 - names come from checked declarations and are quoted
+    with explain_duckdb_errors(f"materialize {view.name}"):
+        return connect_duckdb().execute(query, {"as_of": as_of}).to_arrow_table()
+
+
+def _differences(view: OnlineView, row: dict[str, Any], served: ServedFeatures, as_of: datetime) -> Iterator[str]:
+    is_fresh = view.ttl_seconds is None or (as_of - row["event_timestamp"]).total_seconds() <= view.ttl_seconds
+    entity = ", ".join(str(row[key]) for key in view.keys)
+    for feature in view.features:
+        wanted = row[feature.name] if is_fresh else None
+        got = served.values[feature.name]
+        is_same = feature.name in served.missing if wanted is None else _is_equal(got, wanted)
+        if not is_same:
+            yield f"`{feature.name}` of {entity} must be read back as {wanted!r}, but got {got!r}."
+
+
+def _is_equal(got: float | str | None, wanted: float | str) -> bool:
+    return got == wanted or (isinstance(wanted, float) and math.isnan(wanted) and got != got)  # noqa: PLR0124

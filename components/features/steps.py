@@ -1,0 +1,46 @@
+"""KFP faces of the features phase, in the order they run."""
+
+from kfp.dsl import Artifact, Input, Output
+
+from components.base.step import step
+
+
+@step
+def build(problem: Input[Artifact], accepted: Input[Artifact]) -> str:
+    """Build the feature tables and return their prefix in the object store."""
+    from pathlib import Path
+
+    from components.base.problem import read_problem
+    from components.base.settings import load_settings
+    from components.base.store import open_store
+    from components.features.build import publish_features
+
+    return publish_features(read_problem(problem.path), Path(accepted.path), open_store(load_settings()))
+
+
+@step
+def prepare(
+    problem: Input[Artifact], accepted: Input[Artifact], features_uri: str, as_of: str, prepared: Output[Artifact]
+):
+    """Join features to examples as of their prediction and give each example its role."""
+    from datetime import datetime
+    from pathlib import Path
+
+    from components.base.problem import read_problem
+    from components.features.prepare import prepare_rows
+
+    moment = datetime.fromisoformat(as_of)
+    prepare_rows(read_problem(problem.path), Path(accepted.path), features_uri, moment, Path(prepared.path))
+
+
+@step
+def materialize(problem: Input[Artifact], features_uri: str, as_of: str):
+    """Fill the online store with what was known at `as_of`."""
+    from datetime import datetime
+
+    from components.base.problem import read_problem
+    from components.base.settings import load_settings
+    from components.features.materialize import fill_online_store
+
+    moment = datetime.fromisoformat(as_of)
+    fill_online_store(load_settings(), read_problem(problem.path), features_uri, moment)
