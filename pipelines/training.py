@@ -27,7 +27,7 @@ def training(contract: str, as_of: str) -> Artifact:
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     problem = frame(contract=contract).output
     ingested = ingest(problem=problem, as_of=as_of).set_caching_options(False)
-    accepted = validate(problem=problem, snapshot=ingested.output, as_of=as_of).output
+    accepted = validate(problem=problem, snapshot=ingested.output).output
     features_uri = build(problem=problem, accepted=accepted).output
     prepared = prepare(problem=problem, accepted=accepted, features_uri=features_uri, as_of=as_of).output
     explored = explore(problem=problem, prepared=prepared).output

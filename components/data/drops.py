@@ -1,0 +1,154 @@
+"""Convert drops into parquet whose columns are text as delivered, each drop once.
+
+In: the drops that landed. Out: `Converted` drops, kept in the object store as
+`<problem>/drops/<source>/<name>-<etag>.parquet` and listed in the watermark `<problem>/drops/watermark.json`. Called by
+ingest. A drop with an unchanged ETag is not parsed again; a corrected one has another ETag and is.
+
+Nothing is lost: a line that has too many or too few fields, or is no UTF-8, becomes a row whose `_fault` says so. `_row`
+is the line in a CSV (the header is line 1, blank lines do not count), the row in a parquet file (from 1).
+"""
+# ruff: noqa: S608 - names and texts come from the checked contract and are quoted
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Literal
+
+import duckdb
+from pydantic import BaseModel, ConfigDict
+
+from components.base.contract import Problem
+from components.base.duckdb_session import explain_duckdb_errors, quote_text
+from components.base.errors import DataError, ObjectMissingError, raise_faults, suggest_name
+from components.base.store import ObjectStore
+from components.data.landing import Drop
+from components.data.row_sql import delivered_columns
+
+log = logging.getLogger(__name__)
+
+_REJECTED = "rejected_lines"
+_CSV_OPTIONS = (
+    "all_varchar = true, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', "
+    f"store_rejects = true, rejects_table = '{_REJECTED}', rejects_scan = 'rejected_scans'"
+)
+
+
+class Converted(BaseModel):
+    """One drop as text parquet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    etag: str
+    uri: str
+    columns: tuple[str, ...]
+    rows: int
+
+
+def convert_drops(
+    problem: Problem, drops: Sequence[Drop], store: ObjectStore, connection: duckdb.DuckDBPyConnection
+) -> dict[str, Converted]:
+    """Return every drop converted, by key; parse only those that the watermark does not hold.
+
+    Raises:
+        DataError: with all faults of all drops: damaged files, missing columns with their nearest names.
+    """
+    known = _read_watermark(problem, store)
+    kept = {entry.key for entry in store.list_objects(f"{problem.name}/drops/")}
+    converted: dict[str, Converted] = {}
+    faults: list[str] = []
+    for drop in drops:
+        before = known.get(drop.key)
+        is_done = before is not None and before.etag == drop.etag and store.key(before.uri) in kept
+        try:
+            converted[drop.key] = before if before and is_done else _convert(problem, drop, store, connection)
+        except DataError as error:
+            faults.append(str(error))
+    new = set(converted.values()) - set(known.values())
+    if new:
+        _write_watermark(problem, store, {**known, **converted})
+    log.info("drops: %d of %d were new or corrected", len(new), len(drops))
+    faults += [fault for drop in drops if drop.key in converted for fault in _column_faults(problem, drop, converted)]
+    raise_faults(DataError, f"ingest {problem.name}", faults)
+    return converted
+
+
+def _convert(problem: Problem, drop: Drop, store: ObjectStore, connection: duckdb.DuckDBPyConnection) -> Converted:
+    name = PurePosixPath(drop.key).stem
+    uri = store.uri(f"{problem.name}/drops/{drop.source}/{name}-{drop.etag}.parquet")
+    with explain_duckdb_errors(drop.key):
+        select = _select_text(problem.sources[drop.source].format, store.uri(drop.key), connection)
+        (rows,) = connection.execute(
+            f"COPY (SELECT *, {quote_text(drop.key)} AS _drop FROM ({select})) TO {quote_text(uri)} "
+            "(FORMAT parquet, COMPRESSION zstd)"
+        ).fetchall()[0]
+        described = connection.execute("SELECT * EXCLUDE (_place) FROM lines LIMIT 0").description
+    columns = tuple(column[0] for column in described)
+    return Converted(key=drop.key, etag=drop.etag, uri=uri, columns=columns, rows=rows)
+
+
+def _select_text(format_name: Literal["csv", "parquet"], uri: str, connection: duckdb.DuckDBPyConnection) -> str:
+    """Read a drop into the table `lines` and return the SQL of its rows with `_row` and `_fault`, in file order."""
+    readers = {"parquet": f"read_parquet({quote_text(uri)})", "csv": f"read_csv({quote_text(uri)}, {_CSV_OPTIONS})"}
+    for table in (_REJECTED, "rejected_scans"):
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE lines AS "
+        f"SELECT COLUMNS(*)::VARCHAR, row_number() OVER () AS _place FROM {readers[format_name]}"
+    )
+    if format_name == "parquet":
+        return "SELECT * EXCLUDE (_place), _place AS _row, NULL::VARCHAR AS _fault FROM lines"
+    rejected = connection.execute(f"SELECT count(*) FROM {_REJECTED}").fetchone()
+    if not rejected or not rejected[0]:
+        return "SELECT * EXCLUDE (_place), _place + 1 AS _row, NULL::VARCHAR AS _fault FROM lines"
+    return _SELECT_WITH_REJECTED
+
+
+# The i-th unreadable line, at line n, comes after n - 1 - i readable ones: the header and the unreadable ones before it
+# do not count. So all lines fall into their order, and their number is their place in it.
+_SELECT_WITH_REJECTED = f"""
+    WITH rejected AS (
+        SELECT line, first(csv_line) AS csv_line, first(error_message) AS message FROM {_REJECTED} GROUP BY line
+    ), faulty AS (
+        SELECT
+            line - 1 - row_number() OVER (ORDER BY line) AS _place,
+            line AS _line,
+            'the line must be readable, but got ' || message || ' in: ' || csv_line AS _fault
+        FROM rejected
+    ), together AS (
+        SELECT *, 0 AS _line, NULL::VARCHAR AS _fault FROM lines UNION ALL BY NAME SELECT * FROM faulty
+    )
+    SELECT * EXCLUDE (_place, _line, _fault), 1 + row_number() OVER (ORDER BY _place, _line) AS _row, _fault
+    FROM together ORDER BY _row
+"""
+
+
+def _column_faults(problem: Problem, drop: Drop, converted: dict[str, Converted]) -> list[str]:
+    delivered = converted[drop.key].columns
+    wanted = delivered_columns(problem.sources[drop.source])
+    unknown = [name for name in delivered if name not in wanted]
+    return [
+        f"{drop.key}: column {name!r} must be delivered, but is missing.{suggest_name(name, unknown)}"
+        for name in wanted
+        if name not in delivered
+    ]
+
+
+def _watermark_key(problem: Problem) -> str:
+    return f"{problem.name}/drops/watermark.json"
+
+
+def _read_watermark(problem: Problem, store: ObjectStore) -> dict[str, Converted]:
+    """Return the drops that were converted before; losing the watermark costs time, no rows."""
+    try:
+        content = json.loads(store.get_bytes(_watermark_key(problem)))
+    except ObjectMissingError:
+        return {}
+    return {key: Converted.model_validate(fields) for key, fields in content["drops"].items()}
+
+
+def _write_watermark(problem: Problem, store: ObjectStore, converted: dict[str, Converted]) -> None:
+    drops = {key: converted[key].model_dump() for key in sorted(converted)}
+    content = {"problem": problem.name, "newest": max(drops), "drops": drops}
+    store.put_bytes(_watermark_key(problem), json.dumps(content, indent=1).encode())

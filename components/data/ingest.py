@@ -1,0 +1,121 @@
+"""Ingest: from the landing zone to one immutable snapshot of all sources, as it was at one moment.
+
+In: the contract, the moment `as_of`, and the object store with the drops. Out: a `Snapshot` below
+`s3://<bucket>/<problem>/snapshots/<fingerprint>/`. Called by the `ingest` step. Nothing is judged here: every row that
+could be known at `as_of` goes on as it was delivered, also a broken one. The same drops and `as_of` give the same bytes.
+
+A row is left out as not yet available when its availability or its event lies after `as_of`. One whose availability
+cannot be computed stays in, so that validation sets it aside with a reason.
+"""
+# ruff: noqa: S608 - names and texts come from the checked contract and are quoted
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from components.base.contract import Problem, Source
+from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.store import ObjectStore
+from components.data.drops import Converted, convert_drops
+from components.data.landing import Drop, find_drops, landing_prefix, missing_months
+from components.data.row_sql import LINEAGE, delivered_columns, text_name, typed_sql
+from components.data.snapshot import DropRows, Snapshot, SourceRows, snapshot_bytes
+
+log = logging.getLogger(__name__)
+
+# Beyond it DuckDB spills to disk; the process stays below its 3 GB.
+_MEMORY_LIMIT = "1500MB"
+
+
+def ingest(problem: Problem, as_of: datetime, store: ObjectStore) -> Snapshot:
+    """Write the snapshot of all sources at `as_of`, unless it is there, and return it.
+
+    Raises:
+        DataError: with all faults: a source without a drop, damaged drops, missing or renamed columns.
+        StoreUnavailableError: the object store does not answer; nothing half-written is visible.
+    """
+    drops = find_drops(problem, store.list_objects(landing_prefix(problem)), as_of)
+    all_drops = [drop for of_source in drops.values() for drop in of_source]
+    connection = connect_duckdb(memory_limit=_MEMORY_LIMIT)
+    with connection, tempfile.TemporaryDirectory(prefix="ingest-") as scratch:
+        converted = convert_drops(problem, all_drops, store, connection)
+        # One thread: the bytes of a parquet file must not depend on which thread was quicker.
+        connection.execute("SET threads = 1")
+        sources = {}
+        for name, of_source in drops.items():
+            chosen = [converted[drop.key] for drop in of_source]
+            path = Path(scratch) / f"{name}.parquet"
+            with explain_duckdb_errors(f"ingest {name}"):
+                _write_available(problem.sources[name], as_of, chosen, path, connection)
+                sources[name] = _describe_source(problem.sources[name], as_of, of_source, chosen, path, connection)
+        snapshot = _fingerprint(problem, as_of, sources, store)
+        _publish(snapshot, Path(scratch), store)
+    rows = sum(source.rows for source in sources.values())
+    log.info("ingest: %s rows of %d sources, %d drops", f"{rows:,}", len(sources), len(all_drops))
+    return snapshot
+
+
+def _write_available(
+    source: Source, as_of: datetime, drops: Sequence[Converted], path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Write the rows that could be known at `as_of`, as text, in the order of landing."""
+    uris = ", ".join(quote_text(drop.uri) for drop in drops)
+    raw = f"read_parquet([{uris}], union_by_name = true)"
+    texts = [f"{text_name(name)} AS {quote_name(name)}" for name in delivered_columns(source)]
+    limit = f"{quote_text(as_of.isoformat())}::TIMESTAMPTZ"
+    moments = [quote_name(name) for name in (source.available_at, source.event_timestamp) if name]
+    known = f"greatest({', '.join(moments)}) <= {limit}" if moments else "true"
+    connection.execute(
+        f"COPY (SELECT {', '.join([*LINEAGE, *texts])} FROM ({typed_sql(source, raw, LINEAGE)}) "
+        f"WHERE coalesce({known}, true)) TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+    )
+
+
+def _describe_source(
+    source: Source,
+    as_of: datetime,
+    drops: Sequence[Drop],
+    converted: Sequence[Converted],
+    path: Path,
+    connection: duckdb.DuckDBPyConnection,
+) -> SourceRows:
+    table = f"read_parquet({quote_text(str(path))})"
+    kept = dict(connection.execute(f"SELECT _drop, count(*) FROM {table} GROUP BY _drop").fetchall())
+    wanted = delivered_columns(source)
+    return SourceRows(
+        rows=sum(kept.values()),
+        drops=tuple(
+            DropRows(
+                key=drop.key,
+                period=drop.period.isoformat(),
+                rows=entry.rows,
+                not_yet_available=entry.rows - kept.get(drop.key, 0),
+            )
+            for drop, entry in zip(drops, converted, strict=True)
+        ),
+        missing_months=tuple(missing_months(drops, as_of)) if source.kind == "events" else (),
+        unknown_columns=tuple(sorted({name for entry in converted for name in entry.columns} - set(wanted))),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def _fingerprint(problem: Problem, as_of: datetime, sources: dict[str, SourceRows], store: ObjectStore) -> Snapshot:
+    """Return the snapshot under the SHA-256 of its own description, which holds that of every table."""
+    unnamed = Snapshot(problem=problem.name, as_of=as_of, fingerprint="", sources=sources, prefix="")
+    fingerprint = hashlib.sha256(snapshot_bytes(unnamed)).hexdigest()
+    prefix = store.uri(f"{problem.name}/snapshots/{fingerprint}") + "/"
+    return unnamed.model_copy(update={"fingerprint": fingerprint, "prefix": prefix})
+
+
+def _publish(snapshot: Snapshot, folder: Path, store: ObjectStore) -> None:
+    """Upload the tables, then `snapshot.json`, which makes them visible; a finished snapshot is left alone."""
+    if store.exists(f"{snapshot.prefix}snapshot.json"):
+        return
+    for name in snapshot.sources:
+        store.put_file(snapshot.table_uri(name), folder / f"{name}.parquet")
+    store.put_bytes(f"{snapshot.prefix}snapshot.json", snapshot_bytes(snapshot))

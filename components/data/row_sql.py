@@ -1,0 +1,65 @@
+"""Turn the columns of a source in the contract into DuckDB SQL: delivered text to typed columns, then derived ones.
+
+In: a `Source` and the name of a relation whose delivered columns are text. Out: SQL text. Called by ingest, which needs
+to know when a row became available, and by validation. Nothing is executed here.
+"""
+# ruff: noqa: S608 - names and texts come from the checked contract and are quoted
+
+from collections.abc import Iterable, Sequence
+
+from components.base.contract import ColumnType, Source
+from components.base.duckdb_session import quote_name
+
+# What ingest adds to each delivered row: where it came from, and what kept its line from being read.
+LINEAGE = ("_drop", "_row", "_fault")
+_SQL_TYPES: dict[ColumnType, str] = {
+    "string": "VARCHAR",
+    "int": "BIGINT",
+    "float": "DOUBLE",
+    "bool": "BOOLEAN",
+    "timestamp": "TIMESTAMPTZ",
+}
+
+
+def delivered_columns(source: Source) -> list[str]:
+    """Return the columns that a drop must hold, in contract order."""
+    return [name for name, column in source.columns.items() if column.expression is None]
+
+
+def derived_columns(source: Source) -> list[str]:
+    """Return the columns that are computed from delivered ones, in contract order."""
+    return [name for name, column in source.columns.items() if column.expression is not None]
+
+
+def text_name(column: str) -> str:
+    """Return the quoted name under which `typed_sql` keeps a column's delivered text."""
+    return quote_name(f"_text_{column}")
+
+
+def name_list(columns: Iterable[str]) -> str:
+    """Return quoted names, separated by commas."""
+    return ", ".join(quote_name(column) for column in columns)
+
+
+def typed_sql(source: Source, raw: str, extra: Sequence[str] = ()) -> str:
+    """Select every column of the contract typed, NULL where the text is none of its type, and each delivered text.
+
+    Args:
+        source: The source in the contract.
+        raw: A relation with the delivered columns as text.
+        extra: Columns of `raw` that are passed on.
+    """
+    delivered = delivered_columns(source)
+    texts = [f"{quote_name(name)} AS {text_name(name)}" for name in delivered]
+    typed = [f"{_cast(name, source.columns[name].type)} AS {quote_name(name)}" for name in delivered]
+    inner = f"SELECT {', '.join([*map(quote_name, extra), *texts, *typed])} FROM {raw}"
+    derived = [
+        f"TRY(CAST({source.columns[name].expression} AS {_SQL_TYPES[source.columns[name].type]})) AS {quote_name(name)}"
+        for name in derived_columns(source)
+    ]
+    return f"SELECT {', '.join(['*', *derived])} FROM ({inner})"
+
+
+def _cast(name: str, kind: ColumnType) -> str:
+    quoted = quote_name(name)
+    return quoted if kind == "string" else f"TRY_CAST({quoted} AS {_SQL_TYPES[kind]})"

@@ -1,0 +1,32 @@
+"""KFP faces of the data phase, in the order they run."""
+
+from kfp.dsl import Artifact, Input, Output
+
+from components.base.step import step
+
+
+@step
+def ingest(problem: Input[Artifact], as_of: str) -> str:
+    """Snapshot what the landing zone knew at `as_of`; return the S3 prefix of the snapshot."""
+    from components.base.problem import read_problem
+    from components.base.settings import load_settings
+    from components.base.store import open_store
+    from components.data.ingest import ingest
+    from components.data.snapshot import parse_moment
+
+    return ingest(read_problem(problem.path), parse_moment(as_of), open_store(load_settings())).prefix
+
+
+@step
+def validate(problem: Input[Artifact], snapshot: str, accepted: Output[Artifact]):
+    """Accept, filter or quarantine every row of the snapshot; describe the accepted ones."""
+    from pathlib import Path
+
+    from components.base.problem import read_problem
+    from components.base.settings import load_settings
+    from components.base.store import open_store
+    from components.data.snapshot import read_snapshot
+    from components.data.validate import validate
+
+    state = read_snapshot(open_store(load_settings()), snapshot)
+    validate(read_problem(problem.path), state, Path(accepted.path))
