@@ -19,13 +19,8 @@ from typing import TYPE_CHECKING
 from components.base.errors import ModelRefusedError, PermanentError, TidemillError
 from components.base.problem import read_problem
 from components.base.settings import Settings
-from components.base.tracking_environment import (
-    artifact_place,
-    check_database,
-    mlflow_environment,
-    unavailable,
-)
-from components.base.tracking_records import ChampionFiles, Registered, ReleaseRecord
+from components.base.tracking_environment import artifact_place, check_database, mlflow_environment, unavailable
+from components.base.tracking_records import ChampionFiles, Registered, ReleaseRecord, VersionRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +32,12 @@ __all__ = [
     "ChampionFiles",
     "Registered",
     "ReleaseRecord",
+    "VersionRecord",
     "challenge",
     "download_champion",
     "download_version",
     "find_aliases",
+    "find_version",
     "log_release",
     "promote",
     "rollback",
@@ -80,6 +77,13 @@ def find_aliases(problem: str, settings: Settings) -> dict[str, str]:
     """Return the version by alias; empty for a problem without any."""
     with _client(settings, f"registry {problem}") as client:
         return _aliases(client, problem)
+
+
+def find_version(problem: str, version: str, settings: Settings) -> VersionRecord:
+    """Return where a version is stored and how it is tagged, with the errors of `promote`."""
+    with _client(settings, f"registry {problem}") as client:
+        storage_uri = client.get_model_version_download_uri(problem, version)
+        return VersionRecord(version, storage_uri, dict(client.get_model_version(problem, version).tags))
 
 
 def promote(problem: str, version: str, settings: Settings) -> str | None:
@@ -135,12 +139,7 @@ def download_champion(problem_name: str, folder: Path, settings: Settings) -> Ch
 
 
 def download_version(problem_name: str, version: str, folder: Path, settings: Settings) -> ChampionFiles:
-    """Fetch one version into `folder`.
-
-    Raises:
-        ModelRefusedError: there is no such version.
-        TrackingUnavailableError: the registry or its artifact store does not answer.
-    """
+    """Fetch one version into `folder`, with the errors of `promote`."""
     with _client(settings, f"download {problem_name} version {version}") as client:
         from mlflow.artifacts import download_artifacts
 

@@ -43,6 +43,15 @@ class Registered:
 
 
 @dataclass(frozen=True)
+class VersionRecord:
+    """What the registry knows of one version."""
+
+    version: str
+    storage_uri: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class ChampionFiles:
     """One version of the registry, on this machine."""
 

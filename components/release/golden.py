@@ -48,11 +48,10 @@ def request_rows(schema: RequestSchema, golden: pd.DataFrame) -> list[Row]:
 
 
 def greatest_difference(answers: Answers, expected: Expected) -> float:
-    """Return the greatest absolute difference of two probabilities; infinite when answers are missing or no numbers."""
+    """Return the greatest absolute difference of two probabilities; 1, the greatest there is, for missing answers."""
     if len(answers.probabilities) != len(expected.probabilities):
-        return float("inf")
-    difference = np.abs(answers.probabilities - expected.probabilities).max(initial=0.0)
-    return float(difference) if np.isfinite(difference) else float("inf")
+        return 1.0
+    return float(np.abs(answers.probabilities - expected.probabilities).max(initial=0.0))
 
 
 def count_different_decisions(answers: Answers, expected: Expected) -> int:

@@ -1,6 +1,6 @@
 """Each manifest of a rollout holds against the schema of KServe's own CustomResourceDefinition.
 
-`inference_service_schema.json` is that definition, cut by `prune_crd.py` to what our manifests touch; `source` names the
+`inference_service_schema.json` is that definition, cut by `prune_crd.py` to what our manifests touch; `source` names
 repository and commit. An API server drops unknown fields silently, so they count as faults here.
 """
 

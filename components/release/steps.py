@@ -1,0 +1,43 @@
+"""KFP faces of the release phase, in the order they run."""
+
+from kfp.dsl import Artifact, Input, Output
+
+from components.base.step import step
+
+
+@step
+def register(
+    problem: Input[Artifact],
+    prepared: Input[Artifact],
+    model: Input[Artifact],
+    evaluation: Input[Artifact],
+    snapshot: str,
+    features_uri: str,
+    run_id: str,
+    as_of: str,
+    release: Output[Artifact],
+):
+    """Record the model with its evaluation in the registry."""
+    from pathlib import Path
+
+    from components.base.prepared import read_prepared
+    from components.base.problem import read_problem
+    from components.base.settings import load_settings
+    from components.release.register import Evidence, register_release
+
+    folders = {"model_folder": Path(model.path), "evaluation_folder": Path(evaluation.path)}
+    origin = {"snapshot": snapshot, "features_uri": features_uri, "run_id": run_id, "as_of": as_of}
+    evidence = Evidence(prepared=read_prepared(prepared.path), **folders, **origin)
+    register_release(read_problem(problem.path), evidence, Path(release.path), load_settings())
+
+
+@step
+def deploy(problem: Input[Artifact], release: Input[Artifact], deployment: Output[Artifact]):
+    """Try the release behind its endpoint, and promote it or leave the champion in charge."""
+    from pathlib import Path
+
+    from components.base.problem import read_problem
+    from components.base.settings import load_settings
+    from components.release.deploy import deploy_release
+
+    deploy_release(read_problem(problem.path), Path(release.path), Path(deployment.path), load_settings())
