@@ -239,8 +239,10 @@ def _utc_seconds(stored: int) -> float:
 
 
 def _entity_key(row: Mapping[str, Any], columns: Iterable[str]) -> Key | None:
+    """Return the texts that name the entity; None when one is missing."""
     parts = [row.get(column) for column in columns]
-    return tuple(map(str, parts)) if all(isinstance(part, (str, int)) and part != "" for part in parts) else None
+    texts = tuple([part for part in parts if isinstance(part, str) and part])
+    return texts if len(texts) == len(parts) else None
 
 
 def _missing(row: Mapping[str, Value]) -> tuple[str, ...]:
