@@ -44,3 +44,15 @@ def materialize(problem: Input[Artifact], features_uri: str, as_of: str):
 
     moment = datetime.fromisoformat(as_of)
     fill_online_store(load_settings(), read_problem(problem.path), features_uri, moment)
+
+
+@step
+def explore(problem: Input[Artifact], prepared: Input[Artifact], profile: Output[Artifact]):
+    """Find what the training rows say, with a picture for each statement, and profile them."""
+    from pathlib import Path
+
+    from components.base.prepared import read_prepared
+    from components.base.problem import read_problem
+    from components.features.explore import explore_training_rows
+
+    explore_training_rows(read_problem(problem.path), read_prepared(prepared.path), Path(profile.path))

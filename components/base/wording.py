@@ -1,0 +1,79 @@
+"""Numbers in words: how percentages, money, counts and spans are written for people, the same in every report.
+
+In: plain numbers. Out: text with thousands separators and units. Called by the findings, the report and the model card.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+MISSING = "n/a"
+
+
+def write_count(number: float | None) -> str:
+    """Write a whole number with thousands separators: 112034 -> `112,034`."""
+    return MISSING if _is_unknown(number) else f"{number:,.0f}"
+
+
+def write_percent(ratio: float | None, digits: int = 1) -> str:
+    """Write a ratio as a percentage: 0.2341 -> `23.4%`; what would round to 0 but is not gets two digits more."""
+    if ratio is None or math.isnan(ratio):
+        return MISSING
+    too_small = 0 < abs(ratio) * 100 < 10**-digits
+    return f"{ratio * 100:,.{digits + 2 if too_small else digits}f}%"
+
+
+def write_points(difference: float | None) -> str:
+    """Write a difference of ratios in percentage points, with its sign: 0.034 -> `+3.4 points`."""
+    return MISSING if difference is None or math.isnan(difference) else f"{difference * 100:+,.1f} points"
+
+
+def write_money(amount: float | None, currency: str) -> str:
+    """Write whole units of a currency: 81234.5, USD -> `81,234 USD`."""
+    return MISSING if _is_unknown(amount) else f"{amount:,.0f} {currency}".replace("-0 ", "0 ")
+
+
+def write_number(number: float | None, digits: int = 3) -> str:
+    """Write at least `digits` significant digits, all whole ones, no trailing zeros: 1016.31 -> `1,016`."""
+    if number is None or math.isnan(number):
+        return MISSING
+    if number == 0 or math.isinf(number):
+        return f"{number:g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
+    text = f"{number:,.{min(decimals, 12)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def write_score(score: float | None, digits: int = 3) -> str:
+    """Write a score with a fixed number of decimals: 0.5 -> `0.500`."""
+    return MISSING if score is None or math.isnan(score) else f"{score:,.{digits}f}"
+
+
+def write_date(moment: str | datetime | None) -> str:
+    """Write the day of an ISO 8601 time: `2013-07-01T00:00:00+00:00` -> `1 July 2013`."""
+    if not moment:
+        return MISSING
+    time = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
+    return f"{time.day} {time:%B %Y}"
+
+
+def write_bytes(size_bytes: float) -> str:
+    """Write a size: 1300000 -> `1.3 MB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes:.0f} B"
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Join as in a sentence: `a`, `a and b`, `a, b and c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def say_plainly(name: str) -> str:
+    """Turn a name of the code into words: `beats_current_solution` -> `beats current solution`."""
+    return name.replace("_", " ").strip()
+
+
+def _is_unknown(number: float | None) -> bool:
+    return number is None or not math.isfinite(number)

@@ -1,0 +1,133 @@
+"""How strongly a feature goes with the outcome, measured on its bins.
+
+Notation
+    codes    bin of each row, 0 to k - 1 (`profile.code`)            (n,)
+    y        outcome of each row, 0 or 1                             (n,)
+    days     number of the day of each row                           (n,)
+
+Rows of one day share weather and crews, so a day counts as one observation wherever an interval is given. Every
+measure works on counts: cheap for all rows, the same for numbers and categories, and missing values are a bin.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.intp]
+Array = NDArray[np.float64]
+# 97.5 % quantile of the standard normal distribution: two-sided intervals of 95 %.
+_NORMAL_QUANTILE = 1.96
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The share of outcome 1 in one bin, with an interval of 95 %."""
+
+    rows: int
+    rate: float
+    low: float
+    high: float
+
+
+def count_outcomes(codes: Codes, y: Array, bins: int) -> Array:
+    """Count rows by bin and outcome, shape (bins, 2): outcome 0, outcome 1."""
+    rows = np.bincount(codes, minlength=bins).astype(np.float64)
+    positives = np.bincount(codes, weights=y, minlength=bins)
+    return np.column_stack([rows - positives, positives])
+
+
+def information_ratio(table: Array) -> float:
+    """Return the mutual information of bin and outcome as a share of the outcome's entropy, in [0, 1].
+
+    Source: Cover, Thomas (2006), Elements of Information Theory, eq. 2.28; less its bias (Miller 1955: (k - 1) / 2n
+    nats for k bins in use), so that noise with many categories does not look informative.
+    """
+    joint = table / table.sum()
+    by_bin, by_outcome = joint.sum(axis=1, keepdims=True), joint.sum(axis=0, keepdims=True)
+    entropy = -float(np.sum(by_outcome[by_outcome > 0] * np.log(by_outcome[by_outcome > 0])))
+    cells = joint > 0
+    mutual = float(np.sum(joint[cells] * np.log(joint[cells] / (by_bin @ by_outcome)[cells])))
+    bias = (np.count_nonzero(table.sum(axis=1)) - 1) / (2 * table.sum())
+    return max(0.0, mutual - bias) / entropy if entropy else 0.0
+
+
+def cramers_v(table: Array) -> float:
+    """Return the strength of the association of bin and outcome, from 0 (none) to 1 (the bin tells the outcome).
+
+    With two outcomes it is the spread of the bins' rates over that of the outcome. Source: Cramér (1946), Mathematical
+    Methods of Statistics, section 21.9; less its bias (Bergsma 2013, J. Korean Stat. Soc. 42(3), for two columns).
+    """
+    total, rows = table.sum(), table.sum(axis=1)
+    overall = table[:, 1].sum() / total
+    used = rows > 0
+    if overall in (0.0, 1.0) or total < 2:
+        return 0.0
+    spread = float(np.sum(rows[used] * (table[used, 1] / rows[used] - overall) ** 2) / total)
+    squared = spread / (overall * (1 - overall)) - (np.count_nonzero(used) - 1) / (total - 1)
+    return float(np.sqrt(max(0.0, squared)))
+
+
+def held_out_auc(codes: Codes, y: Array, days: Codes, bins: int) -> float:
+    """Return the ROC AUC of one feature alone: rates learnt on even days score odd days, and the other way round.
+
+    Not a number with a single class or a single day.
+    """
+    is_even = days % 2 == 0
+    tables = [count_outcomes(codes[half], y[half], bins) for half in (is_even, ~is_even)]
+    return float(np.mean([_auc_of_rates(tables[0], tables[1]), _auc_of_rates(tables[1], tables[0])]))
+
+
+def rate_by_bin(codes: Codes, y: Array, days: Codes, bins: int) -> list[Rate]:
+    """Return the outcome rate of each bin; the interval takes a day as one observation.
+
+    Bounds are not numbers for a bin seen on fewer than two days. Source: Cochran (1977), Sampling Techniques, eq. 6.13
+    (the variance of a ratio of totals over clusters).
+    """
+    number_of_days = int(days.max()) + 1
+    cells = codes * number_of_days + days
+    shape = (bins, number_of_days)
+    rows = np.bincount(cells, minlength=bins * number_of_days).reshape(shape)
+    positives = np.bincount(cells, weights=y, minlength=bins * number_of_days).reshape(shape)
+    return [_rate_over_days(n, s) for n, s in zip(rows, positives, strict=True)]
+
+
+def difference_of_rates(in_group: NDArray[np.bool_], y: Array, days: Codes) -> tuple[float, float, float]:
+    """Return rate inside minus rate outside the group with its interval; a day is one observation.
+
+    Source: as `rate_by_bin`, with the linearised difference of two ratios (Cochran 1977, section 6.15).
+    """
+    inside, outside = in_group.astype(np.float64), (~in_group).astype(np.float64)
+    rate_in, rate_out = (float(y @ group / group.sum()) for group in (inside, outside))
+    pull = (y - rate_in) * inside / inside.sum() - (y - rate_out) * outside / outside.sum()
+    by_day = np.bincount(days, weights=pull)
+    used = np.count_nonzero(np.bincount(days))
+    if used < 2:
+        return rate_in - rate_out, float("nan"), float("nan")
+    error = _NORMAL_QUANTILE * float(np.sqrt(used / (used - 1) * np.sum(by_day**2)))
+    return rate_in - rate_out, rate_in - rate_out - error, rate_in - rate_out + error
+
+
+def _rate_over_days(rows: NDArray[Any], positives: NDArray[Any]) -> Rate:
+    total, used = float(rows.sum()), int(np.count_nonzero(rows))
+    if not total:
+        return Rate(0, float("nan"), float("nan"), float("nan"))
+    rate = float(positives.sum() / total)
+    if used < 2:
+        return Rate(int(total), rate, float("nan"), float("nan"))
+    variance = used / (used - 1) * float(np.sum((positives - rate * rows) ** 2)) / total**2
+    error = _NORMAL_QUANTILE * variance**0.5
+    return Rate(int(total), rate, max(0.0, rate - error), min(1.0, rate + error))
+
+
+def _auc_of_rates(learnt: Array, scored: Array) -> float:
+    """Score the bins of one table by the rates of the other; ties count one half (Mann-Whitney)."""
+    overall = learnt[:, 1].sum() / max(learnt.sum(), 1.0)
+    rates = (learnt[:, 1] + overall) / (learnt.sum(axis=1) + 1)
+    _, places = np.unique(rates, return_inverse=True)
+    negatives = np.bincount(places, weights=scored[:, 0])
+    positives = np.bincount(places, weights=scored[:, 1])
+    below = np.cumsum(negatives) - negatives
+    pairs = negatives.sum() * positives.sum()
+    return float(np.sum(positives * (below + negatives / 2)) / pairs) if pairs else float("nan")

@@ -1,0 +1,147 @@
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.base.prepared import Feature, Prepared
+from components.base.problem import load_problem
+from components.features.explore import explore_training_rows
+from components.features.findings import rank_statements
+from components.features.findings_features import find_leaks, find_strongest
+from components.features.findings_quality import find_speaking_gaps
+from components.features.findings_target import find_over_time
+from components.features.training_rows import read_training_rows
+
+ROOT = Path(__file__).parents[3]
+FEATURES = (
+    Feature("hour", "numeric", "request", "Scheduled hour", "hours"),
+    Feature("hour_copy", "numeric", "view", "The same hour, rounded", "hours"),
+    Feature("wind", "numeric", "view", "Wind speed", "miles per hour"),
+    Feature("constant", "numeric", "view", "Always 1"),
+    Feature("carrier", "categorical", "request", "Carrier"),
+)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return load_problem(ROOT / "pipelines" / "problems" / "flight-delays.yaml")
+
+
+def make_rows(rows=6000, seed=5):
+    rng = np.random.default_rng(seed)
+    hour, carrier = rng.integers(5, 23, rows).astype(float), rng.choice(["AA", "UA", "<b>&"], rows)
+    late = (rng.random(rows) < 0.02 * (hour - 4) + 0.1 * (carrier == "UA")).astype("int8")
+    wind = np.where(rng.random(rows) < 0.1 * (1 + 3 * late), np.nan, rng.gamma(2, 5, rows))
+    times = pd.Timestamp("2013-01-01", tz="UTC") + pd.to_timedelta(np.sort(rng.integers(0, 60 * 24, rows)), unit="h")
+    return pd.DataFrame(
+        {
+            "carrier": carrier.astype(object), "predicted_at": times.astype("datetime64[us, UTC]"), "late": late,
+            "hour": hour, "hour_copy": np.round(hour / 2), "wind": wind, "constant": 1.0,
+        }
+    )  # fmt: skip
+
+
+def explore(problem, folder, rows, features=FEATURES):
+    """Only train.parquet exists: whoever opens other rows fails."""
+    folder.mkdir(exist_ok=True)
+    rows.to_parquet(folder / "train.parquet", index=False)
+    prepared = Prepared(folder, "late", features, {}, {"train": len(rows)}, "")
+    return explore_training_rows(problem, prepared, folder / "out")
+
+
+def read(problem, folder, rows, features=FEATURES):
+    rows.to_parquet(folder / "train.parquet", index=False)
+    return read_training_rows(problem, Prepared(folder, "late", features, {}, {"train": len(rows)}, ""))
+
+
+@pytest.fixture(scope="module")
+def explored(problem, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explored")
+    return folder / "out", explore(problem, folder, make_rows())
+
+
+def by_id(result):
+    return {finding["id"]: finding for finding in result["findings"]}
+
+
+def test_explore_needs_no_other_rows_than_train(explored):
+    folder, result = explored
+    assert sorted(file.name for file in folder.parent.iterdir()) == ["out", "train.parquet"]
+    assert json.loads((folder / "findings.json").read_text())["rows"] == result["rows"] == 6000
+
+
+def test_every_finding_has_its_own_picture_with_alternative_text(explored):
+    folder, result = explored
+    assert len({finding["picture"] for finding in result["findings"]}) == len(result["findings"]) >= 10
+    for finding in result["findings"]:
+        root = ET.fromstring((folder / finding["picture"]).read_text())
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert root.attrib["aria-label"] == finding["alt"]
+
+
+def test_findings_say_their_numbers(explored):
+    _, result = explored
+    assert all(re.search(r"\d|No ", finding["headline"]) for finding in result["findings"])
+    rows = make_rows()
+    assert f"{rows.late.mean() * 100:.1f}% of flights were late" in by_id(result)["outcome_over_time"]["headline"]
+    assert f"{rows.late[rows.carrier == 'UA'].mean() * 100:.1f}% late" in by_id(result)["group_carrier"]["headline"]
+
+
+def test_findings_are_ranked_by_severity_then_effect(explored):
+    order = ["critical", "warning", "insight", "note"]
+    ranks = [(order.index(f["severity"]), -f["effect"]) for f in explored[1]["findings"]]
+    assert ranks == sorted(ranks)
+
+
+def test_missing_values_that_go_with_the_outcome_are_found(explored):
+    finding = by_id(explored[1])["speaking_gaps"]
+    assert finding["feature"] == "wind"
+    assert finding["headline"].startswith("Where wind is missing (")
+
+
+def test_redundant_features_are_named_together(explored):
+    assert "hour and hour copy" in by_id(explored[1])["redundant_features"]["headline"]
+
+
+def test_honest_features_raise_no_leak_alarm(explored):
+    assert by_id(explored[1])["leak_suspects"]["severity"] == "note"
+
+
+def test_a_planted_leak_is_critical_and_comes_first(problem, tmp_path):
+    rows = make_rows()
+    rows["delay"] = rows["late"] * 30 + np.random.default_rng(0).normal(0, 3, len(rows))
+    training = read(problem, tmp_path, rows, (*FEATURES, Feature("delay", "numeric", "view", "The answer", "minutes")))
+    statements = [*find_over_time(training), *find_strongest(training), *find_leaks(training)]
+    first = rank_statements(statements)[0].finding
+    assert (first.id, first.severity, first.feature) == ("leak_suspects", "critical", "delay")
+    assert "1 of 6 features look like the answer itself: delay" in first.headline
+
+
+def test_a_value_erased_by_the_outcome_is_a_leak_warning(problem, tmp_path):
+    rows = make_rows()
+    erased = (rows["late"] == 1) & (np.arange(len(rows)) % 5 == 0)
+    rows["carrier"] = rows["carrier"].where(~erased, None)
+    (statement,) = find_speaking_gaps(read(problem, tmp_path, rows))
+    finding = statement.finding
+    assert (finding.kind, finding.severity, finding.feature) == ("leak", "warning", "carrier")
+    assert "100.0% were late" in finding.headline
+
+
+def test_rows_with_a_single_outcome_are_explored(problem, tmp_path):
+    rows = make_rows(300).assign(late=np.int8(1))
+    assert explore(problem, tmp_path, rows)["positive_ratio"] == 1
+
+
+def test_a_handful_of_rows_with_a_feature_never_seen_is_explored(problem, tmp_path):
+    rows = make_rows(8).assign(wind=np.nan)
+    assert {"missing_values", "strongest_features"} & by_id(explore(problem, tmp_path, rows)).keys()
+
+
+def test_the_same_rows_give_the_same_files(problem, tmp_path, explored):
+    explore(problem, tmp_path, make_rows())
+    for file in explored[0].glob("*.svg"):
+        assert file.read_bytes() == (tmp_path / "out" / file.name).read_bytes()

@@ -1,0 +1,126 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.base.errors import DataError
+from components.base.prepared import Feature
+from components.features.profile import (
+    CATEGORIES_KEPT,
+    NUMERIC_BINS,
+    CategoryCounts,
+    NumericCounts,
+    add_scores,
+    build_profile,
+    count_rows,
+    measure_shift,
+    merge_profiles,
+    profile_numbers,
+    read_profile,
+    write_profile,
+)
+
+FEATURES = (
+    Feature("size", "numeric", "request", "A size"),
+    Feature("colour", "categorical", "request", "A colour"),
+)
+ROW = st.tuples(
+    st.floats(allow_nan=True, allow_infinity=True, width=32),
+    st.sampled_from(["red", "green", "blue", "", None]),
+    st.sampled_from([0.0, 1.0, float("nan")]),
+)
+
+
+def table(rows):
+    sizes, colours, outcomes = zip(*rows, strict=True) if rows else ((), (), ())
+    return pd.DataFrame(
+        {
+            "size": np.array(sizes, dtype="float64"),
+            "colour": pd.Series(colours, dtype=object),
+            "late": np.array(outcomes, dtype="float64"),
+        }
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ROW, min_size=1, max_size=40), st.lists(ROW, max_size=40), st.lists(ROW, max_size=40))
+def test_profiles_of_two_parts_add_up_to_the_profile_of_the_whole(known, first, second):
+    reference = build_profile(table(known), FEATURES, "late")
+    parts = [count_rows(reference, table(part), "late") for part in (first, second)]
+    assert merge_profiles(*parts) == count_rows(reference, table(first + second), "late")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ROW, min_size=1, max_size=60))
+def test_every_row_is_counted_once_in_every_feature(rows):
+    profile = build_profile(table(rows), FEATURES, "late")
+    assert all(bins.vector().sum() == len(rows) for bins in profile.columns.values())
+    assert profile.rows == len(rows)
+
+
+def test_counting_the_reference_rows_again_gives_the_reference():
+    rows = table([(float(i % 37), "red" if i % 3 else None, float(i % 2)) for i in range(500)])
+    reference = build_profile(rows, FEATURES, "late")
+    assert count_rows(reference, rows, "late") == reference
+
+
+def test_bins_hold_about_equal_numbers_of_reference_rows():
+    bins = profile_numbers(pd.Series(np.random.default_rng(0).normal(size=10_000)))
+    assert len(bins.counts) == NUMERIC_BINS
+    assert max(bins.counts) - min(bins.counts) <= 2
+
+
+def test_numbers_beyond_the_reference_fall_into_the_outer_bins():
+    bins = profile_numbers(pd.Series(np.arange(100.0)))
+    counted = bins.count(np.array([-1e9, 1e9, np.inf, np.nan]))
+    assert (counted.counts[0], counted.counts[-1], counted.missing) == (1, 2, 1)
+
+
+def test_a_feature_that_is_always_missing_has_one_empty_bin():
+    assert profile_numbers(pd.Series([np.nan, np.nan])) == NumericCounts(edges=(), counts=(0,), missing=2)
+
+
+def test_rare_categories_are_counted_as_other():
+    values = pd.Series([f"c{i:03}" for i in range(80) for _ in range(80 - i)], dtype=object)
+    rows = pd.DataFrame({"colour": values, "late": 0.0})
+    counts = build_profile(rows, FEATURES[1:], "late").categorical["colour"]
+    assert next(iter(counts.counts)) == "c000"
+    assert len(counts.counts) == CATEGORIES_KEPT
+    assert counts.other == sum(80 - i for i in range(CATEGORIES_KEPT, 80))
+
+
+def test_profiles_with_other_bins_cannot_be_merged():
+    rows = [(float(i), "red", 0.0) for i in range(50)]
+    one, other = (build_profile(table(part), FEATURES, "late") for part in (rows, rows[:20]))
+    with pytest.raises(DataError, match=re.escape("profile: both profiles must have the same bins, but size differ.")):
+        merge_profiles(one, other)
+
+
+def test_a_profile_survives_its_file_and_holds_no_row(tmp_path):
+    rows = table([(float(i) + 0.123456, "red", 1.0) for i in range(1000)])
+    profile = add_scores(build_profile(rows, FEATURES, "late"), np.linspace(0, 1, 1000))
+    write_profile(profile, tmp_path / "profile.json")
+    assert read_profile(tmp_path / "profile.json") == profile
+    assert (tmp_path / "profile.json").stat().st_size < 3000
+
+
+def test_scores_of_later_rows_are_counted_in_the_edges_of_the_reference():
+    profile = add_scores(build_profile(table([(1.0, "red", 1.0)]), FEATURES, "late"), np.linspace(0, 1, 100))
+    later = add_scores(profile, [0.99, 1.0], edges=profile.scores.edges)
+    assert later.scores.edges == profile.scores.edges
+    assert later.scores.counts[-1] == 2
+
+
+def test_shift_equals_the_hand_made_index():
+    """50/50 against 20/80, half a row added to each of two bins and the two empty ones.
+
+    sum (q - p) ln(q / p) over shares of 102 rows: bins 50.5 and 50.5 against 20.5 and 80.5.
+    """
+    one = CategoryCounts(counts={"a": 50, "b": 50}, other=0, missing=0)
+    other = CategoryCounts(counts={"a": 20, "b": 80}, other=0, missing=0)
+    by_hand = (20.5 - 50.5) / 102 * np.log(20.5 / 50.5) + (80.5 - 50.5) / 102 * np.log(80.5 / 50.5)
+    assert measure_shift(one, other) == pytest.approx(by_hand)
+    assert measure_shift(one, one) == 0
