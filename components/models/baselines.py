@@ -4,6 +4,7 @@ In: rows with their request and feature columns. Out: scikit-learn classifiers, 
 candidate. They are scored beside the candidates, never saved or served.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from components.base.contract import Problem
+from components.base.prepared import Prepared
+from components.models.calibrate import find_threshold
 
 DUMB = "prior"
 
@@ -59,3 +62,25 @@ def build_baselines(problem: Problem) -> dict[str, Any]:
         rule.name: GroupRate(list(rule.group_by), rule.minimum_rows),
         DUMB: DummyClassifier(strategy="prior"),
     }
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline fitted on train rows, with the threshold that earns most on validation rows."""
+
+    label: str
+    estimator: Any
+    threshold: float
+
+
+def fit_baselines(problem: Problem, prepared: Prepared) -> dict[str, Baseline]:
+    """Fit the baselines on the rows that the challenger had, and give each the threshold that suits it best."""
+    train, validation = prepared.read("train"), prepared.read("validation")
+    columns = list(problem.baseline.group_by)
+    fitted = {}
+    for label, estimator in build_baselines(problem).items():
+        estimator.fit(train[columns], train[prepared.target])
+        found = find_threshold(problem, estimator, columns, validation)
+        role = "dumb" if label == DUMB else "current_solution"
+        fitted[role] = Baseline(label, estimator, found["chosen"]["threshold"])
+    return fitted

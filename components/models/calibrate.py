@@ -1,7 +1,7 @@
 """Calibrate a fitted classifier and choose its threshold, on validation rows that fitted nothing else.
 
-In: the classifier and the validation rows. Out: the calibrated classifier, the threshold and how both were chosen. Called
-by `ensemble`, and by `evaluate` for the thresholds of the baselines.
+In: the classifier and the validation rows. Out: the calibrated classifier, the threshold and how both were chosen.
+Called by `ensemble`, and by `evaluate` for the thresholds of the baselines.
 """
 
 from dataclasses import asdict

@@ -1,0 +1,103 @@
+"""The champion as a comparator, and the record of how often test rows were opened.
+
+In: the files of the registry's champion, the prepared rows. Out: a loaded `Champion`, the objection to comparing with
+it, the number of earlier openings. Called by the `evaluate` step and by `evaluate`.
+"""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from components.base.errors import ModelRefusedError
+from components.base.prepared import Prepared
+from components.base.settings import Settings
+from components.models.artifact import Model, load_model
+
+_FITTED_ROLES = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model in charge, with the ledger of the rows that it was fitted and tested on."""
+
+    version: str
+    model: Model
+    ledger: pd.DataFrame
+    """Columns `row_hash` and `role`."""
+
+
+def fetch_champion(problem_name: str, settings: Settings) -> Champion | None:
+    """Fetch the champion from the registry; None when the problem has none yet.
+
+    Raises:
+        TrackingUnavailableError: the registry or its artifact store does not answer.
+        ModelRefusedError: the champion's files are damaged or hold types that are not trusted.
+    """
+    from components.base.tables import read_table
+    from components.base.tracking import download_champion
+
+    with TemporaryDirectory() as folder:
+        files = download_champion(problem_name, Path(folder), settings)
+        if files is None:
+            return None
+        return Champion(files.version, load_model(files.model_folder), read_table(files.ledger_path))
+
+
+def require_selected(model: Model, leaderboard: dict[str, Any]) -> None:
+    """Refuse to open test rows for a model that cross-validation did not choose.
+
+    Raises:
+        ModelRefusedError: when a family of the model is not among the chosen ones of the leaderboard.
+    """
+    strangers = sorted(set(model.family.split("+")) - set(leaderboard["chosen"]))
+    if strangers:
+        raise ModelRefusedError(
+            f"evaluate: every family of the model must be chosen on the leaderboard, but got {', '.join(strangers)}. "
+            "Run select, tune and ensemble again, in this order."
+        )
+
+
+def find_objection(prepared: Prepared, champion: Champion, rows: pd.DataFrame) -> str | None:
+    """Return why the champion cannot be compared on these test rows; None when it can."""
+    missing = [name for name in champion.model.feature_names if name not in rows]
+    if missing:
+        return (
+            f"Champion version {champion.version} reads columns that these rows lack: {', '.join(missing)}. "
+            "Release by hand, or prepare them."
+        )
+    fitted = champion.ledger.loc[champion.ledger["role"].isin(_FITTED_ROLES), "row_hash"]
+    known = int(np.isin(_test_hashes(prepared), fitted.to_numpy()).sum())
+    if known:
+        return (
+            f"Champion version {champion.version} was fitted on {known:,} of these {len(rows):,} test rows, so its "
+            "scores on them would flatter it. Choose a later `as_of`."
+        )
+    return None
+
+
+def fingerprint_test(prepared: Prepared) -> str:
+    """Return the SHA-256 over the sorted hashes of the test rows."""
+    return hashlib.sha256(np.sort(_test_hashes(prepared)).tobytes()).hexdigest()
+
+
+def record_opening(problem_name: str, prepared: Prepared, settings: Settings) -> int:
+    """Record in the object store that these test rows are opened now; return how often they had been before."""
+    from components.base.store import open_store
+
+    store = open_store(settings)
+    prefix = f"{problem_name}/test-openings/{fingerprint_test(prepared)}/"
+    earlier = len(store.list_objects(prefix))
+    store.put_bytes(f"{prefix}{uuid.uuid4().hex}", b"")
+    return earlier
+
+
+def _test_hashes(prepared: Prepared) -> NDArray[np.uint64]:
+    ledger = prepared.read_ledger()
+    return ledger.loc[ledger["role"] == "test", "row_hash"].to_numpy(dtype=np.uint64)
