@@ -1,0 +1,133 @@
+"""Prepared rows hold what was known at the prediction, and nothing that was not known at `as_of`."""
+
+import hashlib
+import re
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.base.errors import DataError
+from components.base.prepared import ROLES, read_prepared
+from components.features.build import build_tables
+from components.features.prepare import model_features, prepare_rows, read_examples
+
+DAYS = 30
+PER_DAY = 12
+
+
+@pytest.fixture(scope="module")
+def small(problem):
+    """The problem with roles of some days."""
+    split = problem.split.model_copy(update={"validation_days": 5, "test_days": 5, "minimum_rows": 20})
+    return problem.model_copy(update={"split": split})
+
+
+def _flights(make):
+    minutes = [day * 1440 + hour * 60 for day in range(DAYS) for hour in range(2, 2 + PER_DAY)]
+    delays = np.random.default_rng(0).integers(-10, 60, len(minutes)).tolist()
+    return make.flights(
+        make.flight(n, minute, delay, tailnum=None if n % 7 == 0 else f"N{n % 5}")
+        for n, (minute, delay) in enumerate(zip(minutes, delays, strict=True))
+    )
+
+
+@pytest.fixture
+def as_of(make):
+    return make.start + timedelta(days=DAYS)
+
+
+@pytest.fixture
+def prepared(small, tmp_path, write_accepted, make, as_of):
+    accepted = write_accepted(tmp_path / "accepted", _flights(make), make.weather(DAYS * 24))
+    build_tables(small, accepted, tmp_path / "features")
+    return prepare_rows(small, accepted, str(tmp_path / "features"), as_of, tmp_path / "prepared")
+
+
+def test_every_example_comes_back_once_and_the_ledger_holds_them(prepared, small, tmp_path, as_of):
+    examples = read_examples(small, tmp_path / "accepted", as_of)
+    rows = pd.concat([prepared.read(role) for role in ROLES])
+    assert sum(prepared.rows.values()) == len(examples)
+    assert {role: len(prepared.read(role)) for role in ROLES} == {role: prepared.rows[role] for role in ROLES}
+    assert not rows.duplicated(small.examples.key).any()
+    ledger = prepared.read_ledger()
+    assert ledger["role"].value_counts().to_dict() == {role: prepared.rows[role] for role in ROLES}
+    assert ledger["row_hash"].is_unique
+    assert set(ledger["row_hash"]) <= set(examples["row_hash"])
+
+
+def test_features_are_those_of_a_search_by_hand(prepared, tmp_path):
+    """Look up each view's newest row within its time to live for every row of test."""
+    rows = prepared.read("test")
+    for view, key, hours in (("aircraft_state", "tailnum", 24), ("carrier_delays", "carrier", 72)):
+        table = pd.read_parquet(tmp_path / "features" / f"{view}.parquet")
+        names = [feature.name for feature in prepared.features if feature.origin == view]
+        for row in rows.to_dict("records"):
+            at = row["predicted_at"]
+            known = table[(table[key] == row[key]) & (table["event_timestamp"] <= at)]
+            known = known[known["event_timestamp"] >= at - timedelta(hours=hours)].sort_values("event_timestamp")
+            wanted = known[names].iloc[-1].tolist() if len(known) else [np.nan] * len(names)
+            np.testing.assert_array_equal([row[name] for name in names], wanted)
+
+
+def test_columns_have_the_types_that_models_expect(prepared):
+    rows = prepared.read("train")
+    kinds = {"numeric": "float64", "categorical": "object"}
+    assert {f.name: str(rows[f.name].dtype) for f in prepared.features} == {
+        f.name: kinds[f.kind] for f in prepared.features
+    }
+    assert rows["late"].isin([0, 1]).all()
+    assert rows["route"].tolist() == ["EWR-IAH"] * len(rows)
+
+
+def test_features_come_request_first_then_by_view_and_name(prepared, small):
+    origins = [feature.origin for feature in prepared.features]
+    assert origins == sorted(origins, key=lambda origin: (origin != "request", origin))
+    requested = [name for name, feature in small.features.request.items() if feature.used_by_model]
+    assert prepared.feature_names[: len(requested)] == requested
+    rest = [(feature.origin, feature.name) for feature in prepared.features[len(requested) :]]
+    assert rest == sorted(rest)
+    assert all(len(feature.description) > 3 for feature in prepared.features)
+    assert read_prepared(prepared.folder) == prepared
+    assert model_features(small) == prepared.features
+
+
+def test_the_same_inputs_give_the_same_fingerprint(prepared, small, tmp_path, as_of):
+    again = prepare_rows(small, tmp_path / "accepted", str(tmp_path / "features"), as_of, tmp_path / "again")
+    assert again.fingerprint == prepared.fingerprint
+    earlier = prepare_rows(
+        small, tmp_path / "accepted", str(tmp_path / "features"), as_of - timedelta(days=2), tmp_path / "earlier"
+    )
+    assert earlier.fingerprint != prepared.fingerprint
+
+
+def test_a_label_that_is_not_known_yet_is_no_example(small, tmp_path, write_accepted, make):
+    accepted = write_accepted(tmp_path / "accepted", make.flights([make.flight(1, 0, 0), make.flight(2, 60, 0)]))
+    known = read_examples(small, accepted, make.start + timedelta(minutes=150))
+    assert known["flight"].tolist() == [1]
+
+
+def test_row_hash_is_the_md5_of_key_and_time(small, tmp_path, write_accepted, make):
+    flight = make.flight(7, 0, 0)
+    accepted = write_accepted(tmp_path / "accepted", make.flights([flight]))
+    moments = [int(flight[name].timestamp() * 1_000_000) for name in ("scheduled_at", "predicted_at")]
+    text = "\x1f".join(map(str, ["UA", 7, "EWR", "IAH", *moments]))
+    wanted = int.from_bytes(hashlib.md5(text.encode()).digest()[8:], "little")
+    hashes = read_examples(small, accepted, make.start + timedelta(days=1))["row_hash"]
+    assert hashes.tolist() == [wanted]
+    assert str(hashes.dtype) == "uint64"
+
+
+def test_doubled_keys_small_roles_and_single_classes_are_told_at_once(small, tmp_path, write_accepted, make, as_of):
+    flights = _flights(make)
+    late_week = flights["scheduled_at"] >= as_of - timedelta(days=5)
+    flights.loc[late_week, "late"] = False
+    flights = pd.concat([flights[flights["scheduled_at"] >= as_of - timedelta(days=12)], flights.tail(1)])
+    accepted = write_accepted(tmp_path / "accepted", flights)
+    with pytest.raises(DataError, match=re.escape("prepare: 3 faults.")) as caught:
+        prepare_rows(small, accepted, "nowhere", as_of, tmp_path / "prepared")
+    text = str(caught.value)
+    assert "must be unique, but got 1 rows again" in text
+    assert "train must have at least 20 rows, but got 0." in text
+    assert "test must have both classes of `late`, but got only 0." in text
