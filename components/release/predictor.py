@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,8 @@ def _quiet() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
     )
+    # KServe 0.21 still answers its own paths with it.
+    warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
     for name in ("kserve", "kserve.trace", "uvicorn", "uvicorn.access", "uvicorn.error"):
         noisy = logging.getLogger(name)
         noisy.handlers.clear()

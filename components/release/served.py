@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from components.base.contract import Problem
+from components.base.errors import ModelRefusedError, raise_faults, suggest_name
 from components.features.request import request_row
 from components.release.compiled import Row, Scorer, compile_scorer, pipeline_scorer
 from components.release.requests import RequestSchema
@@ -71,16 +72,34 @@ class ServedModel:
 
     def assemble(self, rows: Sequence[Row]) -> list[Row]:
         """Return the feature rows of typed request rows: every model input by name, None or NaN where missing."""
-        requested = [{**row, **request_row(self.problem, row)} for row in rows]
-        looked_up = self.lookup.read(requested)
         names = self.feature_names
-        joined = [{**own, **found.values} for own, found in zip(requested, looked_up, strict=True)]
-        return [{name: row.get(name) for name in names} for row in joined]
+        return [{name: row[name] for name in names} for row in self._join(rows)]
 
     def check(self) -> None:
-        """Raise whatever keeps the model from answering: one prediction of the schema's example."""
+        """Predict one row of unknown entities: whatever keeps the model from answering is raised here.
+
+        Raises:
+            ModelRefusedError: when the model reads features that nobody serves.
+        """
         example = {field.name: field.read(field.example) for field in self.schema.fields}
+        (served,) = self._join([example])
+        raise_faults(
+            ModelRefusedError,
+            f"model {self.version}",
+            [
+                f"feature `{name}` must be served, but it is not.{suggest_name(name, served)} "
+                f"Check the request features and the service {self.problem.features.service!r}."
+                for name in self.feature_names
+                if name not in served
+            ],
+        )
         self.predict([example])
+
+    def _join(self, rows: Sequence[Row]) -> list[Row]:
+        """Return request columns, request-time features and looked-up features of each row."""
+        requested = [{**row, **request_row(self.problem, row)} for row in rows]
+        looked_up = self.lookup.read(requested)
+        return [{**own, **found.values} for own, found in zip(requested, looked_up, strict=True)]
 
     def _missing(self, features: Row) -> list[str]:
         # NaN is the one value that differs from itself.

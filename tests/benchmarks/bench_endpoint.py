@@ -136,12 +136,10 @@ def _load_with_wrk(url: str, bodies: list[str], connections: int, folder: Path) 
         url,
     ]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "Non-2xx" not in printed, printed
-    return Load(
-        float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1]),
-        _milliseconds(re.search(r"50%\s+(\S+)", printed)[1]),
-        _milliseconds(re.search(r"99%\s+(\S+)", printed)[1]),
-    )
+    found = re.search(r"50%\s+([\d.]+\w+).*99%\s+([\d.]+\w+).*Requests/sec:\s+([\d.]+)", printed, re.DOTALL)
+    if found is None or "Non-2xx" in printed:
+        raise RuntimeError(f"{url} must answer every request with 200, but wrk says:\n{printed}")
+    return Load(float(found[3]), _milliseconds(found[1]), _milliseconds(found[2]))
 
 
 def _milliseconds(text: str) -> float:

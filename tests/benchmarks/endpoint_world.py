@@ -5,6 +5,7 @@ Times do not depend on whether a model is a good one.
 """
 
 import os
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -77,11 +78,17 @@ def build_world(folder: Path, family: str, parameters: dict[str, Any]) -> World:
         schema=served.schema,
         model_folder=model_folder,
         estimator=folder / "model.joblib",
-        environ={**os.environ, **places, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
+        environ=_environment(places),
         requests=requests,
         features=features,
         probabilities=model.predict(features),
     )
+
+
+def _environment(places: dict[str, str]) -> dict[str, str]:
+    # `mlflow models serve` starts uvicorn by name.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, **places, "PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
 
 
 def _fill_online_store(problem: Problem, places: dict[str, str]) -> OnlineFeatures:

@@ -1,8 +1,10 @@
 """The served model and its KServe face, without a server."""
 
 import asyncio
+import dataclasses
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from components.base.errors import EndpointUnavailableError
+from components.base.errors import EndpointUnavailableError, ModelRefusedError
 from components.base.prepared import Feature
 from components.base.problem import load_problem
 from components.models.artifact import Model, save_model
@@ -160,3 +162,12 @@ def test_predictor_that_cannot_predict_does_not_load(served, lookup):
 def test_predictor_infers_through_kserve(served):
     predictions = asyncio.run(Predictor("flight-delays", served).infer([ROW]))
     assert predictions == served.predict([ROW])
+
+
+def test_model_that_reads_a_feature_that_nobody_serves_does_not_load(tmp_path, lookup):
+    model = write_model(tmp_path)
+    features = (*FEATURES[:3], dataclasses.replace(FEATURES[3], name="plane_age_years"))
+    save_model(tmp_path, dataclasses.replace(model, features=features))
+    (tmp_path / "golden.parquet").unlink()
+    with pytest.raises(ModelRefusedError, match=re.escape("feature `plane_age_years` must be served, but it is not.")):
+        Predictor("flight-delays", load_served(tmp_path, PROBLEM, lookup)).load()
