@@ -136,7 +136,7 @@ class _Routes:
             content, status = {"error": str(error)}, error.status
             _log(request, status, str(error))
         except TransientError as error:
-            content, status = {"error": f"{error} Try again."}, 503
+            content, status = {"error": "the features cannot be looked up now. Try again."}, 503
             _log(request, status, str(error))
         except Exception:
             logger.exception("predictor: 500 %s %r", request.method, request.url.path[:_LOGGED_CHARACTERS])
