@@ -1,11 +1,11 @@
 """Convert drops into parquet whose columns are text as delivered, each drop once.
 
 In: the drops that landed. Out: `Converted` drops, kept in the object store as
-`<problem>/drops/<source>/<name>-<etag>.parquet` and listed in the watermark `<problem>/drops/watermark.json`. Called by
-ingest. A drop with an unchanged ETag is not parsed again; a corrected one has another ETag and is.
+`<problem>/drops/<source>/<name>-<etag>.parquet` and listed in the watermark `<problem>/drops/watermark.json`. Called
+by ingest. A drop with an unchanged ETag is not parsed again; a corrected one has another ETag and is.
 
-Nothing is lost: a line that has too many or too few fields, or is no UTF-8, becomes a row whose `_fault` says so. `_row`
-is the line in a CSV (the header is line 1, blank lines do not count), the row in a parquet file (from 1).
+Nothing is lost: a line that has too many or too few fields, or is no UTF-8, becomes a row whose `_fault` says so.
+`_row` is the line in a CSV (the header is line 1, blank lines do not count), the row in a parquet file (from 1).
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 

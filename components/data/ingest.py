@@ -2,7 +2,8 @@
 
 In: the contract, the moment `as_of`, and the object store with the drops. Out: a `Snapshot` below
 `s3://<bucket>/<problem>/snapshots/<fingerprint>/`. Called by the `ingest` step. Nothing is judged here: every row that
-could be known at `as_of` goes on as it was delivered, also a broken one. The same drops and `as_of` give the same bytes.
+could be known at `as_of` goes on as it was delivered, also a broken one. The same drops and `as_of` give the same
+bytes.
 
 A row is left out as not yet available when its availability or its event lies after `as_of`. One whose availability
 cannot be computed stays in, so that validation sets it aside with a reason.

@@ -1,8 +1,8 @@
 """Find the drops of a problem in the landing zone: what had landed at a moment, in the order of landing.
 
-In: the contract's sources and the objects below `landing/<problem>/`. Out: `Drop`s. Called by ingest. A drop is named by
-the first day of its period, `2013-06.csv` or `2013-06-15-corrected.csv`; that name, not the object's time, says when it
-landed, so that a replay of the past finds what the past had.
+In: the contract's sources and the objects below `landing/<problem>/`. Out: `Drop`s. Called by ingest. A drop is named
+by the first day of its period, `2013-06.csv` or `2013-06-15-corrected.csv`; that name, not the object's time, says
+when it landed, so that a replay of the past finds what the past had.
 """
 
 import re

@@ -1,0 +1,70 @@
+"""Check the assumptions of the contract on the accepted rows: one number each, and the range that it must stay in.
+
+In: the contract and the folder with one parquet per source. Out: one `AssumptionResult` per assumption, in contract
+order; whoever calls decides what a violation stops. Called by validation.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from components.base.contract import Assumption, Problem
+from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+
+
+@dataclass(frozen=True)
+class AssumptionResult:
+    """What one assumption found."""
+
+    name: str
+    statement: str
+    value: float | None
+    """None: the SQL gave no number, which violates."""
+    minimum: float | None
+    maximum: float | None
+    holds: bool
+    on_violation: str
+    """`warn` or `stop`."""
+    words: str
+    """The value against its range."""
+
+
+def check_assumptions(problem: Problem, accepted_folder: Path) -> list[AssumptionResult]:
+    """Compute every assumption over the accepted sources.
+
+    Raises:
+        DataError: the SQL of an assumption fails.
+    """
+    with connect_duckdb() as connection:
+        for name in problem.sources:
+            place = quote_text(str(accepted_folder / f"{name}.parquet"))
+            connection.execute(f"CREATE VIEW {quote_name(name)} AS SELECT * FROM read_parquet({place})")  # noqa: S608
+        return [_check(connection, assumption) for assumption in problem.assumptions]
+
+
+def _check(connection: duckdb.DuckDBPyConnection, assumption: Assumption) -> AssumptionResult:
+    with explain_duckdb_errors(f"assumption {assumption.name}"):
+        row = connection.execute(assumption.sql).fetchone()
+    value = None if row is None or row[0] is None or math.isnan(row[0]) else float(row[0])
+    low, high = assumption.minimum, assumption.maximum
+    holds = value is not None and (low is None or value >= low) and (high is None or value <= high)
+    return AssumptionResult(
+        name=assumption.name,
+        statement=assumption.statement,
+        value=value,
+        minimum=low,
+        maximum=high,
+        holds=holds,
+        on_violation=assumption.on_violation,
+        words=f"{'no number' if value is None else f'{value:.4g}'} must be {_range_words(low, high)}",
+    )
+
+
+def _range_words(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"within {low:g} to {high:g}"
+    if low is not None:
+        return f"at least {low:g}"
+    return f"at most {high:g}" if high is not None else "any number"

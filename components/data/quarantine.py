@@ -1,0 +1,67 @@
+"""Keep quarantined rows whole: their text as delivered, where they came from, and every reason in words.
+
+In: the tables that `judge` leaves in a DuckDB connection. Out: `quarantine.parquet` with `source`, `drop`, `row`,
+`reasons`, `checks` (lists of text) and `raw` (a JSON object of the delivered columns), and the number of rows by
+check. Called by validation; replay reads the file.
+"""
+# ruff: noqa: S608 - names and texts come from the checked contract and are quoted
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from components.base.contract import Source
+from components.base.duckdb_session import quote_name, quote_text
+from components.data.row_sql import delivered_columns
+
+
+def create_quarantine(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the empty table that takes the rows of all sources."""
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE quarantine "
+        "(source VARCHAR, drop VARCHAR, row BIGINT, reasons VARCHAR[], checks VARCHAR[], raw VARCHAR)"
+    )
+
+
+def add_quarantined(connection: duckdb.DuckDBPyConnection, name: str, source: Source, raw: str) -> None:
+    """Add the rows of one source that have a reason to be set aside."""
+    fields = ", ".join(f"{quote_name(column)} := {quote_name(column)}" for column in delivered_columns(source))
+    connection.execute(f"""
+        INSERT INTO quarantine
+        SELECT {quote_text(name)}, _drop, _row, reasons, checks, to_json(struct_pack({fields}, _fault := _fault))
+        FROM {raw} JOIN (
+            SELECT _id, list(words ORDER BY rowid) AS reasons, list("check" ORDER BY rowid) AS checks
+            FROM {name}_reasons GROUP BY _id
+        ) USING (_id)
+        ORDER BY _id
+    """)
+
+
+def write_quarantine(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Write the rows of all sources, also when there are none."""
+    connection.execute(f"COPY quarantine TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def quarantined_raw(path: Path, name: str, source: Source) -> str:
+    """Return the relation of the quarantined rows of one source as they were delivered, as `judge_source` takes it."""
+    texts = [
+        f"json_extract_string(raw, {quote_text(f'$.{quote_name(column)}')}) AS {quote_name(column)}"
+        for column in [*delivered_columns(source), "_fault"]
+    ]
+    return (
+        f'(SELECT row_number() OVER () AS _id, "drop" AS _drop, "row" AS _row, {", ".join(texts)} '
+        f"FROM read_parquet({quote_text(str(path))}) WHERE source = {quote_text(name)})"
+    )
+
+
+def count_problems(connection: duckdb.DuckDBPyConnection, name: str, raw: str, rows_in: int) -> list[dict[str, Any]]:
+    """Return the rows that failed each check, most first, each with the first row that did."""
+    found = connection.execute(f"""
+        SELECT "check", "column", rows, example, _drop, _row FROM (
+            SELECT "check", "column", count(DISTINCT _id) AS rows, arg_min(words, _id) AS example, min(_id) AS _id
+            FROM {name}_reasons GROUP BY ALL
+        ) JOIN {raw} USING (_id) ORDER BY rows DESC, "check"
+    """).fetchall()
+    names = ("check", "column", "rows", "example", "drop", "row")
+    return [{**dict(zip(names, row, strict=True)), "ratio": row[2] / rows_in} for row in found]

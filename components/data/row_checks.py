@@ -1,0 +1,101 @@
+"""The checks that the contract asks of one row, as SQL over the columns of `row_sql.typed_sql`.
+
+In: a `Source`. Out: `Check`s: when one fails, and the words that say so with value and limit. Called by `judge`. What
+needs other rows (uniqueness, references) is in `judge`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.base.contract import Column, Source
+from components.base.duckdb_session import quote_name, quote_text
+from components.data.row_sql import text_name
+
+_TYPE_WORDS = {
+    "string": "a text",
+    "int": "a whole number",
+    "float": "a finite number",
+    "bool": "true or false",
+    "timestamp": "a date and time",
+}
+# Longer values would make reasons unreadable; the whole text stays in the quarantined row.
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Check:
+    """One demand on one column."""
+
+    name: str
+    """`<column>.<what>`, such as `arr_delay.maximum`."""
+    column: str
+    is_derived: bool
+    """A derived column is judged only when every delivered one is right: its fault would be theirs."""
+    fails: str
+    """SQL, true when the demand is not met; NULL counts as met."""
+    words: str
+    """SQL of the text for a row that fails."""
+
+
+def row_checks(source: Source) -> list[Check]:
+    """Return every check of every column, in contract order."""
+    return [check for name, column in source.columns.items() for check in _column_checks(name, column)]
+
+
+def range_words(column: Column) -> str | None:
+    """Return the allowed values in words, or None when every value of the type is allowed."""
+    unit = f" {column.unit}" if column.unit else ""
+    if column.allowed is not None:
+        return f"one of {', '.join(column.allowed)}"
+    if column.pattern is not None:
+        return f"matches {column.pattern}"
+    if column.minimum is not None and column.maximum is not None:
+        return f"{column.minimum:g} to {column.maximum:g}{unit}"
+    if column.minimum is not None:
+        return f"at least {column.minimum:g}{unit}"
+    return f"at most {column.maximum:g}{unit}" if column.maximum is not None else None
+
+
+def _column_checks(name: str, column: Column) -> Iterator[Check]:
+    is_derived = column.expression is not None
+    shown = quote_name(name) if is_derived else text_name(name)
+    for what, fails, demand in _demands(name, column):
+        words = f"{name} must {demand}, but got "
+        value = f"coalesce('''' || left({shown}::VARCHAR, {_SHOWN_CHARACTERS}) || '''', 'nothing')"
+        yield Check(f"{name}.{what}", name, is_derived, fails, f"{quote_text(words)} || {value}")
+
+
+def _demands(name: str, column: Column) -> Iterator[tuple[str, str, str]]:
+    """Yield what is asked, the SQL of its failure, and the demand in words."""
+    value = quote_name(name)
+    unit = f" {column.unit}" if column.unit else ""
+    if column.expression is None:
+        yield "type", _type_failure(name, column), f"be {_TYPE_WORDS[column.type]}"
+    if not column.nullable:
+        delivered = value if column.expression is not None else text_name(name)
+        given = f"be computable as {column.expression}" if column.expression is not None else "be given"
+        yield "missing", f"{delivered} IS NULL", given
+    if column.type in ("int", "float"):
+        if column.minimum is not None:
+            yield "minimum", f"{value} < {column.minimum!r}", f"be at least {column.minimum:g}{unit}"
+        if column.maximum is not None:
+            yield "maximum", f"{value} > {column.maximum!r}", f"be at most {column.maximum:g}{unit}"
+    if column.allowed is not None:
+        allowed = ", ".join(map(quote_text, column.allowed))
+        yield "allowed", f"{value}::VARCHAR NOT IN ({allowed})", f"be one of {', '.join(column.allowed)}"
+    if column.pattern is not None:
+        matches = f"regexp_matches({value}::VARCHAR, {quote_text(column.pattern)})"
+        yield "pattern", f"NOT {matches}", f"match {column.pattern}"
+
+
+def _type_failure(name: str, column: Column) -> str:
+    value, text = quote_name(name), text_name(name)
+    wrong = {
+        "string": "false",
+        # DuckDB would round '5.5' to 6 and read '0x10' as 16.
+        "int": f"({value} = TRY_CAST({text} AS DOUBLE)) IS NOT TRUE",
+        "float": f"isfinite({value}) IS NOT TRUE",
+        "bool": f"{value} IS NULL",
+        "timestamp": f"isfinite({value}) IS NOT TRUE",
+    }
+    return f"{text} IS NOT NULL AND {wrong[column.type]}"
