@@ -1,0 +1,90 @@
+"""Decisions under a capacity, and what they are worth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.base.contract import Business, DecisionValues
+from components.base.decisions import choose_threshold, take_decisions, trace_thresholds, value_per_1000, value_rows
+
+VALUES = DecisionValues(true_positive=1000, false_positive=-400, false_negative=-50, true_negative=5)
+
+
+def business(capacity):
+    return Business(
+        currency="USD", values=VALUES, reasoning="a test", capacity_per_day=capacity, minimum_lift_per_1000=0
+    )
+
+
+def times(*texts):
+    return pd.Series(pd.to_datetime(list(texts), utc=True).astype("datetime64[us, UTC]"))
+
+
+def test_first_rows_of_the_day_above_the_threshold_get_the_action():
+    """Capacity 2: on the first day rows 1 and 2 are served, row 3 comes too late; a new day starts again."""
+    moments = times("2013-06-01 08:00", "2013-06-01 09:00", "2013-06-01 10:00", "2013-06-01 11:00", "2013-06-02 08:00")
+    decided = take_decisions(np.array([0.2, 0.6, 0.5, 0.9, 0.7]), 0.5, moments, 2)
+    assert decided.tolist() == [False, True, True, False, True]
+
+
+def test_order_of_the_table_does_not_change_who_is_served():
+    moments = times("2013-06-01 10:00", "2013-06-01 08:00", "2013-06-01 09:00")
+    assert take_decisions(np.array([0.9, 0.6, 0.6]), 0.5, moments, 2).tolist() == [False, True, True]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    hours=st.lists(st.integers(0, 24 * 4), min_size=1, max_size=60),
+    capacity=st.one_of(st.none(), st.integers(1, 5)),
+    seed=st.integers(0, 1000),
+)
+def test_no_day_exceeds_its_capacity_and_no_capacity_is_left_while_somebody_waits(hours, capacity, seed):
+    p = np.random.default_rng(seed).random(len(hours))
+    moments = pd.Series(pd.Timestamp("2013-06-01", tz="UTC") + pd.to_timedelta(hours, unit="h"))
+    decided = take_decisions(p, 0.5, moments, capacity)
+    assert not (decided & (p < 0.5)).any()
+    for day in moments.dt.date.unique():
+        on_day = (moments.dt.date == day).to_numpy()
+        wanted = int((p[on_day] >= 0.5).sum())
+        assert decided[on_day].sum() == (wanted if capacity is None else min(wanted, capacity))
+
+
+def test_value_is_the_cell_of_the_confusion_matrix():
+    worth = value_rows([1, 0, 1, 0], np.array([True, True, False, False]), VALUES)
+    assert worth.tolist() == [1000, -400, -50, 5]
+    moments = times(*["2013-06-01 08:00"] * 4)
+    assert value_per_1000([1, 0, 1, 0], np.array([0.9, 0.8, 0.1, 0.2]), 0.5, moments, business(None)) == 138_750
+
+
+def test_chosen_threshold_earns_most_of_every_possible_one():
+    generator = np.random.default_rng(3)
+    p = generator.random(120).round(2)
+    y = (generator.random(120) < p).astype(float)
+    moments = pd.Series(pd.date_range("2013-06-01", periods=120, freq="h", tz="UTC"))
+    best = max(value_per_1000(y, p, threshold, moments, business(6)) for threshold in [*np.unique(p), 2.0])
+    assert choose_threshold(y, p, moments, business(6)).value_per_1000 == pytest.approx(best)
+
+
+def test_threshold_without_capacity_is_the_break_even_of_the_values():
+    """Acting gains 1,050 on a positive row and costs 405 on a negative one: break-even at 405 / 1,455 = 0.278."""
+    p = np.repeat(np.arange(0.005, 1, 0.01), 200)
+    place = np.tile(np.arange(200), 100)
+    y = (place < np.round(p * 200)).astype(float)
+    moments = pd.Series(pd.date_range("2013-06-01", periods=len(p), freq="min", tz="UTC"))
+    assert choose_threshold(y, p, moments, business(None)).threshold == pytest.approx(405 / 1455, abs=0.011)
+
+
+def test_a_harmful_action_is_never_taken():
+    moments = times(*["2013-06-01 08:00"] * 3)
+    point = choose_threshold(np.zeros(3), np.array([0.1, 0.5, 0.9]), moments, business(None))
+    assert (point.actions, point.value_per_1000) == (0, 5000.0)
+
+
+def test_threshold_curve_counts_those_beyond_the_capacity():
+    moments = times(*["2013-06-01 08:00"] * 4)
+    curve = trace_thresholds(np.array([1.0, 0, 1, 0]), np.array([0.1, 0.2, 0.3, 0.4]), moments, business(3))
+    assert [(point.actions, point.over_capacity) for point in curve] == [(3, 1), (3, 0), (2, 0), (1, 0), (0, 0)]
+    assert np.isnan(curve[-1].precision)
+    assert curve[0].recall == 1.0

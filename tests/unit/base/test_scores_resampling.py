@@ -1,0 +1,89 @@
+"""Bootstrap draws against scores of the rows really repeated, and intervals against closed forms."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from components.base.resampling import bound_interval, draw_resamples, resample_mean, resample_score
+from components.base.scores import METRICS, score
+
+
+def hourly(rows, per_day):
+    return pd.Series(pd.date_range("2013-06-01", periods=rows, freq=pd.Timedelta(days=1) / per_day, tz="UTC"))
+
+
+def forecast(rows, seed=0):
+    generator = np.random.default_rng(seed)
+    p = generator.random(rows).round(2)
+    return (generator.random(rows) < p).astype(float), p
+
+
+@pytest.mark.parametrize("metric", [metric for metric in METRICS if metric != "calibration_error"])
+def test_draw_equals_the_score_of_the_repeated_rows(metric):
+    y, p = forecast(360)
+    resamples = draw_resamples(hourly(360, 24), seed=5, resamples=20)
+    draws = resample_score(metric, y, p, resamples, threshold=0.4)
+    for draw, counts in zip(draws, resamples.counts, strict=True):
+        times = counts[resamples.blocks].astype(int)
+        assert draw == pytest.approx(score(metric, np.repeat(y, times), np.repeat(p, times), 0.4), abs=1e-6)
+
+
+def test_draw_of_all_days_once_is_the_calibration_error_itself():
+    y, p = forecast(360)
+    resamples = draw_resamples(hourly(360, 24), seed=5, resamples=1)
+    once = type(resamples)(resamples.blocks, np.ones_like(resamples.counts), "day")
+    assert resample_score("calibration_error", y, p, once)[0] == pytest.approx(score("calibration_error", y, p))
+
+
+def test_draw_without_a_positive_row_is_not_a_number():
+    resamples = draw_resamples(hourly(240, 24), seed=0, resamples=10)
+    assert np.isnan(resample_score("average_precision", np.zeros(240), np.full(240, 0.5), resamples)).all()
+    assert np.isnan(resample_score("roc_auc", np.zeros(240), np.full(240, 0.5), resamples)).all()
+
+
+def test_interval_of_a_mean_is_students_interval_over_the_days():
+    """Rows of a day are equal, so the mean is a mean of 40 independent day values."""
+    days = np.random.default_rng(2).normal(10, 3, size=40)
+    resamples = draw_resamples(hourly(40 * 12, 12), seed=1, resamples=4000)
+    interval = bound_interval(days.mean(), resample_mean(np.repeat(days, 12), resamples), resamples)
+    low, high = stats.t.interval(0.95, 39, days.mean(), days.std(ddof=1) / np.sqrt(40))
+    assert interval.low == pytest.approx(low, abs=0.12)
+    assert interval.high == pytest.approx(high, abs=0.12)
+
+
+def test_dependent_rows_give_a_wider_interval_than_independent_ones():
+    generator = np.random.default_rng(4)
+    resamples = draw_resamples(hourly(30 * 24, 24), seed=1)
+    alike, apart = np.repeat(generator.normal(size=30), 24), generator.normal(size=720)
+    widths = [np.ptp(resample_mean(rows, resamples)) for rows in (alike, apart)]
+    assert widths[0] > 3 * widths[1]
+
+
+def test_few_days_are_replaced_by_runs_of_rows():
+    resamples = draw_resamples(hourly(200, 100), seed=0)
+    assert resamples.unit == "run"
+    assert resamples.counts.shape[1] == 50
+    assert np.bincount(resamples.blocks).tolist() == [4] * 50
+
+
+def test_same_seed_gives_the_same_draws():
+    first, second = (draw_resamples(hourly(480, 24), seed=9) for _ in range(2))
+    assert (first.counts == second.counts).all()
+    assert (first.counts.sum(axis=1) == 20).all()
+
+
+def test_selected_rows_keep_their_draws():
+    y, p = forecast(480)
+    resamples = draw_resamples(hourly(480, 24), seed=3, resamples=5)
+    rows = p > 0.3
+    draws = resample_score("brier", y[rows], p[rows], resamples.select(rows))
+    times = resamples.counts[0][resamples.blocks[rows]].astype(int)
+    assert draws[0] == pytest.approx(score("brier", np.repeat(y[rows], times), np.repeat(p[rows], times)))
+
+
+def test_interval_of_one_block_has_no_bounds():
+    resamples = draw_resamples(hourly(480, 24), seed=3).select(np.arange(480) < 5)
+    interval = bound_interval(0.5, np.full(1000, 0.5), resamples)
+    assert interval.estimate == 0.5
+    assert np.isnan([interval.low, interval.high]).all()
