@@ -239,18 +239,21 @@ def _log(client: "MlflowClient", experiment: str, record: ReleaseRecord) -> Regi
 
 def _log_model(record: ReleaseRecord) -> str:
     import mlflow.sklearn
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    logged = mlflow.sklearn.log_model(
-        record.estimator,
-        name="model",
-        serialization_format="skops",
-        skops_trusted_types=list(record.trusted_types),
-        signature=_signature(record.example),
-        input_example=record.example,
-        pyfunc_predict_fn="predict_proba",
-        # Without it MLflow starts a process that imports the model to guess them.
-        pip_requirements=mlflow.sklearn.get_default_pip_requirements(include_skops=True),
-    )
+    # MLflow predicts the example: on a few rows, threads only wait for each other, once a tree.
+    with threadpool_limits(limits=1):
+        logged = mlflow.sklearn.log_model(
+            record.estimator,
+            name="model",
+            serialization_format="skops",
+            skops_trusted_types=list(record.trusted_types),
+            signature=_signature(record.example),
+            input_example=record.example,
+            pyfunc_predict_fn="predict_proba",
+            # Without it MLflow starts a process that imports the model to guess them.
+            pip_requirements=mlflow.sklearn.get_default_pip_requirements(include_skops=True),
+        )
     return str(logged.model_id)
 
 

@@ -6,8 +6,8 @@ In come the endpoint's address and typed rows, out go the answers in the order o
 import http.client
 import json
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from components.release.tensors import write_v2
 _TIMEOUT_SECONDS = 30.0
 # Rows a V2 request, so that the batch path is exercised too.
 _BATCH_ROWS = 50
+_HINT = "Read the predictor's log."
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,9 @@ def replay_v1(target: Target, rows: Sequence[Row]) -> Answers:
         EndpointUnavailableError: the endpoint does not answer, or answers anything but 200 and JSON.
     """
     path = f"/v1/models/{target.name}:predict"
-    with _connect(target.url) as connection:
+    with _connect(target.url) as connection, _reading(target.url + path):
         timed = [_post(connection, path, write_v1([row])) for row in rows]
-    predictions = [answer["predictions"][0] for answer, _ in timed]
-    return Answers(
-        probabilities=np.array([prediction["probability"] for prediction in predictions]),
-        decisions=tuple(prediction["decision"] for prediction in predictions),
-        missing=tuple(tuple(prediction["missing_features"]) for prediction in predictions),
-        milliseconds=np.array([milliseconds for _, milliseconds in timed]),
-    )
+        return _answers_v1(timed)
 
 
 def replay_v2(target: Target, rows: Sequence[Row]) -> Answers:
@@ -74,15 +69,9 @@ def replay_v2(target: Target, rows: Sequence[Row]) -> Answers:
     path = f"/v2/models/{target.name}/infer"
     size = min(_BATCH_ROWS, target.schema.maximum_rows)
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-    with _connect(target.url) as connection:
+    with _connect(target.url) as connection, _reading(target.url + path):
         timed = [_post(connection, path, write_v2(target.schema, batch)) for batch in batches]
-    outputs = [{output["name"]: output["data"] for output in answer["outputs"]} for answer, _ in timed]
-    return Answers(
-        probabilities=np.array([value for output in outputs for value in output["probability"]]),
-        decisions=tuple(value for output in outputs for value in output["decision"]),
-        missing=tuple(tuple(json.loads(names)) for output in outputs for names in output["missing_features"]),
-        milliseconds=np.array([milliseconds for _, milliseconds in timed]),
-    )
+        return _answers_v2(timed)
 
 
 def is_answering(url: str, path: str) -> bool:
@@ -100,23 +89,50 @@ def _connect(url: str) -> "closing[http.client.HTTPConnection]":
     return closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS))
 
 
+def _answers_v1(timed: list[tuple[Any, float]]) -> Answers:
+    predictions = [answer["predictions"][0] for answer, _ in timed]
+    return Answers(
+        probabilities=np.array([prediction["probability"] for prediction in predictions]),
+        decisions=tuple(prediction["decision"] for prediction in predictions),
+        missing=tuple(tuple(prediction["missing_features"]) for prediction in predictions),
+        milliseconds=np.array([milliseconds for _, milliseconds in timed]),
+    )
+
+
+def _answers_v2(timed: list[tuple[Any, float]]) -> Answers:
+    outputs = [{output["name"]: output["data"] for output in answer["outputs"]} for answer, _ in timed]
+    return Answers(
+        probabilities=np.array([value for output in outputs for value in output["probability"]]),
+        decisions=tuple(value for output in outputs for value in output["decision"]),
+        missing=tuple(tuple(json.loads(names)) for output in outputs for names in output["missing_features"]),
+        milliseconds=np.array([milliseconds for _, milliseconds in timed]),
+    )
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """Turn silence and answers of another shape into the platform's error."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        raise EndpointUnavailableError(f"replay {where}: it must answer, but got {error!r}. {_HINT}") from error
+    except (LookupError, TypeError, ValueError) as error:
+        raise EndpointUnavailableError(
+            f"replay {where}: it must answer as the protocol says, but reading it gave {error!r}. {_HINT}"
+        ) from error
+
+
 def _post(connection: http.client.HTTPConnection, path: str, request: dict[str, Any]) -> tuple[Any, float]:
     """Return the decoded answer and the milliseconds from the first byte sent to the last one read."""
     body = json.dumps(request).encode()
-    where = f"replay http://{connection.host}:{connection.port}{path}"
-    try:
-        start = time.perf_counter()
-        connection.request("POST", path, body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        content = response.read()
-        milliseconds = (time.perf_counter() - start) * 1000
-    except (OSError, http.client.HTTPException) as error:
-        raise EndpointUnavailableError(
-            f"{where}: it must answer, but got {error!r}. Read the predictor's log."
-        ) from error
+    start = time.perf_counter()
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    content = response.read()
+    milliseconds = (time.perf_counter() - start) * 1000
     if response.status != http.client.OK:
         raise EndpointUnavailableError(
-            f"{where}: it must answer 200, but got {response.status} {content[:500].decode(errors='replace')} "
-            "Read the predictor's log."
+            f"replay http://{connection.host}:{connection.port}{path}: it must answer 200, but got {response.status} "
+            f"{content[:500].decode(errors='replace')} {_HINT}"
         )
     return json.loads(content), milliseconds

@@ -115,6 +115,8 @@ def try_endpoint(files: ChampionFiles, golden: pd.DataFrame, log_path: Path, set
 
 
 def _look_up(problem: Problem, model_folder: Path, rows: Sequence[Row], settings: Settings) -> _Reference:
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     from components.features.feature_store import open_online_features
 
     model = load_model(model_folder)
@@ -122,7 +124,9 @@ def _look_up(problem: Problem, model_folder: Path, rows: Sequence[Row], settings
     looked_up = open_online_features(problem, settings).read(requested)
     joined = [{**own, **found.values} for own, found in zip(requested, looked_up, strict=True)]
     features = [{name: row.get(name) for name in model.feature_names} for row in joined]
-    probabilities = score_with_pipeline(model, features)
+    # The predictor starts on the other core meanwhile.
+    with threadpool_limits(limits=1):
+        probabilities = score_with_pipeline(model, features)
     decisions = tuple(bool(probability >= model.threshold) for probability in probabilities)
     return _Reference(Expected(probabilities, decisions), pd.DataFrame(features, columns=model.feature_names))
 
