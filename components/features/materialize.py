@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pyarrow as pa
 
 from components.base.contract import Problem
@@ -128,14 +129,17 @@ def _count_entities(connection: sqlite3.Connection, store: "FeatureStore", probl
 def _check_read_back(online: OnlineFeatures, problem: Problem, features_uri: str, as_of: datetime) -> None:
     """Compare what the endpoint would read with the feature tables, for some entities of each view."""
     faults = []
+    connection = connect_duckdb()
     for view in declared_views(problem):
-        newest = _newest_rows(view, features_uri, as_of).to_pylist()
+        newest = _newest_rows(connection, view, features_uri, as_of).to_pylist()
         for row, served in zip(newest, online.read(newest), strict=True):
             faults += [f"{view.name}: {fault}" for fault in _differences(view, row, served, as_of)]
     raise_faults(DataError, "materialize", faults)
 
 
-def _newest_rows(view: OnlineView, features_uri: str, as_of: datetime) -> pa.Table:
+def _newest_rows(
+    connection: duckdb.DuckDBPyConnection, view: OnlineView, features_uri: str, as_of: datetime
+) -> pa.Table:
     """(entities, columns): the newest row of the entities that come first by key."""
     keys = ", ".join(map(quote_name, view.keys))
     place = quote_text(f"{features_uri.rstrip('/')}/{view.name}.parquet")
@@ -145,7 +149,7 @@ def _newest_rows(view: OnlineView, features_uri: str, as_of: datetime) -> pa.Tab
         ORDER BY {keys} LIMIT {_SAMPLED_ENTITIES}
     """  # noqa: S608 - names come from checked declarations and are quoted
     with explain_duckdb_errors(f"materialize {view.name}"):
-        return connect_duckdb().execute(query, {"as_of": as_of}).to_arrow_table()
+        return connection.execute(query, {"as_of": as_of}).to_arrow_table()
 
 
 def _differences(view: OnlineView, row: dict[str, Any], served: ServedFeatures, as_of: datetime) -> Iterator[str]:

@@ -1,0 +1,129 @@
+"""The online store holds exactly what was known at `as_of`, whatever it held before."""
+
+import re
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from components.base.errors import DataError
+from components.base.settings import load_settings
+from components.features import materialize
+from components.features.build import build_tables
+from components.features.feature_store import open_online_features
+from components.features.materialize import fill_online_store
+
+ROW = {"origin": "EWR", "carrier": "UA", "route": "EWR-IAH", "tailnum": "N1"}
+
+
+@pytest.fixture
+def features(problem, tmp_path, write_accepted, make):
+    flights = make.flights(make.flight(n, n * 60, n, tailnum="N1" if n < 20 else "N2") for n in range(1, 40))
+    accepted = write_accepted(tmp_path / "accepted", flights)
+    build_tables(problem, accepted, tmp_path / "features")
+    return str(tmp_path / "features")
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return load_settings({"TIDEMILL_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def early(make):
+    return make.start + timedelta(hours=12)
+
+
+@pytest.fixture
+def late(make):
+    return make.start + timedelta(hours=36)
+
+
+def _dump(settings):
+    with sqlite3.connect(settings.online_store) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        held = {
+            table: sorted(connection.execute(f'SELECT * FROM "{table}"').fetchall(), key=str)
+            for table in tables
+            if table != "tidemill_fillings"
+        }
+    connection.close()
+    return held
+
+
+def test_filling_again_changes_nothing(problem, settings, features, late):
+    first = fill_online_store(settings, problem, features, late)
+    held = _dump(settings)
+    assert fill_online_store(settings, problem, features, late) == first
+    assert _dump(settings) == held
+    assert first.turned_back_from is None
+    assert first.entities["plane_profile"] == 1
+
+
+def test_an_earlier_moment_after_a_later_one_leaves_nothing_of_the_later(
+    problem, settings, features, early, late, caplog
+):
+    fill_online_store(settings, problem, features, early)
+    held = _dump(settings)
+    fill_online_store(settings, problem, features, late)
+    assert _dump(settings) != held
+    back = fill_online_store(settings, problem, features, early)
+    assert _dump(settings) == held
+    assert back.turned_back_from == late
+    assert "the online store is turned back from 2013-01-02 17:00:00+00:00 to 2013-01-01 17:00:00+00:00" in caplog.text
+
+
+def test_a_failure_leaves_the_old_store_and_no_draft(problem, settings, features, early, late, monkeypatch):
+    fill_online_store(settings, problem, features, early)
+    held = _dump(settings)
+    monkeypatch.setattr(materialize, "_differences", lambda *_: ["`x` of y must be read back as 1, but got 2."])
+    with pytest.raises(DataError, match=re.escape("must be read back as 1, but got 2.")):
+        fill_online_store(settings, problem, features, late)
+    assert _dump(settings) == held
+    assert [path.name for path in settings.online_store.parent.glob("online.db*")] == ["online.db"]
+
+
+def test_values_that_differ_from_the_tables_are_noticed(problem, settings, features, late, monkeypatch):
+    """Write a table half an hour after Feast read it: every changed value is told."""
+    whole = materialize.materialize
+
+    def materialize_and_change(*arguments):
+        whole(*arguments)
+        place = f"{features}/plane_profile.parquet"
+        table = pq.read_table(place)
+        seats = table.schema.get_field_index("plane_seats")
+        pq.write_table(table.set_column(seats, "plane_seats", pc.add(table["plane_seats"], 1.0)), place)
+
+    monkeypatch.setattr(materialize, "materialize", materialize_and_change)
+    with pytest.raises(DataError, match=re.escape("`plane_seats` of N1 must be read back as 151.0, but got 150.0.")):
+        fill_online_store(settings, problem, features, late)
+
+
+def test_tables_of_other_problems_stay(problem, settings, features, late):
+    settings.online_store.parent.mkdir(parents=True)
+    connection = sqlite3.connect(settings.online_store)
+    with connection:
+        connection.execute("CREATE TABLE tidemill_other (entity_key BLOB)")
+        connection.execute("INSERT INTO tidemill_other VALUES ('kept')")
+    connection.close()
+    fill_online_store(settings, problem, features, late)
+    assert _dump(settings)["tidemill_other"] == [("kept",)]
+
+
+def test_an_open_reader_sees_the_new_store(problem, settings, features, early, late):
+    fill_online_store(settings, problem, features, early)
+    online = open_online_features(problem, settings)
+    (before,) = online.read([ROW])
+    fill_online_store(settings, problem, features, late)
+    (after,) = online.read([ROW])
+    assert before.values["weather_temperature"] == 42.0
+    assert after.values["weather_temperature"] == 66.0
+
+
+def test_nothing_later_than_as_of_is_served(problem, settings, features, make):
+    fill_online_store(settings, problem, features, datetime(2013, 1, 1, 5, 30, tzinfo=UTC))
+    (served,) = open_online_features(problem, settings).read([ROW])
+    assert served.values["weather_temperature"] == 30.0
+    assert {name for name in served.missing if name.startswith(("carrier", "route"))} >= {"carrier_flights_24h"}

@@ -1,0 +1,178 @@
+"""The features of a request: looked up once an entity, too old or unknown ones missing, always in the same order."""
+
+import math
+import re
+import sqlite3
+
+import pytest
+
+from components.base.errors import EndpointUnavailableError, PermanentError
+from components.base.prepared import Feature
+from components.features.online_features import (
+    Filling,
+    Found,
+    OnlineFeatures,
+    OnlineView,
+    SqliteLayout,
+    SqliteReader,
+    read_filling,
+    write_filling,
+)
+
+NOW = 1_000_000.0
+WEATHER = OnlineView(
+    "weather",
+    ("origin",),
+    (Feature("wind", "numeric", "weather", "Wind"), Feature("cloud", "categorical", "weather", "Cloud")),
+    3600,
+)
+PLANE = OnlineView("plane", ("tailnum",), (Feature("seats", "numeric", "plane", "Seats"),), None)
+
+
+class DictionaryReader:
+    """An online store in memory that remembers what was asked for."""
+
+    def __init__(self, stored):
+        self.stored = stored
+        self.asked = []
+
+    def now(self):
+        return NOW
+
+    def read(self, view, keys):
+        self.asked.append((view.name, list(keys)))
+        return {key: self.stored[view.name, key] for key in keys if (view.name, key) in self.stored}
+
+
+@pytest.fixture
+def reader():
+    return DictionaryReader(
+        {
+            ("weather", ("EWR",)): Found(NOW - 3600, {"wind": 5.0, "cloud": "few"}),
+            ("weather", ("JFK",)): Found(NOW - 3601, {"wind": 7.0, "cloud": "few"}),
+            ("weather", ("LGA",)): Found(NOW, {"wind": None, "cloud": None}),
+            ("plane", ("N1",)): Found(0, {"seats": 150.0}),
+        }
+    )
+
+
+def test_values_come_by_name_whatever_the_order_of_the_views(reader):
+    row = {"origin": "EWR", "tailnum": "N1"}
+    for views in ([WEATHER, PLANE], [PLANE, WEATHER]):
+        (served,) = OnlineFeatures(views, reader).read([row])
+        assert list(served.values.items()) == [("cloud", "few"), ("seats", 150.0), ("wind", 5.0)]
+        assert served.missing == ()
+
+
+@pytest.mark.parametrize(
+    ("origin", "missing"),
+    [
+        ("EWR", ()),  # exactly as old as allowed
+        ("JFK", ("cloud", "wind")),  # a second too old
+        ("LGA", ("cloud", "wind")),  # known to be unknown
+        ("BOS", ("cloud", "wind")),  # never heard of
+        (None, ("cloud", "wind")),
+        (math.nan, ("cloud", "wind")),
+        ("", ("cloud", "wind")),
+    ],
+)
+def test_what_is_too_old_unknown_or_unnamed_is_missing(reader, origin, missing):
+    (served,) = OnlineFeatures([WEATHER], reader).read([{"origin": origin}])
+    assert served.missing == missing
+    for name in missing:
+        assert served.values[name] is None or math.isnan(served.values[name])
+
+
+def test_each_entity_is_asked_for_once(reader):
+    rows = [{"origin": origin, "tailnum": None} for origin in ("EWR", "JFK", "EWR", None, "EWR")]
+    served = OnlineFeatures([WEATHER, PLANE], reader).read(rows)
+    assert reader.asked == [("weather", [("EWR",), ("JFK",)])]
+    assert [row.values["cloud"] for row in served] == ["few", None, "few", None, "few"]
+
+
+def test_rows_do_not_share_their_answers(reader):
+    first, second = OnlineFeatures([WEATHER], reader).read([{"origin": "EWR"}] * 2)
+    first.values["wind"] = 99.0
+    assert second.values["wind"] == 5.0
+
+
+def test_no_rows_give_no_answers(reader):
+    assert OnlineFeatures([WEATHER], reader).read([]) == []
+
+
+LAYOUT = SqliteLayout({"plane": "tidemill_plane"}, lambda columns, key: key[0].encode(), float)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "online.db"
+
+
+def _write(path, seats, filling=None):
+    draft = path.with_name("draft.db")
+    connection = sqlite3.connect(draft)
+    with connection:
+        connection.execute(
+            "CREATE TABLE tidemill_plane (entity_key BLOB, feature_name TEXT, value BLOB, event_ts timestamp)"
+        )
+        connection.execute("INSERT INTO tidemill_plane VALUES (?, 'seats', ?, 0)", [b"N1", str(seats).encode()])
+    if filling:
+        write_filling(connection, "flights", filling)
+    connection.close()
+    draft.replace(path)
+
+
+def test_a_replaced_file_is_seen_at_the_next_read(path):
+    _write(path, 100)
+    reader = SqliteReader(path, "flights", LAYOUT)
+    assert reader.read(PLANE, [("N1",)])[("N1",)].values == {"seats": 100.0}
+    _write(path, 200, Filling(NOW, 0))
+    assert reader.read(PLANE, [("N1",)])[("N1",)].values == {"seats": 200.0}
+
+
+def test_a_lost_file_is_an_outage_that_may_pass(path):
+    _write(path, 100)
+    reader = SqliteReader(path, "flights", LAYOUT)
+    path.unlink()
+    with pytest.raises(EndpointUnavailableError, match=re.escape("Run `materialize` again.")):
+        reader.read(PLANE, [("N1",)])
+
+
+def test_a_store_that_was_never_filled_is_refused(path):
+    with pytest.raises(
+        PermanentError, match=re.escape("the file must exist, but it does not. Run `materialize` first.")
+    ):
+        SqliteReader(path, "flights", LAYOUT)
+
+
+def test_another_layout_is_refused(path):
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE tidemill_plane (entity_key BLOB, seats REAL)")
+    connection.close()
+    with pytest.raises(PermanentError, match=re.escape("the table of plane must have the columns")):
+        SqliteReader(path, "flights", LAYOUT)
+
+
+def test_the_clock_shows_as_of_when_the_store_was_filled_and_runs_on_by_the_hour(path, monkeypatch):
+    _write(path, 100, Filling(as_of=NOW, filled_at=5_000_000.0))
+    reader = SqliteReader(path, "flights", LAYOUT)
+    for passed, shown in ((0, 0), (3599, 0), (3600, 3600), (10_000, 7200)):
+        monkeypatch.setattr("time.time", lambda passed=passed: 5_000_000.0 + passed)
+        assert reader.now() == NOW + shown
+
+
+def test_a_store_that_feast_filled_alone_is_read_at_the_wall_clock(path, monkeypatch):
+    _write(path, 100)
+    monkeypatch.setattr("time.time", lambda: 42.0)
+    assert SqliteReader(path, "flights", LAYOUT).now() == 42.0
+
+
+def test_fillings_are_kept_by_problem(path):
+    connection = sqlite3.connect(path)
+    assert read_filling(connection, "one") is None
+    write_filling(connection, "one", Filling(1, 2))
+    write_filling(connection, "two", Filling(3, 4))
+    write_filling(connection, "one", Filling(5, 6))
+    assert read_filling(connection, "one") == Filling(5, 6)
+    assert read_filling(connection, "two") == Filling(3, 4)
+    connection.close()
