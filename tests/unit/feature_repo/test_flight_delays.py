@@ -1,0 +1,60 @@
+"""The declarations of flight-delays are complete, and Feast's own command line takes them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.base.problem import load_problem
+from components.features.feature_store import REPOSITORY, declarations_folder, declared_views
+
+PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml")
+VIEWS = declared_views(PROBLEM)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_every_view_has_its_sql_and_every_feature_its_words_and_unit(view):
+    assert (declarations_folder(PROBLEM) / f"{view.name}.sql").read_text().startswith("-- ")
+    for feature in view.features:
+        assert len(feature.description) > 3
+        assert feature.kind == "categorical" or feature.unit
+
+
+def test_no_sql_is_left_without_a_view():
+    assert {path.stem for path in declarations_folder(PROBLEM).glob("*.sql")} == {view.name for view in VIEWS}
+
+
+def test_every_key_is_sent_by_a_request():
+    sent = {*PROBLEM.examples.request, *PROBLEM.features.request}
+    assert {key for view in VIEWS for key in view.keys} <= sent
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_windows_do_not_outlive_the_view(view):
+    """A count over two weeks that is served for a month would count other flights than its name says."""
+    hours = {"h": 1, "d": 24}
+    windows = [re.search(r"_(\d+)([hd])$", feature.name) for feature in view.features]
+    longest = max((int(found[1]) * hours[found[2]] for found in windows if found), default=None)
+    if longest is not None and view.ttl_seconds is not None:
+        assert view.ttl_seconds <= longest * 3600
+
+
+def _feast(*arguments, home):
+    environment = {
+        **os.environ,
+        "TIDEMILL_REGISTRY": str(home / "registry.db"),
+        "TIDEMILL_ONLINE_STORE": str(home / "online.db"),
+    }
+    command = [str(Path(sys.executable).with_name("feast")), *arguments]
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_feast_applies_the_repository_as_a_user_would(tmp_path):
+    applied = re.sub(r"\x1b\[\d+m", "", _feast("apply", home=tmp_path))
+    assert all(f"Created feature view {view.name}\n" in applied for view in VIEWS)
+    assert "No changes to registry" in _feast("plan", home=tmp_path)
