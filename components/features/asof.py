@@ -8,7 +8,7 @@ Notation
     n       rows to be joined
     at      moment of a row, microseconds since 1970 UTC; (n,)
     time    event time of a feature row, microseconds since 1970 UTC; finer digits are cut off
-    rank    orders the feature rows of one key; the join takes the greatest that is within the row's bound
+    known   moment from which a feature row counts: its time, or, if it is written later and that matters, `created`
 
 There is one `ASOF LEFT JOIN` a view, each sorted back into the order of the rows: a chain of joins would drag
 the columns of the first view through every later sort.
@@ -28,11 +28,6 @@ from components.features.source_query import utc_time
 # So large that the cost of a batch vanishes, so small that it streams: 16 numbers a row make 13 MB.
 BATCH_ROWS = 100_000
 
-# DuckDB's ASOF join takes one inequality. With ties to break, rank is a HUGEINT: time in the upper, created
-# in the lower 64 bits.
-_TIME_STEP = 2**64
-_CREATED_MAX = 2**63 - 1
-_CREATED_MISSING = -(2**63)
 # DuckDB's timestamps begin in 290309 BC; a longer ttl means for ever.
 _OLDEST_US = -(2**62)
 
@@ -104,9 +99,8 @@ def _select_moments(rows: pa.Table, at: pa.Array, views: Sequence[AsOfView]) -> 
 
 
 def _join_query(view: AsOfView, moments: pa.Table) -> str:
-    bound = _with_created("r.moment", str(_CREATED_MAX)) if _breaks_ties(view) else "r.moment"
     matches = [_equal(f"key {key}", column, moments.schema) for key, column in view.keys.items()]
-    matches.append(f"{bound} >= v.asof_rank")
+    matches.append(f"r.moment >= v.{'asof_known' if view.known_only else 'asof_time'}")
     fresh = "TRUE" if view.ttl_us is None else f"v.asof_time >= r.moment - {view.ttl_us}"
     values = [
         f"CASE WHEN {fresh} THEN v.{quote_name(column)} END AS {quote_name(name)}"
@@ -114,7 +108,7 @@ def _join_query(view: AsOfView, moments: pa.Table) -> str:
     ]
     return (
         f"SELECT {', '.join(values)} FROM moments AS r "  # noqa: S608
-        f"ASOF LEFT JOIN ({_ranked_rows(view, moments['moment'])}) AS v ON {' AND '.join(matches)} "
+        f"ASOF LEFT JOIN ({_candidate_rows(view, moments['moment'])}) AS v ON {' AND '.join(matches)} "
         "ORDER BY r.row_number"
     )
 
@@ -126,30 +120,27 @@ def _equal(key: str, column: str, schema: pa.Schema) -> str:
     return f"r.{quote_name(key)} = v.{quote_name(column)}{'::VARCHAR' if is_text else ''}"
 
 
-def _ranked_rows(view: AsOfView, moment: pa.ChunkedArray) -> str:
-    time = _microseconds(view.time)
-    source = f"FROM read_parquet({quote_text(view.path)}) WHERE {_reachable(view, moment)}"
-    if view.created is None:
-        return f"SELECT *, {time} AS asof_time, asof_time AS asof_rank {source}"
-    created = _microseconds(view.created)
-    if not view.known_only:
-        rank = _with_created("asof_time", f"coalesce({created}, {_CREATED_MISSING})")
-        return f"SELECT *, {time} AS asof_time, {rank} AS asof_rank {source}"
-    # A row counts from `known` on, until a row of higher order is known. Those that never count, as a better
-    # one was known before or at the same moment, are left out; then the newest known is the best known.
-    order = _with_created("asof_time", created)
+def _candidate_rows(view: AsOfView, moment: pa.ChunkedArray) -> str:
     keys = ", ".join(quote_name(column) for column in view.keys.values()) or "NULL"
-    history = f"PARTITION BY {keys} ORDER BY asof_rank, asof_order"
-    return (
-        f"SELECT *, {time} AS asof_time, {order} AS asof_order, greatest(asof_time, {created}) AS asof_rank "  # noqa: S608
-        f"{source} AND {quote_name(view.created)} IS NOT NULL "
-        f"QUALIFY asof_order = max(asof_order) OVER ({history} ROWS UNBOUNDED PRECEDING) "
-        f"AND asof_rank IS DISTINCT FROM lead(asof_rank) OVER ({history})"
+    rows = (
+        f"SELECT *, {_microseconds(view.time)} AS asof_time "  # noqa: S608
+        f"FROM read_parquet({quote_text(view.path)}) WHERE {_reachable(view, moment)}"
     )
-
-
-def _breaks_ties(view: AsOfView) -> bool:
-    return view.created is not None and not view.known_only
+    if view.created is None:
+        return rows
+    if not view.known_only:
+        newest_first = f"{quote_name(view.created)} DESC NULLS LAST"
+        return f"{rows} QUALIFY row_number() OVER (PARTITION BY {keys}, asof_time ORDER BY {newest_first}) = 1"
+    # A row counts from `known` on, until a row of higher order is known. Those that never count, as a better one was
+    # known before or at the same moment, are left out; then the last known is the best known.
+    created = _microseconds(view.created)
+    history = f"PARTITION BY {keys} ORDER BY asof_known, asof_order"
+    return (
+        f"SELECT *, greatest(asof_time, {created}) AS asof_known, row(asof_time, {created}) AS asof_order "  # noqa: S608
+        f"FROM ({rows}) WHERE {quote_name(view.created)} IS NOT NULL "
+        f"QUALIFY asof_order = max(asof_order) OVER ({history} ROWS UNBOUNDED PRECEDING) "
+        f"AND asof_known IS DISTINCT FROM lead(asof_known) OVER ({history})"
+    )
 
 
 def _reachable(view: AsOfView, moment: pa.ChunkedArray) -> str:
@@ -162,10 +153,6 @@ def _reachable(view: AsOfView, moment: pa.ChunkedArray) -> str:
     if view.ttl_us is not None:
         limits += f" AND {column} >= make_timestamptz({max(first - view.ttl_us, _OLDEST_US)})"
     return limits
-
-
-def _with_created(time: str, created: str) -> str:
-    return f"({time}::HUGEINT * {_TIME_STEP} + {created})"
 
 
 def _microseconds(column: str) -> str:

@@ -16,11 +16,13 @@ from components.features.asof import AsOfView, join_features
 START = pd.Timestamp("2013-01-01", tz="UTC")
 TTL_SECONDS = 3
 # Few keys and few moments, so that ties, duplicates and equal times are the rule.
-keys = st.one_of(st.none(), st.sampled_from(["AA", "UA", "DL"]))
+keys = st.sampled_from(["AA", "AA", "UA", None])
 seconds = st.integers(0, 12)
 times = seconds.map(lambda second: START + pd.Timedelta(seconds=second))
-entity_rows = st.lists(st.tuples(keys, keys, st.one_of(st.none(), times)), max_size=30)
-feature_rows = st.lists(st.tuples(keys, times, st.one_of(st.none(), times)), max_size=30, unique_by=lambda row: row)
+entity_rows = st.lists(st.tuples(keys, keys, st.one_of(times, times, st.none())), max_size=30)
+feature_rows = st.lists(
+    st.tuples(keys, times, st.one_of(times, times, st.none())), max_size=30, unique_by=lambda row: row
+)
 
 
 def entity_frame(rows) -> pd.DataFrame:
