@@ -1,0 +1,124 @@
+"""Templates of the report: one Jinja2 environment that escapes everything and writes numbers for people.
+
+In: a template's name and its values. Out: text. Called by the report, the model card and the index of runs. A value
+that is not there is shown as `n/a`, so that a report never fails for the lack of a detail.
+"""
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined, select_autoescape
+from markupsafe import Markup
+
+from components.base.scores import METRICS
+from components.base.wording import (
+    MISSING,
+    say_plainly,
+    write_count,
+    write_date,
+    write_money,
+    write_number,
+    write_percent,
+    write_score,
+)
+
+_FOLDER = Path(__file__).parent / "templates"
+_TONES = {
+    "bad": ("fail", "refuse", "refused", "critical", "failed", "stop", "bad"),
+    "hold": ("hold", "warning", "warn", "kept", "thin", "thick"),
+    "note": ("note", "not judged", "insight"),
+}
+_MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]<>|#])")
+_LONGEST_TEXT = 60
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of the folder `templates`."""
+    return _environment().get_template(template).render(css=_read_css(), **values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
+        undefined=ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": _tolerate(write_count),
+        "percent": _tolerate(write_percent),
+        "money": _tolerate(write_money),
+        "number": _tolerate(write_number),
+        "score": _tolerate(write_score),
+        "date": _tolerate(write_date),
+        "words": _tolerate(say_plainly),
+        "brief": _tolerate(write_brief),
+        "metric_label": _tolerate(label_metric),
+        "tone": choose_tone,
+        "inline_svg": inline_svg,
+        "sparkline": draw_sparkline,
+        "md": escape_markdown,
+    }
+    return environment
+
+
+@cache
+def _read_css() -> Markup:
+    return Markup((_FOLDER / "report.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+
+
+def write_brief(value: Any) -> str:
+    """Write a value of any kind in a table cell."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        text = str(value)
+        return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    return f"{value:.1e}" if 0 < abs(value) < 1e-4 else write_number(float(value))
+
+
+def label_metric(name: str) -> str:
+    """Return how a metric is called in a report."""
+    return METRICS[name].label if name in METRICS else say_plainly(name)
+
+
+def choose_tone(word: str) -> str:
+    """Return the CSS class for a verdict or severity; a good one needs none."""
+    return next((tone for tone, words in _TONES.items() if word in words), "")
+
+
+def inline_svg(svg: str | Undefined) -> Markup:
+    """Put one of our own SVG pictures into the page, without the namespaces that only files need."""
+    return Markup(re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)) if svg and not isinstance(svg, Undefined) else Markup("")  # noqa: S704
+
+
+def draw_sparkline(values: Sequence[float | None], alt: str) -> Markup:
+    """Draw a small line of numbers, nothing for fewer than two."""
+    known = [float(value) for value in values if value is not None]
+    if len(known) < 2:
+        return Markup("")
+    low, spread = min(known), (max(known) - min(known)) or 1.0
+    points = " ".join(
+        f"{2 + 82 * place / (len(known) - 1):.1f},{18 - 16 * (value - low) / spread:.1f}"
+        for place, value in enumerate(known)
+    )
+    told = html.escape(f"{alt}: from {write_number(known[0])} to {write_number(known[-1])}")
+    return Markup(  # noqa: S704 - numbers and escaped text
+        f'<svg class="spark" viewBox="0 0 86 20" role="img" aria-label="{told}"><polyline points="{points}"/></svg>'
+    )
+
+
+def escape_markdown(text: Any) -> str:
+    """Escape what Markdown would read as markup, and keep the text on one line."""
+    return _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def _tolerate(write: Callable[..., str]) -> Callable[..., str]:
+    def tolerant(value: Any, *options: Any) -> str:
+        return MISSING if value is None or isinstance(value, Undefined) else write(value, *options)
+
+    return tolerant
