@@ -47,7 +47,7 @@ def training(contract: str, as_of: str) -> Artifact:
         as_of=as_of,
     ).set_caching_options(False)
     materialized = materialize(problem=problem, features_uri=features_uri, as_of=as_of).set_caching_options(False)
-    deployed = deploy(problem=problem, prepared=prepared, release=registered.output, run_id=run_id)
+    deployed = deploy(problem=problem, release=registered.output)
     deployed.set_caching_options(False).after(materialized)
     presented = present(
         problem=problem,

@@ -199,6 +199,7 @@ class Business(Section):
     values: DecisionValues
     reasoning: Text
     capacity_per_day: int | None = Field(default=None, gt=0)
+    capacity_shifts: int = Field(default=1, ge=1, le=24, description="equal shifts of a day (UTC) with an equal part each")
     minimum_lift_per_1000: float = Field(
         ge=0, description="smallest useful gain, currency per 1,000 predictions"
     )

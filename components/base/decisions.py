@@ -6,9 +6,10 @@ Notation
     decided   whether the row got the action                                  (n,)
     value     of the decisions, in the currency of the contract, against doing nothing
 
-A decision is final when its prediction is made: nobody knows whether a riskier row follows later in the day. So within
-a day the first `capacity` rows at or above the threshold get the action, in the order of prediction, and then no more.
-Days are days of UTC. Called by the models phase (threshold, gates) and by monitoring.
+A decision is final when its prediction is made: nobody knows whether a riskier row follows later. So within a shift the
+first `capacity` rows at or above the threshold get the action, in the order of prediction, and then no more. A day of
+UTC has one shift, or as many equal ones as the contract says, each with an equal part of the day's capacity: without
+them a fixed threshold spends a bad day's capacity on its morning. Called by the models phase (threshold, gates) and by monitoring.
 """
 
 from dataclasses import dataclass
@@ -42,23 +43,26 @@ def number_days(times: pd.Series) -> NDArray[np.int64]:
     return _microseconds(times) // _MICROSECONDS_PER_DAY
 
 
-def take_decisions(p: Array, threshold: float, predicted_at: pd.Series, capacity: int | None) -> NDArray[np.bool_]:
+def take_decisions(
+    p: Array, threshold: float, predicted_at: pd.Series, capacity: int | None, shifts: int = 1
+) -> NDArray[np.bool_]:
     """Return which rows get the action, shape (n,), in the order of the rows given.
 
-    Rows predicted at the same moment are served in the order given. `capacity` None means no limit.
+    Rows predicted at the same moment are served in the order given. `capacity` is that of a day, None means no limit;
+    each of the day's `shifts` has an equal part of it, rounded down.
     """
     wanted: NDArray[np.bool_] = np.asarray(p) >= threshold
     if capacity is None:
         return wanted
     moments = _microseconds(predicted_at)
     order = np.argsort(moments, kind="stable")
-    days = moments[order] // _MICROSECONDS_PER_DAY
+    periods = moments[order] // (_MICROSECONDS_PER_DAY // shifts)
     waiting: NDArray[np.int64] = np.cumsum(wanted[order])
-    is_first_of_day = np.r_[True, days[1:] != days[:-1]]
-    served_before_day = np.where(is_first_of_day, waiting - wanted[order], 0)
-    place_in_day = waiting - np.maximum.accumulate(served_before_day)
+    is_first_of_period = np.r_[True, periods[1:] != periods[:-1]]
+    wanted_before = np.where(is_first_of_period, waiting - wanted[order], 0)
+    place_in_period = waiting - np.maximum.accumulate(wanted_before)
     decided = np.empty(len(wanted), dtype=bool)
-    decided[order] = wanted[order] & (place_in_day <= capacity)
+    decided[order] = wanted[order] & (place_in_period <= capacity // shifts)
     return decided
 
 
@@ -77,7 +81,7 @@ def value_rows(y: ArrayLike, decided: NDArray[np.bool_], values: DecisionValues)
 
 def value_per_1000(y: ArrayLike, p: Array, threshold: float, predicted_at: pd.Series, business: Business) -> float:
     """Return what the decisions are worth per 1,000 predictions, in the currency."""
-    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day)
+    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day, business.capacity_shifts)
     return float(value_rows(y, decided, business.values).mean() * 1000)
 
 
@@ -109,7 +113,7 @@ def _microseconds(times: pd.Series) -> NDArray[np.int64]:
 def _measure_threshold(
     y: Array, p: Array, threshold: float, predicted_at: pd.Series, business: Business
 ) -> ThresholdPoint:
-    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day)
+    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day, business.capacity_shifts)
     actions, hits, positives = int(decided.sum()), float((decided * y).sum()), float(np.sum(y))
     return ThresholdPoint(
         threshold=threshold,

@@ -153,6 +153,12 @@ def _limit_rules(problem: Problem) -> Iterator[Fault]:
         yield from _ordered(("metrics", "guards", index), guard.minimum, guard.maximum)
         if guard.minimum is None and guard.maximum is None:
             yield ("metrics", "guards", index), "must have a minimum or a maximum."
+    business = problem.business
+    if business.capacity_per_day is not None and business.capacity_per_day < business.capacity_shifts:
+        words = f"must be at least capacity_shifts ({business.capacity_shifts}), but got {business.capacity_per_day}."
+        yield ("business", "capacity_per_day"), words
+    if 24 % business.capacity_shifts:
+        yield ("business", "capacity_shifts"), f"must divide the 24 hours of a day, but got {business.capacity_shifts}."
     serving = problem.serving
     yield from _ordered(("serving",), serving.minimum_replicas, serving.maximum_replicas)
     plan = serving.canary_percent

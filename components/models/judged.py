@@ -79,7 +79,8 @@ def open_rows(problem: Problem, rows: pd.DataFrame) -> OpenedTest:
 def judge(opened: OpenedTest, label: str, probabilities: Array, threshold: float) -> Judged:
     """Decide as the contender would have decided, and score it."""
     business, metric = opened.problem.business, opened.problem.metrics.primary
-    decided = take_decisions(probabilities, threshold, opened.rows["predicted_at"], business.capacity_per_day)
+    limits = (business.capacity_per_day, business.capacity_shifts)
+    decided = take_decisions(probabilities, threshold, opened.rows["predicted_at"], *limits)
     return Judged(
         label=label,
         threshold=threshold,

@@ -90,6 +90,8 @@ def test_every_fault_names_its_line() -> None:
             "FROM flight GROUP BY month",
             "got 'flight'. Did you mean 'flights'?",
         ),
+        ("capacity_per_day: 288", "capacity_per_day: 20", "must be at least capacity_shifts (24), but got 20."),
+        ("capacity_shifts: 24", "capacity_shifts: 5", "must divide the 24 hours of a day, but got 5."),
         ("to: [faa]", "to: [faa, name]", "must pair columns, but got 1 columns to 2."),
         (
             "transform: join, columns: [origin, dest]",
