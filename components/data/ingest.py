@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _MEMORY_LIMIT = "1500MB"
 
 
-def ingest(problem: Problem, as_of: datetime, store: ObjectStore) -> Snapshot:
+def ingest_sources(problem: Problem, as_of: datetime, store: ObjectStore) -> Snapshot:
     """Write the snapshot of all sources at `as_of`, unless it is there, and return it.
 
     Raises:

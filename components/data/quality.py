@@ -158,8 +158,8 @@ def source_faults(name: str, source: Source, report: dict[str, Any]) -> list[str
         worst = "; ".join(f"{entry['rows']:,} rows: {entry['example']}" for entry in report["problems"][:3])
         faults.append(
             f"{name}: at most {source.maximum_quarantine_ratio:.2%} of the rows may be quarantined, but got "
-            f"{report['quarantine_ratio']:.2%} ({report['quarantined']:,} of {report['rows_in']:,}). Most often {worst}. "
-            "Have the drop delivered again, or correct the contract."
+            f"{report['quarantine_ratio']:.2%} ({report['quarantined']:,} of {report['rows_in']:,}). "
+            f"Most often {worst}. Have the drop delivered again, or correct the contract."
         )
     freshness, volume = report["freshness"], report["volume"]
     if freshness and freshness["status"] == "stop" and report["accepted"]:

@@ -68,7 +68,6 @@ def _column_checks(name: str, column: Column) -> Iterator[Check]:
 def _demands(name: str, column: Column) -> Iterator[tuple[str, str, str]]:
     """Yield what is asked, the SQL of its failure, and the demand in words."""
     value = quote_name(name)
-    unit = f" {column.unit}" if column.unit else ""
     if column.expression is None:
         yield "type", _type_failure(name, column), f"be {_TYPE_WORDS[column.type]}"
     if not column.nullable:
@@ -76,16 +75,23 @@ def _demands(name: str, column: Column) -> Iterator[tuple[str, str, str]]:
         given = f"be computable as {column.expression}" if column.expression is not None else "be given"
         yield "missing", f"{delivered} IS NULL", given
     if column.type in ("int", "float"):
-        if column.minimum is not None:
-            yield "minimum", f"{value} < {column.minimum!r}", f"be at least {column.minimum:g}{unit}"
-        if column.maximum is not None:
-            yield "maximum", f"{value} > {column.maximum!r}", f"be at most {column.maximum:g}{unit}"
+        yield from _limit_demands(value, column)
     if column.allowed is not None:
         allowed = ", ".join(map(quote_text, column.allowed))
         yield "allowed", f"{value}::VARCHAR NOT IN ({allowed})", f"be one of {', '.join(column.allowed)}"
     if column.pattern is not None:
         matches = f"regexp_matches({value}::VARCHAR, {quote_text(column.pattern)})"
         yield "pattern", f"NOT {matches}", f"match {column.pattern}"
+
+
+def _limit_demands(value: str, column: Column) -> Iterator[tuple[str, str, str]]:
+    unit = f" {column.unit}" if column.unit else ""
+    # DuckDB holds NaN greater than every number; the check of the type names it.
+    number = f"isfinite({value}::DOUBLE) AND {value}"
+    if column.minimum is not None:
+        yield "minimum", f"{number} < {column.minimum!r}", f"be at least {column.minimum:g}{unit}"
+    if column.maximum is not None:
+        yield "maximum", f"{number} > {column.maximum!r}", f"be at most {column.maximum:g}{unit}"
 
 
 def _type_failure(name: str, column: Column) -> str:

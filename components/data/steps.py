@@ -11,10 +11,10 @@ def ingest(problem: Input[Artifact], as_of: str) -> str:
     from components.base.problem import read_problem
     from components.base.settings import load_settings
     from components.base.store import open_store
-    from components.data.ingest import ingest
+    from components.data.ingest import ingest_sources
     from components.data.snapshot import parse_moment
 
-    return ingest(read_problem(problem.path), parse_moment(as_of), open_store(load_settings())).prefix
+    return ingest_sources(read_problem(problem.path), parse_moment(as_of), open_store(load_settings())).prefix
 
 
 @step
@@ -26,7 +26,7 @@ def validate(problem: Input[Artifact], snapshot: str, accepted: Output[Artifact]
     from components.base.settings import load_settings
     from components.base.store import open_store
     from components.data.snapshot import read_snapshot
-    from components.data.validate import validate
+    from components.data.validate import validate_snapshot
 
     state = read_snapshot(open_store(load_settings()), snapshot)
-    validate(read_problem(problem.path), state, Path(accepted.path))
+    validate_snapshot(read_problem(problem.path), state, Path(accepted.path))

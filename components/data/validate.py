@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 _MEMORY_LIMIT = "1500MB"
 
 
-def validate(problem: Problem, snapshot: Snapshot, folder: Path) -> dict[str, Any]:
+def validate_snapshot(problem: Problem, snapshot: Snapshot, folder: Path) -> dict[str, Any]:
     """Judge every row, write the accepted folder and return the quality report.
 
     Raises:

@@ -23,27 +23,25 @@ def prepare(
     problem: Input[Artifact], accepted: Input[Artifact], features_uri: str, as_of: str, prepared: Output[Artifact]
 ):
     """Join features to examples as of their prediction and give each example its role."""
-    from datetime import datetime
     from pathlib import Path
 
     from components.base.problem import read_problem
+    from components.data.snapshot import parse_moment
     from components.features.prepare import prepare_rows
 
-    moment = datetime.fromisoformat(as_of)
+    moment = parse_moment(as_of)
     prepare_rows(read_problem(problem.path), Path(accepted.path), features_uri, moment, Path(prepared.path))
 
 
 @step
 def materialize(problem: Input[Artifact], features_uri: str, as_of: str):
     """Fill the online store with what was known at `as_of`."""
-    from datetime import datetime
-
     from components.base.problem import read_problem
     from components.base.settings import load_settings
+    from components.data.snapshot import parse_moment
     from components.features.materialize import fill_online_store
 
-    moment = datetime.fromisoformat(as_of)
-    fill_online_store(load_settings(), read_problem(problem.path), features_uri, moment)
+    fill_online_store(load_settings(), read_problem(problem.path), features_uri, parse_moment(as_of))
 
 
 @step

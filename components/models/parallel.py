@@ -29,11 +29,12 @@ def use_one_thread() -> None:
 
 @contextmanager
 def quiet_fits() -> Iterator[None]:
-    """Keep BLAS to one thread and silence solvers that stop at their budget of iterations, which here is meant."""
+    """Keep BLAS to one thread, and silence what is meant: a budget of iterations, a batch larger than few rows."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings(), threadpool_limits(limits=1, user_api="blas"):
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Got `batch_size` less than 1 or larger")
         yield
 
 

@@ -35,6 +35,8 @@ Array = NDArray[np.float64]
 
 # Trials that pass unpruned first: the median of fewer says little.
 _STARTUP_TRIALS = 4
+# Time to begin the first trial, the defaults, even when reading the rows has used up the budget.
+_LEAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _tune_family(search: Search) -> Document:
     with quiet_fits():
         study.optimize(
             lambda trial: _run_trial(search, trial),
-            timeout=max(0.0, search.deadline - time.monotonic()),
+            timeout=max(_LEAST_SECONDS, search.deadline - time.monotonic()),
             n_jobs=count_workers(),
             catch=(Exception,),
         )

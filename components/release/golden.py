@@ -34,11 +34,14 @@ class Expected:
 
 def choose_golden_rows(problem: Problem, prepared: Prepared) -> pd.DataFrame:
     """Take rows of the test period at even distances in time: request columns and features, no outcome."""
-    test = prepared.read("test")
-    count = min(problem.serving.golden_rows, len(test))
-    positions = np.linspace(0, len(test) - 1, count).round().astype(int)
     columns = list(dict.fromkeys([*problem.examples.request, *prepared.feature_names]))
-    return test.iloc[positions][columns].reset_index(drop=True)
+    return spread_rows(prepared.read("test"), problem.serving.golden_rows)[columns]
+
+
+def spread_rows(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Take at most `count` rows at even distances, the first and the last among them."""
+    positions = np.linspace(0, len(table) - 1, min(count, len(table))).round().astype(int)
+    return table.iloc[positions].reset_index(drop=True)
 
 
 def request_rows(schema: RequestSchema, golden: pd.DataFrame) -> list[Row]:

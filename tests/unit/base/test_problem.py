@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.base.contract import Problem
@@ -133,6 +133,7 @@ def test_schema_for_editors_is_up_to_date() -> None:
     assert (PROBLEMS / "problem.schema.json").read_text() == problem_schema()
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     field=st.sampled_from(sorted(Problem.model_fields)),
     value=st.one_of(st.none(), st.integers(), st.text(max_size=5)),

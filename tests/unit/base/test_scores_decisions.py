@@ -36,19 +36,21 @@ def test_order_of_the_table_does_not_change_who_is_served():
 
 @settings(max_examples=60, deadline=None)
 @given(
-    hours=st.lists(st.integers(0, 24 * 4), min_size=1, max_size=60),
-    capacity=st.one_of(st.none(), st.integers(1, 5)),
+    hours=st.lists(st.integers(0, 24 * 2), min_size=1, max_size=300),
+    capacity=st.one_of(st.none(), st.integers(24, 120)),
+    shifts=st.sampled_from([1, 2, 8, 24]),
     seed=st.integers(0, 1000),
 )
-def test_no_day_exceeds_its_capacity_and_no_capacity_is_left_while_somebody_waits(hours, capacity, seed):
+def test_no_shift_exceeds_its_capacity_and_no_capacity_is_left_while_somebody_waits(hours, capacity, shifts, seed):
     p = np.random.default_rng(seed).random(len(hours))
     moments = pd.Series(pd.Timestamp("2013-06-01", tz="UTC") + pd.to_timedelta(hours, unit="h"))
-    decided = take_decisions(p, 0.5, moments, capacity)
+    decided = take_decisions(p, 0.5, moments, capacity, shifts)
     assert not (decided & (p < 0.5)).any()
-    for day in moments.dt.date.unique():
-        on_day = (moments.dt.date == day).to_numpy()
-        wanted = int((p[on_day] >= 0.5).sum())
-        assert decided[on_day].sum() == (wanted if capacity is None else min(wanted, capacity))
+    starts = moments.dt.floor(f"{24 // shifts}h")
+    for start in starts.unique():
+        in_shift = (starts == start).to_numpy()
+        wanted = int((p[in_shift] >= 0.5).sum())
+        assert decided[in_shift].sum() == (wanted if capacity is None else min(wanted, capacity // shifts))
 
 
 def test_value_is_the_cell_of_the_confusion_matrix():

@@ -168,6 +168,7 @@ def test_release_proves_itself_over_both_protocols_and_takes_charge(release, set
     assert skew["carrier_late_ratio_24h"]["different_rows"] == 200
     assert tracking.find_aliases("flight-delays", settings) == {"champion": "1"}
     assert read_endpoint("flight-delays", settings).version == "1"
+    assert "version 1 (compiled) listens" in (tmp_path / "deployment" / "predictor.log").read_text()
 
     with start_endpoint("flight-delays", settings) as endpoint:
         target = Target(endpoint.url, endpoint.name, RequestSchema.of(PROBLEM))

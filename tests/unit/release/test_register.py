@@ -116,6 +116,7 @@ def test_registered_model_comes_back_as_it_was_evaluated(evidence, settings, tmp
     assert fingerprint_model(files.model_folder) == release.fingerprints["model"]
     before, after = load_model(evidence.model_folder), load_model(files.model_folder)
     np.testing.assert_array_equal(before.predict(golden), after.predict(golden))
+    assert list(pd.read_parquet(files.model_folder / "sample.parquet")) == before.feature_names
     assert files.problem == PROBLEM
     assert list(pd.read_parquet(files.ledger_path)) == ["row_hash", "role"]
 
