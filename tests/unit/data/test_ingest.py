@@ -1,0 +1,139 @@
+"""A snapshot holds what could be known at a moment, as it was delivered."""
+
+import io
+import json
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from components.data.ingest import ingest_sources
+from components.data.snapshot import read_snapshot
+from tests.unit.data.trips import AS_OF, make_problem
+
+
+def rows(store, snapshot, source="trips"):
+    return pd.read_parquet(io.BytesIO(store.get_bytes(snapshot.table_uri(source))))
+
+
+def contents(store, prefix):
+    return {entry.key: store.get_bytes(entry.key) for entry in store.list_objects(prefix)}
+
+
+def test_every_column_stays_text_with_drop_and_line(problem, zone, store):
+    zone.land_trips("2013-01.csv", "1,PARIS,abc,2013-01-05T10:00:00Z", '2,"RO,ME",,2013-01-06')
+    table = rows(store, ingest_sources(problem, AS_OF, store))
+    assert list(table.columns) == ["_drop", "_row", "_fault", "trip", "city", "fare", "started_at"]
+    assert table.to_dict("records") == [
+        {
+            "_drop": "landing/trips/trips/2013-01.csv",
+            "_row": 2,
+            "_fault": None,
+            "trip": "1",
+            "city": "PARIS",
+            "fare": "abc",
+            "started_at": "2013-01-05T10:00:00Z",
+        },
+        {
+            "_drop": "landing/trips/trips/2013-01.csv",
+            "_row": 3,
+            "_fault": None,
+            "trip": "2",
+            "city": "RO,ME",
+            "fare": None,
+            "started_at": "2013-01-06",
+        },
+    ]
+
+
+def test_rows_that_became_available_after_as_of_are_cut_and_counted(problem, zone, store):
+    # The number of the trip is its length in minutes: it ends, and is known, so much later.
+    zone.land_trips("2013-03.csv", "60,ROME,1,2013-03-31T23:00:00Z", "61,ROME,1,2013-03-31T23:00:00Z")
+    snapshot = ingest_sources(problem, AS_OF, store)
+    assert rows(store, snapshot)["trip"].tolist() == ["60"]
+    assert snapshot.sources["trips"].not_yet_available == 1
+    assert snapshot.sources["trips"].drops[0].rows == 2
+
+
+def test_row_whose_availability_cannot_be_computed_stays_in(problem, zone, store):
+    zone.land_trips("2013-03.csv", "x,ROME,1,2013-03-01", "1,ROME,1,someday", "2,ROME,1,2013-09-01")
+    assert rows(store, ingest_sources(problem, AS_OF, store))["trip"].tolist() == ["x", "1"]
+
+
+def test_same_as_of_gives_the_same_bytes(problem, zone, store):
+    zone.land_trips("2013-01.csv", *(f"{n},ROME,{n}.5,2013-01-05" for n in range(1, 400)))
+    first = ingest_sources(problem, AS_OF, store)
+    before = contents(store, first.prefix)
+    for entry in [*store.list_objects("trips/drops/"), *store.list_objects("trips/snapshots/")]:
+        store.delete(entry.key)
+    assert ingest_sources(problem, AS_OF, store) == first
+    assert contents(store, first.prefix) == before
+
+
+def test_later_drop_leaves_the_snapshot_of_an_earlier_moment_as_it_was(problem, zone, store):
+    zone.land_trips("2013-03.csv", "1,ROME,1,2013-03-01")
+    before = ingest_sources(problem, AS_OF, store)
+    zone.land_trips("2013-04.csv", "2,ROME,1,2013-03-02", "3,ROME,1,2013-04-02")
+    assert ingest_sources(problem, AS_OF, store) == before
+    later = ingest_sources(problem, datetime(2013, 5, 1, tzinfo=UTC), store)
+    assert later.fingerprint != before.fingerprint
+    assert rows(store, later)["trip"].tolist() == ["1", "2", "3"]
+
+
+def test_unchanged_drop_is_not_parsed_again_and_a_corrected_one_is(problem, zone, store):
+    zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01")
+    zone.land_trips("2013-02.csv", "2,ROME,1,2013-02-01")
+    ingest_sources(problem, AS_OF, store)
+    before = {entry.key: entry.modified_at for entry in store.list_objects("trips/drops/trips/")}
+    zone.land_trips("2013-02.csv", "2,ROME,7,2013-02-01")
+    zone.land_trips("2013-03.csv", "3,ROME,1,2013-03-01")
+    snapshot = ingest_sources(problem, AS_OF, store)
+    after = {entry.key: entry.modified_at for entry in store.list_objects("trips/drops/trips/")}
+    assert {key: after[key] for key in before} == before
+    assert len(after) == len(before) + 2
+    assert rows(store, snapshot)["fare"].tolist() == ["1", "7", "1"]
+
+
+def test_watermark_names_every_converted_drop(problem, zone, store):
+    zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01")
+    ingest_sources(problem, AS_OF, store)
+    watermark = json.loads(store.get_bytes("trips/drops/watermark.json"))
+    assert watermark["newest"] == "landing/trips/trips/2013-01.csv"
+    assert watermark["drops"]["landing/trips/trips/2013-01.csv"]["rows"] == 1
+
+
+def test_lost_conversion_is_made_again(problem, zone, store):
+    zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01")
+    first = ingest_sources(problem, AS_OF, store)
+    for entry in store.list_objects("trips/drops/trips/"):
+        store.delete(entry.key)
+    assert ingest_sources(problem, AS_OF, store) == first
+
+
+def test_empty_month_is_a_drop_without_rows(problem, zone, store):
+    zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01")
+    zone.land_trips("2013-02.csv")
+    snapshot = ingest_sources(problem, AS_OF, store)
+    assert [drop.rows for drop in snapshot.sources["trips"].drops] == [1, 0]
+    assert snapshot.sources["trips"].missing_months == ("2013-03",)
+
+
+def test_parquet_drop_is_read_as_text_with_its_row(zone, store):
+    problem = make_problem({"path": "trips/*.parquet", "format": "parquet"})
+    moment = pd.Timestamp("2013-01-05T10:00:00", tz="UTC")
+    table = pd.DataFrame({"trip": [1], "city": ["ROME"], "fare": [0.1], "started_at": [moment]})
+    zone.land("trips/2013-01.parquet", table.to_parquet(index=False))
+    read = rows(store, ingest_sources(problem, AS_OF, store))
+    assert read.iloc[0].drop("_fault").to_dict() == {
+        "_drop": "landing/trips/trips/2013-01.parquet",
+        "_row": 1,
+        "trip": "1",
+        "city": "ROME",
+        "fare": "0.1",
+        "started_at": "2013-01-05 10:00:00+00",
+    }
+
+
+def test_snapshot_is_read_back_from_its_prefix(problem, zone, store):
+    zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01")
+    snapshot = ingest_sources(problem, AS_OF, store)
+    assert read_snapshot(store, snapshot.prefix) == snapshot

@@ -1,0 +1,188 @@
+"""A snapshot becomes accepted rows, a quarantine, a quality report and a dictionary; broken limits stop the run."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from components.base.contract import Assumption, Freshness, Volume
+from components.base.errors import DataError
+from components.data.ingest import ingest_sources
+from components.data.validate import validate_snapshot
+from tests.unit.data.trips import AS_OF, make_problem
+
+
+def land_months(zone, *months, rows=20):
+    """Land the months of 2013, every row in the middle of its month."""
+    for month in months:
+        start = month * 100
+        zone.land_trips(
+            f"2013-{month:02d}.csv", *(f"{start + n},ROME,{n},2013-{month:02d}-15" for n in range(1, rows + 1))
+        )
+
+
+@pytest.fixture
+def run(zone, store, tmp_path):
+    """Ingest and validate; return the quality report and the folder."""
+
+    def ingest_and_validate(problem):
+        return validate_snapshot(problem, ingest_sources(problem, AS_OF, store), tmp_path), tmp_path
+
+    return ingest_and_validate
+
+
+def test_folder_holds_tables_quarantine_quality_and_dictionary(zone, run, problem):
+    land_months(zone, 1, 2, 3)
+    zone.land_trips("2013-03-b.csv", "999,OSLO,5,2013-03-02", "998,ROME,x,2013-03-02", "301,ROME,50,2013-03-15")
+    quality, folder = run(problem)
+    assert {path.name for path in folder.iterdir()} == {
+        "trips.parquet",
+        "cities.parquet",
+        "quarantine.parquet",
+        "quality.json",
+        "dictionary.json",
+    }
+    assert json.loads((folder / "quality.json").read_text()) == quality
+    assert quality["rows"] == {"in": 65, "accepted": 62, "filtered": 1, "quarantined": 2}
+    trips = quality["sources"]["trips"]
+    assert {entry["name"]: entry["rows"] for entry in trips["filters"]} == {
+        "duplicate_delivery": 0,
+        "superseded": 1,
+        "free": 0,
+    }
+    assert [(entry["check"], entry["rows"], entry["row"]) for entry in trips["problems"]] == [
+        ("city.reference", 1, 2),
+        ("fare.type", 1, 3),
+    ]
+    assert trips["problems"][1]["drop"] == "landing/trips/trips/2013-03-b.csv"
+
+
+def test_quarantined_rows_keep_text_origin_and_all_reasons(zone, run, problem):
+    land_months(zone, 1)
+    zone.land_trips("2013-02.csv", '9999,OSLO,"1,5",2013-02-02')
+    _, folder = run(problem)
+    row = pd.read_parquet(folder / "quarantine.parquet").iloc[0]
+    assert (row["source"], row["drop"], row["row"]) == ("trips", "landing/trips/trips/2013-02.csv", 2)
+    assert list(row["checks"]) == ["trip.maximum", "fare.type", "city.reference"]
+    assert list(row["reasons"])[1] == "fare must be a finite number, but got '1,5'"
+    assert json.loads(row["raw"]) == {
+        "trip": "9999",
+        "city": "OSLO",
+        "fare": "1,5",
+        "started_at": "2013-02-02",
+        "_fault": None,
+    }
+
+
+def test_same_snapshot_gives_the_same_files(zone, run, problem, store, tmp_path):
+    land_months(zone, 1, 2, 3)
+    run(problem)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    run(problem)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_too_many_quarantined_rows_stop_the_run_with_the_worst_reasons_and_leave_the_files(zone, run, tmp_path):
+    problem = make_problem({"maximum_quarantine_ratio": 0.1})
+    land_months(zone, 1)
+    zone.land_trips("2013-02.csv", *(f"{n},OSLO,5,2013-02-02" for n in range(201, 211)))
+    words = (
+        "validate trips: trips: at most 10.00% of the rows may be quarantined, but got 33.33% (10 of 30). "
+        "Most often 10 rows: city must be in cities (city), but got 'OSLO'. No tariff there."
+    )
+    with pytest.raises(DataError, match=re.escape(words)):
+        run(problem)
+    assert len(pd.read_parquet(tmp_path / "quarantine.parquet")) == 10
+    assert json.loads((tmp_path / "quality.json").read_text())["verdict"] == "stop"
+
+
+def test_all_broken_limits_are_told_in_one_error(zone, run):
+    problem = make_problem(
+        {
+            "freshness": Freshness(warn_hours=24, stop_hours=48),
+            "volume": Volume(minimum_ratio=0.5, maximum_ratio=2),
+        },
+        assumptions=[
+            Assumption(
+                name="dear",
+                statement="Trips are dear",
+                sql="SELECT avg(fare) FROM trips",
+                minimum=50,
+                on_violation="stop",
+            )
+        ],
+    )
+    land_months(zone, 1, 2)
+    with pytest.raises(DataError) as caught:
+        run(problem)
+    words = str(caught.value)
+    assert words.startswith("validate trips: 3 faults.")
+    assert "trips: the newest row must be at most 48 hours old at as_of, but got" in words
+    assert "the rows a day of 2013-03 must be 0.5 to 2 times the median of earlier months, but got 0.00 times" in words
+    assert "assumption dear: Trips are dear, but 10.5 must be at least 50." in words
+
+
+def test_month_that_never_came_is_a_warning_in_the_middle(zone, run):
+    problem = make_problem({"volume": Volume(minimum_ratio=0.5, maximum_ratio=3), "event_timestamp": "started_at"})
+    for month in (1, 2):
+        land_months(zone, month)
+    zone.land(
+        "trips/2012-12.csv", "trip,city,fare,started_at\n" + "".join(f"{n},ROME,1,2012-12-15\n" for n in range(1, 21))
+    )
+    zone.land(
+        "trips/2012-10.csv", "trip,city,fare,started_at\n" + "".join(f"{n},ROME,1,2012-10-01\n" for n in range(30, 50))
+    )
+    zone.land(
+        "trips/2012-09.csv", "trip,city,fare,started_at\n" + "".join(f"{n},ROME,1,2012-09-01\n" for n in range(50, 70))
+    )
+    land_months(zone, 3)
+    quality, _ = run(problem)
+    assert quality["verdict"] == "warn"
+    assert "trips: no drop came for 2012-11." in quality["warnings"]
+    assert "trips: 2012-11 has 0.00 times the rows a day of earlier months." in quality["warnings"]
+    months = {month["month"]: month for month in quality["sources"]["trips"]["volume"]["months"]}
+    assert months["2012-11"]["rows"] == 0
+
+
+def test_outcomes_are_counted_by_month(zone, run, problem):
+    zone.land_trips("2013-01.csv", "1,ROME,51,2013-01-01", "2,ROME,,2013-01-02", "3,ROME,2,2013-02-01")
+    quality, _ = run(problem)
+    assert quality["outcomes"] == {
+        "source": "trips",
+        "target": "dear",
+        "totals": {"rows": 3, "positive": 1, "unpaid": 1},
+        "months": [
+            {"month": "2013-01", "rows": 2, "positive": 1, "unpaid": 1},
+            {"month": "2013-02", "rows": 1, "positive": 0, "unpaid": 0},
+        ],
+    }
+
+
+def test_source_without_an_accepted_row_stops_the_run(zone, run, problem):
+    zone.land_trips("2013-01.csv")
+    with pytest.raises(DataError, match=re.escape("trips: at least one row must be accepted, but none of 0 is.")):
+        run(problem)
+
+
+def test_dictionary_agrees_with_pandas(zone, run, problem):
+    land_months(zone, 1, 2)
+    zone.land_trips("2013-03.csv", "301,PARIS,,2013-03-01", "302,PARIS,7.25,2013-03-01")
+    _, folder = run(problem)
+    table = pd.read_parquet(folder / "trips.parquet")
+    described = json.loads((folder / "dictionary.json").read_text())["sources"]["trips"]
+    assert described["rows"] == len(table) == 42
+    columns = {entry["name"]: entry for entry in described["columns"]}
+    fare = columns["fare"]
+    assert fare["missing_ratio"] == pytest.approx(table["fare"].isna().mean(), rel=1e-5)
+    assert fare["mean"] == pytest.approx(table["fare"].mean(), rel=1e-5)
+    assert fare["median"] == pytest.approx(table["fare"].median(), rel=1e-5)
+    assert (fare["minimum"], fare["maximum"], fare["distinct"]) == (1, 20, table["fare"].nunique())
+    assert (fare["unit"], fare["range"], fare["origin"]) == ("EUR", "0 to 100 EUR", "delivered")
+    assert columns["known_at"]["origin"] == "derived"
+    assert columns["known_at"]["maximum"] == table["known_at"].max().isoformat()
+    assert [value["value"] for value in columns["city"]["top"]] == ["ROME", "PARIS"]
+    by_month = table["fare"].groupby(table["started_at"].dt.strftime("%Y-%m"))
+    assert [point["mean"] for point in fare["trend"]] == pytest.approx(by_month.mean().tolist(), rel=1e-5)
+    assert [point["missing_ratio"] for point in fare["trend"]] == [0.0, 0.0, 0.5]
+    assert columns["city"]["trend"][0]["mean"] is None
