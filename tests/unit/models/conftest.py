@@ -1,0 +1,142 @@
+"""A small problem with rows whose truth is known, as the models phase sees it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.base.contract import Problem
+from components.base.prepared import ROLES, Feature, Prepared, write_prepared
+from components.base.problem import load_problem
+from components.models.combine import HeldOut
+
+NUMERIC = ("warmth", "age", "noise")
+CATEGORICAL = ("shop",)
+FEATURES = tuple(
+    Feature(name, kind, "request", f"the {name}")
+    for kind, names in (("numeric", NUMERIC), ("categorical", CATEGORICAL))
+    for name in names
+)
+# First day and days of each role: a gap of a day between them.
+DAYS = {"train": (0, 40), "validation": (41, 16), "test": (58, 14)}
+PER_DAY = 40
+SHOPS = {"A": -0.8, "B": 0.0, "C": 0.8}
+
+
+def make_rows(first_day, days, seed, strength=1.5):
+    """Draw rows: outcome 1 is likelier with warmth and in shop C; age and noise say nothing."""
+    generator = np.random.default_rng([seed, first_day])
+    rows = days * PER_DAY
+    start = pd.Timestamp("2013-01-01", tz="UTC") + pd.Timedelta(days=first_day)
+    predicted_at = pd.Series(start + pd.to_timedelta(np.arange(rows) * 24 * 60 // PER_DAY, unit="min"))
+    shop = generator.choice(list(SHOPS), rows)
+    warmth = generator.normal(size=rows)
+    logit = strength * warmth + np.vectorize(SHOPS.get)(shop) - 1.0
+    table = pd.DataFrame(
+        {
+            "ticket": np.arange(rows) + first_day * PER_DAY,
+            "scheduled_at": (predicted_at + pd.Timedelta(hours=2)).astype("datetime64[us, UTC]"),
+            "predicted_at": predicted_at.astype("datetime64[us, UTC]"),
+            "label_at": (predicted_at + pd.Timedelta(hours=5)).astype("datetime64[us, UTC]"),
+            "warmth": np.where(generator.random(rows) < 0.05, np.nan, warmth),
+            "age": generator.exponential(5, rows),
+            "noise": generator.normal(size=rows),
+            "shop": shop.astype(object),
+            "late": (generator.random(rows) < 1 / (1 + np.exp(-logit))).astype("int8"),
+        }
+    )
+    table.loc[table.index % 50 == 0, "shop"] = None
+    return table
+
+
+def sigmoid(logit):
+    return 1 / (1 + np.exp(-logit))
+
+
+def held_out(rows=1200, first=1.0, second=1.0, seed=0):
+    """Out-of-fold predictions of two members that each see one half of the truth, with the given strengths."""
+    generator = np.random.default_rng(seed)
+    seen = generator.normal(size=(rows, 2))
+    outcomes = (generator.random(rows) < sigmoid(first * seen[:, 0] + second * seen[:, 1] - 1)).astype(float)
+    times = pd.Series(pd.date_range("2013-01-01", periods=rows, freq="h", tz="UTC"))
+    folds = np.arange(rows) * 3 // rows
+    return HeldOut(sigmoid(seen * [first or 0.3, second or 0.3] - 1), outcomes, times, folds)
+
+
+def write_rows(folder, tables):
+    """Write a prepared folder of the tables by role, with its ledger."""
+    for role, table in tables.items():
+        table.to_parquet(folder / f"{role}.parquet", index=False)
+    ledger = pd.concat(
+        pd.DataFrame({"row_hash": table["ticket"].astype("uint64"), "role": role}) for role, table in tables.items()
+    )
+    ledger.to_parquet(folder / "ledger.parquet", index=False)
+    prepared = Prepared(folder, "late", FEATURES, {}, {role: len(table) for role, table in tables.items()}, "0" * 64)
+    write_prepared(prepared)
+    return prepared
+
+
+def change(problem, **sections):
+    """Return the problem with some fields changed, checked by the schema: `change(problem, metrics={...})`."""
+    document = problem.model_dump()
+    for name, value in sections.items():
+        document[name] = document[name] | value if isinstance(value, dict) else value
+    return Problem.model_validate(document)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """What tests make their own problems and rows with."""
+    return SimpleNamespace(
+        FEATURES=FEATURES,
+        NAMES=[feature.name for feature in FEATURES],
+        make_rows=make_rows,
+        write_rows=write_rows,
+        change=change,
+        held_out=held_out,
+    )
+
+
+@pytest.fixture(scope="session")
+def problem():
+    """The flight contract, with the columns of the small rows."""
+    return change(
+        load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml"),
+        examples={"key": ["ticket", "scheduled_at"]},
+        baseline={"name": "shop_rule", "group_by": ["shop"]},
+        slices=[{"column": "shop", "maximum_regression": 0.1, "minimum_rows": 100}],
+        business={"capacity_per_day": 10},
+        search={
+            "candidates": ["logistic", "naive_bayes"],
+            "keep": 2,
+            "select_rows": 1000,
+            "tune_rows": 800,
+            "tune_seconds": 0.5,
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """Rows of all three roles."""
+    folder = tmp_path_factory.mktemp("prepared")
+    return write_rows(folder, {role: make_rows(*DAYS[role], seed=1) for role in ROLES})
+
+
+@pytest.fixture(scope="session")
+def tuned():
+    """What tune would hand on, with the default parameters."""
+    from components.models.candidates import DEFAULTS
+
+    families = ("logistic", "naive_bayes")
+    return {"families": [{"family": family, "parameters": DEFAULTS[family]} for family in families]}
+
+
+@pytest.fixture(scope="session")
+def model(problem, prepared, tuned):
+    """A release's model, as the ensemble step makes it."""
+    from components.models.ensemble import build_ensemble
+
+    return build_ensemble(problem, prepared, tuned)
