@@ -89,6 +89,12 @@ def render_svg(figure: Figure, alt: str) -> str:
     return _name_root(_own_ids(svg, alt), alt)
 
 
+def draw_legend(figure: Figure) -> None:
+    """Name the lines above the picture, in as many columns as a phone takes."""
+    names = sum(len(axes.get_legend_handles_labels()[0]) for axes in figure.axes)
+    figure.legend(loc="outside upper left", ncols=3 if names == 3 else 2)
+
+
 def draw_bars(axes: Axes, labels: Sequence[str], values: Sequence[float], texts: Sequence[str], **style: Any) -> None:
     """Draw horizontal bars, the first on top, with the text of each value at its end."""
     places = np.arange(len(labels))[::-1]

@@ -44,6 +44,13 @@ def write_number(number: float | None, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def write_quantity(number: float | None, unit: str | None) -> str:
+    """Write a number with its unit; shares of something are written as percentages."""
+    if unit and unit.startswith("share"):
+        return write_percent(number)
+    return f"{write_number(number)} {unit}" if unit else write_number(number)
+
+
 def write_score(score: float | None, digits: int = 3) -> str:
     """Write a score with a fixed number of decimals: 0.5 -> `0.500`."""
     return MISSING if score is None or math.isnan(score) else f"{score:,.{digits}f}"

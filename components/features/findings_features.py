@@ -19,7 +19,7 @@ from components.base.charts import (
     show_percent,
     show_thousands,
 )
-from components.base.wording import join_words, say_plainly, write_number, write_percent, write_score
+from components.base.wording import join_words, say_plainly, write_percent, write_quantity, write_score
 from components.features.association import Array, Rate, count_outcomes, cramers_v, rate_by_bin
 from components.features.findings import Statement, state
 from components.features.training_rows import Measured, TrainingRows
@@ -27,7 +27,7 @@ from components.features.training_rows import Measured, TrainingRows
 # A single input that ranks this well is rarely honest: it usually holds the outcome, or was written after it.
 LEAK_AUC = 0.85
 _FEATURES_RANKED = 12
-_CURVES = 4
+_CURVES = 6
 # Below this share of the outcome's entropy a curve is flat to the eye.
 _LEAST_INFORMATION = 0.002
 # A skewness beyond 2 is that of an exponential distribution: most of the range is nearly empty.
@@ -62,10 +62,13 @@ def find_strongest(training: TrainingRows) -> list[Statement]:
 
 
 def find_curves(training: TrainingRows) -> list[Statement]:
-    """State for the strongest numbers how the outcome follows them."""
-    numeric = [m for m in training.measured.values() if m.feature.kind == "numeric"]
-    strong = [m for m in numeric if m.information_ratio >= _LEAST_INFORMATION]
-    return [statement for one in strong[:_CURVES] if (statement := _follow(training, one))]
+    """State for the strongest number of each feature view, and of the request, how the outcome follows it."""
+    strongest: dict[str, Measured] = {}
+    for one in training.measured.values():
+        if one.feature.kind == "numeric" and one.information_ratio >= _LEAST_INFORMATION:
+            strongest.setdefault(one.feature.origin, one)
+    chosen = list(strongest.values())[:_CURVES]
+    return [statement for one in chosen if (statement := _follow(training, one))]
 
 
 def find_leaks(training: TrainingRows) -> list[Statement]:
@@ -78,11 +81,17 @@ def find_leaks(training: TrainingRows) -> list[Statement]:
     name = say_plainly(best.feature.name)
     if suspects:
         names = join_words([say_plainly(one.feature.name) for one in suspects])
-        headline = f"{len(suspects)} of {len(known)} features look like the answer itself: {names}; {name} alone "
-        f"reaches a ROC AUC of {write_score(best.auc)}."
+        headline = (
+            f"{len(suspects)} of {len(known)} features look like the answer itself: {names}; {name} alone reaches a "
+            f"ROC AUC "
+            f"of {write_score(best.auc)}."
+        )
     else:
-        headline = f"No feature gives the answer away: the best alone, {name}, reaches a ROC AUC of "
-        f"{write_score(best.auc)}, below the limit of {LEAK_AUC}."
+        headline = (
+            f"No feature gives the answer away: the best alone, {name}, reaches a ROC AUC of {write_score(best.auc)}, "
+            f"below "
+            f"the limit of {LEAK_AUC}."
+        )
     finding = {
         "id": "leak_suspects", "kind": "leak", "severity": "critical" if suspects else "note", "headline": headline,
         "detail": "ROC AUC of each feature alone (0.5 is chance, 1 is certainty): its rates are learnt on even days "
@@ -144,13 +153,13 @@ def _follow(training: TrainingRows, measured: Measured) -> Statement | None:
 
 def _span(values: Array, measured: Measured, code: int) -> str:
     """Say which values a bin holds, by its smallest and largest one."""
-    inside = values[measured.codes == code]
-    smallest, largest = (write_number(float(v)) for v in (inside.min(), inside.max()))
+    inside, unit = values[measured.codes == code], measured.feature.unit
+    smallest, largest = float(inside.min()), float(inside.max())
     if smallest == largest:
-        return f"at {smallest}{measured.unit}"
+        return f"at {write_quantity(smallest, unit)}"
     if code == measured.missing_code - 1:
-        return f"at {smallest}{measured.unit} or more"
-    return f"between {smallest} and {largest}{measured.unit}"
+        return f"at {write_quantity(smallest, unit)} or more"
+    return f"between {write_quantity(smallest, unit)} and {write_quantity(largest, unit)}"
 
 
 def _plot_curve(training: TrainingRows, measured: Measured, bins: list[tuple[int, Rate]]) -> Figure:

@@ -17,11 +17,12 @@ from components.base.charts import (
     SOFT,
     clip_label,
     draw_bars,
+    draw_legend,
     draw_reference,
     new_figure,
     show_percent,
 )
-from components.base.wording import join_words, say_plainly, write_count, write_number, write_percent, write_points
+from components.base.wording import join_words, say_plainly, write_count, write_percent, write_points, write_quantity
 from components.features.association import difference_of_rates
 from components.features.findings import Statement, state
 from components.features.training_rows import TrainingRows
@@ -80,9 +81,9 @@ class _Far:
     smallest: float
     largest: float
 
-    def describe(self, unit: str) -> str:
-        below = f"below {write_number(self.low)}{unit}, down to {write_number(self.smallest)}"
-        above = f"above {write_number(self.high)}{unit}, up to {write_number(self.largest)}"
+    def describe(self, unit: str | None) -> str:
+        below = f"below {write_quantity(self.low, unit)}, down to {write_quantity(self.smallest, unit)}"
+        above = f"above {write_quantity(self.high, unit)}, up to {write_quantity(self.largest, unit)}"
         sides = [text for text, used in ((below, self.smallest < self.low), (above, self.largest > self.high)) if used]
         return f"{write_percent(self.ratio)} lie {' or '.join(sides)}"
 
@@ -163,7 +164,7 @@ def find_outliers(training: TrainingRows) -> list[Statement]:
     finding = {
         "id": "outliers", "kind": "outlier", "severity": "note", "feature": worst.name, "effect": worst.ratio,
         "headline": f"Far values in {len(ranked)} of {len(names)} numeric features, most of all in "
-        f"{say_plainly(worst.name)}: {worst.describe(training.measured[worst.name].unit)}.",
+        f"{say_plainly(worst.name)}: {worst.describe(training.measured[worst.name].feature.unit)}.",
         "detail": f"Tukey's outer fences, {_FENCE:g} interquartile ranges beyond the quartiles, robust against the "
         "outliers themselves; features whose middle half is one single value have no fences. Far values are kept: "
         "trees ignore the distance, and the linear pipelines scale robustly and clip.",
@@ -246,5 +247,5 @@ def _plot_gaps(training: TrainingRows, gaps: list[_Gap]) -> Figure:
     axes.grid(axis="y", visible=False)
     show_percent(axes, "x")
     axes.set_xlabel(f"share {training.outcome}")
-    figure.legend(loc="outside upper right", ncols=2)
+    draw_legend(figure)
     return figure

@@ -23,7 +23,11 @@ _LARGEST_PICTURE = 14
 
 
 def find_redundant(training: TrainingRows) -> list[Statement]:
-    """State which numeric features carry nearly the same ranks."""
+    """State which numeric features carry nearly the same ranks.
+
+    Ranks are taken once over the present values of each column; pairs then leave out rows where one is missing, which
+    differs from ranking each pair anew by less than the sampling error.
+    """
     names = [feature.name for feature in training.features if feature.kind == "numeric"]
     sample = training.rows[names].sample(
         min(_SAMPLE_ROWS, len(training.rows)), random_state=training.problem.search.seed
@@ -31,7 +35,7 @@ def find_redundant(training: TrainingRows) -> list[Statement]:
     varying = [name for name in names if sample[name].nunique() > 1]
     if len(varying) < 2:
         return []
-    correlations = sample[varying].corr("spearman").fillna(0.0)
+    correlations = sample[varying].rank().corr().fillna(0.0)
     matrix = correlations.to_numpy()
     clusters = cluster_redundant(matrix, REDUNDANT)
     strength, pair = _strongest_pair(correlations)

@@ -39,11 +39,6 @@ class Measured:
         """The bin of missing values."""
         return len(self.labels) - 1
 
-    @property
-    def unit(self) -> str:
-        """The unit with a space before it, or nothing."""
-        return f" {self.feature.unit}" if self.feature.unit else ""
-
 
 @dataclass(frozen=True)
 class TrainingRows:

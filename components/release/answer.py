@@ -68,8 +68,10 @@ def _decide(material: Material) -> tuple[str, str, str]:
         words = f"The new model is sound, but it is not sure to be better than what is in use: {stays}."
         return "hold", "On hold: not clearly better", words
     if verdict == "refuse":
-        failed = [say_plainly(gate["name"]) for gate in material["evaluation"]["gates"] if gate["verdict"] == "fail"]
-        listed = f" at {join_words([repr(name) for name in failed])}" if failed else ""
+        failed = [
+            f"“{say_plainly(gate['name'])}”" for gate in material["evaluation"]["gates"] if gate["verdict"] == "fail"
+        ]
+        listed = f" at {join_words(failed)}" if failed else ""
         return "bad", "Refused: not good enough", f"The new model failed{listed}: {stays}."
     return "hold", "No verdict", "This run did not judge a model."
 
@@ -111,7 +113,8 @@ def _say_skill(material: Material) -> str:
     if not role or not other or not other["actions"]:
         return f"{text}."
     name = material.name_role(role).lower()
-    return f"{text}; with the {name} {_per_hundred(other)} of 100 are right, and {write_percent(other['recall'])}."
+    found = write_percent(other["recall"])
+    return f"{text}; with the {name} {_per_hundred(other)} of 100 are right, and it acts on {found}."
 
 
 def _show_numbers(material: Material) -> tuple[Tile, ...]:

@@ -20,6 +20,7 @@ from components.base.charts import (
     SOFT,
     clip_label,
     draw_bars,
+    draw_legend,
     new_figure,
     render_svg,
     show_days,
@@ -85,7 +86,7 @@ def draw_tuning(material: Material) -> str | None:
     """Draw every trial's score in the order of time, and the best so far."""
     tuned = material["tuned"]
     families = [f for f in tuned.get("families", []) if any(t["state"] == "complete" for t in f["trials"])]
-    if not families:
+    if sum(t["state"] == "complete" for f in families for t in f["trials"]) < 2:
         return None
     figure, (axes,) = new_figure()
     colours = [ACCENT, COLOURS["champion"], COLOURS["current"]]
@@ -97,9 +98,10 @@ def draw_tuning(material: Material) -> str | None:
         scores = [t["score"] for t in done]
         axes.plot(ends, scores, "o", color=colour, markersize=4, alpha=0.6)
         axes.step(ends, better.accumulate(scores), where="post", color=colour, label=say_plainly(family["family"]))
+    axes.set_xlim(left=0)
     axes.set_xlabel("seconds since the search began")
     axes.set_ylabel(METRICS[tuned["metric"]].label)
-    figure.legend(loc="outside upper left", ncols=2)
+    draw_legend(figure)
     return render_svg(
         figure, "Dots of the score of each trial over time, with a step line of the best so far by family."
     )
@@ -120,7 +122,7 @@ def draw_calibration(material: Material) -> str | None:
     show_percent(axes, "x")
     axes.set_xlabel("predicted probability")
     axes.set_ylabel(f"observed share {material.outcome}")
-    figure.legend(loc="outside upper left", ncols=2)
+    draw_legend(figure)
     return render_svg(figure, "Observed share of the outcome against the predicted probability, in ten bins.")
 
 
@@ -157,11 +159,12 @@ def draw_months(material: Material) -> str | None:
     shown += [(n, say_plainly(n), c) for n, c in zip(names, (BAD, COLOURS["current"], MUTED), strict=False)]
     for name, label, colour in shown:
         shares = [month.get(name, 0) / max(month["rows"], 1) for month in months]
-        axes.plot([month["month"] for month in months], shares, color=colour, marker="o", markersize=4, label=label)
+        axes.plot(range(len(months)), shares, color=colour, marker="o", markersize=4, label=label)
+    axes.set_xticks(range(len(months)), [month["month"][2:] if len(months) > 6 else month["month"] for month in months])
     show_percent(axes)
     axes.set_ylim(bottom=0)
     axes.set_ylabel(f"share of {material.noun}")
-    figure.legend(loc="outside upper left", ncols=3)
+    draw_legend(figure)
     return render_svg(figure, "Lines of the share of the outcome and of each special case by month.")
 
 
@@ -196,7 +199,7 @@ def _draw_curves(material: Material, name: str, x_label: str, y_label: str) -> s
     show_percent(axes, "x")
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    figure.legend(loc="outside upper left", ncols=2)
+    draw_legend(figure)
     return render_svg(figure, f"Curve of {y_label} against {x_label} for each contender.")
 
 

@@ -16,6 +16,7 @@ from components.base.charts import (
     COLOURS,
     CONTENDER_COLOURS,
     MUTED,
+    draw_legend,
     draw_reference,
     new_figure,
     render_svg,
@@ -69,7 +70,7 @@ def draw_value_by_day(material: Material) -> str | None:
     show_days(axes)
     show_thousands(axes)
     axes.set_ylabel(f"{material.problem.business.currency}, added up")
-    figure.legend(loc="outside upper left", ncols=2)
+    draw_legend(figure)
     return render_svg(figure, "Lines of the value of the decisions, added up over the days of the test.")
 
 
@@ -92,7 +93,7 @@ def draw_thresholds(material: Material) -> str | None:
     show_percent(axes, "x")
     axes.set_xlabel("act from this probability on")
     axes.set_ylabel(f"{material.problem.business.currency} per 1,000")
-    figure.legend(loc="outside lower left", ncols=2)
+    draw_legend(figure)
     return render_svg(figure, "Curve of the value of the decisions by threshold, with the threshold in force.")
 
 
@@ -113,7 +114,7 @@ def draw_capacity(material: Material) -> str | None:
     show_thousands(axes)
     axes.set_xlabel("actions possible a day")
     axes.set_ylabel(f"{material.problem.business.currency} per 1,000")
-    figure.legend(loc="outside lower left", ncols=2)
+    draw_legend(figure)
     return render_svg(figure, "Lines of the value of the decisions by the number of actions that are possible a day.")
 
 
