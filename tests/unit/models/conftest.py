@@ -107,7 +107,7 @@ def problem():
         examples={"key": ["ticket", "scheduled_at"]},
         baseline={"name": "shop_rule", "group_by": ["shop"]},
         slices=[{"column": "shop", "maximum_regression": 0.1, "minimum_rows": 100}],
-        business={"capacity_per_day": 10},
+        business={"capacity_per_day": 10, "capacity_shifts": 1},
         search={
             "candidates": ["logistic", "naive_bayes"],
             "keep": 2,
