@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from components.base.prepared import Feature
 from components.release.compiled_classifiers import Vector, compile_classifier
@@ -19,6 +20,8 @@ from components.release.compiled_encoders import Batch, CannotCompileError
 
 # Sums in another order differ by some 1e-15; a real difference is larger than this.
 MAXIMUM_DIFFERENCE = 1e-9
+# The threshold is often the probability of a row itself: a last digit must not move such rows below it.
+_TIE = 1e-12
 # No training category has this name; it stands for an airport or aircraft that was never seen.
 _UNSEEN = "never seen"
 
@@ -66,6 +69,12 @@ def compile_scorer(
     return Scorer(score=lambda rows: response.probability(Batch(rows)), is_compiled=True, reason="")
 
 
+def decide(probabilities: Vector, threshold: float) -> NDArray[np.bool_]:
+    """Decide for each probability (n,): at or above the threshold, rounding aside."""
+    decisions: NDArray[np.bool_] = probabilities >= threshold - _TIE
+    return decisions
+
+
 def pipeline_scorer(estimator: Any, features: Sequence[Feature]) -> Callable[[Sequence[Row]], Vector]:
     """Return the function that scores feature rows with the scikit-learn pipeline, in one table."""
     names = [feature.name for feature in features]
@@ -96,7 +105,7 @@ def _find_difference(
     difference = float(np.max(np.abs(ours - theirs)))
     if not difference <= MAXIMUM_DIFFERENCE:
         return f"probabilities must agree within {MAXIMUM_DIFFERENCE:g}, but differ by {difference:.3g}"
-    flips = int(np.sum((ours >= threshold) != (theirs >= threshold)))
+    flips = int(np.sum(decide(ours, threshold) != decide(theirs, threshold)))
     return f"decisions must agree, but {flips} of {len(rows)} differ" if flips else ""
 
 

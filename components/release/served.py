@@ -20,7 +20,7 @@ import pandas as pd
 from components.base.contract import Problem
 from components.base.errors import ModelRefusedError, raise_faults, suggest_name
 from components.features.request import request_row
-from components.release.compiled import Row, Scorer, compile_scorer, pipeline_scorer
+from components.release.compiled import Row, Scorer, compile_scorer, decide, pipeline_scorer
 from components.release.requests import RequestSchema
 
 logger = logging.getLogger(__name__)
@@ -65,9 +65,11 @@ class ServedModel:
     def predict(self, rows: Sequence[Row]) -> list[Prediction]:
         """Predict typed request rows, as `RequestSchema` reads them."""
         features = self.assemble(rows)
+        probabilities = self.scorer.score(features)
+        decisions = decide(probabilities, self.threshold)
         return [
-            Prediction(probability, probability >= self.threshold, self._missing(row))
-            for probability, row in zip(self.scorer.score(features).tolist(), features, strict=True)
+            Prediction(probability, decision, _missing(row))
+            for probability, decision, row in zip(probabilities.tolist(), decisions.tolist(), features, strict=True)
         ]
 
     def assemble(self, rows: Sequence[Row]) -> list[Row]:
@@ -101,10 +103,6 @@ class ServedModel:
         looked_up = self.lookup.read(requested)
         return [{**own, **found.values} for own, found in zip(requested, looked_up, strict=True)]
 
-    def _missing(self, features: Row) -> list[str]:
-        # NaN is the one value that differs from itself.
-        return [name for name, value in features.items() if value is None or value != value]  # noqa: PLR0124
-
 
 def load_served(folder: Path | str, problem: Problem, lookup: OnlineLookup, version: str = "") -> ServedModel:
     """Load a model folder and compile it.
@@ -134,6 +132,11 @@ def load_served(folder: Path | str, problem: Problem, lookup: OnlineLookup, vers
 def score_with_pipeline(model: Any, features: Sequence[Row]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Score feature rows with the scikit-learn pipeline of a loaded model, as training did."""
     return pipeline_scorer(model.estimator, model.features)(features)
+
+
+def _missing(features: Row) -> list[str]:
+    # NaN is the one value that differs from itself.
+    return [name for name, value in features.items() if value is None or value != value]  # noqa: PLR0124
 
 
 def _read_sample(folder: Path, names: Sequence[str]) -> pd.DataFrame | None:

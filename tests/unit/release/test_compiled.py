@@ -35,7 +35,7 @@ from sklearn.preprocessing import (
 )
 
 from components.base.prepared import Feature
-from components.release.compiled import MAXIMUM_DIFFERENCE, Scorer, compile_scorer
+from components.release.compiled import MAXIMUM_DIFFERENCE, Scorer, compile_scorer, decide
 
 NUMERIC = ("distance", "hour", "wind", "age")
 TEXTS = ("carrier", "origin", "dest")
@@ -238,3 +238,8 @@ def test_scorer_with_other_probabilities_serves_the_pipeline():
     scorer = compile_scorer(estimator, FEATURES, 0.4, make_rows(30, 9)[0])
     assert not scorer.is_compiled
     assert scorer.reason.startswith("probabilities must agree within 1e-09, but differ by 0.")
+
+
+def test_row_that_ties_with_the_threshold_is_at_it():
+    threshold = 0.1 + 0.2
+    assert decide(np.array([0.3, threshold, 0.3 - 1e-9]), threshold).tolist() == [True, True, False]
