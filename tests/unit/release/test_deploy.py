@@ -1,137 +1,35 @@
 """Deployment over a real registry, a real online store and the real predictor as a process."""
 
 import json
+import os
 import re
-from datetime import UTC, datetime
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 import yaml
-from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
 
 from components.base import tracking
 from components.base.errors import ModelRefusedError
-from components.base.prepared import Feature, Prepared, read_prepared, write_prepared
 from components.base.problem import load_problem
-from components.base.tables import write_table
-from components.features.feature_store import declared_views
-from components.features.materialize import fill_online_store
-from components.models.artifact import Model, save_model
 from components.release import deploy as deploy_module
 from components.release.deploy import deploy_release, rollback_endpoint
 from components.release.endpoint import read_endpoint, start_endpoint
-from components.release.register import Evidence, register_release
-from components.release.replay import Target, replay_v1
+from components.release.replay import Target, is_answering, replay_v1
 from components.release.requests import RequestSchema
 from components.release.trial import Gate, Trial
 
-PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
-AS_OF = datetime(2013, 7, 1, tzinfo=UTC)
-FEATURES = (
-    Feature("distance", "numeric", "request", "Distance"),
-    Feature("scheduled_hour", "numeric", "request", "Hour"),
-    Feature("carrier_late_ratio_24h", "numeric", "carrier_delays", "Late flights"),
-    Feature("plane_seats", "numeric", "plane_profile", "Seats"),
-    Feature("carrier", "categorical", "request", "Carrier"),
-    Feature("plane_manufacturer", "categorical", "plane_profile", "Manufacturer"),
-)
-NAMES = [feature.name for feature in FEATURES]
-KEYS = {"origin": ["EWR"], "carrier": ["UA", "B6"], "tailnum": ["N1", "N2"], "route": ["EWR-IAH"]}
-
-
-def fill_features(folder: Path, settings) -> None:
-    """Write one table a view with a value for each known entity, and fill the online store from them."""
-    for view in declared_views(PROBLEM):
-        (key,) = view.keys
-        known = KEYS[key]
-        values = {
-            feature.name: np.linspace(1, 2, len(known)) if feature.kind == "numeric" else ["AIRBUS"] * len(known)
-            for feature in view.features
-        }
-        times = {"event_timestamp": AS_OF, "created_timestamp": AS_OF}
-        write_table(pd.DataFrame({key: known, **values, **times}), folder / f"{view.name}.parquet")
-    fill_online_store(settings, PROBLEM, str(folder), AS_OF)
-
-
-def make_prepared(folder: Path) -> Prepared:
-    rng = np.random.default_rng(5)
-    rows = 300
-    test = pd.DataFrame(
-        {
-            "carrier": rng.choice(["UA", "B6", "ZZ"], rows).astype(object),
-            "flight": np.arange(rows) + 1,
-            "origin": "EWR",
-            "dest": "IAH",
-            "tailnum": [[None, "N1", "N2", "N999"][i % 4] for i in range(rows)],
-            "scheduled_at": pd.date_range("2013-06-01", periods=rows, freq="37min", tz="UTC"),
-            "distance": rng.normal(900, 200, rows),
-            "scheduled_hour": rng.uniform(5, 22, rows),
-            "carrier_late_ratio_24h": rng.uniform(0, 1, rows),
-            "plane_seats": rng.uniform(50, 300, rows),
-            "plane_manufacturer": rng.choice(["AIRBUS", "BOEING"], rows).astype(object),
-            "late": rng.integers(0, 2, rows),
-        }
-    )
-    folder.mkdir()
-    write_table(test, folder / "test.parquet")
-    write_table(pd.DataFrame({"row_hash": [1], "role": ["test"]}), folder / "ledger.parquet")
-    write_prepared(Prepared(folder, "late", FEATURES, {}, {"test": rows}, "p" * 64))
-    return read_prepared(folder)
-
-
-def make_evaluation(folder: Path, verdict: str) -> None:
-    folder.mkdir(exist_ok=True)
-    evaluation = {
-        "metric": "average_precision",
-        "verdict": verdict,
-        "reasons": [f"The verdict is {verdict}."],
-        "contenders": {},
-        "comparisons": {},
-        "generalisation": {"gap": {"estimate": 0.1}},
-    }
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+ROOT = Path(__file__).parents[3]
+CONTRACT = ROOT / "pipelines" / "problems" / "flight-delays.yaml"
+PROBLEM = load_problem(CONTRACT)
 
 
 @pytest.fixture
 def settings(tracking_settings):
     return tracking_settings
-
-
-@pytest.fixture
-def prepared(tmp_path):
-    return make_prepared(tmp_path / "prepared")
-
-
-@pytest.fixture
-def model_folder(tmp_path, prepared):
-    test = prepared.read("test")
-    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
-    numeric = [feature.name for feature in FEATURES if feature.kind == "numeric"]
-    columns = make_column_transformer(("passthrough", numeric), (encoder, ["carrier", "plane_manufacturer"]))
-    estimator = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=10, random_state=0))
-    estimator.fit(test[NAMES], test["late"])
-    save_model(tmp_path / "model", Model(estimator, 0.5, FEATURES, "late", "hist", "single", "none"))
-    return tmp_path / "model"
-
-
-@pytest.fixture
-def release(tmp_path, prepared, model_folder, settings):
-    """Register one release a call and return its folder."""
-
-    def make(run_id: str, verdict: str = "promote") -> Path:
-        make_evaluation(tmp_path / "evaluation", verdict)
-        evidence = Evidence(
-            prepared, model_folder, tmp_path / "evaluation", "s3://b/s/11", "s3://b/f/22", run_id, AS_OF.isoformat()
-        )
-        register_release(PROBLEM, evidence, tmp_path / f"release-{run_id}", settings)
-        return tmp_path / f"release-{run_id}"
-
-    return make
 
 
 @pytest.fixture
@@ -141,12 +39,20 @@ def passed(monkeypatch):
     monkeypatch.setattr(deploy_module, "try_endpoint", lambda *args: Trial((gate,), {"rows": 1}, []))
 
 
+def wait_for(condition, seconds=90):
+    """Return the first true value of the condition."""
+    until = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+    return value
+
+
 def read_deployment(folder: Path) -> dict:
     return json.loads((folder / "deployment.json").read_text())
 
 
-def test_release_proves_itself_over_both_protocols_and_takes_charge(release, settings, tmp_path):
-    fill_features(tmp_path / "features", settings)
+def test_release_proves_itself_over_both_protocols_and_takes_charge(filled, release, settings, tmp_path):
     deploy_release(PROBLEM, release("run-1"), tmp_path / "deployment", settings)
     told = read_deployment(tmp_path / "deployment")
 
@@ -233,8 +139,9 @@ def test_model_that_changed_in_the_registry_is_refused_before_it_serves(release,
     assert told["reasons"][0] == "The registry's files of version 1 are not the model that was evaluated."
 
 
-def test_predictor_that_cannot_start_is_refused_with_the_end_of_its_log(release, settings, tmp_path, monkeypatch):
-    fill_features(tmp_path / "features", settings)
+def test_predictor_that_cannot_start_is_refused_with_the_end_of_its_log(
+    filled, release, settings, tmp_path, monkeypatch
+):
     monkeypatch.setenv("TIDEMILL_BUCKIT", "typo")
     deploy_release(PROBLEM, release("run-1"), tmp_path / "deployment", settings)
 
@@ -268,6 +175,28 @@ def test_crash_in_between_promotes_nothing_by_half_and_the_next_try_ends_it(
     assert (told["outcome"], told["champion"], told["previous"]) == ("promoted", "2", "1")
     assert tracking.find_aliases("flight-delays", settings) == {"champion": "2"}
     assert read_endpoint("flight-delays", settings).version == "2"
+
+
+def test_killed_deployment_takes_its_predictor_along_and_promotes_nothing(filled, release, settings, tmp_path):
+    folder, log = release("run-1"), tmp_path / "deployment" / "predictor.log"
+    code = (
+        "import sys; from pathlib import Path; from components.base.problem import load_problem\n"
+        "from components.base.settings import load_settings; from components.release import trial\n"
+        "from components.release.deploy import deploy_release\n"
+        # Holds the deployment at its last moment before the replay.
+        "trial.replay_v1 = lambda *args: __import__('time').sleep(60)\n"
+        "deploy_release(load_problem(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), load_settings())"
+    )
+    command = [sys.executable, "-c", code, str(CONTRACT), str(folder), str(tmp_path / "deployment")]
+    environment = {**os.environ, "TIDEMILL_HOME": str(settings.home)}
+    with subprocess.Popen(command, env=environment, cwd=ROOT) as running:
+        url = wait_for(lambda: log.is_file() and re.search(r"listens on (\S+)", log.read_text()))[1]
+        running.send_signal(signal.SIGKILL)
+
+    assert wait_for(lambda: not is_answering(url, "/v2/health/live"))
+    assert tracking.find_aliases("flight-delays", settings) == {"challenger": "1"}
+    assert read_endpoint("flight-delays", settings) is None
+    assert not (tmp_path / "deployment" / "deployment.json").exists()
 
 
 def test_rollback_puts_the_champion_before_in_charge(passed, release, settings, tmp_path):
