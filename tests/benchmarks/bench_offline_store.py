@@ -49,8 +49,8 @@ def main() -> None:
     if options.contender:
         json.dump(measure(options), sys.stdout)
         return
-    table = Table(title="Point-in-time join", box=None, padding=(0, 2, 0, 0))
-    table.add_column("history")
+    table = Table(title="Point-in-time join", box=None, padding=(0, 1, 0, 0))
+    table.add_column("history", no_wrap=True)
     table.add_column("contender", no_wrap=True)
     for column in ("rows", "s", "CPU s", "peak MB", "time x", "CPU x", "memory x", "same"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -58,7 +58,7 @@ def main() -> None:
         rows = int(options.rows * fraction)
         with tempfile.TemporaryDirectory() as folder:
             write_tables(Path(folder), shape, rows)
-            results = {name: run_rounds(name, shape, folder, options.rounds) for name in contenders}
+            results = run_rounds(contenders, shape, folder, options.rounds)
         for name, result in results.items():
             table.add_row(shape, name, f"{rows:,}", *describe(result, results["by hand"]))
     Console().print(table)
@@ -75,17 +75,23 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_rounds(contender: str, shape: str, folder: str, rounds: int) -> dict:
-    """Measure a contender several times and take the least of each number."""
+def run_rounds(contenders: tuple[str, ...], shape: str, folder: str, rounds: int) -> dict[str, dict]:
+    """Measure the contenders by turns, so that all meet the same machine; take the least of each number."""
+    results: dict[str, list[dict]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        for name in contenders:
+            if number == 0 or name != "feast duckdb":
+                results[name].append(run_once(name, shape, folder))
+    return {name: {key: min(run[key] for run in runs) for key in runs[0]} for name, runs in results.items()}
+
+
+def run_once(contender: str, shape: str, folder: str) -> dict:
+    """Measure a contender in a process of its own."""
     command = [sys.executable, "-m", __spec__.name, "--contender", contender, "--shape", shape, "--folder", folder]
-    results = []
-    for _ in range(1 if contender == "feast duckdb" else rounds):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        results.append(json.loads(done.stdout.splitlines()[-1]))
-    least = {name: min(result[name] for result in results) for name in ("seconds", "cpu_seconds", "peak_mb")}
-    return {**least, "digest": results[0]["digest"]}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def describe(result: dict, by_hand: dict) -> list[str]:

@@ -109,17 +109,32 @@ def best_known(row, features: pd.DataFrame, ttl: pd.Timedelta | None) -> float:
     return -1.0 if known.empty else float(known.sort_values(["time", "created"])["value"].iloc[-1])
 
 
-@settings(max_examples=30, deadline=None)
-@given(entity_rows, feature_rows, st.sampled_from([None, TTL_SECONDS]))
-def test_known_only_takes_the_best_row_that_was_written_by_then(rows, features, ttl_seconds):
-    entities, right = entity_frame(rows), feature_frame(features)
-    ttl = None if ttl_seconds is None else pd.Timedelta(seconds=ttl_seconds)
-    options = {"known_only": True, "ttl_us": None if ttl is None else ttl // pd.Timedelta("1us")}
+def crowded_frames(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw rows so close together that every rule of the join decides some of them."""
+    random = np.random.default_rng(seed)
 
-    joined = run_join(entities, (right, options))
+    def draw(count: int) -> pd.DatetimeIndex:
+        return START + pd.to_timedelta(random.integers(4, 14, count), unit="s")
+
+    entities = pd.DataFrame({"carrier": random.choice(["AA", "UA"], 60), "moment": draw(60)})
+    features = pd.DataFrame({"carrier": random.choice(["AA", "UA"], 30), "time": draw(30), "created": draw(30)})
+    features.loc[random.random(30) < 0.2, "created"] = pd.NaT
+    features["time"] -= pd.Timedelta(seconds=int(random.integers(0, 4)))
+    return entities, features.drop_duplicates().assign(value=lambda rows: np.arange(len(rows)))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([None, TTL_SECONDS]))
+def test_known_only_takes_the_best_row_that_was_written_by_then(seed, ttl_seconds):
+    entities, right = crowded_frames(seed)
+    ttl = None if ttl_seconds is None else pd.Timedelta(seconds=ttl_seconds)
+    ttl_us = None if ttl is None else ttl // pd.Timedelta("1us")
+
+    joined = run_join(entities, (right, {"known_only": True, "ttl_us": ttl_us}), (right, {"ttl_us": ttl_us}))
 
     expected = [best_known(row, right, ttl) for row in entities.itertuples()]
     assert joined["value_0"].fillna(-1).tolist() == expected
+    assert joined["value_1"].fillna(-1).tolist() == join_with_pandas(entities, right, "carrier", ttl_seconds)
 
 
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])

@@ -22,6 +22,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64, String
 
 from components.base.errors import DataError, ObjectMissingError
+from components.features.offline_store import AsOfOfflineStore
 
 CARRIER = Entity(name="carrier", join_keys=["carrier"], value_type=ValueType.STRING)
 AIRPORT = Entity(name="airport", join_keys=["airport"], value_type=ValueType.STRING)
@@ -368,3 +369,24 @@ def test_a_missing_file_and_a_missing_column_are_named(store, tmp_path):
     (tmp_path / "carrier.parquet").unlink()
     with pytest.raises(ObjectMissingError, match=re.escape("carrier.parquet")):
         store.get_historical_features(flights, FEATURES).to_df()
+
+
+def test_validation_warns_of_an_unreadable_source_and_a_missing_event_time(store, tmp_path, caplog):
+    offline_store = AsOfOfflineStore()
+    for path, column in (
+        ("absent.parquet", "event_timestamp"),
+        ("carrier.parquet", "when"),
+        ("carrier.parquet", "created"),
+    ):
+        offline_store.validate_data_source(store.config, FileSource(path=path, timestamp_field=column))
+
+    assert len(caplog.messages) == 2
+    assert "absent.parquet" in caplog.messages[0]
+    assert "column `when` must exist, but got ['carrier'," in caplog.messages[1]
+
+
+def test_a_source_that_is_no_file_is_refused(store):
+    source = RequestSource(name="request", schema=[Field(name="distance", dtype=Float64)])
+
+    with pytest.raises(DataError, match=re.escape("must have a FileSource over parquet, but got source=RequestSource")):
+        AsOfOfflineStore.pull_all_from_table_or_query(store.config, source, ["carrier"], [], "event_timestamp")
