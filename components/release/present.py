@@ -12,7 +12,7 @@ from pathlib import Path
 
 from components.base.contract import Problem
 from components.base.wording import write_bytes
-from components.release.report import render_card, render_report
+from components.release.report import draw_pictures, render_card, render_report
 from components.release.report_material import Material, read_material
 from components.release.summary import summarise
 
@@ -31,7 +31,7 @@ def present_release(problem: Problem, run_id: str, as_of: str, places: Mapping[s
     """
     material = read_material(problem, run_id, as_of, places)
     folder.mkdir(parents=True, exist_ok=True)
-    report = render_report(material)
+    report = render_report(material, draw_pictures(material))
     (folder / REPORT).write_text(report, encoding="utf-8")
     (folder / CARD).write_text(render_card(material), encoding="utf-8")
     summary = summarise(problem, run_id, as_of, dict(material.documents))

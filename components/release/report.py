@@ -3,6 +3,7 @@
 In: the material of a release. Out: HTML that loads nothing from elsewhere, and Markdown. Called by `present`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +50,15 @@ METRIC_WORDS: dict[MetricName, str] = {
 }
 
 
-def render_report(material: Material) -> str:
-    """Render the report as one HTML file."""
+def draw_pictures(material: Material) -> dict[str, str]:
+    """Draw every picture that the material allows, as SVG by name."""
     drawn = {name: draw(material) for name, draw in {**VALUE_PICTURES, **MODEL_PICTURES}.items()}
-    return render("report.html.j2", **_values(material), pictures=drawn, sections=SECTIONS)
+    return {name: svg for name, svg in drawn.items() if svg}
+
+
+def render_report(material: Material, pictures: Mapping[str, str]) -> str:
+    """Render the report as one HTML file."""
+    return render("report.html.j2", **_values(material), pictures=pictures, sections=SECTIONS)
 
 
 def render_card(material: Material) -> str:
