@@ -28,9 +28,8 @@ def measure_freshness(
     """Return the age of the newest accepted row at `as_of`, against its limits; None without limits in the contract."""
     if source.freshness is None or source.available_at is None:
         return None
-    newest = connection.execute(f"SELECT max({quote_name(source.available_at)}) FROM {quote_name(name)}").fetchall()[0][
-        0
-    ]
+    newest_sql = f"SELECT max({quote_name(source.available_at)}) FROM {quote_name(name)}"
+    (newest,) = connection.execute(newest_sql).fetchall()[0]
     age_hours = None if newest is None else (as_of - newest) / _HOUR
     limits = source.freshness
     status = "pass"

@@ -21,7 +21,7 @@ def trips(**limits):
 
 
 def accept(connection, *moments):
-    values = ", ".join(f"(TIMESTAMPTZ '{moment}+00')" for moment in moments)
+    values = ", ".join(f"(TIMESTAMPTZ '{moment}:00+00')" for moment in moments)
     connection.execute(f"CREATE VIEW trips AS SELECT t AS started_at, t AS known_at FROM (VALUES {values}) AS v(t)")
 
 
