@@ -61,7 +61,7 @@ def deploy_release(problem: Problem, release_folder: Path, folder: Path, setting
             files = tracking.download_version(problem.name, release.version, Path(downloads), settings)
             trial = _try(release, files, release_folder, folder, settings)
             deployment = _decide(files, trial, champion, settings)
-    log.info("deploy: %s: %s", deployment.outcome, " ".join(deployment.reasons))
+    log.info("deploy: %s: %s", deployment.outcome, deployment.reasons[0].splitlines()[0])
     _write(problem, release, deployment, folder)
     return deployment
 

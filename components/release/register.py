@@ -10,6 +10,7 @@ is a run with its reasons only, so that nobody fetches it as the latest version.
 
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from components.models.artifact import TRUSTED_TYPES, Model, load_model
 from components.release.golden import choose_golden_rows, spread_rows
 from components.release.release import Release, fingerprint_model, write_release
 
+log = logging.getLogger(__name__)
 # Enough to see what a request's features look like.
 _EXAMPLE_ROWS = 5
 # Enough to meet most categories and missing values; the comparison takes a fraction of a second.
@@ -78,6 +80,8 @@ def register_release(problem: Problem, evidence: Evidence, folder: Path, setting
     aliases = tracking.find_aliases(problem.name, settings)
     release = _describe(problem, evidence, candidate, registered, aliases)
     write_release(folder, release)
+    place = f"version {release.version}" if release.version else "a run without a version"
+    log.info("register: %s as %s of %s, run %s", release.verdict, place, problem.name, release.mlflow_run)
     return release
 
 
