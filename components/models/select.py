@@ -28,7 +28,7 @@ from components.models.parallel import run_all
 logger = logging.getLogger(__name__)
 
 Document = dict[str, Any]
-# A family may fit this long over all folds: five families on two cores then end within a minute whatever happens.
+# Processor time that a family may take over all folds: five families on two cores then end within a minute.
 FAMILY_SECONDS = 25.0
 
 
@@ -47,6 +47,7 @@ class FoldResult:
 
     scores: dict[str, float]
     seconds: float
+    """Processor time, which does not depend on what else the machine does."""
     error: str | None = None
 
 
@@ -142,14 +143,14 @@ def _score_fold(problem: Problem, train: pd.DataFrame, fold: Fold, contender: Co
 
     target = problem.target.name
     fit, scored = train.iloc[fold.fit], train.iloc[fold.score]
-    started = time.monotonic()
+    started = time.thread_time()
     try:
         fitted = clone(contender.estimator).fit(fit, fit[target])
         probabilities = fitted.predict_proba(scored)[:, 1]
     except Exception as error:  # any family may break on any data; the others go on
         logger.warning("select: %s failed: %s", contender.name, error)
-        return FoldResult({}, time.monotonic() - started, f"{type(error).__name__}: {error}")
-    seconds = time.monotonic() - started
+        return FoldResult({}, time.thread_time() - started, f"{type(error).__name__}: {error}")
+    seconds = time.thread_time() - started
     outcomes = scored[target].to_numpy(dtype=np.float64)
     scores: dict[str, float] = {metric: score(metric, outcomes, probabilities) for metric in METRICS}
     scores["value_per_1000"] = _value_second_half(problem, scored, outcomes, probabilities)

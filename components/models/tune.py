@@ -146,6 +146,7 @@ def _run_trial(search: Search, trial: "Trial") -> float:
     for number, fold in enumerate(search.folds):
         started = time.monotonic()
         if trial.number > 0 and started + slowest_seconds > search.deadline:
+            trial.study.stop()
             raise _prune(trial, "the budget was spent")
         results.append(_score_encoded(search, parameters, fold))
         slowest_seconds = max(slowest_seconds, time.monotonic() - started)
