@@ -34,6 +34,11 @@ def test_order_of_the_table_does_not_change_who_is_served():
     assert take_decisions(np.array([0.9, 0.6, 0.6]), 0.5, moments, 2).tolist() == [False, True, True]
 
 
+def test_riskiest_row_of_one_moment_is_served_first():
+    moments = times("2013-06-01 08:00", "2013-06-01 08:00", "2013-06-01 08:00")
+    assert take_decisions(np.array([0.6, 0.9, 0.7]), 0.5, moments, 2).tolist() == [False, True, True]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     hours=st.lists(st.integers(0, 24 * 2), min_size=1, max_size=300),
@@ -89,4 +94,4 @@ def test_threshold_curve_counts_those_beyond_the_capacity():
     curve = trace_thresholds(np.array([1.0, 0, 1, 0]), np.array([0.1, 0.2, 0.3, 0.4]), moments, business(3))
     assert [(point.actions, point.over_capacity) for point in curve] == [(3, 1), (3, 0), (2, 0), (1, 0), (0, 0)]
     assert np.isnan(curve[-1].precision)
-    assert curve[0].recall == 1.0
+    assert curve[0].recall == 0.5
