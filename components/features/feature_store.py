@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import yaml
@@ -133,10 +134,10 @@ def join_features(store: "FeatureStore", problem: Problem, entities: pd.DataFram
     """
     views = declared_views(problem)
     names = [feature.name for view in views for feature in view.features]
-    numbered = entities.assign(**{_ROW: range(len(entities))})
+    numbered = entities.assign(**{_ROW: np.arange(len(entities))})
     job = store.get_historical_features(numbered, _references(views), full_feature_names=False)
     joined = job.to_arrow()
-    if joined.column(_ROW).to_pylist() != list(range(len(entities))):
+    if not np.array_equal(joined.column(_ROW).to_numpy(), np.arange(len(entities))):
         raise DataError(
             "join features: every row must come back once and in order, "
             f"but got rows={joined.num_rows} for {len(entities)}. Check the offline store."

@@ -160,7 +160,7 @@ def _add_features(problem: Problem, examples: pd.DataFrame, features_uri: str) -
     entities = known[list(keys)].assign(event_timestamp=known["predicted_at"])
     with open_scratch_store(problem, features_uri) as store:
         joined: pd.DataFrame = join_features(store, problem, entities).to_pandas()
-    return pd.concat([known, joined.set_index(known.index)], axis="columns")
+    return pd.concat([known, joined], axis="columns")
 
 
 def _write_roles(problem: Problem, rows: pd.DataFrame, roles: "pd.Series[str]", as_of: datetime, out: Path) -> Prepared:

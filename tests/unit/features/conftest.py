@@ -74,7 +74,7 @@ def make_weather(hours: int) -> pd.DataFrame:
     return table.astype({"observed_at": "datetime64[us, UTC]", "wind_gust": "float64"})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_accepted() -> Callable[..., Path]:
     def write(folder: Path, flights: pd.DataFrame, weather: pd.DataFrame | None = None) -> Path:
         planes = pd.DataFrame({"tailnum": ["N1"], "year": [2001], "seats": [150], "manufacturer": ["BOEING"]})

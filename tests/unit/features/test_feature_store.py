@@ -28,7 +28,7 @@ HOURS = 60
 
 
 @pytest.fixture(scope="module")
-def built(problem, make, tmp_path_factory):
+def built(problem, make, write_accepted, tmp_path_factory):
     """Feature tables of flights from two airports, of two carriers and three aircraft."""
     folder = tmp_path_factory.mktemp("features")
     flights = make.flights(
@@ -42,12 +42,7 @@ def built(problem, make, tmp_path_factory):
         )
         for n in range(HOURS)
     )
-    from components.base.tables import write_table  # the fixture of conftest is made for one test
-
-    planes = pd.DataFrame({"tailnum": ["N1"], "year": [2001], "seats": [150], "manufacturer": ["BOEING"]})
-    for name in problem.sources:
-        table = {"flights": flights, "weather": make.weather(HOURS), "planes": planes}.get(name, planes)
-        write_table(table, folder / "accepted" / f"{name}.parquet")
+    write_accepted(folder / "accepted", flights, make.weather(HOURS))
     build_tables(problem, folder / "accepted", folder / "features")
     return folder / "features"
 

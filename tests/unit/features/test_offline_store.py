@@ -1,82 +1,16 @@
-"""The offline store through Feast's own FeatureStore: training rows, materialisation, online reads."""
+"""Training rows from the offline store, through Feast's own FeatureStore."""
 
 import re
-from datetime import timedelta
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from feast import (
-    Entity,
-    FeatureService,
-    FeatureStore,
-    FeatureView,
-    Field,
-    FileSource,
-    RepoConfig,
-    RequestSource,
-    ValueType,
-)
+from feast import FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Float64, Int64, String
+from feast.types import Float64, String
 
-from components.base.errors import DataError, ObjectMissingError
-from components.features.offline_store import AsOfOfflineStore
-
-CARRIER = Entity(name="carrier", join_keys=["carrier"], value_type=ValueType.STRING)
-AIRPORT = Entity(name="airport", join_keys=["airport"], value_type=ValueType.STRING)
-
-
-def at(day: float) -> pd.Timestamp:
-    return pd.Timestamp("2013-01-01", tz="UTC") + pd.Timedelta(days=day)
-
-
-def open_store(folder: Path, root: str) -> FeatureStore:
-    return FeatureStore(
-        config=RepoConfig(
-            project="flights",
-            provider="local",
-            registry=str(folder / "registry.db"),
-            online_store={"type": "sqlite", "path": str(folder / "online.db")},
-            offline_store={"type": "components.features.offline_store.AsOfOfflineStore", "root": root},
-            entity_key_serialization_version=3,
-        )
-    )
-
-
-def carrier_view(**options) -> FeatureView:
-    source = {
-        "path": "carrier.parquet",
-        "timestamp_field": "event_timestamp",
-        "created_timestamp_column": "created",
-        **options.pop("source", {}),
-    }
-    return FeatureView(
-        **{
-            "name": "carrier_delays",
-            "entities": [CARRIER],
-            "ttl": timedelta(days=30),
-            "schema": [
-                Field(name="carrier", dtype=String),
-                Field(name="late_ratio", dtype=Float64),
-                Field(name="flights", dtype=Int64),
-            ],
-            "source": FileSource(**source),
-            **options,
-        }
-    )
-
-
-def carrier_rows() -> pd.DataFrame:
-    rows = [
-        ("AA", at(1), at(1), 0.1, 10),
-        ("AA", at(5), at(5), 0.5, 50),
-        ("AA", at(5), at(6), 0.6, 60),
-        ("UA", at(2), at(2), 0.2, 20),
-        ("UA", at(40), at(40), 0.4, 40),
-    ]
-    return pd.DataFrame(rows, columns=["carrier", "event_timestamp", "created", "late_ratio", "flights"])
+from components.base.errors import DataError
+from tests.unit.features.carrier_delays import AIRPORT, CARRIER, FEATURES, at, carrier_rows, carrier_view, open_store
 
 
 @pytest.fixture
@@ -85,9 +19,6 @@ def store(tmp_path):
     feature_store = open_store(tmp_path, str(tmp_path))
     feature_store.apply([CARRIER, AIRPORT, carrier_view()])
     return feature_store
-
-
-FEATURES = ["carrier_delays:late_ratio", "carrier_delays:flights"]
 
 
 def test_store_returns_every_row_once_in_order_with_its_own_columns(store):
@@ -169,22 +100,6 @@ def test_full_feature_names_carry_the_view(store):
     assert list(joined.columns)[2:] == ["carrier_delays__late_ratio", "carrier_delays__flights"]
 
 
-def test_field_mapping_renames_features_keys_and_times(tmp_path):
-    renamed = {"late_ratio": "lr", "carrier": "cc", "event_timestamp": "ts", "created": "made"}
-    carrier_rows().rename(columns=renamed).to_parquet(tmp_path / "carrier.parquet", index=False)
-    mapping = {new: old for old, new in renamed.items()}
-    store = open_store(tmp_path, str(tmp_path))
-    store.apply([CARRIER, carrier_view(source={"field_mapping": mapping})])
-    flights = pd.DataFrame({"carrier": ["AA"], "event_timestamp": [at(7)]})
-
-    joined = store.get_historical_features(entity_df=flights, features=FEATURES).to_df()
-    store.materialize(at(0), at(10))
-    online = store.get_online_features(features=FEATURES, entity_rows=[{"carrier": "AA"}]).to_dict()
-
-    assert joined[["late_ratio", "flights"]].to_numpy().tolist() == [[0.6, 60]]
-    assert online == {"carrier": ["AA"], "late_ratio": [0.6], "flights": [60]}
-
-
 def test_one_view_joins_two_roles_of_an_entity(tmp_path):
     rows = pd.DataFrame({"airport": ["JFK", "LAX"], "event_timestamp": [at(1)] * 2, "wind": [10.0, 20.0]})
     rows.to_parquet(tmp_path / "weather.parquet", index=False)
@@ -212,27 +127,6 @@ def test_one_view_joins_two_roles_of_an_entity(tmp_path):
     assert joined["dest_weather__wind"].fillna(-1).tolist() == [20.0, -1]
 
 
-def test_a_view_without_entity_joins_by_time_alone_and_is_served_online(store, tmp_path):
-    rows = pd.DataFrame({"event_timestamp": [at(5), at(1)], "fuel_price": [5.0, 1.0]})
-    rows.to_parquet(tmp_path / "fuel.parquet", index=False)
-    fuel = FeatureView(
-        name="fuel",
-        schema=[Field(name="fuel_price", dtype=Float64)],
-        source=FileSource(path="fuel.parquet", timestamp_field="event_timestamp"),
-    )
-    store.apply([fuel])
-    flights = pd.DataFrame({"event_timestamp": [at(6), at(4), at(0)]})
-
-    joined = store.get_historical_features(entity_df=flights, features=["fuel:fuel_price"]).to_df()
-    store.materialize(at(0), at(10))
-    # Feast needs some entity in the request, though not of this view.
-    features = ["fuel:fuel_price", "carrier_delays:flights"]
-    online = store.get_online_features(features=features, entity_rows=[{"carrier": "UA"}]).to_dict()
-
-    assert joined["fuel_price"].fillna(-1).tolist() == [5.0, 1.0, -1]
-    assert (online["fuel_price"], online["flights"]) == ([5.0], [20])
-
-
 @pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature:RuntimeWarning")
 def test_on_demand_features_are_added_to_the_result(store):
     request = RequestSource(name="request", schema=[Field(name="distance", dtype=Float64)])
@@ -250,21 +144,6 @@ def test_on_demand_features_are_added_to_the_result(store):
 
     assert job.to_df()["risk"].tolist() == pytest.approx([20.0])
     assert job.to_arrow_reader().read_all()["risk"].to_pylist() == pytest.approx([20.0])
-
-
-@pytest.mark.parametrize("pull_latest", [False, True])
-def test_materialised_values_are_the_newest_of_the_span(tmp_path, pull_latest):
-    carrier_rows().to_parquet(tmp_path / "carrier.parquet", index=False)
-    store = open_store(tmp_path, str(tmp_path))
-    store.config.materialization_config.pull_latest_features = pull_latest
-    store.apply([CARRIER, carrier_view()])
-
-    store.materialize(at(0), at(10))
-    entities = [{"carrier": "AA"}, {"carrier": "UA"}, {"carrier": "ZZ"}]
-    online = store.get_online_features(features=FEATURES, entity_rows=entities).to_dict()
-
-    assert online["late_ratio"] == [0.6, 0.2, None]
-    assert online["flights"] == [60, 20, None]
 
 
 def test_a_backfill_counts_only_once_it_was_written_when_that_is_asked_for(tmp_path):
@@ -310,41 +189,6 @@ def test_an_empty_entity_frame_gives_an_empty_result_with_all_columns(store):
     assert joined.column_names == ["carrier", "event_timestamp", "late_ratio", "flights"]
 
 
-def test_a_folder_of_parquet_files_is_one_source(tmp_path):
-    folder = tmp_path / "carrier"
-    folder.mkdir()
-    carrier_rows().head(2).to_parquet(folder / "a.parquet", index=False)
-    carrier_rows().tail(3).to_parquet(folder / "b.parquet", index=False)
-    store = open_store(tmp_path, str(tmp_path))
-    store.apply([CARRIER, carrier_view(source={"path": "carrier"})])
-    flights = pd.DataFrame({"carrier": ["AA", "UA"], "event_timestamp": at(7)})
-
-    joined = store.get_historical_features(entity_df=flights, features=FEATURES[:1]).to_df()
-
-    assert joined["late_ratio"].tolist() == [0.6, 0.2]
-
-
-def test_another_root_is_another_snapshot_of_the_same_registry(store, tmp_path):
-    newer = tmp_path / "newer"
-    newer.mkdir()
-    carrier_rows().assign(late_ratio=0.9).to_parquet(newer / "carrier.parquet", index=False)
-    flights = pd.DataFrame({"carrier": ["UA"], "event_timestamp": [at(3)]})
-
-    other = open_store(tmp_path, str(newer))
-
-    assert store.get_historical_features(flights, FEATURES).to_df()["late_ratio"].tolist() == [0.2]
-    assert other.get_historical_features(flights, FEATURES).to_df()["late_ratio"].tolist() == [0.9]
-
-
-def test_schema_is_inferred_below_the_root(tmp_path):
-    carrier_rows().to_parquet(tmp_path / "carrier.parquet", index=False)
-    store = open_store(tmp_path, str(tmp_path))
-
-    store.apply([CARRIER, carrier_view(schema=[])])
-
-    assert {field.name for field in store.get_feature_view("carrier_delays").features} == {"late_ratio", "flights"}
-
-
 def test_every_missing_key_and_taken_name_of_the_entity_frame_is_named(store):
     flights = pd.DataFrame({"event_timestamp": [at(3)], "late_ratio": [1.0]})
 
@@ -358,35 +202,3 @@ def test_every_missing_key_and_taken_name_of_the_entity_frame_is_named(store):
 def test_an_entity_frame_that_is_no_pandas_frame_is_refused(store):
     with pytest.raises(DataError, match=re.escape("`entity_df` must be a pandas frame, but got str")):
         store.get_historical_features(entity_df="SELECT 1", features=FEATURES)
-
-
-def test_a_missing_file_and_a_missing_column_are_named(store, tmp_path):
-    flights = pd.DataFrame({"carrier": ["UA"], "event_timestamp": [at(3)]})
-    carrier_rows().drop(columns="flights").to_parquet(tmp_path / "carrier.parquet", index=False)
-    with pytest.raises(DataError, match="flights"):
-        store.get_historical_features(flights, FEATURES).to_df()
-
-    (tmp_path / "carrier.parquet").unlink()
-    with pytest.raises(ObjectMissingError, match=re.escape("carrier.parquet")):
-        store.get_historical_features(flights, FEATURES).to_df()
-
-
-def test_validation_warns_of_an_unreadable_source_and_a_missing_event_time(store, tmp_path, caplog):
-    offline_store = AsOfOfflineStore()
-    for path, column in (
-        ("absent.parquet", "event_timestamp"),
-        ("carrier.parquet", "when"),
-        ("carrier.parquet", "created"),
-    ):
-        offline_store.validate_data_source(store.config, FileSource(path=path, timestamp_field=column))
-
-    assert len(caplog.messages) == 2
-    assert "absent.parquet" in caplog.messages[0]
-    assert "column `when` must exist, but got ['carrier'," in caplog.messages[1]
-
-
-def test_a_source_that_is_no_file_is_refused(store):
-    source = RequestSource(name="request", schema=[Field(name="distance", dtype=Float64)])
-
-    with pytest.raises(DataError, match=re.escape("must have a FileSource over parquet, but got source=RequestSource")):
-        AsOfOfflineStore.pull_all_from_table_or_query(store.config, source, ["carrier"], [], "event_timestamp")

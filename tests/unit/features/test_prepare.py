@@ -33,20 +33,27 @@ def _flights(make):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def as_of(make):
     return make.start + timedelta(days=DAYS)
 
 
-@pytest.fixture
-def prepared(small, tmp_path, write_accepted, make, as_of):
-    accepted = write_accepted(tmp_path / "accepted", _flights(make), make.weather(DAYS * 24))
-    build_tables(small, accepted, tmp_path / "features")
-    return prepare_rows(small, accepted, str(tmp_path / "features"), as_of, tmp_path / "prepared")
+@pytest.fixture(scope="module")
+def home(small, tmp_path_factory, write_accepted, make):
+    """A folder with accepted sources and the feature tables that were built of them."""
+    folder = tmp_path_factory.mktemp("home")
+    accepted = write_accepted(folder / "accepted", _flights(make), make.weather(DAYS * 24))
+    build_tables(small, accepted, folder / "features")
+    return folder
 
 
-def test_every_example_comes_back_once_and_the_ledger_holds_them(prepared, small, tmp_path, as_of):
-    examples = read_examples(small, tmp_path / "accepted", as_of)
+@pytest.fixture(scope="module")
+def prepared(small, home, as_of):
+    return prepare_rows(small, home / "accepted", str(home / "features"), as_of, home / "prepared")
+
+
+def test_every_example_comes_back_once_and_the_ledger_holds_them(prepared, small, home, as_of):
+    examples = read_examples(small, home / "accepted", as_of)
     rows = pd.concat([prepared.read(role) for role in ROLES])
     assert sum(prepared.rows.values()) == len(examples)
     assert {role: len(prepared.read(role)) for role in ROLES} == {role: prepared.rows[role] for role in ROLES}
@@ -57,11 +64,11 @@ def test_every_example_comes_back_once_and_the_ledger_holds_them(prepared, small
     assert set(ledger["row_hash"]) <= set(examples["row_hash"])
 
 
-def test_features_are_those_of_a_search_by_hand(prepared, tmp_path):
+def test_features_are_those_of_a_search_by_hand(prepared, home):
     """Look up each view's newest row within its time to live for every row of test."""
     rows = prepared.read("test")
     for view, key, hours in (("aircraft_state", "tailnum", 24), ("carrier_delays", "carrier", 72)):
-        table = pd.read_parquet(tmp_path / "features" / f"{view}.parquet")
+        table = pd.read_parquet(home / "features" / f"{view}.parquet")
         names = [feature.name for feature in prepared.features if feature.origin == view]
         for row in rows.to_dict("records"):
             at = row["predicted_at"]
@@ -93,12 +100,11 @@ def test_features_come_request_first_then_by_view_and_name(prepared, small):
     assert model_features(small) == prepared.features
 
 
-def test_the_same_inputs_give_the_same_fingerprint(prepared, small, tmp_path, as_of):
-    again = prepare_rows(small, tmp_path / "accepted", str(tmp_path / "features"), as_of, tmp_path / "again")
+def test_the_same_inputs_give_the_same_fingerprint(prepared, small, home, tmp_path, as_of):
+    accepted, features = home / "accepted", str(home / "features")
+    again = prepare_rows(small, accepted, features, as_of, tmp_path / "again")
+    earlier = prepare_rows(small, accepted, features, as_of - timedelta(days=2), tmp_path / "earlier")
     assert again.fingerprint == prepared.fingerprint
-    earlier = prepare_rows(
-        small, tmp_path / "accepted", str(tmp_path / "features"), as_of - timedelta(days=2), tmp_path / "earlier"
-    )
     assert earlier.fingerprint != prepared.fingerprint
 
 
