@@ -19,7 +19,7 @@ from components.base.charts import (
     show_percent,
     show_thousands,
 )
-from components.base.wording import join_words, say_plainly, write_percent, write_quantity, write_score
+from components.base.wording import join_words, say_plainly, write_count, write_percent, write_quantity, write_score
 from components.features.association import Array, Rate, count_outcomes, cramers_v, rate_by_bin
 from components.features.findings import Statement, state
 from components.features.training_rows import Measured, TrainingRows
@@ -108,7 +108,7 @@ def find_distributions(training: TrainingRows) -> list[Statement]:
     numeric = [one for one in training.measured.values() if one.feature.kind == "numeric"]
     if not numeric:
         return []
-    columns = training.rows[[one.feature.name for one in numeric]]
+    columns = training.sample[[one.feature.name for one in numeric]]
     skewness = columns.skew().abs().fillna(0)
     commonest = columns.apply(lambda values: values.value_counts(normalize=True).max()).fillna(1)
     skewed = [say_plainly(name) for name in skewness[skewness > _SKEWED].sort_values(ascending=False).index]
@@ -118,7 +118,8 @@ def find_distributions(training: TrainingRows) -> list[Statement]:
         "id": "distributions", "kind": "distribution", "severity": "note",
         "headline": f"Of {len(numeric)} numeric features {lopsided if skewed else 'none leans far to one side'}; "
         f"{f'{join_words(constant)} hardly vary' if constant else 'none is nearly constant'}.",
-        "detail": f"Lopsided: skewness beyond {_SKEWED:g}, as of an exponential distribution. Nearly constant: one "
+        "detail": f"{write_count(len(columns))} sampled rows. Lopsided: skewness beyond {_SKEWED:g}, as of an "
+        f"exponential distribution. Nearly constant: one "
         f"value in more "
         f"than {write_percent(_NEARLY_CONSTANT, 0)} of the rows. The pictures show the middle 98% of each feature.",
         "alt": f"Small histograms of the {min(len(numeric), _SMALL_MULTIPLES)} most informative numeric features.",
