@@ -19,7 +19,7 @@ from components.data.row_sql import delivered_columns
 def create_quarantine(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the empty table that takes the rows of all sources."""
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE quarantine "
+        "CREATE OR REPLACE TEMP TABLE _quarantine "
         "(source VARCHAR, drop VARCHAR, row BIGINT, reasons VARCHAR[], checks VARCHAR[], raw VARCHAR)"
     )
 
@@ -28,7 +28,7 @@ def add_quarantined(connection: duckdb.DuckDBPyConnection, name: str, source: So
     """Add the rows of one source that have a reason to be set aside."""
     fields = ", ".join(f"{quote_name(column)} := {quote_name(column)}" for column in delivered_columns(source))
     connection.execute(f"""
-        INSERT INTO quarantine
+        INSERT INTO _quarantine
         SELECT {quote_text(name)}, _drop, _row, reasons, checks, to_json(struct_pack({fields}, _fault := _fault))
         FROM {raw} JOIN (
             SELECT _id, list(words ORDER BY rowid) AS reasons, list("check" ORDER BY rowid) AS checks
@@ -40,7 +40,7 @@ def add_quarantined(connection: duckdb.DuckDBPyConnection, name: str, source: So
 
 def write_quarantine(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Write the rows of all sources, also when there are none."""
-    connection.execute(f"COPY quarantine TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+    connection.execute(f"COPY _quarantine TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
 
 
 def quarantined_raw(path: Path, name: str, source: Source) -> str:

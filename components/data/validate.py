@@ -4,8 +4,10 @@ In: the contract and a `Snapshot`. Out, in the folder `accepted`: one typed parq
 `quality.json` and `dictionary.json`. Called by the `validate` step. The files are written before the run is stopped,
 so that whoever must mend the data can read what is wrong with them.
 
-Why SQL generated from the contract, and no validation library: one pass of DuckDB gives every row its one fate with
-all reasons in words, sums that add up, and files in bounded memory.
+Why SQL generated from the contract and no validation library: here every row gets one fate with all its reasons in
+words, the sums add up, and memory is bounded. pandera, which was measured, needs typed tables in memory (1.1 GB and 13
+s for 12 columns of 1.7 million rows that were typed already), takes seconds to import, and reports
+cells, not rows.
 """
 
 import json

@@ -138,6 +138,28 @@ def test_month_that_never_came_in_between_is_a_warning(zone, run):
     assert months["2012-12"] == 0
 
 
+def test_drop_delivered_twice_counts_once(zone, run, problem):
+    for name in ("2013-01.csv", "2013-01-again.csv"):
+        zone.land_trips(name, *(f"{n},ROME,{n},2013-01-01" for n in range(1, 11)))
+    quality, folder = run(problem)
+    assert quality["rows"] == {"in": 22, "accepted": 12, "filtered": 10, "quarantined": 0}
+    assert quality["sources"]["trips"]["filters"][0]["rows"] == 10
+    assert pd.read_parquet(folder / "trips.parquet")["trip"].is_unique
+
+
+def test_late_rows_of_older_months_are_accepted_and_corrections_win(zone, run, problem):
+    zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01", "2,ROME,2,2013-01-02")
+    zone.land_trips("2013-03.csv", "3,ROME,3,2013-01-03", "1,ROME,99,2013-01-01")
+    quality, folder = run(problem)
+    table = pd.read_parquet(folder / "trips.parquet").set_index("trip")["fare"]
+    assert table.to_dict() == {1: 99, 2: 2, 3: 3}
+    assert quality["sources"]["trips"]["filters"][1] == {
+        "name": "superseded",
+        "reason": "A newer delivery holds the same key with other values",
+        "rows": 1,
+    }
+
+
 def test_outcomes_are_counted_by_month(zone, run, problem):
     zone.land_trips("2013-01.csv", "1,ROME,51,2013-01-01", "2,ROME,,2013-01-02", "3,ROME,2,2013-02-01")
     quality, _ = run(problem)

@@ -1,0 +1,21 @@
+"""The KFP faces of the data phase hand files on and nothing else."""
+
+import json
+
+from kfp.dsl import Artifact
+
+from components.base.problem import write_problem
+from components.data.steps import ingest, validate
+from tests.unit.data.trips import make_problem
+
+
+def test_steps_pass_the_snapshot_on_and_write_the_accepted_folder(zone, tmp_path):
+    zone.land_trips("2013-01.csv", "1,ROME,5,2013-01-01")
+    problem = Artifact(uri=str(tmp_path / "problem"))
+    write_problem(make_problem(), problem.path)
+    snapshot = ingest.python_func(problem=problem, as_of="2013-04-01T00:00:00+00:00")
+    accepted = Artifact(uri=str(tmp_path / "accepted"))
+    validate.python_func(problem=problem, snapshot=snapshot, accepted=accepted)
+    quality = json.loads((tmp_path / "accepted" / "quality.json").read_text())
+    assert snapshot.startswith("s3://")
+    assert (quality["snapshot"], quality["as_of"]) == (snapshot, "2013-04-01T00:00:00+00:00")
