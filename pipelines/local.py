@@ -35,7 +35,7 @@ DEMO_DATES = ("2013-07-01", "2013-08-01")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parse(arguments)
-    terminal = Terminal(Console(file=sys.stdout))
+    terminal = Terminal(_console())
     try:
         settings = load_settings()
         contract = read_contract(PROBLEMS / f"{options.problem}.yaml")
@@ -142,6 +142,11 @@ def _show(terminal: Terminal, record: RunRecord) -> None:
     report = Path(str(record.report))
     shown = report.relative_to(Path.cwd()) if report.is_relative_to(Path.cwd()) else report
     terminal.show_next(str(shown), commands)
+
+
+def _console() -> Console:
+    """Return a console on the real standard output; where that is a file, lines are as wide as the tables need."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140)
 
 
 def _moment(text: str) -> str:

@@ -38,7 +38,7 @@ class Terminal:
             self._status = None
         time = "reused" if step.status == "reused" else f"{step.seconds:.1f} s"
         line = f" {_MARKS[step.status]} {step.name:<12}{time:>8}  [dim]{escape(step.message)}[/]"
-        self.console.print(line, soft_wrap=True, highlight=False)
+        self.console.print(line, no_wrap=True, overflow="ellipsis", crop=True, highlight=False)
 
     def show_title(self, problem: str, as_of: str) -> None:
         """Announce a run."""
@@ -66,7 +66,7 @@ class Terminal:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
     return table
@@ -100,7 +100,7 @@ def _interval(bounds: list[float | None], form: str) -> str:
 
 
 def _gates(summary: dict[str, Any]) -> Table:
-    table = Table(title="Gates", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    table = Table(title="\nGates", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     table.add_column("gate")
     table.add_column("verdict")
     table.add_column("reason")

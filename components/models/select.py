@@ -28,8 +28,8 @@ from components.models.parallel import run_all
 logger = logging.getLogger(__name__)
 
 Document = dict[str, Any]
-# Processor time that a family may take over all folds: five families on two cores then end within a minute.
-FAMILY_SECONDS = 25.0
+# Processor time over all folds: a family that needs more is no candidate for a search on two cores.
+FAMILY_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
