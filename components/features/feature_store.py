@@ -208,15 +208,10 @@ class FeastReader:
 
 
 def describe_view(view: "FeatureView") -> OnlineView:
-    """Describe a Feast view; its features come in alphabetical order.
-
-    Raises:
-        ContractError: a feature has another type than Float64 and String.
-    """
-    features = sorted(view.features, key=lambda field: str(field.name))
+    """Describe a Feast view, its features in alphabetical order; any but Float64 and String is a ContractError."""
     described = [
         Feature(field.name, _kind(view.name, field), view.name, field.description, field.tags.get("unit"))
-        for field in features
+        for field in sorted(view.features, key=lambda field: str(field.name))
     ]
     keys = tuple(field.name for field in view.entity_columns)
     return OnlineView(view.name, keys, tuple(described), view.ttl.total_seconds() if view.ttl else None)
@@ -287,10 +282,9 @@ def _decode_value(stored: bytes) -> Any:
 
 @contextmanager
 def _quick_import() -> Iterator[None]:
-    """Import Feast without its run-time type checks.
+    """Import Feast without its run-time type checks, as `python -O` does.
 
-    Typeguard rewrites Feast's classes while they are imported, which takes half of five seconds in every process. Its
-    checks are for Feast's own developers; `python -O` leaves them out as well.
+    Typeguard rewrites Feast's classes while they are imported, which takes half of five seconds in every process.
     """
     import typeguard
 

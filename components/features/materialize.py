@@ -14,12 +14,12 @@ import math
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -44,9 +44,6 @@ from components.features.online_features import (
     read_filling,
     write_filling,
 )
-
-if TYPE_CHECKING:
-    from feast import FeatureStore
 
 _logger = logging.getLogger(__name__)
 # Before the first value that a view can hold; SQLite keeps seconds since then.
@@ -78,12 +75,13 @@ def fill_online_store(settings: Settings, problem: Problem, features_uri: str, a
     try:
         before = _copy_store(target, draft, problem)
         store = open_feature_store(settings, features_uri, online_store=draft)
-        _drop_tables(draft, store, problem)
+        tables = online_tables(store, problem)
+        _drop_tables(draft, tables)
         apply(store, problem)
         materialize(store, problem, _START, as_of)
         with closing(sqlite3.connect(draft)) as connection:
             write_filling(connection, problem.name, Filling(as_of.timestamp(), time.time()))
-            entities = _count_entities(connection, store, problem)
+            entities = _count_entities(connection, tables)
         _check_read_back(online_features(store, problem), problem, features_uri, as_of)
         draft.replace(target)
     finally:
@@ -113,16 +111,16 @@ def _remove(draft: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _drop_tables(draft: Path, store: "FeatureStore", problem: Problem) -> None:
+def _drop_tables(draft: Path, tables: Mapping[str, str]) -> None:
     with closing(sqlite3.connect(draft)) as connection, connection:
-        for table in online_tables(store, problem).values():
+        for table in tables.values():
             connection.execute(f"DROP TABLE IF EXISTS {quote_name(table)}")
 
 
-def _count_entities(connection: sqlite3.Connection, store: "FeatureStore", problem: Problem) -> dict[str, int]:
+def _count_entities(connection: sqlite3.Connection, tables: Mapping[str, str]) -> dict[str, int]:
     return {
         view: connection.execute(f"SELECT count(DISTINCT entity_key) FROM {quote_name(table)}").fetchone()[0]  # noqa: S608
-        for view, table in online_tables(store, problem).items()
+        for view, table in tables.items()
     }
 
 
