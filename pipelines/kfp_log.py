@@ -63,6 +63,7 @@ class KfpLog(io.TextIOBase):
         self._file = path.open("a", encoding="utf-8")
         self._listener = listener
         self._pending = ""
+        self._is_running = False
         self.steps: list[StepRun] = []
 
     def writable(self) -> bool:
@@ -92,14 +93,16 @@ class KfpLog(io.TextIOBase):
             self._finish("reused")
         elif finished := _FINISHED.search(line):
             self._finish("done" if finished[2] == "SUCCESS" else "failed")
-        elif self.steps:
+        elif self._is_running:
             self._follow(self.steps[-1], line)
 
     def _start(self, name: str) -> None:
+        self._is_running = True
         self.steps.append(StepRun(name, time.monotonic()))
         self._listener.step_started(self.steps[-1])
 
     def _finish(self, status: Status) -> None:
+        self._is_running = False
         step = self.steps[-1]
         step.status, step.seconds = status, time.monotonic() - step.started
         self._listener.step_finished(step)

@@ -6,13 +6,15 @@ and keeps a record. Stops everything that it started.
 
 import argparse
 import contextlib
+import json
+import logging
 import os
 import resource
 import shutil
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,8 +103,7 @@ def run_once(settings: Settings, problem: str, contract: str, as_of: str, termin
 
 def _run_pipeline(settings: Settings, contract: str, as_of: str, log: KfpLog) -> Path | None:
     """Run the pipeline; return the folder of its summary, or None when a step failed."""
-    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _all_output_to(log):
         from kfp import local
 
         from pipelines.training import training
@@ -121,9 +122,23 @@ def _run_pipeline(settings: Settings, contract: str, as_of: str, log: KfpLog) ->
     return Path(task.output.path)
 
 
-def _keep_result(summary_folder: Path, folder: Path) -> dict[str, Any]:
-    import json
+@contextlib.contextmanager
+def _all_output_to(log: KfpLog) -> Iterator[None]:
+    """Send what kfp and the steps print to the run's log; that a step was reused is said by a logger alone."""
+    handler, root = logging.StreamHandler(log), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
 
+
+def _keep_result(summary_folder: Path, folder: Path) -> dict[str, Any]:
     for file in summary_folder.iterdir():
         shutil.copy2(file, folder / file.name)
     result: dict[str, Any] = json.loads((folder / "summary.json").read_text())

@@ -101,6 +101,8 @@ _KNOWN = (
     "TIDEMILL_ONLINE_STORE",
     "TIDEMILL_IMAGE",
     "TIDEMILL_ENDPOINT_NAMESPACE",
+    # Read by feature_repo/feature_store.yaml when `feast` runs on the command line.
+    "TIDEMILL_FEATURES",
 )
 
 

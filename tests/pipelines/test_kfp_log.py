@@ -77,6 +77,8 @@ FAILED = """INFO - Executing task 'validate'
       second
 
 ERROR - Task 'validate' finished with status FAILURE
+----------------
+Pipeline 'training' finished with status FAILURE. Inner task failed: 'validate'.
 """
 
 
