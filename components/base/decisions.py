@@ -6,7 +6,7 @@ Notation
     decided   whether the row got the action                                  (n,)
     value     of the decisions, in the currency of the contract, against doing nothing
 
-A decision is final when its prediction is made: nobody knows whether a riskier row follows later. So within a shift the
+A decision is final when its prediction is made: nobody knows whether a riskier row follows. So within a shift the
 first `capacity` rows at or above the threshold get the action, in the order of prediction, and of those predicted at
 the same moment the riskiest first; then no more. A day of UTC has one shift, or as many equal ones as the contract
 says, each with an equal part of the day's capacity: without them a fixed threshold spends a bad day's capacity on its
@@ -49,8 +49,8 @@ def take_decisions(
 ) -> NDArray[np.bool_]:
     """Return which rows get the action, shape (n,), in the order of the rows given.
 
-    Rows predicted at the same moment are served by falling probability, equals in the order given. `capacity` is that of a day, None means no limit;
-    each of the day's `shifts` has an equal part of it, rounded down.
+    Rows predicted at the same moment are served by falling probability, equals in the order given. `capacity` is that
+    of a day, None means no limit; each of the day's `shifts` has an equal part of it, rounded down.
     """
     wanted: NDArray[np.bool_] = np.asarray(p) >= threshold
     if capacity is None:

@@ -11,6 +11,7 @@ from components.base.contract import Problem
 from components.base.prepared import ROLES, Feature, Prepared, write_prepared
 from components.base.problem import load_problem
 from components.models.combine import HeldOut
+from components.models.parallel import use_one_thread
 
 NUMERIC = ("warmth", "age", "noise")
 CATEGORICAL = ("shop",)
@@ -84,6 +85,12 @@ def change(problem, **sections):
     for name, value in sections.items():
         document[name] = document[name] | value if isinstance(value, dict) else value
     return Problem.model_validate(document)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Fit as the steps do: on one thread, or OpenMP spins where tests run side by side."""
+    use_one_thread()
 
 
 @pytest.fixture(scope="session")
