@@ -4,14 +4,14 @@ Compiled for Kubeflow Pipelines and run by `pipelines/local.py`, unchanged. A st
 its code are unchanged; steps that read or change the world outside are never reused.
 """
 
-from components.data.steps import ingest, validate
-from components.features.steps import build, explore, materialize, prepare
-from components.models.steps import ensemble, evaluate, select, tune
-from components.release.steps import deploy, present, register
 from kfp import dsl
 from kfp.dsl import Artifact
 
 from components.base.steps import frame
+from components.data.steps import ingest, validate
+from components.features.steps import build, explore, materialize, prepare
+from components.models.steps import ensemble, evaluate, select, tune
+from components.release.steps import deploy, present, register
 
 PIPELINE_NAME = "training"
 

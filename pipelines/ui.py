@@ -3,6 +3,7 @@
 import functools
 import http.server
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +12,6 @@ from pathlib import Path
 from components.release.index import render_index
 from rich.console import Console
 
-from components.base.object_store import free_port
 from components.base.settings import Settings, load_settings
 from pipelines.runs import read_records
 from pipelines.services import embedded_services
@@ -24,7 +24,7 @@ def main() -> int:
     console, settings = Console(), load_settings()
     with embedded_services(settings):
         reports = _serve_reports(settings)
-        port = free_port()
+        port = _free_port()
         console.print(f"Reports  http://{_HOST}:{reports}/\nMLflow   http://{_HOST}:{port}/\nCtrl-C ends both.")
         try:
             return _run_mlflow(settings, port)
@@ -41,6 +41,12 @@ def _serve_reports(settings: Settings) -> int:
     server = http.server.ThreadingHTTPServer((_HOST, 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return int(server.server_address[1])
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((_HOST, 0))
+        return int(listener.getsockname()[1])
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):

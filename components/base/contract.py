@@ -11,9 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 Text = Annotated[str, Field(min_length=3)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
-Sql = Annotated[
-    str, Field(min_length=1, description="A DuckDB SQL expression over the columns of the source")
-]
+Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over the columns of the source")]
 ColumnType = Literal["string", "int", "float", "bool", "timestamp"]
 Family = Literal["logistic", "hist_gradient_boosting", "random_forest", "extra_trees", "mlp", "naive_bayes"]
 MetricName = Literal["average_precision", "roc_auc", "log_loss", "brier", "calibration_error", "f1"]
@@ -175,12 +173,8 @@ class Metrics(Section):
 
     primary: MetricName
     guards: list[Guard] = []
-    minimum_lift: float = Field(
-        ge=0, description="smallest useful gain in the primary metric over what is in use"
-    )
-    maximum_generalisation_gap: float = Field(
-        gt=0, description="largest accepted fall from cross-validation to test"
-    )
+    minimum_lift: float = Field(ge=0, description="smallest useful gain in the primary metric over what is in use")
+    maximum_generalisation_gap: float = Field(gt=0, description="largest accepted fall from cross-validation to test")
 
 
 class DecisionValues(Section):
@@ -199,10 +193,10 @@ class Business(Section):
     values: DecisionValues
     reasoning: Text
     capacity_per_day: int | None = Field(default=None, gt=0)
-    capacity_shifts: int = Field(default=1, ge=1, le=24, description="equal shifts of a day (UTC) with an equal part each")
-    minimum_lift_per_1000: float = Field(
-        ge=0, description="smallest useful gain, currency per 1,000 predictions"
+    capacity_shifts: int = Field(
+        default=1, ge=1, le=24, description="equal shifts of a day (UTC) with an equal part each"
     )
+    minimum_lift_per_1000: float = Field(ge=0, description="smallest useful gain, currency per 1,000 predictions")
 
 
 class RuleBaseline(Section):

@@ -1,9 +1,11 @@
 """The prepared rows of one release: three roles, their features and the split ledger, as one folder.
 
-`features/prepare.py` writes it; explore, select, tune, ensemble and evaluate read it. Test rows are read only by `evaluate`.
+`features/prepare.py` writes it; explore, select, tune, ensemble and evaluate read it. Test rows are read only by
+`evaluate`.
 
 Layout of the folder
-    train.parquet validation.parquet test.parquet    key, request and feature columns, `predicted_at`, `label_at`, target (0 or 1)
+    train.parquet validation.parquet test.parquet    key, request and feature columns, `predicted_at`, `label_at` and
+                                                     the target (0 or 1)
     ledger.parquet                                   `row_hash` (uint64) and `role`, one row per example
     prepared.json                                    features, time limits, rows by role
 """

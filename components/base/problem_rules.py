@@ -18,7 +18,15 @@ Fault = tuple[Location, str]
 
 def find_faults(problem: Problem) -> list[Fault]:
     """Check the rules across sections and return every fault."""
-    rules = (_source_rules, _example_rules, _target_rules, _feature_rules, _assumption_rules, _limit_rules)
+    rules = (
+        _source_rules,
+        _example_rules,
+        _target_rules,
+        _feature_rules,
+        _assumption_rules,
+        _limit_rules,
+        _capacity_rules,
+    )
     return [fault for rule in rules for fault in rule(problem)]
 
 
@@ -153,17 +161,19 @@ def _limit_rules(problem: Problem) -> Iterator[Fault]:
         yield from _ordered(("metrics", "guards", index), guard.minimum, guard.maximum)
         if guard.minimum is None and guard.maximum is None:
             yield ("metrics", "guards", index), "must have a minimum or a maximum."
-    business = problem.business
-    if business.capacity_per_day is not None and business.capacity_per_day < business.capacity_shifts:
-        words = f"must be at least capacity_shifts ({business.capacity_shifts}), but got {business.capacity_per_day}."
-        yield ("business", "capacity_per_day"), words
-    if 24 % business.capacity_shifts:
-        yield ("business", "capacity_shifts"), f"must divide the 24 hours of a day, but got {business.capacity_shifts}."
     serving = problem.serving
     yield from _ordered(("serving",), serving.minimum_replicas, serving.maximum_replicas)
     plan = serving.canary_percent
     if plan != sorted(set(plan)) or plan[-1] != 100:
         yield ("serving", "canary_percent"), f"must rise to 100, but got {plan}."
+
+
+def _capacity_rules(problem: Problem) -> Iterator[Fault]:
+    capacity, shifts = problem.business.capacity_per_day, problem.business.capacity_shifts
+    if capacity is not None and capacity < shifts:
+        yield ("business", "capacity_per_day"), f"must be at least capacity_shifts ({shifts}), but got {capacity}."
+    if 24 % shifts:
+        yield ("business", "capacity_shifts"), f"must divide the 24 hours of a day, but got {shifts}."
 
 
 def _ordered(loc: Location, low: float | None, high: float | None) -> Iterator[Fault]:

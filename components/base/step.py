@@ -1,4 +1,4 @@
-"""The decorator of every KFP step: a thin function; its image holds kfp and this code, nothing is installed at run time.
+"""The decorator of every KFP step: a thin function; its image holds kfp and this code, nothing is installed later.
 
 `components/<phase>/steps.py` uses it when a pipeline is compiled or run locally; implementation modules never import
 it, because `kfp.dsl.component` does not exist inside a pod.
