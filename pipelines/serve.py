@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from components.release.endpoint import Endpoint, start_endpoint
 from rich.console import Console
 
 from components.base.errors import TidemillError
 from components.base.settings import load_settings
+from components.release.endpoint import Endpoint, start_endpoint
 from pipelines.services import embedded_services
 
 

@@ -9,10 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
-from components.release.index import render_index
 from rich.console import Console
 
 from components.base.settings import Settings, load_settings
+from components.release.index import render_index
 from pipelines.runs import read_records
 from pipelines.services import embedded_services
 

@@ -42,7 +42,7 @@ def ensemble(problem: Input[Artifact], prepared: Input[Artifact], tuned: Input[A
 
 
 @step
-def evaluate(  # noqa: PLR0917  a KFP step takes each artifact as a parameter
+def evaluate(
     problem: Input[Artifact],
     prepared: Input[Artifact],
     model: Input[Artifact],

@@ -12,6 +12,7 @@ transformer once, at load, and what came out is looked up ever after. So imputin
 follow the fitted transformer by construction, with any encoder that treats columns independently.
 """
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,9 @@ class Batch:
         """Return X (n, len(columns)); callers must not write into it."""
         found = self._numbers.get(columns)
         if found is None:
-            found = np.array([[row[column] for column in columns] for row in self.rows], dtype=np.float64)
+            # itemgetter takes all values of a row in C; it gives a bare value for a single column.
+            values = list(map(operator.itemgetter(*columns), self.rows))
+            found = np.array(values, dtype=np.float64).reshape(len(values), len(columns))
             self._numbers[columns] = found
         return found
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -41,8 +41,7 @@ class OnlineLookup(Protocol):
         """Return one answer a row, in order."""
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """The answer for one request row."""
 
     probability: float
@@ -61,6 +60,8 @@ class ServedModel:
     scorer: Scorer
     lookup: OnlineLookup
     version: str
+    entities_only: tuple[str, ...]
+    """Request-time features that only name an entity, such as a route."""
 
     def predict(self, rows: Sequence[Row]) -> list[Prediction]:
         """Predict typed request rows, as `RequestSchema` reads them."""
@@ -75,7 +76,10 @@ class ServedModel:
     def assemble(self, rows: Sequence[Row]) -> list[Row]:
         """Return the feature rows of typed request rows: every model input by name, None or NaN where missing."""
         names = self.feature_names
-        return [{name: row[name] for name in names} for row in self._join(rows)]
+        joined = self._join(rows)
+        if len(joined[0]) == len(names):
+            return joined
+        return [{name: row[name] for name in names} for row in joined]
 
     def check(self) -> None:
         """Predict one row of unknown entities: whatever keeps the model from answering is raised here.
@@ -98,10 +102,13 @@ class ServedModel:
         self.predict([example])
 
     def _join(self, rows: Sequence[Row]) -> list[Row]:
-        """Return request columns, request-time features and looked-up features of each row."""
-        requested = [{**row, **request_row(self.problem, row)} for row in rows]
-        looked_up = self.lookup.read(requested)
-        return [{**own, **found.values} for own, found in zip(requested, looked_up, strict=True)]
+        """Return the request-time features that the model may use and the looked-up features of each row."""
+        own = [request_row(self.problem, row) for row in rows]
+        looked_up = self.lookup.read([{**row, **features} for row, features in zip(rows, own, strict=True)])
+        for features in own:
+            for name in self.entities_only:
+                del features[name]
+        return [{**features, **found.values} for features, found in zip(own, looked_up, strict=True)]
 
 
 def load_served(folder: Path | str, problem: Problem, lookup: OnlineLookup, version: str = "") -> ServedModel:
@@ -125,6 +132,7 @@ def load_served(folder: Path | str, problem: Problem, lookup: OnlineLookup, vers
         threshold=model.threshold,
         scorer=scorer,
         lookup=lookup,
+        entities_only=tuple(name for name, feature in problem.features.request.items() if not feature.used_by_model),
         version=version or hashlib.sha256((place / "model.skops").read_bytes()).hexdigest()[:12],
     )
 
