@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import json
 import logging
-import os
 import resource
 import shutil
 import sys
@@ -178,5 +177,4 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "2")
     sys.exit(main())

@@ -61,7 +61,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         """Predict the typed rows under `instances`."""
         del headers
         predictions = self.served.predict(payload["instances"])
-        self.metrics.count_rows(prediction.missing_features for prediction in predictions)
+        self.metrics.count_rows([prediction.missing_features for prediction in predictions])
         return {"predictions": predictions}
 
     async def healthy(self) -> bool:

@@ -4,7 +4,9 @@ In: events of `routes` and `predictor`. Out: series in prometheus_client's defau
 Labels are the problem and the model version, never an id of a request.
 """
 
-from collections.abc import Iterable
+import collections
+import itertools
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import Counter, Gauge
 
@@ -38,9 +40,8 @@ class PredictorMetrics:
             self._requests[key] = _REQUESTS.labels(self._problem, protocol, str(code))
         self._requests[key].inc()
 
-    def count_rows(self, missing: Iterable[list[str]]) -> None:
+    def count_rows(self, missing: Sequence[Sequence[str]]) -> None:
         """Count predicted rows, given the missing features of each."""
-        for names in missing:
-            self._rows.inc()
-            for name in names:
-                self._missing[name].inc()
+        self._rows.inc(len(missing))
+        for name, rows in collections.Counter(itertools.chain.from_iterable(missing)).items():
+            self._missing[name].inc(rows)
