@@ -83,9 +83,12 @@ class Material:
         return next((role for role in REFERENCES if role in self["evaluation"].get("comparisons", {})), None)
 
     def name_role(self, role: str) -> str:
-        """Name a contender in words."""
+        """Name a contender in words; a champion that this release replaced is no longer in charge."""
         version = (self["evaluation"].get("champion") or {}).get("version")
-        return f"{_ROLES[role]} (version {version})" if role == "champion" and version else _ROLES[role]
+        if role != "champion" or not version:
+            return _ROLES[role]
+        is_replaced = self["deployment"].get("outcome") == "promoted"
+        return f"{'Previous model' if is_replaced else _ROLES[role]} (version {version})"
 
 
 def read_material(problem: Problem, run_id: str, as_of: str, places: Mapping[str, Path]) -> Material:

@@ -63,6 +63,7 @@ def _environment() -> Environment:
         "tone": choose_tone,
         "inline_svg": inline_svg,
         "sparkline": draw_sparkline,
+        "breakable": break_name,
         "md": escape_markdown,
     }
     return environment
@@ -110,6 +111,11 @@ def draw_sparkline(values: Sequence[float | None], alt: str) -> Markup:
     return Markup(  # noqa: S704 - numbers and escaped text
         f'<svg class="spark" viewBox="0 0 86 20" role="img" aria-label="{told}"><polyline points="{points}"/></svg>'
     )
+
+
+def break_name(name: str) -> Markup:
+    """Let a long name break after each underscore or slash."""
+    return Markup(re.sub(r"([_/])", r"\1<wbr>", html.escape(str(name))))  # noqa: S704 - escaped before
 
 
 def escape_markdown(text: Any) -> str:

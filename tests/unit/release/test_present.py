@@ -15,7 +15,7 @@ docs = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(docs)
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
-VOID = {"meta", "br", "img", "link", "input", "hr", "path", "polyline", "rect", "use"}
+VOID = {"meta", "wbr", "br", "img", "link", "input", "hr", "path", "polyline", "rect", "use"}
 
 
 class Page(HTMLParser):
@@ -128,7 +128,11 @@ def test_findings_are_shown_with_their_pictures(report):
          "The new model failed at “beats current solution”: the current solution stays in use."),
         ({"evaluation": docs.evaluation("hold"), "deployment": docs.deployment("kept")}, "On hold: not clearly better"),
         ({"deployment": docs.deployment("refused")}, "Stopped at the endpoint"),
-        ({"evaluation": docs.evaluation(champion=True)}, "Gain over the model in charge (version 2)"),
+        ({"evaluation": docs.evaluation(champion=True)}, "Gain over the previous model (version 2)"),
+        (
+            {"evaluation": docs.evaluation("hold", champion=True), "deployment": docs.deployment("kept")},
+            "Gain over the model in charge (version 2)",
+        ),
     ],
 )  # fmt: skip
 def test_every_outcome_has_its_own_answer(tmp_path, changed, words):
