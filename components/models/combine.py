@@ -80,7 +80,7 @@ def compare_kinds(problem: Problem, families: Sequence[str], held_out: HeldOut) 
     kinds = _judge(metric, forecasts, scores, draws)
     chosen = next(place for place, kind in enumerate(kinds) if kind["chosen"])
     return {
-        "kinds": kinds,
+        "comparison": kinds,
         "reason": _explain(metric, kinds, kinds[chosen]),
         "cross_validated": _describe_score(scores[chosen], draws[chosen], resamples),
     }

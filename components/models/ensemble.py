@@ -46,9 +46,8 @@ def build_ensemble(problem: Problem, prepared: Prepared, tuned: Document) -> Mod
     }
     held_out = _predict_out_of_fold(problem, prepared, train, list(pipelines.values()))
     comparison = compare_kinds(problem, list(parameters), held_out)
-    winner = next(kind for kind in comparison["kinds"] if kind["chosen"])
-    fits = [partial(_fit, prepared, pipelines[family], train) for family in winner["families"]]
-    chosen = dict(zip(winner["families"], run_all(fits), strict=True))
+    winner = next(kind for kind in comparison["comparison"] if kind["chosen"])
+    chosen = _fit_chosen(prepared, {family: pipelines[family] for family in winner["families"]}, train)
     with quiet_fits():
         use_one_thread()
         core = combine_members(winner["kind"], chosen, held_out, train[prepared.feature_names], train[prepared.target])
@@ -67,9 +66,7 @@ def build_ensemble(problem: Problem, prepared: Prepared, tuned: Document) -> Mod
             "metric": problem.metrics.primary,
             "train_rows": len(train),
             "parameters": {family: parameters[family] for family in chosen},
-            "comparison": comparison["kinds"],
-            "reason": comparison["reason"],
-            "cross_validated": comparison["cross_validated"],
+            **comparison,
             "calibration": calibration,
             "threshold": threshold,
             "seconds": time.monotonic() - started,
@@ -97,6 +94,11 @@ def combine_members(kind: Kind, members: dict[str, Any], held_out: HeldOut, X: p
         list(members.items()), final_estimator=final, cv="prefit", stack_method="predict_proba"
     )
     return stacking.fit(X.loc[seen], y.loc[seen])
+
+
+def _fit_chosen(prepared: Prepared, pipelines: dict[str, Any], train: pd.DataFrame) -> dict[str, Any]:
+    fitted = run_all([partial(_fit, prepared, pipeline, train) for pipeline in pipelines.values()])
+    return dict(zip(pipelines, fitted, strict=True))
 
 
 def _predict_out_of_fold(

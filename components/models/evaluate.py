@@ -27,7 +27,7 @@ from components.models.baselines import fit_baselines
 from components.models.champion import Champion, find_objection, fingerprint_test
 from components.models.gates import Gate
 from components.models.importance import list_worst_cases, permute_features
-from components.models.judged import Judged, OpenedTest
+from components.models.judged import Comparison, Judged, OpenedTest
 from components.models.parallel import quiet_fits, use_one_thread
 from components.models.slices import judge_fairness, judge_slices
 from components.models.weak_spots import find_weak_spots
@@ -129,26 +129,19 @@ def _judge_release(
     comparisons = {
         role: judging.compare(opened, challenger, other) for role, other in contenders.items() if role != "challenger"
     }
+    generalisation = _describe_generalisation(opened, model, challenger)
+    reference = "champion" if "champion" in contenders else "current_solution"
+    slices, slice_gate = judge_slices(opened, challenger, contenders[reference], reference)
+    fairness, fairness_gates = judge_fairness(opened, challenger)
     gates = [
         gating.gate_dumb(problem, comparisons["dumb"]),
         gating.gate_current_solution(problem, comparisons["current_solution"]),
+        *_pass_champion(opened, comparisons, champion, objection),
+        *(_pass_guard(opened, challenger, guard) for guard in problem.metrics.guards),
+        gating.gate_generalisation(Interval(**generalisation["gap"]), problem.metrics.maximum_generalisation_gap),
+        slice_gate,
+        *fairness_gates,
     ]
-    if champion and objection:
-        gates.append(gating.gate_incomparable(objection))
-    elif champion:
-        comparison = comparisons["champion"]
-        gates.append(gating.gate_champion(problem, comparison, champion.version, len(opened.rows)))
-    gates += [_pass_guard(opened, challenger, guard) for guard in problem.metrics.guards]
-    generalisation = _describe_generalisation(opened, model, challenger)
-    gap = Interval(**generalisation["gap"])
-    gates.append(gating.gate_generalisation(gap, problem.metrics.maximum_generalisation_gap))
-    reference = "champion" if "champion" in contenders else "current_solution"
-    slices, gate = judge_slices(opened, challenger, contenders[reference], reference)
-    gates.append(gate)
-    fairness: list[Document] = []
-    if problem.fairness:
-        fairness, gate = judge_fairness(opened, challenger)
-        gates.append(gate)
     verdict, reasons = gating.decide_release(gates)
     return {
         "verdict": verdict,
@@ -160,6 +153,18 @@ def _judge_release(
         "slices": slices,
         "fairness": fairness,
     }
+
+
+def _pass_champion(
+    opened: OpenedTest, comparisons: Mapping[str, Comparison], champion: Champion | None, objection: str | None
+) -> list[Gate]:
+    """Return the gate of the champion; none when the problem has no champion yet."""
+    if champion is None:
+        return []
+    if objection:
+        return [gating.gate_incomparable(objection)]
+    rows = len(opened.rows)
+    return [gating.gate_champion(opened.problem, comparisons["champion"], champion.version, rows)]
 
 
 def _look_closer(opened: OpenedTest, prepared: Prepared, model: Model, challenger: Judged) -> Document:

@@ -39,17 +39,19 @@ def judge_slices(
     return described, _gate_slices(described, reference_name)
 
 
-def judge_fairness(opened: OpenedTest, challenger: Judged) -> tuple[list[Document], Gate]:
-    """Compare the true positive rates of the groups that the contract declares.
+def judge_fairness(opened: OpenedTest, challenger: Judged) -> tuple[list[Document], list[Gate]]:
+    """Compare the true positive rates of the groups that the contract declares; no gate when it declares none.
 
     Source: Hardt, Price, Srebro (2016), Equality of Opportunity in Supervised Learning, NeurIPS.
     """
     described = [_judge_fairness(opened, declared, challenger) for declared in opened.problem.fairness]
+    if not described:
+        return [], []
     worst = max(described, key=lambda entry: entry["gap"]["estimate"] - entry["limit"])
     gap, limit = worst["gap"]["estimate"], worst["limit"]
     reason = f"By {worst['column']}, true positive rates differ by {gap:.3f}; at most {limit:g} is accepted."
     verdicts = {entry["verdict"] for entry in described}
-    return described, Gate("fairness", "fail" if "fail" in verdicts else "pass", gap, limit, reason)
+    return described, [Gate("fairness", "fail" if "fail" in verdicts else "pass", gap, limit, reason)]
 
 
 def _list_groups(column: pd.Series) -> list[tuple[str, NDArray[np.bool_]]]:

@@ -8,13 +8,13 @@ from components.models.combine import HeldOut, compare_kinds, fit_stacker, list_
 
 def choose(problem, rows):
     compared = compare_kinds(problem, ["left", "right"], rows)
-    return compared, next(kind for kind in compared["kinds"] if kind["chosen"])
+    return compared, next(kind for kind in compared["comparison"] if kind["chosen"])
 
 
 def test_members_that_complete_each_other_are_combined(problem, small):
     compared, chosen = choose(problem, small.held_out(first=1.5, second=1.5))
     assert chosen["kind"] in ("voting", "stacking")
-    assert chosen["score"] > max(kind["score"] for kind in compared["kinds"] if kind["kind"] == "single")
+    assert chosen["score"] > max(kind["score"] for kind in compared["comparison"] if kind["kind"] == "single")
 
 
 def test_single_is_taken_when_the_other_member_knows_nothing(problem, small):
@@ -39,7 +39,7 @@ def test_lone_family_is_single(problem, small):
     rows = small.held_out()
     lone = HeldOut(rows.probabilities[:, :1], rows.outcomes, rows.predicted_at, rows.folds)
     compared = compare_kinds(problem, ["left"], lone)
-    assert [kind["kind"] for kind in compared["kinds"]] == ["single"]
+    assert [kind["kind"] for kind in compared["comparison"]] == ["single"]
     assert compared["cross_validated"]["rows"] == 800
 
 

@@ -55,13 +55,18 @@ def test_fairness_compares_true_positive_rates(problem, rows, small):
     )
     opened = open_rows(declared, rows)
     everywhere = judge(opened, "all", np.full(len(rows), 0.9), 0.5)
-    described, gate = judge_fairness(opened, everywhere)
+    described, (gate,) = judge_fairness(opened, everywhere)
     assert (gate.verdict, described[0]["gap"]["estimate"]) == ("pass", 0)
     never_in_a = judge(opened, "not A", np.where(rows["shop"] == "A", 0.1, 0.9), 0.5)
-    described, gate = judge_fairness(opened, never_in_a)
+    described, (gate,) = judge_fairness(opened, never_in_a)
     assert (gate.verdict, gate.value, gate.limit) == ("fail", 1.0, 0.2)
     rates = {group["group"]: group["true_positive_rate"] for group in described[0]["groups"]}
     assert (rates["A"], rates["C"]) == (0, 1)
+
+
+def test_contract_without_fairness_has_no_such_gate(problem, rows):
+    opened = open_rows(problem, rows)
+    assert judge_fairness(opened, judge(opened, "all", np.full(len(rows), 0.9), 0.5)) == ([], [])
 
 
 def test_number_with_many_values_is_grouped_by_quartiles():
