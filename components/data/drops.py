@@ -1,7 +1,7 @@
 """Convert drops into parquet whose columns are text as delivered, each drop once.
 
 In: the drops that landed. Out: `Converted` drops, kept in the object store as
-`<problem>/drops/<source>/<name>-<etag>.parquet` and listed in the watermark `<problem>/drops/watermark.json`. Called
+`<problem>/drops/<path>-<etag>.parquet` and listed in the watermark `<problem>/drops/watermark.json`. Called
 by ingest. A drop with an unchanged ETag is not parsed again; a corrected one has another ETag and is.
 
 Nothing is lost: a line that has too many or too few fields, or is no UTF-8, becomes a row whose `_fault` says so.
@@ -22,7 +22,7 @@ from components.base.contract import Problem
 from components.base.duckdb_session import explain_duckdb_errors, quote_text
 from components.base.errors import DataError, ObjectMissingError, raise_faults, suggest_name
 from components.base.store import ObjectStore
-from components.data.landing import Drop
+from components.data.landing import Drop, landing_prefix
 from components.data.row_sql import delivered_columns
 
 log = logging.getLogger(__name__)
@@ -75,8 +75,8 @@ def convert_drops(
 
 
 def _convert(problem: Problem, drop: Drop, store: ObjectStore, connection: duckdb.DuckDBPyConnection) -> Converted:
-    name = PurePosixPath(drop.key).stem
-    uri = store.uri(f"{problem.name}/drops/{drop.source}/{name}-{drop.etag}.parquet")
+    name = PurePosixPath(drop.key.removeprefix(landing_prefix(problem))).with_suffix("")
+    uri = store.uri(f"{problem.name}/drops/{name}-{drop.etag}.parquet")
     with explain_duckdb_errors(drop.key):
         select = _select_text(problem.sources[drop.source].format, store.uri(drop.key), connection)
         (rows,) = connection.execute(

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from components.base.contract import Problem, Source
@@ -58,7 +57,7 @@ def _drops_of(problem: Problem, name: str, objects: Sequence[StoredObject]) -> t
     pattern = landing_prefix(problem) + problem.sources[name].path
     drops, faults = [], []
     for entry in objects:
-        if not fnmatchcase(entry.key, pattern):
+        if not PurePosixPath(entry.key).match(pattern):
             continue
         period = _period(entry.key)
         if period is None:

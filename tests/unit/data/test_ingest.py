@@ -109,6 +109,14 @@ def test_lost_conversion_is_made_again(problem, zone, store):
     assert ingest_sources(problem, AS_OF, store) == first
 
 
+def test_equal_drops_of_two_folders_are_both_read(zone, store):
+    problem = make_problem({"path": "*/trips/*.csv"})
+    for folder in ("east", "west"):
+        zone.land(f"{folder}/trips/2013-01.csv", "trip,city,fare,started_at\n1,ROME,1,2013-01-01\n")
+    table = rows(store, ingest_sources(problem, AS_OF, store))
+    assert table["_drop"].tolist() == [f"landing/trips/{folder}/trips/2013-01.csv" for folder in ("east", "west")]
+
+
 def test_empty_month_is_a_drop_without_rows(problem, zone, store):
     zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01")
     zone.land_trips("2013-02.csv")

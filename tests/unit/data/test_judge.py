@@ -162,7 +162,7 @@ MOMENTS = st.sampled_from([DAY, "2013-01-05T10:00:00Z", "2013-02-30", None, "now
 ROWS = st.one_of(st.tuples(NUMBERS, CITIES, FARES, MOMENTS), st.just(("unreadable",)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(rows=st.lists(ROWS, max_size=30))
 def test_rows_in_are_accepted_filtered_or_quarantined(connection, tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("judged")

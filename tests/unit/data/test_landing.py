@@ -52,6 +52,11 @@ def test_all_faults_of_all_sources_are_told_at_once(problem):
     assert "landing/trips/cities/2013-13.csv: the name must begin with its period" in words
 
 
+def test_star_in_a_path_stays_within_its_folder(problem):
+    stored = objects("trips/2013-01.csv", "trips/rejected/2013-02.csv", "trips/2013-03.CSV", "cities/2013-01-01.csv")
+    assert names(find_drops(problem, stored, AS_OF)["trips"]) == ["trips/2013-01.csv"]
+
+
 def test_too_early_as_of_names_the_oldest_drop(problem):
     stored = objects("trips/2013-05.csv", "cities/2013-01-01.csv")
     words = "but the oldest is landing/trips/trips/2013-05.csv. Choose a later as_of."

@@ -10,7 +10,7 @@ from components.data.quality import measure_freshness, measure_volume
 from tests.unit.data.trips import make_problem
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def connection():
     with connect_duckdb(threads=1) as opened:
         yield opened
@@ -22,7 +22,7 @@ def trips(**limits):
 
 def accept(connection, *moments):
     values = ", ".join(f"(TIMESTAMPTZ '{moment}:00+00')" for moment in moments)
-    connection.execute(f"CREATE VIEW trips AS SELECT t AS started_at, t AS known_at FROM (VALUES {values}) AS v(t)")
+    connection.execute(f"CREATE OR REPLACE VIEW trips AS SELECT t AS started_at, t AS known_at FROM (VALUES {values}) AS v(t)")
 
 
 @pytest.mark.parametrize(
