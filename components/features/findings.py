@@ -54,8 +54,8 @@ def state(finding: dict[str, Any], figure: "Figure") -> Statement:
 
 
 def rank_statements(statements: list[Statement]) -> list[Statement]:
-    """Order by severity, then by effect; equal ones by id, so that the order never depends on chance."""
-    return sorted(statements, key=lambda s: (SEVERITIES.index(s.finding.severity), -s.finding.effect, s.finding.id))
+    """Order by severity, within it leaks first, then by effect; equal ones by id, so that chance orders nothing."""
+    return sorted(statements, key=lambda statement: _rank(statement.finding))
 
 
 def write_statements(statements: list[Statement], folder: Path) -> list[dict[str, Any]]:
@@ -65,3 +65,7 @@ def write_statements(statements: list[Statement], folder: Path) -> list[dict[str
         picture = render_svg(statement.figure, statement.finding.alt)
         (folder / statement.finding.picture).write_text(picture, encoding="utf-8")
     return [asdict(statement.finding) for statement in ranked]
+
+
+def _rank(finding: Finding) -> tuple[int, bool, float, str]:
+    return SEVERITIES.index(finding.severity), finding.kind != "leak", -finding.effect, finding.id

@@ -91,9 +91,9 @@ def test_findings_say_their_numbers(explored):
     assert f"{rows.late[rows.carrier == 'UA'].mean() * 100:.1f}% late" in by_id(result)["group_carrier"]["headline"]
 
 
-def test_findings_are_ranked_by_severity_then_effect(explored):
+def test_findings_are_ranked_by_severity_then_leaks_then_effect(explored):
     order = ["critical", "warning", "insight", "note"]
-    ranks = [(order.index(f["severity"]), -f["effect"]) for f in explored[1]["findings"]]
+    ranks = [(order.index(f["severity"]), f["kind"] != "leak", -f["effect"]) for f in explored[1]["findings"]]
     assert ranks == sorted(ranks)
 
 

@@ -1,0 +1,55 @@
+import pytest
+
+from components.base.wording import (
+    join_words,
+    say_plainly,
+    write_bytes,
+    write_count,
+    write_date,
+    write_money,
+    write_number,
+    write_percent,
+    write_points,
+    write_quantity,
+    write_score,
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (write_count(112034), "112,034"),
+        (write_percent(0.2341), "23.4%"),
+        (write_percent(0.00069), "0.069%"),
+        (write_percent(0.0), "0.0%"),
+        (write_percent(1.0, 0), "100%"),
+        (write_points(0.034), "+3.4 points"),
+        (write_points(-0.5), "-50.0 points"),
+        (write_money(81234.4, "USD"), "81,234 USD"),
+        (write_money(-6193.2, "USD"), "-6,193 USD"),
+        (write_money(-0.3, "USD"), "0 USD"),
+        (write_number(1016.31), "1,016"),
+        (write_number(2.5), "2.5"),
+        (write_number(0.05617), "0.0562"),
+        (write_number(-12.0), "-12"),
+        (write_number(0.0), "0"),
+        (write_quantity(0.653, "share of flights"), "65.3%"),
+        (write_quantity(59.31, "minutes"), "59.3 minutes"),
+        (write_quantity(3.0, None), "3"),
+        (write_score(0.5), "0.500"),
+        (write_date("2013-07-01T00:00:00+00:00"), "1 July 2013"),
+        (write_bytes(634_100), "634.1 kB"),
+        (write_bytes(12), "12 B"),
+        (join_words(["a", "b", "c"]), "a, b and c"),
+        (join_words([]), ""),
+        (say_plainly("beats_current_solution"), "beats current solution"),
+    ],
+)
+def test_numbers_are_written_for_people(written, expected):
+    assert written == expected
+
+
+@pytest.mark.parametrize("write", [write_count, write_percent, write_points, write_number, write_score])
+@pytest.mark.parametrize("unknown", [None, float("nan")])
+def test_unknown_numbers_are_said_to_be_unknown(write, unknown):
+    assert write(unknown) == "n/a"
