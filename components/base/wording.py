@@ -64,6 +64,12 @@ def write_date(moment: str | datetime | None) -> str:
     return f"{time.day} {time:%B %Y}"
 
 
+def write_capacity(per_day: int, shifts: int) -> str:
+    """Write how many actions can be taken: 288 in 24 shifts -> `288 actions a day, 12 in each of 24 shifts`."""
+    day = f"{write_count(per_day)} actions a day"
+    return day if shifts == 1 else f"{day}, {write_count(per_day // shifts)} in each of {shifts} shifts"
+
+
 def write_bytes(size_bytes: float) -> str:
     """Write a size: 1300000 -> `1.3 MB`."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -17,7 +17,8 @@ from components.base.charts import (
     show_days,
     show_percent,
 )
-from components.base.wording import say_plainly, write_count, write_date, write_percent
+from components.base.decisions import take_decisions
+from components.base.wording import say_plainly, write_capacity, write_count, write_date, write_percent
 from components.features.association import Rate, count_outcomes, cramers_v, rate_by_bin
 from components.features.findings import Statement, state
 from components.features.training_rows import Measured, TrainingRows
@@ -60,14 +61,15 @@ def find_daily_load(training: TrainingRows) -> list[Statement]:
     capacity = training.problem.business.capacity_per_day
     if capacity is None:
         return []
+    shifts = training.problem.business.capacity_shifts
     by_day = np.bincount(training.days, weights=training.y)[np.bincount(training.days) > 0]
-    reachable = float(np.minimum(by_day, capacity).sum() / max(by_day.sum(), 1))
-    busy = float(np.mean(by_day > capacity))
+    reached = take_decisions(training.y, 0.5, training.times, capacity, shifts)
+    missed = 1 - float(reached[training.y == 1].mean()) if training.y.any() else 0.0
     headline = (
-        f"A median day brings {write_count(float(np.median(by_day)))} {training.noun} that are {training.outcome} and "
-        f"room "
-        f"for {write_count(capacity)} actions: even perfect foresight could act on {write_percent(reachable, 0)} of "
-        f"them."
+        f"A median day brings {write_count(float(np.median(by_day)))} {training.noun} that are {training.outcome}, "
+        f"with room "
+        f"for {write_capacity(capacity, shifts)}: even perfect foresight could act on {write_percent(1 - missed, 0)} "
+        f"of them."
     )
     figure, (axes,) = new_figure(2.3)
     axes.hist(by_day, bins=25, color=ACCENT)
@@ -77,10 +79,10 @@ def find_daily_load(training: TrainingRows) -> list[Statement]:
     axes.set_ylabel("days")
     finding = {
         "id": "daily_load", "kind": "target", "severity": "note", "headline": headline,
-        "detail": f"On {write_percent(busy, 0)} of {len(by_day)} days more cases than the capacity occurred, so that "
-        f"ranking "
-        "them well matters more than finding all of them. Days of UTC.",
-        "alt": f"Histogram of {training.outcome} {training.noun} per day with the capacity marked.", "effect": busy,
+        "detail": f"Where the room is short, ranking well matters more than finding all cases. {len(by_day)} days of "
+        f"UTC; the "
+        f"dashed line is the capacity of a day.",
+        "alt": f"Histogram of {training.outcome} {training.noun} per day with the capacity marked.", "effect": missed,
     }  # fmt: skip
     return [state(finding, figure)]
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.base.scores import METRICS
-from components.base.wording import join_words, say_plainly, write_count, write_money, write_percent, write_score
+from components.base.wording import (
+    join_words,
+    say_plainly,
+    write_capacity,
+    write_count,
+    write_money,
+    write_percent,
+    write_score,
+)
 from components.release.report_material import Material
 
 
@@ -103,7 +111,8 @@ def _say_worth(material: Material) -> str:
 
 def _say_skill(material: Material) -> str:
     challenger, capacity = material.contenders["challenger"], material.problem.business.capacity_per_day
-    within = f" with at most {write_count(capacity)} actions a day" if capacity else ""
+    shifts = material.problem.business.capacity_shifts
+    within = f" with at most {write_capacity(capacity, shifts)}" if capacity else ""
     text = (
         f"Of 100 actions that it takes {_per_hundred(challenger)} are right, and it acts on "
         f"{write_percent(challenger['recall'])} of all {material.noun} that are {material.outcome}{within}"

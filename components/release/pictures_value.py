@@ -102,7 +102,8 @@ def draw_capacity(material: Material) -> str | None:
     capacity, predictions = material.problem.business.capacity_per_day, material.predictions
     if predictions is None or capacity is None:
         return None
-    steps = sorted({max(1, round(capacity * step)) for step in _CAPACITY_STEPS})
+    shifts = material.problem.business.capacity_shifts
+    steps = sorted({shifts * max(1, round(capacity * step / shifts)) for step in _CAPACITY_STEPS})
     figure, (axes,) = new_figure()
     for role, judged in material.contenders.items():
         if f"p_{role}" in predictions and role != "dumb":

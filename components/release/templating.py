@@ -18,6 +18,7 @@ from components.base.scores import METRICS
 from components.base.wording import (
     MISSING,
     say_plainly,
+    write_capacity,
     write_count,
     write_date,
     write_money,
@@ -51,6 +52,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "capacity": _tolerate(write_capacity),
         "count": _tolerate(write_count),
         "percent": _tolerate(write_percent),
         "money": _tolerate(write_money),

@@ -13,7 +13,7 @@ from components.features.explore import explore_training_rows
 from components.features.findings import rank_statements
 from components.features.findings_features import find_leaks, find_strongest
 from components.features.findings_quality import find_speaking_gaps
-from components.features.findings_target import find_over_time
+from components.features.findings_target import find_daily_load, find_over_time
 from components.features.training_rows import read_training_rows
 
 ROOT = Path(__file__).parents[3]
@@ -129,6 +129,17 @@ def test_a_value_erased_by_the_outcome_is_a_leak_warning(problem, tmp_path):
     finding = statement.finding
     assert (finding.kind, finding.severity, finding.feature) == ("leak", "warning", "carrier")
     assert "100.0% were late" in finding.headline
+
+
+def test_perfect_foresight_is_limited_by_the_capacity_of_each_shift(problem, tmp_path):
+    rows = make_rows(60_000)
+    (statement,) = find_daily_load(read(problem, tmp_path, rows))
+    an_hour = problem.business.capacity_per_day // 24
+    assert problem.business.capacity_shifts == 24
+    by_hour = rows.groupby(rows["predicted_at"].dt.floor("h"))["late"].sum()
+    share = by_hour.clip(upper=an_hour).sum() / by_hour.sum()
+    assert 0.5 < share < 0.99
+    assert f"even perfect foresight could act on {share * 100:.0f}% of them" in statement.finding.headline
 
 
 def test_rows_with_a_single_outcome_are_explored(problem, tmp_path):
