@@ -17,7 +17,7 @@ from components.base.wording import (
     write_percent,
     write_score,
 )
-from components.release.report_material import Material
+from components.release.report_material import REFERENCES, Material
 
 
 @dataclass(frozen=True)
@@ -91,22 +91,24 @@ def _who_stays(material: Material) -> str:
 
 
 def _say_worth(material: Material) -> str:
-    problem, challenger = material.problem, material.contenders["challenger"]
-    value = challenger["value_per_1000"]
+    business, value = material.problem.business, material.contenders["challenger"]["value_per_1000"]
     text = (
         f"Its decisions are worth {_money(material, value['estimate'])} per 1,000 {material.noun} "
         f"({write_interval(value, write_count)})"
     )
-    if not material.reference:
+    comparisons = material["evaluation"]["comparisons"]
+    compared = [_compare(material, role) for role in REFERENCES if role in comparisons]
+    if not compared:
         return f"{text}."
-    gain = material["evaluation"]["comparisons"][material.reference]["value_per_1000"]
+    asked = write_money(business.minimum_lift_per_1000, business.currency)
+    return f"{text}: {join_words(compared)}, on the same {material.noun}; a gain of {asked} is asked for."
+
+
+def _compare(material: Material, role: str) -> str:
+    gain = material["evaluation"]["comparisons"][role]["value_per_1000"]
     direction = "more" if gain["estimate"] >= 0 else "less"
-    return (
-        f"{text}: {_money(material, abs(gain['estimate']))} {direction} than the "
-        f"{material.name_role(material.reference).lower()} earns on the same {material.noun} "
-        f"({write_interval(gain, write_count)}; a gain of "
-        f"{write_money(problem.business.minimum_lift_per_1000, problem.business.currency)} is asked for)."
-    )
+    amount, interval = _money(material, abs(gain["estimate"])), write_interval(gain, write_count)
+    return f"{amount} {direction} than the {material.name_role(role).lower()} ({interval})"
 
 
 def _say_skill(material: Material) -> str:

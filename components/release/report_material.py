@@ -35,7 +35,7 @@ _ROLES = {
     "challenger": "New model",
     "champion": "Model in charge",
     "current_solution": "Current solution",
-    "dumb": "No model",
+    "dumb": "Same risk for all",
 }
 REFERENCES = ("champion", "current_solution")
 

@@ -98,7 +98,10 @@ def test_every_picture_has_an_alternative_text(report):
 def test_answer_says_the_numbers_of_the_evaluation(report):
     text = text_of(report)
     assert "Promoted: version 3 is in charge" in text
-    assert "worth 61,234 USD per 1,000 flights (95% interval 60,234 to 62,234): 21,234 USD more than" in text
+    assert "worth 61,234 USD per 1,000 flights (95% interval 60,234 to 62,234): 21,234 USD more than the " in text
+    assert (
+        "current solution (95% interval 20,734 to 21,734), on the same flights; a gain of 500 USD is asked for." in text
+    )
     assert "Of 100 actions that it takes 75 are right, and it acts on 30.0% of all flights that are late" in text
 
 
