@@ -199,10 +199,10 @@ class FeastReader:
         names = [feature.name for feature in view.features]
         found = {}
         for position, key in enumerate(keys):
-            values = {name: columns[name][position] for name in names}
+            values = {name: value for name in names if (value := columns[name][position]) is not None}
             known_at = max(columns[f"{name}__ts"][position] for name in names)
             # A store answers for an unknown entity with nulls known at time 0.
-            if any(value is not None for value in values.values()):
+            if values:
                 found[key] = Found(float(known_at), values)
         return found
 

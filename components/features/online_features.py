@@ -10,7 +10,8 @@ is missing and named, features are ordered by name, each entity is read once how
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any, Protocol
 from components.base.errors import EndpointUnavailableError, PermanentError
 from components.base.prepared import Feature
 
+# Entities of a view that are held in memory: some thousands make a day of flights.
+_HELD_ENTITIES = 50_000
 Value = float | str | None
 Key = tuple[str, ...]
 
@@ -42,6 +45,7 @@ class Found:
     known_at: float
     """Event time of the values, seconds since 1970 UTC."""
     values: Mapping[str, Any]
+    """Features of the view by name; what is null is left out."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class OnlineFeatures:
         """Take the views apart once, so that a request need not."""
         self._views = list(views)
         self._reader = reader
+        self._key_columns = tuple(dict.fromkeys(view.keys for view in views))
         features = [feature for view in views for feature in view.features]
         self._empty: dict[str, Value] = {
             feature.name: math.nan if feature.kind == "numeric" else None
@@ -86,25 +91,17 @@ class OnlineFeatures:
         """Look up rows that hold the entities' keys; a row that lacks a key gets that view's features as missing."""
         now = self._reader.now()
         values = [dict(self._empty) for _ in rows]
+        keys_by_columns = {columns: [_entity_key(row, columns) for row in rows] for columns in self._key_columns}
         for view in self._views:
-            keys = [_entity_key(row, view.keys) for row in rows]
-            found = self._read_fresh(view, [key for key in dict.fromkeys(keys) if key is not None], now)
+            keys = keys_by_columns[view.keys]
+            asked = [key for key in dict.fromkeys(keys) if key is not None]
+            found = self._reader.read(view, asked) if asked else {}
+            oldest = -math.inf if view.ttl_seconds is None else now - view.ttl_seconds
             for key, target in zip(keys, values, strict=True):
-                if key in found:
-                    target.update(found[key])
+                entity = None if key is None else found.get(key)
+                if entity is not None and entity.known_at >= oldest:
+                    target.update(entity.values)
         return [ServedFeatures(row, _missing(row)) for row in values]
-
-    def _read_fresh(self, view: OnlineView, keys: Sequence[Key], now: float) -> dict[Key | None, dict[str, Value]]:
-        """Read the values that are young enough, without those that are null."""
-        if not keys:
-            return {}
-        oldest = -math.inf if view.ttl_seconds is None else now - view.ttl_seconds
-        names = [feature.name for feature in view.features]
-        return {
-            key: {name: found.values[name] for name in names if found.values.get(name) is not None}
-            for key, found in self._reader.read(view, keys).items()
-            if found.known_at >= oldest
-        }
 
 
 @dataclass(frozen=True)
@@ -134,6 +131,8 @@ class SqliteReader:
         self._path = path
         self._problem = problem
         self._layout = layout
+        self._held_state: tuple[int, int] | None = None
+        self._held_by_view: dict[str, dict[Key, Found | None]] = {}
         self._tables = {view: '"' + table.replace('"', '""') + '"' for view, table in layout.tables.items()}
         if not path.is_file():
             raise PermanentError(f"online store {path}: the file must exist, but it does not. Run `materialize` first.")
@@ -158,27 +157,60 @@ class SqliteReader:
         Raises:
             EndpointUnavailableError: the online store cannot be read.
         """
+        held = self._held(view)
+        unread = [key for key in keys if key not in held]
+        if unread:
+            read = self._read_stored(view, unread)
+            held.update((key, read.get(key)) for key in unread)
+        return {key: found for key in keys if (found := held[key]) is not None}
+
+    def _held(self, view: OnlineView) -> dict[Key, Found | None]:
+        """Return what was read of the view since the store last changed; None for an entity that it does not hold.
+
+        SQLite's data_version tells exactly when another connection has written, the inode when the file was replaced.
+        """
+        state = (self._connect(), self._execute("PRAGMA data_version")[0][0])
+        if state != self._held_state:
+            self._held_state, self._held_by_view = state, {}
+        held = self._held_by_view.setdefault(view.name, {})
+        if len(held) > _HELD_ENTITIES:
+            held.clear()
+        return held
+
+    def _read_stored(self, view: OnlineView, keys: Sequence[Key]) -> dict[Key, Found]:
         by_stored = {self._layout.encode(view.keys, key): key for key in keys}
         marks = ",".join("?" * len(by_stored))
         statement = (
             f"SELECT entity_key, feature_name, value, event_ts FROM {self._tables[view.name]} "  # noqa: S608
             f"WHERE entity_key IN ({marks})"
         )
-        decode = self._layout.decode
+        names = {feature.name for feature in view.features}
         values: dict[Key, dict[str, Any]] = {}
         known_at: dict[Key, int] = {}
-        for stored, name, value, event_ts in self._execute(statement, list(by_stored)):
-            key = by_stored[stored]
-            values.setdefault(key, {})[name] = decode(value)
+        for stored, name, stored_value, event_ts in self._execute(statement, list(by_stored)):
+            value, key = self._layout.decode(stored_value), by_stored[stored]
+            of_entity = values.setdefault(key, {})
+            if value is not None and name in names:
+                of_entity[name] = value
             known_at[key] = event_ts
         return {key: Found(_utc_seconds(known_at[key]), found) for key, found in values.items()}
 
-    def _execute(self, statement: str, parameters: list[bytes]) -> list[tuple[Any, ...]]:
-        try:
+    def _connect(self) -> int:
+        """Open the file again when it was replaced; return its inode."""
+        with self._told_as_unavailable():
             if self._path.stat().st_ino != self._inode:
                 self._connection.close()
                 self._open()
+        return self._inode
+
+    def _execute(self, statement: str, parameters: Sequence[bytes] = ()) -> list[tuple[Any, ...]]:
+        with self._told_as_unavailable():
             return self._connection.execute(statement, parameters).fetchall()
+
+    @contextmanager
+    def _told_as_unavailable(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, sqlite3.Error) as error:
             raise EndpointUnavailableError(
                 f"online store {self._path}: it must be readable, but got {error}. Run `materialize` again."

@@ -25,6 +25,7 @@ from components.base.settings import Settings
 from components.base.tracking import ChampionFiles
 from components.features.request import request_row
 from components.models.artifact import load_model
+from components.release.compiled import decide
 from components.release.endpoint import Launch, PredictorProcess
 from components.release.golden import (
     TOLERANCE,
@@ -127,7 +128,7 @@ def _look_up(problem: Problem, model_folder: Path, rows: Sequence[Row], settings
     # The predictor starts on the other core meanwhile.
     with threadpool_limits(limits=1):
         probabilities = score_with_pipeline(model, features)
-    decisions = tuple(bool(probability >= model.threshold) for probability in probabilities)
+    decisions = tuple(decide(probabilities, model.threshold).tolist())
     return _Reference(Expected(probabilities, decisions), pd.DataFrame(features, columns=model.feature_names))
 
 
