@@ -44,6 +44,8 @@ _START_SECONDS = 30.0
 _START_POLL_SECONDS = 0.05
 # SeaweedFS needs about one second to close its volumes; a hung one is killed and loses nothing that it had answered.
 _STOP_SECONDS = 5.0
+# The server of a killed run is killed by the kernel; until it has ended it holds the lock.
+_ORPHAN_SECONDS = 10.0
 _LOG_LINES_SHOWN = 5
 _SERVICES = ("master", "volume", "filer", "s3", "admin")
 _LISTENERS = (*(f"{name}.port" for name in _SERVICES), *(f"{name}.port.grpc" for name in _SERVICES))
@@ -219,18 +221,40 @@ def _weed() -> Path:
 def _lock(folder: Path) -> int:
     """Take the home for this run; the server inherits the lock, so that it lasts until both have ended."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + _ORPHAN_SECONDS
+    while not _try_lock(descriptor):
+        holder = os.pread(descriptor, 32, 0).decode().strip()
+        if _is_alive(holder) or time.monotonic() > deadline:
+            os.close(descriptor)
+            raise HomeInUseError(
+                f"{folder.parent}: one run at a time must use this home, but process {holder} does. "
+                "Wait for it, stop it, or set another TIDEMILL_HOME."
+            )
+        time.sleep(_START_POLL_SECONDS)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.read(descriptor, 32).decode().strip()
-        os.close(descriptor)
-        raise HomeInUseError(
-            f"{folder.parent}: one run at a time must use this home, but process {holder} does. "
-            "Wait for it, stop it, or set another TIDEMILL_HOME."
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    return descriptor
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_alive(pid: str) -> bool:
+    """Tell whether the process runs; one that has not written its number yet counts as running."""
+    if not pid.isdigit():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _require_room(data: Path) -> None:
