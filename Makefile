@@ -7,6 +7,7 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 PYTHON ?= python3.11
 PROBLEM ?= flight-delays
 AS_OF ?=
+FROM ?= drops
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -18,6 +19,10 @@ install: $(READY) ## Create .venv and install the locked packages: make install 
 .PHONY: demo
 demo: $(READY) ## Run the whole way on this machine, no cluster: make demo PROBLEM=flight-delays AS_OF=2013-07-01
 	@$(RUN) -m pipelines.local --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+
+.PHONY: land
+land: $(READY) ## Land the files of a folder for a problem: make land PROBLEM=wine FROM=drops
+	@$(RUN) -m pipelines.land --problem $(PROBLEM) --folder $(FROM)
 
 .PHONY: serve
 serve: $(READY) ## Keep the endpoint up and print a request that works
@@ -60,7 +65,7 @@ lock: $(READY) ## Resolve pyproject.toml into requirements.lock
 
 .PHONY: clean
 clean: ## Remove runs, data and caches of this machine; .venv stays
-	@rm -rf .tidemill .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build *.egg-info
+	@rm -rf .tidemill .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* build *.egg-info
 
 .PHONY: help
 help: ## Print this list
@@ -68,8 +73,8 @@ help: ## Print this list
 	  /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 $(READY): requirements.lock pyproject.toml
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(RUN) -m pip install -q --disable-pip-version-check uv==0.13.9
-	@$(VENV)/bin/uv pip install -q --compile-bytecode --require-hashes -r requirements.lock
-	@$(VENV)/bin/uv pip install -q --no-deps --no-build-isolation --config-setting editable_mode=compat -e .
+	@$(VENV)/bin/uv pip install -q --python $(RUN) --compile-bytecode --require-hashes -r requirements.lock
+	@$(VENV)/bin/uv pip install -q --python $(RUN) --no-deps --no-build-isolation --config-setting editable_mode=compat -e .
 	@touch $@

@@ -20,9 +20,10 @@ from typing import Any
 
 from rich.console import Console
 
-from components.base.errors import StepFailedError, TidemillError
+from components.base.errors import SettingsError, StepFailedError, TidemillError
 from components.base.problem import parse_problem, read_contract
 from components.base.settings import Settings, load_settings
+from components.data.snapshot import parse_moment
 from pipelines.kfp_log import KfpLog, error_of
 from pipelines.runs import RunRecord, write_record
 from pipelines.services import embedded_services
@@ -30,6 +31,7 @@ from pipelines.terminal import Terminal
 
 PROBLEMS = Path(__file__).parent / "problems"
 # Half a year of history first, then one month more, so that the second run meets a champion.
+DEMO_PROBLEM = "flight-delays"
 DEMO_DATES = ("2013-07-01", "2013-08-01")
 
 
@@ -41,13 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings()
         contract = read_contract(PROBLEMS / f"{options.problem}.yaml")
         parse_problem(contract, f"{options.problem}.yaml")
+        moments = [parse_moment(as_of).isoformat() for as_of in options.as_of or _demo_dates(options.problem)]
         with embedded_services(settings):
-            for as_of in options.as_of or DEMO_DATES:
-                run_once(settings, options.problem, contract, _moment(as_of), terminal)
+            for as_of in moments:
+                run_once(settings, options.problem, contract, as_of, terminal)
     except StepFailedError:
         return 1
     except TidemillError as error:
-        terminal.console.print(f"[red]{error}[/]", markup=True, highlight=False)
+        terminal.console.print(str(error), style="red", markup=False, highlight=False)
         return 1
     return 0
 
@@ -76,7 +79,7 @@ def run_once(settings: Settings, problem: str, contract: str, as_of: str, termin
         status="done" if summary_folder else "failed",
         started=started,
         seconds=round(time.monotonic() - clock, 1),
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        peak_memory_bytes=_peak_memory_bytes(),
         steps=[
             {
                 "name": step.name,
@@ -137,6 +140,12 @@ def _all_output_to(log: KfpLog) -> Iterator[None]:
         root.setLevel(level)
 
 
+def _peak_memory_bytes() -> int:
+    """Return the largest resident set of this process and its ended children; Linux counts in KiB."""
+    usages = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(usage).ru_maxrss for usage in usages) * 1024
+
+
 def _keep_result(summary_folder: Path, folder: Path) -> dict[str, Any]:
     for file in summary_folder.iterdir():
         shutil.copy2(file, folder / file.name)
@@ -163,15 +172,15 @@ def _console() -> Console:
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140)
 
 
-def _moment(text: str) -> str:
-    """Return the ISO 8601 moment in UTC of a date or a time."""
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+def _demo_dates(problem: str) -> Sequence[str]:
+    if problem != DEMO_PROBLEM:
+        raise SettingsError(f"{problem}: a moment must be given, but none is. Write AS_OF=YYYY-MM-DD.")
+    return DEMO_DATES
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description="Run the training pipeline on this machine.")
-    parser.add_argument("--problem", default="flight-delays", help="name of a contract in pipelines/problems/")
+    parser.add_argument("--problem", default=DEMO_PROBLEM, help="name of a contract in pipelines/problems/")
     parser.add_argument("--as-of", action="append", help="YYYY-MM-DD, UTC; repeat for several runs")
     return parser.parse_args(arguments)
 

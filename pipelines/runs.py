@@ -24,7 +24,7 @@ class RunRecord:
     """ISO 8601, UTC."""
     seconds: float
     peak_memory_bytes: int
-    """Largest resident set of any process of the run's command so far."""
+    """Largest resident set of a step or of the command so far; the object store still runs and is not in it."""
     steps: list[dict[str, Any]]
     """`name`, `status` (done, reused, failed), `seconds` and `message` of each step, in order."""
     error: str | None

@@ -22,10 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--problem", default="flight-delays")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     options = parser.parse_args(arguments)
-    console, settings = Console(), load_settings()
+    console = Console()
     # `make` and supervisors end programs by SIGTERM: leave the blocks below in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
+        settings = load_settings()
         with embedded_services(settings), start_endpoint(options.problem, settings, options.port) as endpoint:
             _show(console, endpoint)
             return _wait(console, endpoint)

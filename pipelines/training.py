@@ -28,7 +28,8 @@ def training(contract: str, as_of: str) -> Artifact:
     problem = frame(contract=contract).output
     ingested = ingest(problem=problem, as_of=as_of).set_caching_options(False)
     accepted = validate(problem=problem, snapshot=ingested.output).output
-    features_uri = build(problem=problem, accepted=accepted).output
+    # KFP's cache does not see whether the tables are still there; build does, and leaves them if so.
+    features_uri = build(problem=problem, accepted=accepted).set_caching_options(False).output
     prepared = prepare(problem=problem, accepted=accepted, features_uri=features_uri, as_of=as_of).output
     explored = explore(problem=problem, prepared=prepared).output
     leaderboard = select(problem=problem, prepared=prepared).output
@@ -46,7 +47,9 @@ def training(contract: str, as_of: str) -> Artifact:
         run_id=run_id,
         as_of=as_of,
     ).set_caching_options(False)
-    materialized = materialize(problem=problem, features_uri=features_uri, as_of=as_of).set_caching_options(False)
+    materialized = materialize(problem=problem, features_uri=features_uri, as_of=as_of)
+    # Until the release is registered the champion serves the features that it has.
+    materialized.set_caching_options(False).after(registered)
     deployed = deploy(problem=problem, release=registered.output)
     deployed.set_caching_options(False).after(materialized)
     presented = present(

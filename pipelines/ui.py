@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from components.base.errors import TidemillError
 from components.base.settings import Settings, load_settings
 from components.release.index import render_index
 from pipelines.runs import read_records
@@ -21,15 +22,18 @@ _HOST = "127.0.0.1"
 
 def main() -> int:
     """Serve until interrupted; return the exit code."""
-    console, settings = Console(), load_settings()
-    with embedded_services(settings):
-        reports = _serve_reports(settings)
-        port = _free_port()
-        console.print(f"Reports  http://{_HOST}:{reports}/\nMLflow   http://{_HOST}:{port}/\nCtrl-C ends both.")
-        try:
+    console = Console()
+    try:
+        settings = load_settings()
+        with embedded_services(settings):
+            reports, port = _serve_reports(settings), _free_port()
+            console.print(f"Reports  http://{_HOST}:{reports}/\nMLflow   http://{_HOST}:{port}/\nCtrl-C ends both.")
             return _run_mlflow(settings, port)
-        except KeyboardInterrupt:
-            return 0
+    except KeyboardInterrupt:
+        return 0
+    except TidemillError as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        return 1
 
 
 def _serve_reports(settings: Settings) -> int:

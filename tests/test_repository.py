@@ -20,12 +20,14 @@ IMPLEMENTATION = sorted(
 
 
 def tracked_files() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 
 def test_every_make_command_of_the_readme_is_a_target() -> None:
-    named = set(re.findall(r"\bmake ([a-z][a-z-]+)", README))
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]+)", README, re.MULTILINE))
     assert {"demo", "test", "serve", "ui"} <= named
     assert named <= TARGETS
 
@@ -50,6 +52,11 @@ def test_tree_of_the_readme_matches_the_disk() -> None:
     assert len(named) > 5
     known = {file.name for file in tracked_files()} | {p.name + "/" for f in tracked_files() for p in f.parents}
     assert [name for name in named if name not in known] == []
+
+
+def test_no_page_holds_a_placeholder() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    assert [page.name for page in pages if "@@" in page.read_text()] == []
 
 
 def test_no_tracked_file_is_over_one_megabyte() -> None:

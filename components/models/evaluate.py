@@ -135,7 +135,7 @@ def _judge_release(
     fairness, fairness_gates = judge_fairness(opened, challenger)
     gates = [
         gating.gate_dumb(problem, comparisons["dumb"]),
-        gating.gate_current_solution(problem, comparisons["current_solution"]),
+        gating.gate_current_solution(problem, comparisons["current_solution"], len(opened.rows)),
         *_pass_champion(opened, comparisons, champion, objection),
         *(_pass_guard(opened, challenger, guard) for guard in problem.metrics.guards),
         gating.gate_generalisation(Interval(**generalisation["gap"]), problem.metrics.maximum_generalisation_gap),

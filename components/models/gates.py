@@ -77,19 +77,20 @@ def gate_dumb(problem: Problem, comparison: Comparison) -> Gate:
     return _gate_lifts("beats_dumb", [lift], "fail", "Against a forecast that knows nothing")
 
 
-def gate_current_solution(problem: Problem, comparison: Comparison) -> Gate:
-    """Pass when both gains over the current solution are certainly useful."""
+def gate_current_solution(problem: Problem, comparison: Comparison, rows: int) -> Gate:
+    """Pass when both gains over the current solution are certainly useful; hold when they only look so; else fail."""
     lifts = list_lifts(problem, comparison)
-    return _gate_lifts("beats_current_solution", lifts, "fail", f"Against {problem.baseline.name}")
+    looks_useful = all(lift.interval.estimate >= lift.minimum for lift in lifts)
+    otherwise: Verdict = "hold" if looks_useful else "fail"
+    gate = _gate_lifts("beats_current_solution", lifts, otherwise, f"Against {problem.baseline.name}")
+    return _add_labels(gate, lifts, rows) if gate.verdict == "hold" else gate
 
 
 def gate_champion(problem: Problem, comparison: Comparison, version: str, rows: int) -> Gate:
     """Pass when both gains over the champion are certainly useful; else hold and say what would decide it."""
     lifts = list_lifts(problem, comparison)
     gate = _gate_lifts("beats_champion", lifts, "hold", f"Against champion version {version}")
-    if gate.verdict == "pass":
-        return gate
-    return Gate(gate.name, gate.verdict, gate.value, gate.limit, f"{gate.reason} {_say_more_labels(lifts, rows)}")
+    return _add_labels(gate, lifts, rows) if gate.verdict == "hold" else gate
 
 
 def gate_incomparable(reason: str) -> Gate:
@@ -154,6 +155,10 @@ def _gate_lifts(name: str, lifts: Sequence[Lift], otherwise: Verdict, against: s
     verdict: Verdict = "pass" if shown.is_proven else otherwise
     reason = f"{against}: {'; '.join(lift.describe() for lift in lifts)}."
     return Gate(name, verdict, shown.interval.low, shown.minimum, reason)
+
+
+def _add_labels(gate: Gate, lifts: Sequence[Lift], rows: int) -> Gate:
+    return Gate(gate.name, gate.verdict, gate.value, gate.limit, f"{gate.reason} {_say_more_labels(lifts, rows)}")
 
 
 def _say_more_labels(lifts: Sequence[Lift], rows: int) -> str:

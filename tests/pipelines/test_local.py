@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from pipelines.kfp_log import StepRun
 from pipelines.local import main
+from pipelines.terminal import Terminal
 
 
 def run(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -36,6 +39,48 @@ def test_run_without_data_stops_at_ingest_and_the_next_one_resumes(
     code, record = run(home, monkeypatch, "--as-of", "2012-06-01")
     assert code == 1
     assert [(step["name"], step["status"]) for step in record["steps"]] == [("frame", "reused"), ("ingest", "failed")]
+
+
+class StoreKiller(Terminal):
+    """Kills the object store as soon as ingest has ended."""
+
+    def step_finished(self, step: StepRun) -> None:
+        super().step_finished(step)
+        if step.name == "ingest":
+            for child in psutil.Process().children(recursive=True):
+                if child.name() == "weed":
+                    child.kill()
+
+
+def test_run_whose_object_store_dies_says_so_and_the_next_one_goes_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.local.Terminal", StoreKiller)
+        code, record = run(home, monkeypatch, "--as-of", "2013-02-01")
+    assert code == 1
+    assert [(step["name"], step["status"]) for step in record["steps"]][-2:] == [
+        ("ingest", "done"),
+        ("validate", "failed"),
+    ]
+    assert "must answer" in record["error"]
+
+    code, record = run(home, monkeypatch, "--as-of", "2013-02-01")
+    statuses = {step["name"]: step["status"] for step in record["steps"]}
+    assert (statuses["frame"], statuses["validate"], statuses["build"]) == ("reused", "done", "done")
+    # One month is too short for three roles of the contract: the next fault is the data's own.
+    assert (code, statuses["prepare"]) == (1, "failed")
+    assert "rows" in record["error"]
+
+
+@pytest.mark.parametrize("arguments", [("--as-of", "July"), ("--problem", "flight-delays", "--as-of", "2013-7-1")])
+def test_wrong_date_is_refused_before_anything_starts(
+    arguments: tuple[str, ...], home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIDEMILL_HOME", str(home))
+    assert main(arguments) == 1
+    assert "must be an ISO 8601 date" in " ".join(capsys.readouterr().out.split())
+    assert not home.exists()
 
 
 def test_unknown_problem_is_refused_before_anything_starts(

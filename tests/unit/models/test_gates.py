@@ -29,18 +29,25 @@ def with_value(estimate, low, high):
 
 
 def test_both_gains_must_be_proven_against_the_current_solution(problem):
-    assert gate_current_solution(problem, PROVEN).verdict == "pass"
-    gate = gate_current_solution(problem, with_value(2905, -3060, 9045))
-    assert (gate.verdict, gate.value, gate.limit) == ("fail", -3060, 500)
+    assert gate_current_solution(problem, PROVEN, 1000).verdict == "pass"
+    gate = gate_current_solution(problem, with_value(2905, -3060, 9045), 1000)
+    assert (gate.verdict, gate.value, gate.limit) == ("hold", -3060, 500)
     assert gate.reason == (
         "Against shop_rule: average precision gains +0.1000 (+0.0500 to +0.1500; at least +0.0050 is asked); value in "
-        "USD per 1,000 predictions gains +2,905 (-3,060 to +9,045; at least +500 is asked)."
+        "USD per 1,000 predictions gains +2,905 (-3,060 to +9,045; at least +500 is asked). About 5,151 more labels "
+        "would decide it, if the gain stays as measured."
     )
 
 
 def test_gain_below_the_useful_one_does_not_pass(problem):
     small_gain = dataclasses.replace(PROVEN, primary=Interval(0.006, 0.004, 0.008))
-    assert gate_current_solution(problem, small_gain).verdict == "fail"
+    assert gate_current_solution(problem, small_gain, 1000).verdict == "hold"
+
+
+def test_model_that_does_not_even_look_useful_is_refused(problem):
+    assert gate_current_solution(problem, with_value(400, -1000, 1800), 1000).verdict == "fail"
+    worse = dataclasses.replace(PROVEN, primary=Interval(-0.01, -0.05, 0.03))
+    assert gate_current_solution(problem, worse, 1000).verdict == "fail"
 
 
 def test_zero_gain_does_not_pass_even_when_nothing_is_asked(problem, small):
@@ -52,7 +59,7 @@ def test_zero_gain_does_not_pass_even_when_nothing_is_asked(problem, small):
 
 def test_unknown_bound_does_not_pass(problem):
     unknown = dataclasses.replace(PROVEN, primary=Interval(0.1, math.nan, math.nan))
-    assert gate_current_solution(problem, unknown).verdict == "fail"
+    assert gate_current_solution(problem, unknown, 1000).verdict == "hold"
 
 
 def test_champion_gate_holds_and_says_how_many_labels_would_decide(problem):
