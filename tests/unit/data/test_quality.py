@@ -22,7 +22,9 @@ def trips(**limits):
 
 def accept(connection, *moments):
     values = ", ".join(f"(TIMESTAMPTZ '{moment}:00+00')" for moment in moments)
-    connection.execute(f"CREATE OR REPLACE VIEW trips AS SELECT t AS started_at, t AS known_at FROM (VALUES {values}) AS v(t)")
+    connection.execute(
+        f"CREATE OR REPLACE VIEW trips AS SELECT t AS started_at, t AS known_at FROM (VALUES {values}) AS v(t)"
+    )
 
 
 @pytest.mark.parametrize(
