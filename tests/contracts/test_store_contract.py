@@ -119,6 +119,7 @@ class StoreContract:
 
     def test_deleting_nothing_is_no_error(self, store):
         store.delete("no/such")
+        assert not store.exists("no/such")
 
     def test_a_missing_bucket_is_named_with_what_to_do(self, store):
         lost = ObjectStore(store.endpoint, "never-made")
