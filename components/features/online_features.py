@@ -127,6 +127,7 @@ class SqliteReader:
 
         Raises:
             PermanentError: there is no such file, or a table is missing or has other columns.
+            EndpointUnavailableError: the file cannot be read.
         """
         self._path = path
         self._problem = problem
@@ -136,8 +137,9 @@ class SqliteReader:
         self._tables = {view: '"' + table.replace('"', '""') + '"' for view, table in layout.tables.items()}
         if not path.is_file():
             raise PermanentError(f"online store {path}: the file must exist, but it does not. Run `materialize` first.")
-        self._open()
-        self._check()
+        with self._told_as_unavailable():
+            self._open()
+            self._check()
 
     def now(self) -> float:
         """Return the wall clock, moved so that it showed `as_of` when the store was filled.
@@ -199,8 +201,9 @@ class SqliteReader:
         """Open the file again when it was replaced; return its inode."""
         with self._told_as_unavailable():
             if self._path.stat().st_ino != self._inode:
-                self._connection.close()
+                replaced = self._connection
                 self._open()
+                replaced.close()
         return self._inode
 
     def _execute(self, statement: str, parameters: Sequence[bytes] = ()) -> list[tuple[Any, ...]]:
@@ -217,11 +220,17 @@ class SqliteReader:
             ) from error
 
     def _open(self) -> None:
-        self._inode = self._path.stat().st_ino
+        """Connect to the file; a failure leaves the reader as it was, so that the next read tries again."""
+        inode = self._path.stat().st_ino
         uri = f"{self._path.absolute().as_uri()}?mode=ro"
         # The predictor's threads take turns; SQLite itself serialises.
-        self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        self._filling = read_filling(self._connection, self._problem)
+        connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        try:
+            filling = read_filling(connection, self._problem)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._inode, self._connection, self._filling = inode, connection, filling
 
     def _check(self) -> None:
         wanted = {"entity_key", "feature_name", "value", "event_ts"}
@@ -249,7 +258,10 @@ def read_filling(connection: sqlite3.Connection, problem: str) -> Filling | None
     try:
         statement = "SELECT as_of, filled_at FROM tidemill_fillings WHERE problem = ?"
         row = connection.execute(statement, [problem]).fetchone()
-    except sqlite3.OperationalError:  # no such table
+    except sqlite3.OperationalError as error:
+        # SQLite has no code of its own for it; a locked or broken store is not one that was never filled.
+        if not str(error).startswith("no such table"):
+            raise
         return None
     return Filling(*row) if row else None
 

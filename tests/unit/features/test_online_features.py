@@ -130,6 +130,27 @@ def test_a_replaced_file_is_seen_at_the_next_read(path):
     assert reader.read(PLANE, [("N1",)])[("N1",)].values == {"seats": 200.0}
 
 
+def test_a_replacement_that_cannot_be_read_is_tried_again(path, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    _write(path, 100, Filling(as_of=NOW, filled_at=0))
+    reader = SqliteReader(path, "flights", LAYOUT)
+    _write(path, 200, Filling(as_of=2 * NOW, filled_at=0))
+    whole = path.read_bytes()
+    path.write_bytes(b"no database at all" * 100)
+    for _ in range(2):
+        with pytest.raises(EndpointUnavailableError, match=re.escape("file is not a database")):
+            reader.read(PLANE, [("N1",)])
+    path.write_bytes(whole)
+    assert reader.read(PLANE, [("N1",)])[("N1",)].values == {"seats": 200.0}
+    assert reader.now() == 2 * NOW
+
+
+def test_a_file_that_cannot_be_read_at_the_start_is_an_outage(path):
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(EndpointUnavailableError, match=re.escape("file is not a database")):
+        SqliteReader(path, "flights", LAYOUT)
+
+
 def test_a_lost_file_is_an_outage_that_may_pass(path):
     _write(path, 100)
     reader = SqliteReader(path, "flights", LAYOUT)
@@ -176,3 +197,16 @@ def test_fillings_are_kept_by_problem(path):
     assert read_filling(connection, "one") == Filling(5, 6)
     assert read_filling(connection, "two") == Filling(3, 4)
     connection.close()
+
+
+def test_only_a_missing_table_means_that_the_store_was_never_filled(path):
+    writer = sqlite3.connect(path, isolation_level=None)
+    write_filling(writer, "one", Filling(1, 2))
+    writer.execute("BEGIN EXCLUSIVE")
+    reader = sqlite3.connect(path, timeout=0)
+    with pytest.raises(sqlite3.OperationalError, match=re.escape("database is locked")):
+        read_filling(reader, "one")
+    writer.execute("ROLLBACK")
+    assert read_filling(reader, "one") == Filling(1, 2)
+    reader.close()
+    writer.close()
