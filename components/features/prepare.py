@@ -7,9 +7,12 @@ Notation
     n           examples: rows of the contract's source with `label_at <= as_of`
     gap         hours between roles; a row whose label was not known when the next role starts belongs to it as well
 
-Roles are intervals of `predicted_at`, counted back from `as_of`, with a gap before validation and before test:
+Roles are intervals of `predicted_at`, counted back from `as_of`, with a gap before validation, before and after test:
 
-    train ......... | gap | validation | gap | test | as_of
+    train ......... | gap | validation | gap | test | gap | as_of
+
+The last gap is there because a row of those hours exists only if its outcome came early: a test that held it would be
+chosen by its outcome.
 """
 
 import hashlib
@@ -93,7 +96,8 @@ def read_examples(problem: Problem, accepted: Path, as_of: datetime) -> pd.DataF
 def split_limits(split: Split, as_of: datetime) -> dict[str, datetime]:
     """Return the ends of the roles in time of prediction; starts count in, ends do not. Train has no start."""
     gap = timedelta(hours=split.gap_hours)
-    test_start = as_of - timedelta(days=split.test_days)
+    test_end = as_of - gap
+    test_start = test_end - timedelta(days=split.test_days)
     validation_end = test_start - gap
     validation_start = validation_end - timedelta(days=split.validation_days)
     return {
@@ -101,7 +105,7 @@ def split_limits(split: Split, as_of: datetime) -> dict[str, datetime]:
         "validation_start": validation_start,
         "validation_end": validation_end,
         "test_start": test_start,
-        "test_end": as_of,
+        "test_end": test_end,
     }
 
 

@@ -114,6 +114,17 @@ def test_a_label_that_is_not_known_yet_is_no_example(small, tmp_path, write_acce
     assert known["flight"].tolist() == [1]
 
 
+def test_the_end_of_test_does_not_depend_on_outcomes(prepared, small, home, as_of):
+    """Every delivered flight of the last hours of test is there, however late it landed."""
+    flights = pd.read_parquet(home / "accepted" / "flights.parquet")
+    test_end = as_of - timedelta(hours=small.split.gap_hours)
+    last = flights[(flights["predicted_at"] < test_end) & (flights["predicted_at"] >= test_end - timedelta(days=1))]
+    held = prepared.read("test")
+    assert set(last["flight"]) == set(held.loc[held["predicted_at"] >= test_end - timedelta(days=1), "flight"])
+    assert held["predicted_at"].max() < test_end
+    assert prepared.limits["test_end"] == test_end.isoformat()
+
+
 def test_row_hash_is_the_md5_of_key_and_time(small, tmp_path, write_accepted, make):
     flight = make.flight(7, 0, 0)
     accepted = write_accepted(tmp_path / "accepted", make.flights([flight]))
@@ -127,9 +138,9 @@ def test_row_hash_is_the_md5_of_key_and_time(small, tmp_path, write_accepted, ma
 
 def test_doubled_keys_small_roles_and_single_classes_are_told_at_once(small, tmp_path, write_accepted, make, as_of):
     flights = _flights(make)
-    late_week = flights["scheduled_at"] >= as_of - timedelta(days=5)
+    late_week = flights["scheduled_at"] >= as_of - timedelta(days=6)
     flights.loc[late_week, "late"] = False
-    flights = pd.concat([flights[flights["scheduled_at"] >= as_of - timedelta(days=12)], flights.tail(1)])
+    flights = pd.concat([flights[flights["scheduled_at"] >= as_of - timedelta(days=13)], flights.tail(1)])
     accepted = write_accepted(tmp_path / "accepted", flights)
     with pytest.raises(DataError, match=re.escape("prepare: 3 faults.")) as caught:
         prepare_rows(small, accepted, "nowhere", as_of, tmp_path / "prepared")

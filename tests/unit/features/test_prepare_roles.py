@@ -46,16 +46,29 @@ def test_roles_follow_each_other_with_a_gap_that_covers_every_label(split, examp
     assert (predicted_at[validation] < limits["test_start"] - gap).all()
     assert (predicted_at[validation] >= limits["validation_start"]).all()
     assert (predicted_at[test] >= limits["test_start"]).all()
+    assert (predicted_at[test] < AS_OF - gap).all()
+
+
+@given(SPLITS, st.lists(st.tuples(st.integers(1, 60 * 24 * 60), st.floats(0, 1)), min_size=1, max_size=60))
+def test_a_label_within_the_gap_never_decides_whether_a_row_is_in_test(split, examples):
+    """Rows whose label is not known at `as_of` do not exist; none of them may lie before the end of test."""
+    predicted_at = _series([AS_OF - timedelta(minutes=before) for before, _ in examples])
+    label_at = predicted_at + pd.to_timedelta([share * split.gap_hours for _, share in examples], unit="h")
+    roles = assign_roles(split, predicted_at, label_at, AS_OF)
+    assert (label_at[predicted_at < split_limits(split, AS_OF)["test_end"]] <= AS_OF).all()
+    assert (label_at[roles == "test"] <= AS_OF).all()
 
 
 @given(SPLITS, EXAMPLES)
-def test_only_the_gap_and_late_labels_are_left_out(split, examples):
+def test_only_the_gaps_and_late_labels_are_left_out(split, examples):
     predicted_at = _series([AS_OF - timedelta(minutes=before + 1) for before, _ in examples])
     label_at = predicted_at + pd.to_timedelta([delay for _, delay in examples], unit="min")
     roles = assign_roles(split, predicted_at, label_at, AS_OF)
     limits = split_limits(split, AS_OF)
-    in_gap = ((predicted_at >= limits["train_end"]) & (predicted_at < limits["validation_start"])) | (
-        (predicted_at >= limits["validation_end"]) & (predicted_at < limits["test_start"])
+    in_gap = (
+        ((predicted_at >= limits["train_end"]) & (predicted_at < limits["validation_start"]))
+        | ((predicted_at >= limits["validation_end"]) & (predicted_at < limits["test_start"]))
+        | (predicted_at >= limits["test_end"])
     )
     is_late = ((predicted_at < limits["train_end"]) & (label_at > limits["validation_start"])) | (
         (predicted_at < limits["test_start"])
@@ -67,7 +80,15 @@ def test_only_the_gap_and_late_labels_are_left_out(split, examples):
 
 @pytest.mark.parametrize(
     ("hours_before", "role"),
-    [(1, "test"), (24 * 28, "test"), (24 * 28 + 1, "gap"), (24 * 29, "gap"), (24 * 29 + 1, "validation")],
+    [
+        (1, "gap"),
+        (24, "gap"),
+        (25, "test"),
+        (24 * 29, "test"),
+        (24 * 29 + 1, "gap"),
+        (24 * 30, "gap"),
+        (24 * 30 + 1, "validation"),
+    ],
 )
 def test_limits_are_counted_back_from_as_of(hours_before, role):
     split = Split(validation_days=28, test_days=28, gap_hours=24, folds=3, minimum_rows=1)
