@@ -44,25 +44,24 @@ _CACHED_KEYS = 50_000
 _ROW = "entity_row"
 
 
-def open_feature_store(settings: Settings, features_uri: str = "", online_store: Path | None = None) -> "FeatureStore":
+def open_feature_store(settings: Settings, features_uri: str = "") -> "FeatureStore":
     """Open Feast as feature_repo/feature_store.yaml says.
 
     Args:
         settings: Where registry and online store are.
         features_uri: Folder or `s3://` prefix of the feature tables; not needed for online reads.
-        online_store: Another SQLite file than that of the settings.
     """
-    return _open(settings.registry, online_store or settings.online_store, features_uri)
+    return _open(settings.registry, settings.online_store, features_uri)
 
 
 @contextmanager
-def open_scratch_store(problem: Problem, features_uri: str) -> Iterator["FeatureStore"]:
-    """Open Feast with a registry that lives as long as the block.
+def open_scratch_store(problem: Problem, features_uri: str, online: Path | None = None) -> Iterator["FeatureStore"]:
+    """Open Feast with a registry, and unless a file is given an online store, that live as long as the block.
 
-    A join then sees the declarations of this code, whatever was registered before, and registers nothing served.
+    It then sees the declarations of this code, whatever was registered before, and registers nothing served.
     """
     with tempfile.TemporaryDirectory() as folder:
-        store = _open(f"{folder}/registry.db", Path(folder) / "online.db", features_uri)
+        store = _open(f"{folder}/registry.db", online or Path(folder) / "online.db", features_uri)
         apply(store, problem)
         yield store
 
@@ -171,13 +170,14 @@ def online_features(store: "FeatureStore", problem: Problem) -> OnlineFeatures:
     views = sorted((describe_view(view) for view in registered), key=lambda view: view.name)
     if store.config.online_store.type != "sqlite":
         return OnlineFeatures(views, FeastReader(store))
-    layout = SqliteLayout(online_tables(store, problem), _encode_key, _decode_value)
+    layout = SqliteLayout(online_tables(problem), _encode_key, _decode_value)
     return OnlineFeatures(views, SqliteReader(Path(store.config.online_store.path), problem.name, layout))
 
 
-def online_tables(store: "FeatureStore", problem: Problem) -> dict[str, str]:
+def online_tables(problem: Problem) -> dict[str, str]:
     """Return the name of the SQLite table that Feast makes of each view."""
-    return {view.name: f"{store.project}_{view.name}" for view in declared_views(problem)}
+    project = yaml.safe_load((REPOSITORY / "feature_store.yaml").read_text(encoding="utf-8"))["project"]
+    return {view.name: f"{project}_{view.name}" for view in declared_views(problem)}
 
 
 class FeastReader:

@@ -1,12 +1,12 @@
-"""Fill the online store: after it, the endpoint sees exactly what was known at `as_of`, and nothing later.
+"""Fill the online store: after it, the endpoint sees exactly what was known at the newest `as_of`, and nothing later.
 
 In: the settings, a problem, the feature tables and `as_of`. Out: the registry with the problem's declarations, the
 SQLite file of the online store, and `Materialized`. Called by the `materialize` step.
 
 Feast upserts, and on SQLite an older value overwrites a newer one, while entities that are gone stay. So the problem's
 tables are filled anew in a copy of the file, read back, and the copy takes the file's place in one rename: a reader
-sees the old store or the new one, a failure leaves the old one, and doing it again changes nothing. An older `as_of`
-after a newer one therefore turns the store back as a whole, which is logged as a warning and told in the result.
+sees the old store or the new one, a failure leaves the old one, and doing it again changes nothing. The declarations
+are registered after that. A store that holds a newer `as_of` is kept as it is, which is logged and told in the result.
 """
 
 import logging
@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from components.base.contract import Problem
 from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
-from components.base.errors import DataError, raise_faults
+from components.base.errors import DataError, PermanentError, raise_faults
 from components.base.settings import Settings
 from components.features.feature_store import (
     apply,
@@ -35,6 +35,7 @@ from components.features.feature_store import (
     online_features,
     online_tables,
     open_feature_store,
+    open_scratch_store,
 )
 from components.features.online_features import (
     Filling,
@@ -59,50 +60,68 @@ class Materialized:
     entities: dict[str, int]
     """By view: entities with values."""
     as_of: datetime
-    """UTC."""
-    turned_back_from: datetime | None
-    """The newer `as_of` that the store held before, if it did."""
+    """UTC; the moment that was asked for."""
+    kept_from: datetime | None
+    """The newer moment that the store already held and keeps, if it did; None when it was filled."""
 
 
 def fill_online_store(settings: Settings, problem: Problem, features_uri: str, as_of: datetime) -> Materialized:
-    """Register the problem and put the values that were known at `as_of` in the place of those in the online store.
+    """Put the values known at `as_of` in the place of older ones in the online store, and register the problem.
 
     Raises:
         DataError: what is read back differs from the feature tables.
+        PermanentError: the online store is no database.
     """
     target = settings.online_store
+    held_as_of = _held_as_of(target, problem)
+    if held_as_of and held_as_of > as_of:
+        _logger.info("materialize: the store already holds %s, kept", held_as_of)
+        return Materialized(_count_entities(target, online_tables(problem)), as_of, held_as_of)
     draft = target.with_name(f"{target.name}.draft")
     try:
-        before = _copy_store(target, draft, problem)
-        store = open_feature_store(settings, features_uri, online_store=draft)
-        tables = online_tables(store, problem)
-        _drop_tables(draft, tables)
-        apply(store, problem)
-        materialize(store, problem, _START, as_of)
-        with closing(sqlite3.connect(draft)) as connection:
-            write_filling(connection, problem.name, Filling(as_of.timestamp(), time.time()))
-            entities = _count_entities(connection, tables)
-        _check_read_back(online_features(store, problem), problem, features_uri, as_of)
+        _copy_store(target, draft)
+        entities = _fill_draft(problem, features_uri, as_of, draft)
         draft.replace(target)
     finally:
         _remove(draft)
-    turned_back_from = before if before and before > as_of else None
-    if turned_back_from:
-        _logger.warning("materialize: the online store is turned back from %s to %s", before, as_of)
+    # Only now, so that a failure before leaves the served declarations beside the store that they describe.
+    apply(open_feature_store(settings, features_uri), problem)
     _logger.info("materialize: %s entities in %s views as of %s", sum(entities.values()), len(entities), as_of)
-    return Materialized(entities, as_of, turned_back_from)
+    return Materialized(entities, as_of, kept_from=None)
 
 
-def _copy_store(target: Path, draft: Path, problem: Problem) -> datetime | None:
-    """Copy the file, if there is one, with the tables of other problems; return the `as_of` it was filled for."""
-    draft.parent.mkdir(parents=True, exist_ok=True)
-    _remove(draft)
+def _fill_draft(problem: Problem, features_uri: str, as_of: datetime, draft: Path) -> dict[str, int]:
+    """Fill the problem's tables of the draft anew and read them back; return the entities of each view."""
+    tables = online_tables(problem)
+    _drop_tables(draft, tables)
+    with open_scratch_store(problem, features_uri, draft) as store:
+        materialize(store, problem, _START, as_of)
+        with closing(sqlite3.connect(draft)) as connection:
+            write_filling(connection, problem.name, Filling(as_of.timestamp(), time.time()))
+        _check_read_back(online_features(store, problem), problem, features_uri, as_of)
+    return _count_entities(draft, tables)
+
+
+def _held_as_of(target: Path, problem: Problem) -> datetime | None:
+    """Return the moment that the online store was filled for, if it was."""
     if not target.is_file():
         return None
-    shutil.copyfile(target, draft)
-    with closing(sqlite3.connect(draft)) as connection:
-        filling = read_filling(connection, problem.name)
+    try:
+        with closing(sqlite3.connect(target)) as connection:
+            filling = read_filling(connection, problem.name)
+    except sqlite3.DatabaseError as error:
+        raise PermanentError(
+            f"materialize {target}: the online store must be readable, but got {error}. Remove it and run again."
+        ) from error
     return datetime.fromtimestamp(filling.as_of, UTC) if filling else None
+
+
+def _copy_store(target: Path, draft: Path) -> None:
+    """Copy the file, if there is one, with the tables of other problems."""
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    _remove(draft)
+    if target.is_file():
+        shutil.copyfile(target, draft)
 
 
 def _remove(draft: Path) -> None:
@@ -117,11 +136,15 @@ def _drop_tables(draft: Path, tables: Mapping[str, str]) -> None:
             connection.execute(f"DROP TABLE IF EXISTS {quote_name(table)}")
 
 
-def _count_entities(connection: sqlite3.Connection, tables: Mapping[str, str]) -> dict[str, int]:
-    return {
-        view: connection.execute(f"SELECT count(DISTINCT entity_key) FROM {quote_name(table)}").fetchone()[0]  # noqa: S608
-        for view, table in tables.items()
-    }
+def _count_entities(path: Path, tables: Mapping[str, str]) -> dict[str, int]:
+    """Count the entities of each view; a store that was filled before a view was declared has none of it."""
+    with closing(sqlite3.connect(path)) as connection:
+        present = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        statement = "SELECT count(DISTINCT entity_key) FROM {}"
+        return {
+            view: connection.execute(statement.format(quote_name(table))).fetchone()[0] if table in present else 0
+            for view, table in tables.items()
+        }
 
 
 def _check_read_back(online: OnlineFeatures, problem: Problem, features_uri: str, as_of: datetime) -> None:

@@ -2,18 +2,20 @@
 
 import re
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from components.base.errors import DataError
+from components.base.errors import DataError, PermanentError
 from components.base.settings import load_settings
 from components.features import materialize
 from components.features.build import build_tables
 from components.features.feature_store import open_online_features
-from components.features.materialize import fill_online_store
+from components.features.materialize import Materialized, fill_online_store
 
 ROW = {"origin": "EWR", "carrier": "UA", "route": "EWR-IAH", "tailnum": "N1"}
 
@@ -53,36 +55,74 @@ def _dump(settings):
     return held
 
 
+def _registry(settings):
+    return Path(settings.registry)
+
+
+def _leftovers(settings):
+    return [path.name for path in settings.online_store.parent.glob(f"{settings.online_store.name}?*")]
+
+
 def test_filling_again_changes_nothing(problem, settings, features, late):
     first = fill_online_store(settings, problem, features, late)
     held = _dump(settings)
     assert fill_online_store(settings, problem, features, late) == first
     assert _dump(settings) == held
-    assert first.turned_back_from is None
+    assert first.kept_from is None
     assert first.entities["plane_profile"] == 1
 
 
-def test_an_earlier_moment_after_a_later_one_leaves_nothing_of_the_later(
-    problem, settings, features, early, late, caplog
+def test_an_earlier_moment_after_a_later_one_keeps_the_later(problem, settings, features, early, late, caplog):
+    filled = fill_online_store(settings, problem, features, late)
+    held, registered = settings.online_store.read_bytes(), _registry(settings).read_bytes()
+    caplog.set_level("INFO")
+    kept = fill_online_store(settings, problem, features, early)
+    assert (settings.online_store.read_bytes(), _registry(settings).read_bytes()) == (held, registered)
+    assert kept == Materialized(filled.entities, early, kept_from=late)
+    assert caplog.messages[-1] == "materialize: the store already holds 2013-01-02 17:00:00+00:00, kept"
+    assert _leftovers(settings) == []
+
+
+def test_a_kept_store_that_lacks_a_declared_view_holds_no_entity_of_it(problem, settings, features, early, late):
+    fill_online_store(settings, problem, features, late)
+    with closing(sqlite3.connect(settings.online_store)) as connection, connection:
+        connection.execute("DROP TABLE tidemill_plane_profile")
+    assert fill_online_store(settings, problem, features, early).entities["plane_profile"] == 0
+
+
+def test_a_later_moment_after_an_earlier_one_replaces_it(problem, settings, features, early, late):
+    fill_online_store(settings, problem, features, early)
+    held = _dump(settings)
+    assert fill_online_store(settings, problem, features, late).kept_from is None
+    assert _dump(settings) != held
+
+
+def test_a_failure_leaves_the_old_store_and_registry_and_no_draft(
+    problem, settings, features, early, late, monkeypatch
 ):
     fill_online_store(settings, problem, features, early)
-    held = _dump(settings)
-    fill_online_store(settings, problem, features, late)
-    assert _dump(settings) != held
-    back = fill_online_store(settings, problem, features, early)
-    assert _dump(settings) == held
-    assert back.turned_back_from == late
-    assert "the online store is turned back from 2013-01-02 17:00:00+00:00 to 2013-01-01 17:00:00+00:00" in caplog.text
-
-
-def test_a_failure_leaves_the_old_store_and_no_draft(problem, settings, features, early, late, monkeypatch):
-    fill_online_store(settings, problem, features, early)
-    held = _dump(settings)
+    held, registered = _dump(settings), _registry(settings).read_bytes()
     monkeypatch.setattr(materialize, "_differences", lambda *_: ["`x` of y must be read back as 1, but got 2."])
     with pytest.raises(DataError, match=re.escape("must be read back as 1, but got 2.")):
         fill_online_store(settings, problem, features, late)
     assert _dump(settings) == held
-    assert [path.name for path in settings.online_store.parent.glob("online.db*")] == ["online.db"]
+    assert _registry(settings).read_bytes() == registered
+    assert _leftovers(settings) == []
+
+
+def test_nothing_is_registered_before_the_new_store_is_in_place(problem, settings, features, late):
+    settings.online_store.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        fill_online_store(settings, problem, features, late)
+    assert not _registry(settings).exists()
+
+
+def test_a_store_that_is_no_database_is_told(problem, settings, features, late):
+    settings.online_store.parent.mkdir(parents=True)
+    settings.online_store.write_bytes(b"no database at all" * 100)
+    with pytest.raises(PermanentError, match=re.escape("but got file is not a database. Remove it and run again.")):
+        fill_online_store(settings, problem, features, late)
+    assert _leftovers(settings) == []
 
 
 def test_values_that_differ_from_the_tables_are_noticed(problem, settings, features, late, monkeypatch):
