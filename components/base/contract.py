@@ -151,7 +151,7 @@ class Features(Section):
 
 
 class Split(Section):
-    """Time-ordered roles, counted back from `as_of`; the gap must cover the label delay."""
+    """Time-ordered roles, counted back from a gap before `as_of`; the gap must cover the label delay."""
 
     validation_days: int = Field(gt=0)
     test_days: int = Field(gt=0)
