@@ -99,12 +99,44 @@ def trace_thresholds(
 
 
 def choose_threshold(y: Array, p: Array, predicted_at: pd.Series, business: Business) -> ThresholdPoint:
-    """Return the candidate threshold of the highest value; of equals the highest, which takes the fewest actions.
+    """Return, of the candidate thresholds that may be the best, the one nearest to the break-even.
 
-    The capacity makes the choice: on a busy day a low threshold spends it on the morning's middling risks.
+    May be the best: behind the highest value by no more than one standard error of the difference, which is taken over
+    days. The value is flat around its top, so that its highest point is mostly noise, while the break-even is right for
+    calibrated probabilities. On a single day, or among equals, the highest value and then the highest threshold win.
+
+    Source: Breiman et al. (1984), Classification and Regression Trees, section 3.4.3 (one standard error rule).
     """
     points = trace_thresholds(y, p, predicted_at, business)
-    return max(points, key=lambda point: (point.value_per_1000, point.threshold))
+    days, day_of_row = np.unique(number_days(predicted_at), return_inverse=True)
+    values = np.array([_value_by_day(y, p, point.threshold, predicted_at, business, day_of_row) for point in points])
+    best = max(range(len(points)), key=lambda n: (points[n].value_per_1000, points[n].threshold))
+    if len(days) < 2:
+        return points[best]
+    behind = values[best] - values
+    error = behind.std(axis=1, ddof=1) * np.sqrt(len(days))
+    known = break_even(business)
+    candidates = [n for n in range(len(points)) if n == best or 0 < behind[n].sum() <= error[n]]
+    return points[min(candidates, key=lambda n: abs(points[n].threshold - known))]
+
+
+def break_even(business: Business) -> float:
+    """Return the probability at which the action neither earns nor costs; the threshold if capacity had no limit.
+
+    Source: Elkan (2001), The Foundations of Cost-Sensitive Learning, IJCAI, eq. 2.
+    """
+    values = business.values
+    cost = values.true_negative - values.false_positive
+    benefit = values.true_positive - values.false_negative
+    return cost / (cost + benefit)
+
+
+def _value_by_day(
+    y: Array, p: Array, threshold: float, predicted_at: pd.Series, business: Business, day_of_row: NDArray[np.int64]
+) -> Array:
+    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day, business.capacity_shifts)
+    by_day = np.bincount(day_of_row, weights=value_rows(y, decided, business.values))
+    return np.asarray(by_day, dtype=np.float64)
 
 
 def _microseconds(times: pd.Series) -> NDArray[np.int64]:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract import Business, Problem
-from components.base.decisions import choose_threshold, trace_thresholds
+from components.base.contract import Problem
+from components.base.decisions import break_even, choose_threshold, trace_thresholds
 from components.base.scores import row_log_loss
 from components.models.artifact import Calibration
 
@@ -48,7 +48,7 @@ def calibrate(core: Any, names: list[str], target: str, validation: pd.DataFrame
 
 
 def find_threshold(problem: Problem, estimator: Any, names: list[str], validation: pd.DataFrame) -> Document:
-    """Choose the threshold of the highest value under the capacity on the second half of the validation rows."""
+    """Choose the threshold by value under the capacity on the second half of the validation rows."""
     _, second = halve(validation)
     outcomes = second[problem.target.name].to_numpy(dtype=np.float64)
     probabilities: Array = estimator.predict_proba(second[names])[:, 1]
@@ -61,17 +61,6 @@ def find_threshold(problem: Problem, estimator: Any, names: list[str], validatio
         "curve": [asdict(point) for point in curve],
         **_describe_rows(second),
     }
-
-
-def break_even(business: Business) -> float:
-    """Return the probability at which the action neither earns nor costs; the threshold if capacity had no limit.
-
-    Source: Elkan (2001), The Foundations of Cost-Sensitive Learning, IJCAI, eq. 2.
-    """
-    values = business.values
-    cost = values.true_negative - values.false_positive
-    benefit = values.true_positive - values.false_negative
-    return cost / (cost + benefit)
 
 
 def halve(validation: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

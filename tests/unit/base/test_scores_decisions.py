@@ -65,13 +65,36 @@ def test_value_is_the_cell_of_the_confusion_matrix():
     assert value_per_1000([1, 0, 1, 0], np.array([0.9, 0.8, 0.1, 0.2]), 0.5, moments, business(None)) == 138_750
 
 
-def test_chosen_threshold_earns_most_of_every_possible_one():
+def test_chosen_threshold_of_a_single_day_earns_most_of_every_possible_one():
     generator = np.random.default_rng(3)
     p = generator.random(120).round(2)
     y = (generator.random(120) < p).astype(float)
-    moments = pd.Series(pd.date_range("2013-06-01", periods=120, freq="h", tz="UTC"))
+    moments = pd.Series(pd.date_range("2013-06-01", periods=120, freq="10min", tz="UTC"))
     best = max(value_per_1000(y, p, threshold, moments, business(6)) for threshold in [*np.unique(p), 2.0])
     assert choose_threshold(y, p, moments, business(6)).value_per_1000 == pytest.approx(best)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_chosen_threshold_is_the_nearest_to_break_even_of_those_that_noise_cannot_tell_from_the_best(seed):
+    generator = np.random.default_rng(seed)
+    p = generator.random(400).round(2)
+    y = (generator.random(400) < p).astype(float)
+    moments = pd.Series(pd.date_range("2013-06-01", periods=400, freq="h", tz="UTC"))
+    limits, days = business(6), moments.dt.floor("D")
+
+    def by_day(threshold):
+        worth = value_rows(y, take_decisions(p, threshold, moments, 6), VALUES)
+        return pd.Series(worth).groupby(days).sum()
+
+    worth = {point.threshold: by_day(point.threshold) for point in trace_thresholds(y, p, moments, limits)}
+    best = max(worth.values(), key=lambda series: series.sum())
+    chosen = choose_threshold(y, p, moments, limits)
+    for threshold, series in worth.items():
+        behind = best - series
+        if 0 < behind.sum() <= behind.std() * len(behind) ** 0.5:
+            assert abs(chosen.threshold - 405 / 1455) <= abs(threshold - 405 / 1455)
+    lost = best - worth[chosen.threshold]
+    assert lost.sum() <= lost.std() * len(lost) ** 0.5
 
 
 def test_threshold_without_capacity_is_the_break_even_of_the_values():
