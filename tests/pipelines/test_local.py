@@ -1,6 +1,7 @@
 """A local run that fails says where, why and what to do; the next one goes on from what is still valid."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,13 @@ def test_run_without_data_stops_at_ingest_and_the_next_one_resumes(
 
 
 class StoreKiller(Terminal):
-    """Kills the object store as soon as ingest has ended."""
+    """Kills the object store of the run's own home as soon as ingest has ended."""
 
     def step_finished(self, step: StepRun) -> None:
         super().step_finished(step)
         if step.name == "ingest":
             for child in psutil.Process().children(recursive=True):
-                if child.name() == "weed":
+                if child.name() == "weed" and os.environ["TIDEMILL_HOME"] in " ".join(child.cmdline()):
                     child.kill()
 
 
