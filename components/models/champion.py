@@ -5,6 +5,7 @@ it, the number of earlier openings. Called by the `evaluate` step and by `evalua
 """
 
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from components.base.contract import Column, Problem, Source
 from components.base.errors import ModelRefusedError
 from components.base.prepared import Prepared
 from components.base.settings import Settings
@@ -28,9 +30,23 @@ class Champion:
     """The model in charge, with the ledger of the rows that it was fitted and tested on."""
 
     version: str
-    model: Model
+    loaded: Model | ModelRefusedError
+    """The model, or why it can no longer be read."""
     ledger: pd.DataFrame
     """Columns `row_hash` and `role`."""
+    problem: Problem | None = None
+    """The contract that it was trained under."""
+
+    @property
+    def model(self) -> Model:
+        """Return the model.
+
+        Raises:
+            ModelRefusedError: it can no longer be read; `find_objection` says so first.
+        """
+        if isinstance(self.loaded, ModelRefusedError):
+            raise self.loaded
+        return self.loaded
 
 
 def fetch_champion(problem_name: str, settings: Settings) -> Champion | None:
@@ -38,7 +54,7 @@ def fetch_champion(problem_name: str, settings: Settings) -> Champion | None:
 
     Raises:
         TrackingUnavailableError: the registry or its artifact store does not answer.
-        ModelRefusedError: the champion's files are damaged or hold types that are not trusted.
+        ModelRefusedError: the registry has no files of the champion. A model that does not load is an objection.
     """
     from components.base.tables import read_table
     from components.base.tracking import download_champion
@@ -47,7 +63,7 @@ def fetch_champion(problem_name: str, settings: Settings) -> Champion | None:
         files = download_champion(problem_name, Path(folder), settings)
         if files is None:
             return None
-        return Champion(files.version, load_model(files.model_folder), read_table(files.ledger_path))
+        return Champion(files.version, _load(files.model_folder), read_table(files.ledger_path), files.problem)
 
 
 def require_selected(model: Model, leaderboard: dict[str, Any]) -> None:
@@ -64,13 +80,22 @@ def require_selected(model: Model, leaderboard: dict[str, Any]) -> None:
         )
 
 
-def find_objection(prepared: Prepared, champion: Champion, rows: pd.DataFrame) -> str | None:
-    """Return why the champion cannot be compared on these test rows; None when it can."""
+def find_objection(
+    prepared: Prepared, champion: Champion, rows: pd.DataFrame, problem: Problem | None = None
+) -> str | None:
+    """Return why the champion cannot be compared on these test rows of the contract; None when it can."""
+    if isinstance(champion.loaded, ModelRefusedError):
+        return f"Champion version {champion.version} can no longer be read: {champion.loaded} Release by hand."
     missing = [name for name in champion.model.feature_names if name not in rows]
     if missing:
         return (
             f"Champion version {champion.version} reads columns that these rows lack: {', '.join(missing)}. "
             "Release by hand, or prepare them."
+        )
+    if problem and champion.problem and (changed := _list_identity_changes(champion.problem, problem)):
+        return (
+            f"Champion version {champion.version} was trained under another identity of examples "
+            f"({', '.join(changed)}), so whether it was fitted on these test rows cannot be told. Release by hand."
         )
     fitted = champion.ledger.loc[champion.ledger["role"].isin(_FITTED_ROLES), "row_hash"]
     known = int(np.isin(_test_hashes(prepared), fitted.to_numpy()).sum())
@@ -96,6 +121,43 @@ def record_opening(problem_name: str, prepared: Prepared, settings: Settings) ->
     earlier = len(store.list_objects(prefix))
     store.put_bytes(f"{prefix}{uuid.uuid4().hex}", b"")
     return earlier
+
+
+def _load(folder: Path) -> Model | ModelRefusedError:
+    try:
+        return load_model(folder)
+    except ModelRefusedError as error:
+        return error
+
+
+def _list_identity_changes(before: Problem, now: Problem) -> list[str]:
+    """Name what differs between two contracts in the hash of an example: key and time of prediction."""
+    old, new = _identify(before), _identify(now)
+    return [name for name in dict.fromkeys([*new, *old]) if old.get(name) != new.get(name)]
+
+
+def _identify(problem: Problem) -> dict[str, Any]:
+    spec = problem.examples
+    source = problem.sources[spec.source]
+    columns = _find_columns_behind(source, [*spec.key, spec.predicted_at])
+    return {
+        "examples.source": spec.source,
+        "examples.key": spec.key,
+        "examples.predicted_at": spec.predicted_at,
+        **{f"column {name}": (column.type, column.expression) for name, column in columns.items()},
+    }
+
+
+def _find_columns_behind(source: Source, names: list[str]) -> dict[str, Column]:
+    """Return the columns of these names and, in turn, those that their expressions mention."""
+    found: dict[str, Column] = {}
+    wanted = list(names)
+    while wanted:
+        name = wanted.pop()
+        if name in source.columns and name not in found:
+            found[name] = source.columns[name]
+            wanted += re.findall(r"\w+", found[name].expression or "")
+    return found
 
 
 def _test_hashes(prepared: Prepared) -> NDArray[np.uint64]:

@@ -60,7 +60,7 @@ def evaluate_model(
         baselines = fit_baselines(problem, prepared)
         opened = judging.open_rows(problem, prepared.read("test"))
         contenders = {"challenger": judging.judge(opened, model.family, model.predict(opened.rows), model.threshold)}
-        objection = find_objection(prepared, champion, opened.rows) if champion else None
+        objection = find_objection(prepared, champion, opened.rows, problem) if champion else None
         if champion and not objection:
             probabilities, threshold = champion.model.predict(opened.rows), champion.model.threshold
             contenders["champion"] = judging.judge(opened, champion.model.family, probabilities, threshold)

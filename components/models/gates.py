@@ -162,6 +162,9 @@ def _add_labels(gate: Gate, lifts: Sequence[Lift], rows: int) -> Gate:
 
 
 def _say_more_labels(lifts: Sequence[Lift], rows: int) -> str:
+    unknown = [lift.label for lift in lifts if math.isnan(lift.interval.low) or math.isnan(lift.interval.estimate)]
+    if unknown:
+        return f"There are too few rows to tell the gain in {' and '.join(unknown)}."
     needed = [count_more_labels(lift, rows) for lift in lifts]
     if None in needed:
         lift = lifts[needed.index(None)]

@@ -34,7 +34,7 @@ class Deployment:
     """What became of a release."""
 
     outcome: Literal["promoted", "refused", "kept"]
-    """`refused`: the endpoint did not prove itself. `kept`: `evaluate` did not want it deployed."""
+    """`refused`: the endpoint did not prove itself. `kept`: not wanted, or compared with another champion."""
     reasons: Sequence[str]
     champion: str | None
     """In charge from now on."""
@@ -56,6 +56,10 @@ def deploy_release(problem: Problem, release_folder: Path, folder: Path, setting
     champion = tracking.find_aliases(problem.name, settings).get("champion")
     if release.version is None or release.verdict != "promote":
         deployment = _keep(release, champion)
+    elif release.version == champion:
+        deployment = _resume(problem, champion, settings)
+    elif release.compared_with != champion:
+        deployment = _keep_changed(release, champion)
     else:
         with tempfile.TemporaryDirectory() as downloads:
             files = tracking.download_version(problem.name, release.version, Path(downloads), settings)
@@ -83,6 +87,24 @@ def _keep(release: Release, champion: str | None) -> Deployment:
     if release.version is not None and release.version == champion:
         in_charge = f"Version {champion} is in charge already."
     return Deployment("kept", [in_charge, *release.reasons], champion, champion)
+
+
+def _resume(problem: Problem, version: str, settings: Settings) -> Deployment:
+    """Finish what a crash left undone once the alias had moved; the trial was passed before that."""
+    previous = tracking.promote(problem.name, version, settings)
+    stages = _plan(problem, version, previous, settings)
+    record_endpoint(problem, tracking.find_version(problem.name, version, settings), settings)
+    return Deployment("promoted", [f"Version {version} is in charge already."], version, previous, stages=stages)
+
+
+def _keep_changed(release: Release, champion: str | None) -> Deployment:
+    """Promote nothing that was never compared with the champion of now."""
+    compared, present = (f"version {version}" if version else "none" for version in (release.compared_with, champion))
+    reason = (
+        f"The champion changed meanwhile: version {release.version} was compared with {compared}, and the champion is "
+        f"now {present}. Run the pipeline again."
+    )
+    return Deployment("kept", [reason], champion, champion)
 
 
 def _try(

@@ -28,14 +28,12 @@ from components.base.problem import write_problem
 from components.base.settings import Settings
 from components.base.tables import write_table
 from components.models.artifact import TRUSTED_TYPES, Model, load_model
-from components.release.golden import choose_golden_rows, spread_rows
+from components.release.golden import choose_golden_rows
 from components.release.release import Release, fingerprint_model, write_release
 
 log = logging.getLogger(__name__)
 # Enough to see what a request's features look like.
 _EXAMPLE_ROWS = 5
-# Enough to meet most categories and missing values; the comparison takes a fraction of a second.
-_SAMPLE_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,6 @@ def register_release(problem: Problem, evidence: Evidence, folder: Path, setting
     write_table(candidate.golden, folder / "golden.parquet")
     with tempfile.TemporaryDirectory() as files:
         _gather_files(problem, evidence, folder, Path(files))
-        _write_sample(evidence, candidate.model, Path(files))
         registered = tracking.log_release(_record(problem, evidence, candidate, Path(files)), settings)
     if registered.version and candidate.evaluation["verdict"] == "promote":
         tracking.challenge(problem.name, registered.version, settings)
@@ -108,12 +105,6 @@ def _gather_files(problem: Problem, evidence: Evidence, release: Path, files: Pa
     shutil.copyfile(evidence.prepared.folder / "ledger.parquet", files / "ledger.parquet")
     shutil.copyfile(release / "golden.parquet", files / "golden.parquet")
     write_problem(problem, files / "problem.json")
-
-
-def _write_sample(evidence: Evidence, model: Model, files: Path) -> None:
-    """Write the rows on which a server compares its compiled form of the model with the pipeline."""
-    rows = spread_rows(evidence.prepared.read("test"), _SAMPLE_ROWS)
-    write_table(rows[model.feature_names], files / "sample.parquet")
 
 
 def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: Path) -> tracking.ReleaseRecord:
@@ -179,7 +170,7 @@ def _describe(
     registered: tracking.Registered,
     aliases: dict[str, str],
 ) -> Release:
-    version = registered.version
+    version, compared = registered.version, candidate.evaluation.get("champion")
     return Release(
         problem=problem.name,
         verdict=candidate.evaluation["verdict"],
@@ -198,6 +189,7 @@ def _describe(
         fingerprints=candidate.fingerprints,
         golden_rows=len(candidate.golden),
         registered_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        compared_with=compared["version"] if compared else None,
     )
 
 

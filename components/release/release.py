@@ -44,6 +44,8 @@ class Release:
     """SHA-256 in hexadecimal of `contract`, `snapshot`, `features`, `prepared` and `model`."""
     golden_rows: int
     registered_at: str
+    compared_with: str | None = None
+    """The champion's version that `evaluate` compared this model with; None when there was none."""
 
 
 def write_release(folder: Path | str, release: Release) -> None:

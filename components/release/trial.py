@@ -8,6 +8,7 @@ form, over the online features of this moment.
 
 The clock's gate: `serving.p99_milliseconds` against the p99 of single V1 requests, seen from the client. A machine that
 does other work only ever adds time, so a pass above the limit is repeated, and the best of `_PASSES` counts.
+Probabilities and decisions are judged over every pass.
 """
 
 from collections import Counter
@@ -80,14 +81,23 @@ class _Reference:
 
 @dataclass(frozen=True)
 class _Replay:
-    v1: Answers
+    v1: tuple[Answers, ...]
+    """One entry a pass."""
     v2: Answers
-    passes: int
     ready_seconds: float
 
     def percentile(self, percent: float) -> float:
-        """Milliseconds within which that share of the single V1 requests was answered."""
-        return float(np.percentile(self.v1.milliseconds, percent))
+        """Milliseconds within which that share of the single V1 requests was answered, in the pass of the best p99."""
+        best = min(self.v1, key=lambda answers: float(np.percentile(answers.milliseconds, 99)))
+        return float(np.percentile(best.milliseconds, percent))
+
+    def greatest_v1_difference(self, expected: Expected) -> float:
+        """Greatest difference of two probabilities in any V1 pass; NaN when one is."""
+        return float(np.max([greatest_difference(answers, expected) for answers in self.v1]))
+
+    def count_v1_decisions(self, expected: Expected) -> int:
+        """Count the decisions that differ in all V1 passes together."""
+        return sum(count_different_decisions(answers, expected) for answers in self.v1)
 
 
 def try_endpoint(files: ChampionFiles, golden: pd.DataFrame, log_path: Path, settings: Settings) -> Trial:
@@ -133,45 +143,43 @@ def _look_up(problem: Problem, model_folder: Path, rows: Sequence[Row], settings
 
 
 def _replay(target: Target, rows: Sequence[Row], ready_seconds: float, p99_limit: float) -> _Replay:
-    """Replay over both protocols; over V1 again while the machine is too busy for the limit, keeping the best pass."""
+    """Replay over both protocols; over V1 again while the machine is too busy for the limit."""
     replay_v1(target, rows[:_WARM_UP_ROWS])
     v2 = replay_v2(target, rows)
-    best = _Replay(replay_v1(target, rows), v2, 1, ready_seconds)
-    for passes in range(2, _PASSES + 1):
-        if best.percentile(99) <= p99_limit:
-            break
-        again = _Replay(replay_v1(target, rows), v2, passes, ready_seconds)
-        best = min(best, again, key=lambda replay: replay.percentile(99))
-    return best
+    replay = _Replay((replay_v1(target, rows),), v2, ready_seconds)
+    while len(replay.v1) < _PASSES and not replay.percentile(99) <= p99_limit:
+        replay = _Replay((*replay.v1, replay_v1(target, rows)), v2, ready_seconds)
+    return replay
 
 
 def _judge(problem: Problem, replay: _Replay, expected: Expected) -> tuple[Gate, ...]:
-    v1, v2 = greatest_difference(replay.v1, expected), greatest_difference(replay.v2, expected)
-    different = count_different_decisions(replay.v1, expected) + count_different_decisions(replay.v2, expected)
+    v1, v2 = replay.greatest_v1_difference(expected), greatest_difference(replay.v2, expected)
+    different = replay.count_v1_decisions(expected) + count_different_decisions(replay.v2, expected)
     p99, limit = replay.percentile(99), problem.serving.p99_milliseconds
     rows = len(expected.decisions)
+    decisions = (len(replay.v1) + 1) * rows
     words = f"probabilities of {rows} golden rows differ from the offline model by at most"
     return (
         Gate("v1_difference", v1, TOLERANCE, f"V1: {words} {v1:.1e} (limit {TOLERANCE:.0e})."),
         Gate("v2_difference", v2, TOLERANCE, f"V2: {words} {v2:.1e} (limit {TOLERANCE:.0e})."),
         Gate(
-            "different_decisions", different, 0, f"{different} of {2 * rows} decisions differ from the offline model."
+            "different_decisions", different, 0, f"{different} of {decisions} decisions differ from the offline model."
         ),
         Gate("p99_milliseconds", p99, limit, f"99 of 100 single requests took at most {p99:.1f} ms (limit {limit:g})."),
     )
 
 
 def _describe(replay: _Replay, expected: Expected) -> dict[str, Any]:
-    missing = Counter(name for names in replay.v1.missing for name in names)
+    missing = Counter(name for names in replay.v1[0].missing for name in names)
     return {
         "rows": len(expected.decisions),
-        "v1_difference": greatest_difference(replay.v1, expected),
+        "v1_difference": replay.greatest_v1_difference(expected),
         "v2_difference": greatest_difference(replay.v2, expected),
-        "different_decisions": count_different_decisions(replay.v1, expected),
-        "positive_decisions": sum(replay.v1.decisions),
+        "different_decisions": replay.count_v1_decisions(expected),
+        "positive_decisions": sum(replay.v1[0].decisions),
         "p50_milliseconds": replay.percentile(50),
         "p99_milliseconds": replay.percentile(99),
-        "passes": replay.passes,
+        "passes": len(replay.v1),
         "ready_seconds": replay.ready_seconds,
         "missing_features": dict(sorted(missing.items())),
     }

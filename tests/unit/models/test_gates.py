@@ -34,7 +34,7 @@ def test_both_gains_must_be_proven_against_the_current_solution(problem):
     assert (gate.verdict, gate.value, gate.limit) == ("hold", -3060, 500)
     assert gate.reason == (
         "Against shop_rule: average precision gains +0.1000 (+0.0500 to +0.1500; at least +0.0050 is asked); value in "
-        "USD per 1,000 predictions gains +2,905 (-3,060 to +9,045; at least +500 is asked). About 5,151 more labels "
+        "USD per 1,000 predictions gains +2,905 (-3,060 to +9,045; at least +500 is asked). About 5,152 more labels "
         "would decide it, if the gain stays as measured."
     )
 
@@ -59,7 +59,9 @@ def test_zero_gain_does_not_pass_even_when_nothing_is_asked(problem, small):
 
 def test_unknown_bound_does_not_pass(problem):
     unknown = dataclasses.replace(PROVEN, primary=Interval(0.1, math.nan, math.nan))
-    assert gate_current_solution(problem, unknown, 1000).verdict == "hold"
+    gate = gate_current_solution(problem, unknown, 1000)
+    assert gate.verdict == "hold"
+    assert gate.reason.endswith("There are too few rows to tell the gain in average precision.")
 
 
 def test_champion_gate_holds_and_says_how_many_labels_would_decide(problem):

@@ -1,5 +1,6 @@
 """Deployment over a real registry, a real online store and the real predictor as a process."""
 
+import dataclasses
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from components.base.problem import load_problem
 from components.release import deploy as deploy_module
 from components.release.deploy import deploy_release, rollback_endpoint
 from components.release.endpoint import read_endpoint, start_endpoint
+from components.release.release import read_release, write_release
 from components.release.replay import Target, is_answering, replay_v1
 from components.release.requests import RequestSchema
 from components.release.trial import Gate, Trial
@@ -30,6 +32,19 @@ PROBLEM = load_problem(CONTRACT)
 @pytest.fixture
 def settings(tracking_settings):
     return tracking_settings
+
+
+@pytest.fixture
+def release(release, settings):
+    """Register releases that were compared with the champion of that moment, as in a whole run."""
+
+    def make(run_id: str, verdict: str = "promote") -> Path:
+        folder = release(run_id, verdict)
+        champion = tracking.find_aliases("flight-delays", settings).get("champion")
+        write_release(folder, dataclasses.replace(read_release(folder), compared_with=champion))
+        return folder
+
+    return make
 
 
 @pytest.fixture
@@ -111,6 +126,38 @@ def test_release_that_is_not_wanted_leaves_the_champion_and_says_why(passed, ver
     assert (told["outcome"], told["champion"], told["rollout"]) == ("kept", "1", [])
     assert told["reasons"] == ["Version 1 stays in charge.", f"The verdict is {verdict}."]
     assert read_endpoint("flight-delays", settings).version == "1"
+
+
+def test_release_compared_with_another_champion_is_kept_and_a_new_run_asked_for(passed, release, settings, tmp_path):
+    first, second = release("run-1"), release("run-2")
+    deploy_release(PROBLEM, first, tmp_path / "first", settings)
+    deploy_release(PROBLEM, second, tmp_path / "second", settings)
+    told = read_deployment(tmp_path / "second")
+
+    assert (told["outcome"], told["champion"], told["rollout"]) == ("kept", "1", [])
+    assert told["reasons"] == [
+        "The champion changed meanwhile: version 2 was compared with none, and the champion is now version 1. "
+        "Run the pipeline again."
+    ]
+    assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
+    assert read_endpoint("flight-delays", settings).version == "1"
+
+
+def test_release_in_charge_already_is_neither_tried_nor_withdrawn_again(
+    passed, release, settings, tmp_path, monkeypatch
+):
+    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+    folder = release("run-2")
+    deploy_release(PROBLEM, folder, tmp_path / "second", settings)
+    late = Gate("p99_milliseconds", 80.0, 50.0, "Too slow.")
+    monkeypatch.setattr(deploy_module, "try_endpoint", lambda *args: Trial((late,), None, []))
+    deploy_release(PROBLEM, folder, tmp_path / "again", settings)
+    told = read_deployment(tmp_path / "again")
+
+    assert (told["outcome"], told["champion"], told["previous"]) == ("promoted", "2", "1")
+    assert told["reasons"] == ["Version 2 is in charge already."]
+    assert [stage["percent"] for stage in told["rollout"]] == PROBLEM.serving.canary_percent
+    assert "deployment" not in tracking.find_version("flight-delays", "2", settings).tags
 
 
 def test_endpoint_that_fails_a_gate_leaves_the_champion_and_keeps_the_reason(

@@ -116,9 +116,16 @@ def test_registered_model_comes_back_as_it_was_evaluated(evidence, settings, tmp
     assert fingerprint_model(files.model_folder) == release.fingerprints["model"]
     before, after = load_model(evidence.model_folder), load_model(files.model_folder)
     np.testing.assert_array_equal(before.predict(golden), after.predict(golden))
-    assert list(pd.read_parquet(files.model_folder / "sample.parquet")) == before.feature_names
     assert files.problem == PROBLEM
     assert list(pd.read_parquet(files.ledger_path)) == ["row_hash", "role"]
+
+
+@pytest.mark.parametrize(("champion", "compared_with"), [({"version": "7"}, "7"), (None, None)])
+def test_release_names_the_champion_that_it_was_compared_with(champion, compared_with, evidence, settings, tmp_path):
+    file = evidence.evaluation_folder / "evaluation.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"champion": champion}))
+    register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    assert read_release(tmp_path / "release").compared_with == compared_with
 
 
 def test_golden_rows_span_the_test_period_without_the_outcome(evidence, settings, tmp_path):

@@ -22,8 +22,8 @@ SCHEMA = RequestSchema.of(PROBLEM)
 ROW = {field.name: field.read(field.example) for field in SCHEMA.fields}
 
 
-def timed(milliseconds):
-    return Answers(np.array([0.5]), (True,), ((),), np.array(milliseconds))
+def timed(milliseconds, probability=0.5):
+    return Answers(np.array([probability]), (probability >= 0.5,), ((),), np.array(milliseconds))
 
 
 @contextmanager
@@ -67,12 +67,12 @@ def replay_times(monkeypatch):
 
 
 def test_pass_within_the_limit_is_not_repeated(replay_times):
-    assert replay_times([10.0, 20.0]).passes == 1
+    assert len(replay_times([10.0, 20.0]).v1) == 1
 
 
 def test_pass_above_the_limit_is_repeated_and_the_best_counts(replay_times):
     replay = replay_times([90.0], [40.0], [20.0])
-    assert (replay.passes, replay.percentile(99)) == (2, 40.0)
+    assert (len(replay.v1), replay.percentile(99)) == (2, 40.0)
 
 
 def test_endpoint_that_stays_slow_keeps_its_best_pass_and_fails_the_gate(replay_times):
@@ -94,6 +94,15 @@ def test_wrong_probability_and_turned_decision_fail_their_gates(replay_times):
         "different_decisions": False,
         "p99_milliseconds": True,
     }
+
+
+def test_wrong_answer_of_a_slow_pass_fails_though_the_best_pass_is_right():
+    replay = trial._Replay((timed([90.0], 0.4), timed([20.0])), timed([1.0]), 3.0)
+    gates = {gate.name: gate for gate in trial._judge(PROBLEM, replay, Expected(np.array([0.5]), (True,)))}
+    assert (gates["p99_milliseconds"].value, gates["p99_milliseconds"].passed) == (20.0, True)
+    assert gates["v1_difference"].value == pytest.approx(0.1)
+    assert not gates["v1_difference"].passed
+    assert gates["different_decisions"].reason == "1 of 3 decisions differ from the offline model."
 
 
 @pytest.mark.parametrize("replay", [replay_v1, replay_v2])

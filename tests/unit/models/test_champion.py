@@ -1,0 +1,89 @@
+"""The champion as a comparator: what it must share with the present contract, and a model that no longer loads."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.base import tracking
+from components.base.errors import ModelRefusedError
+from components.base.problem import load_problem
+from components.base.settings import load_settings
+from components.base.tables import write_table
+from components.models.artifact import save_model
+from components.models.champion import Champion, fetch_champion, find_objection
+from components.models.evaluate import evaluate_model
+
+EMPTY_LEDGER = pd.DataFrame({"row_hash": np.array([], dtype="uint64"), "role": []})
+
+
+@pytest.fixture
+def contract():
+    """The real contract, whose key columns are declared."""
+    return load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml")
+
+
+def change_source(problem, small, **columns):
+    """Return the contract with columns of the examples' source changed or added."""
+    name = problem.examples.source
+    source = problem.model_dump()["sources"][name]
+    changed = {key: source["columns"].get(key, {}) | value for key, value in columns.items()}
+    return small.change(problem, sources={name: source | {"columns": source["columns"] | changed}})
+
+
+def object_to(before, now, prepared, model):
+    champion = Champion("3", model, EMPTY_LEDGER, before)
+    return find_objection(prepared, champion, prepared.read("test"), now)
+
+
+def test_same_identity_of_examples_is_no_objection(contract, prepared, model, small):
+    key = contract.examples.key[0]
+    reworded = change_source(contract, small, **{key: {"description": "Other words."}})
+    assert object_to(reworded, contract, prepared, model) is None
+
+
+def test_another_key_makes_the_leak_check_blind_and_is_an_objection(contract, prepared, model, small):
+    examples = contract.examples
+    other = small.change(contract, examples={"key": [*examples.key, examples.predicted_at]})
+    objection = object_to(other, contract, prepared, model)
+    assert objection.startswith("Champion version 3 was trained under another identity of examples (examples.key)")
+
+
+def test_another_expression_of_the_time_of_prediction_is_an_objection(contract, prepared, model, small):
+    name = contract.examples.predicted_at
+    other = change_source(contract, small, **{name: {"expression": "scheduled_at - INTERVAL 3 HOUR"}})
+    assert f"(column {name})" in object_to(other, contract, prepared, model)
+
+
+def test_another_column_behind_the_time_of_prediction_is_an_objection(contract, prepared, model, small):
+    columns = contract.sources[contract.examples.source].columns
+    derived = columns[contract.examples.predicted_at].expression
+    name = next(name for name in re.findall(r"\w+", derived) if name in columns)
+    other = change_source(contract, small, **{name: {"expression": "now()"}})
+    assert f"column {name}" in object_to(other, contract, prepared, model)
+
+
+def test_another_source_is_an_objection(contract, prepared, model, small):
+    source = contract.model_dump()["sources"][contract.examples.source]
+    other = small.change(contract, sources={"journeys": source}, examples={"source": "journeys"})
+    assert "(examples.source)" in object_to(other, contract, prepared, model)
+
+
+def test_model_that_no_longer_loads_holds_the_release(problem, prepared, model, tmp_path, monkeypatch):
+    """The registry itself is tested with `tracking`; here only what it gives back is damaged."""
+    save_model(tmp_path, model)
+    (tmp_path / "model.skops").write_bytes(b"PK broken")
+    write_table(EMPTY_LEDGER, tmp_path / "ledger.parquet")
+    files = tracking.ChampionFiles("3", tmp_path, tmp_path / "ledger.parquet", problem, "file:///gone")
+    monkeypatch.setattr(tracking, "download_champion", lambda *args: files)
+    champion = fetch_champion(problem.name, load_settings({"TIDEMILL_HOME": str(tmp_path)}))
+
+    assert champion.problem == problem
+    judged = evaluate_model(problem, prepared, model, champion)
+    assert judged.document["verdict"] == "hold"
+    assert "Champion version 3 can no longer be read" in judged.document["reasons"][0]
+    assert judged.document["champion"]["comparable"] is False
+    with pytest.raises(ModelRefusedError, match=re.escape("must be readable")):
+        _ = champion.model
