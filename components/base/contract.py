@@ -1,26 +1,16 @@
 """The schema of the problem contract: one closed pydantic model per section.
 
-In: the YAML of `pipelines/problems/<name>.yaml`, parsed. Out: a frozen `Problem` that every step reads.
-`base/problem.py` loads files, checks what crosses sections and puts the faults into words; nothing here does I/O.
+In: the YAML of `pipelines/problems/<name>.yaml`, parsed. Out: a frozen `Problem` that every step reads. Its words are in
+`contract_types`, the sections on the time after the release in `contract_watch`. `base/problem.py` loads files, checks
+what crosses sections and puts the faults into words; nothing here does I/O.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-Text = Annotated[str, Field(min_length=3)]
-Ratio = Annotated[float, Field(ge=0, le=1)]
-Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over the columns of the source")]
-ColumnType = Literal["string", "int", "float", "bool", "timestamp"]
-Family = Literal["logistic", "hist_gradient_boosting", "random_forest", "extra_trees", "mlp", "naive_bayes"]
-MetricName = Literal["average_precision", "roc_auc", "log_loss", "brier", "calibration_error", "f1"]
-
-
-class Section(BaseModel):
-    """A closed, frozen section: an unknown key is a fault."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from components.base.contract_types import ColumnType, Family, MetricName, Name, Ratio, Section, Sql, Text
+from components.base.contract_watch import Monitoring, Retraining
 
 
 class Decision(Section):
@@ -104,8 +94,8 @@ class Source(Section):
     freshness: Freshness | None = None
     volume: Volume | None = None
     columns: dict[Name, Column] = Field(min_length=1)
-    references: list[Reference] = []
-    filters: list[Filter] = []
+    references: list[Reference] = Field(default=[])
+    filters: list[Filter] = Field(default=[])
 
 
 class Examples(Section):
@@ -153,6 +143,7 @@ class Features(Section):
 class Split(Section):
     """Time-ordered roles, counted back from a gap before `as_of`; the gap must cover the label delay."""
 
+    train_days: int | None = Field(default=None, gt=0, description="train looks back so far; None is the whole history")
     validation_days: int = Field(gt=0)
     test_days: int = Field(gt=0)
     gap_hours: int = Field(ge=0)
@@ -172,7 +163,7 @@ class Metrics(Section):
     """Technical metrics: one primary that selects, guards that may veto."""
 
     primary: MetricName
-    guards: list[Guard] = []
+    guards: list[Guard] = Field(default=[])
     minimum_lift: float = Field(ge=0, description="smallest useful gain in the primary metric over what is in use")
     maximum_generalisation_gap: float = Field(gt=0, description="largest accepted fall from cross-validation to test")
 
@@ -277,8 +268,10 @@ class Problem(Section):
     metrics: Metrics
     business: Business
     baseline: RuleBaseline
-    assumptions: list[Assumption] = []
-    slices: list[Slice] = []
-    fairness: list[Fairness] = []
+    assumptions: list[Assumption] = Field(default=[])
+    slices: list[Slice] = Field(default=[])
+    fairness: list[Fairness] = Field(default=[])
     search: Search
     serving: Serving
+    monitoring: Monitoring
+    retraining: Retraining

@@ -4,8 +4,10 @@ In: a `Problem` whose schema holds. Out: faults as (field, words), all of them. 
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 import sqlglot
+from cronsim import CronSim, CronSimError
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
@@ -26,6 +28,7 @@ def find_faults(problem: Problem) -> list[Fault]:
         _assumption_rules,
         _limit_rules,
         _capacity_rules,
+        _watch_rules,
     )
     return [fault for rule in rules for fault in rule(problem)]
 
@@ -174,6 +177,21 @@ def _capacity_rules(problem: Problem) -> Iterator[Fault]:
         yield ("business", "capacity_per_day"), f"must be at least capacity_shifts ({shifts}), but got {capacity}."
     if 24 % shifts:
         yield ("business", "capacity_shifts"), f"must divide the 24 hours of a day, but got {shifts}."
+
+
+def _watch_rules(problem: Problem) -> Iterator[Fault]:
+    monitoring, examples = problem.monitoring, problem.examples
+    absent = [name for name in examples.key if name not in examples.request]
+    if absent:
+        yield ("examples", "request"), f"must hold the key, by which labels find predictions, but lacks {absent}."
+    limit = monitoring.performance
+    if (limit.minimum is None) == (limit.maximum is None):
+        yield ("monitoring", "performance"), "must have either a minimum or a maximum."
+    for section, schedule in (("monitoring", monitoring.schedule), ("retraining", problem.retraining.schedule)):
+        try:
+            CronSim(schedule, datetime.now(UTC))
+        except CronSimError as error:
+            yield (section, "schedule"), f"must be a cron line of five fields, but got {schedule!r}: {error}."
 
 
 def _ordered(loc: Location, low: float | None, high: float | None) -> Iterator[Fault]:

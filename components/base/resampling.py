@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from components.base.contract import MetricName
+from components.base.contract_types import MetricName
 from components.base.decisions import number_days
 from components.base.scores import bin_rows, row_log_loss
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from components.base.contract import MetricName
+from components.base.contract_types import MetricName
 
 Array = NDArray[np.float64]
 

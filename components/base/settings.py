@@ -55,6 +55,8 @@ class Settings:
     """TIDEMILL_IMAGE: the image of steps and predictor on a cluster; None on one machine."""
     endpoint_namespace: str
     """TIDEMILL_ENDPOINT_NAMESPACE: the Kubernetes namespace of InferenceServices."""
+    clock: Path | None = None
+    """TIDEMILL_CLOCK: absolute path of the file that holds the moment to live at; None is the wall clock."""
 
     @property
     def object_store_folder(self) -> Path:
@@ -78,9 +80,9 @@ class Settings:
             "MLFLOW_S3_ENDPOINT_URL": endpoint.url,
             "MLFLOW_TRACKING_URI": self.mlflow_uri,
         }
-        for name, value in {**credentials, "IMAGE": self.image}.items():
+        for name, value in {**credentials, "IMAGE": self.image, "CLOCK": self.clock}.items():
             if value is not None:
-                environment[f"TIDEMILL_{name}"] = value
+                environment[f"TIDEMILL_{name}"] = str(value)
         if endpoint.access_key and endpoint.secret_key:
             environment["AWS_ACCESS_KEY_ID"] = endpoint.access_key
             environment["AWS_SECRET_ACCESS_KEY"] = endpoint.secret_key
@@ -101,6 +103,7 @@ _KNOWN = (
     "TIDEMILL_ONLINE_STORE",
     "TIDEMILL_IMAGE",
     "TIDEMILL_ENDPOINT_NAMESPACE",
+    "TIDEMILL_CLOCK",
     # Read by feature_repo/feature_store.yaml when `feast` runs on the command line.
     "TIDEMILL_FEATURES",
 )
@@ -124,6 +127,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         online_store=_absolute(given.get("TIDEMILL_ONLINE_STORE", str(home / "feast" / "online.db"))),
         image=given.get("TIDEMILL_IMAGE"),
         endpoint_namespace=given.get("TIDEMILL_ENDPOINT_NAMESPACE", "tidemill"),
+        clock=_absolute(given["TIDEMILL_CLOCK"]) if "TIDEMILL_CLOCK" in given else None,
     )
 
 

@@ -7,7 +7,8 @@ to know when a row became available, and by validation. Nothing is executed here
 
 from collections.abc import Iterable, Sequence
 
-from components.base.contract import ColumnType, Source
+from components.base.contract import Source
+from components.base.contract_types import ColumnType
 from components.base.duckdb_session import quote_name
 
 # What ingest adds to each delivered row: where it came from, and what kept its line from being read.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.base.contract import Family
+from components.base.contract_types import Family
 from components.base.prepared import Feature
 
 if TYPE_CHECKING:

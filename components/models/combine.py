@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract import MetricName, Problem
+from components.base.contract import Problem
+from components.base.contract_types import MetricName
 from components.base.resampling import Resamples, bound_interval, draw_resamples, resample_score
 from components.base.scores import METRICS, gain, score
 from components.models.artifact import Kind

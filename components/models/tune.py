@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract import Family, Problem
+from components.base.contract import Problem
+from components.base.contract_types import Family
 from components.base.errors import ModelRefusedError
 from components.base.prepared import Prepared
 from components.base.scores import METRICS, score

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.base.contract import MetricName
+from components.base.contract_types import MetricName
 from components.release.answer import answer
 from components.release.pictures_model import MODEL_PICTURES
 from components.release.pictures_value import VALUE_PICTURES

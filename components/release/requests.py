@@ -16,7 +16,8 @@ from typing import Any, Self
 
 import orjson
 
-from components.base.contract import Column, ColumnType, Problem
+from components.base.contract import Column, Problem
+from components.base.contract_types import ColumnType
 from components.base.errors import PermanentError, suggest_name
 
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from components.base.contract import ColumnType
+from components.base.contract_types import ColumnType
 from components.release.requests import (
     RequestError,
     RequestField,

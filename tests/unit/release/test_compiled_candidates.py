@@ -13,7 +13,7 @@ from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from components.base.contract import Family
+from components.base.contract_types import Family
 from components.base.prepared import Feature
 from components.models.artifact import Model, load_model, save_model
 from components.models.candidates import build_candidate
