@@ -14,7 +14,8 @@ from components.base.contract import Problem
 from components.base.prepared import Feature, Prepared
 from components.base.wording import say_plainly
 from components.features.association import Array, Codes, count_outcomes, held_out_auc, information_ratio
-from components.features.profile import CategoryCounts, NumericCounts, Profile, build_profile, measure_shift
+from components.features.counts import CategoryCounts, NumericCounts, measure_shift
+from components.features.profile import Profile, build_profile
 
 # The standard error of a rank correlation or of a share of 20,000 rows is below 0.008: nobody would see more rows.
 SAMPLE_ROWS = 20_000
@@ -129,5 +130,5 @@ def _take(values: pd.Series, rows: NDArray[np.bool_]) -> pd.Series:
 
 def _name_bins(bins: NumericCounts | CategoryCounts) -> list[str]:
     if isinstance(bins, CategoryCounts):
-        return [*bins.counts, "other", "missing"]
+        return [*bins.counts, "other", "unseen", "missing"]
     return [*(f"bin {number}" for number in range(len(bins.edges) + 1)), "missing"]

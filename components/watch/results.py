@@ -5,7 +5,7 @@ repeated replaces its own document. Nothing is computed here.
 
 Conventions
     ratio       a share within 0 and 1
-    shift       population stability index in nats, see `features.profile.measure_shift`
+    shift       population stability index in nats, see `features.counts.measure_shift`
     contender   `served` are the decisions taken; `current_solution` and `previous` (the champion before the one
                 in charge) are what they would have decided on the same rows, under the same capacity
     None        not known: too few rows, or nothing to compare with
