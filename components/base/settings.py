@@ -17,6 +17,7 @@ from components.base.errors import SettingsError, raise_faults, suggest_name
 _PREFIX = "TIDEMILL_"
 # Amazon's rule for bucket names, without the dots that break TLS on virtual hosts.
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_WHOLE, _NUMBER = re.compile(r"\d{1,15}"), re.compile(r"\d{1,9}(\.\d{1,9})?")
 _SQLITE_PREFIX = "sqlite:///"
 _MLFLOW_SCHEMES = ("sqlite", "postgresql", "mysql", "http", "https")
 
@@ -33,6 +34,23 @@ class S3Endpoint:
     """Never shown in a log or a traceback."""
     region: str = "us-east-1"
     """The region that signatures name; SeaweedFS and MinIO take any."""
+
+
+@dataclass(frozen=True)
+class PredictionLogSettings:
+    """How a predictor keeps the log of its predictions; what is logged, the contract says."""
+
+    is_on: bool = True
+    """TIDEMILL_PREDICTION_LOG: `off` logs nothing."""
+    spool: Path | None = None
+    """TIDEMILL_PREDICTION_LOG_SPOOL: absolute; None is <home>/spool."""
+    segment_seconds: float = 300
+    """TIDEMILL_PREDICTION_LOG_SEGMENT_SECONDS: rows reach the object store so late; 288 objects a day read fast."""
+    segment_bytes: int = 32 * 2**20
+    """TIDEMILL_PREDICTION_LOG_SEGMENT_BYTES: a fuller segment is uploaded at once; converting it takes four times as
+    much memory."""
+    spool_bytes: int = 2**30
+    """TIDEMILL_PREDICTION_LOG_SPOOL_BYTES: more is dropped; some 900,000 rows, or two hours at 100 rows a second."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,13 @@ class Settings:
     """TIDEMILL_ENDPOINT_NAMESPACE: the Kubernetes namespace of InferenceServices."""
     clock: Path | None = None
     """TIDEMILL_CLOCK: absolute path of the file that holds the moment to live at; None is the wall clock."""
+    prediction_log: PredictionLogSettings = PredictionLogSettings()
+    """TIDEMILL_PREDICTION_LOG*."""
+
+    @property
+    def prediction_spool(self) -> Path:
+        """Where a predictor keeps logged predictions until the object store has them."""
+        return self.prediction_log.spool or self.home / "spool"
 
     @property
     def object_store_folder(self) -> Path:
@@ -75,6 +100,9 @@ class Settings:
             "TIDEMILL_REGISTRY": self.registry,
             "TIDEMILL_ONLINE_STORE": str(self.online_store),
             "TIDEMILL_ENDPOINT_NAMESPACE": self.endpoint_namespace,
+            "TIDEMILL_PREDICTION_LOG": "on" if self.prediction_log.is_on else "off",
+            "TIDEMILL_PREDICTION_LOG_SPOOL": str(self.prediction_spool),
+            **{name: str(getattr(self.prediction_log, limit)) for name, limit in _LOG_LIMITS.items()},
             "AWS_ENDPOINT_URL_S3": endpoint.url,
             "AWS_DEFAULT_REGION": endpoint.region,
             "MLFLOW_S3_ENDPOINT_URL": endpoint.url,
@@ -91,6 +119,11 @@ class Settings:
         return environment
 
 
+_LOG_LIMITS = {
+    "TIDEMILL_PREDICTION_LOG_SEGMENT_SECONDS": "segment_seconds",
+    "TIDEMILL_PREDICTION_LOG_SEGMENT_BYTES": "segment_bytes",
+    "TIDEMILL_PREDICTION_LOG_SPOOL_BYTES": "spool_bytes",
+}
 _KNOWN = (
     "TIDEMILL_HOME",
     "TIDEMILL_BUCKET",
@@ -104,6 +137,9 @@ _KNOWN = (
     "TIDEMILL_IMAGE",
     "TIDEMILL_ENDPOINT_NAMESPACE",
     "TIDEMILL_CLOCK",
+    "TIDEMILL_PREDICTION_LOG",
+    "TIDEMILL_PREDICTION_LOG_SPOOL",
+    *_LOG_LIMITS,
     # Read by feature_repo/feature_store.yaml when `feast` runs on the command line.
     "TIDEMILL_FEATURES",
 )
@@ -128,6 +164,19 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         image=given.get("TIDEMILL_IMAGE"),
         endpoint_namespace=given.get("TIDEMILL_ENDPOINT_NAMESPACE", "tidemill"),
         clock=_absolute(given["TIDEMILL_CLOCK"]) if "TIDEMILL_CLOCK" in given else None,
+        prediction_log=_prediction_log(given),
+    )
+
+
+def _prediction_log(given: Mapping[str, str]) -> PredictionLogSettings:
+    limits = {limit: given[name] for name, limit in _LOG_LIMITS.items() if name in given}
+    spool = given.get("TIDEMILL_PREDICTION_LOG_SPOOL")
+    return PredictionLogSettings(
+        is_on=given.get("TIDEMILL_PREDICTION_LOG", "on") == "on",
+        spool=_absolute(spool) if spool else None,
+        segment_seconds=float(limits.get("segment_seconds", PredictionLogSettings.segment_seconds)),
+        segment_bytes=int(limits.get("segment_bytes", PredictionLogSettings.segment_bytes)),
+        spool_bytes=int(limits.get("spool_bytes", PredictionLogSettings.spool_bytes)),
     )
 
 
@@ -147,18 +196,29 @@ def _faults(given: Mapping[str, str]) -> Iterator[str]:
         yield f"{name} must be one of the known variables, but it is not.{suggest_name(name, _KNOWN)}"
     yield from _place_faults(given)
     yield from _s3_faults(given)
+    yield from _prediction_log_faults(given)
 
 
 def _place_faults(given: Mapping[str, str]) -> Iterator[str]:
     bucket = given.get("TIDEMILL_BUCKET", "tidemill")
     if not _BUCKET_NAME.fullmatch(bucket):
         yield f"TIDEMILL_BUCKET must be 3 to 63 of a-z, 0-9 and inner hyphens, but got {bucket!r}."
-    for name in ("TIDEMILL_HOME", "TIDEMILL_ONLINE_STORE"):
+    for name in ("TIDEMILL_HOME", "TIDEMILL_ONLINE_STORE", "TIDEMILL_PREDICTION_LOG_SPOOL"):
         if "://" in given.get(name, ""):
             yield f"{name} must be a path on this machine, but got {given[name]!r}."
     uri = given.get("TIDEMILL_MLFLOW_URI", _SQLITE_PREFIX)
     if uri.split(":")[0].split("+")[0] not in _MLFLOW_SCHEMES:
         yield f"TIDEMILL_MLFLOW_URI must start with one of {', '.join(_MLFLOW_SCHEMES)}, but got {uri!r}."
+
+
+def _prediction_log_faults(given: Mapping[str, str]) -> Iterator[str]:
+    state = given.get("TIDEMILL_PREDICTION_LOG", "on")
+    if state not in ("on", "off"):
+        yield f"TIDEMILL_PREDICTION_LOG must be on or off, but got {state!r}."
+    for name, limit in _LOG_LIMITS.items():
+        pattern, words = (_NUMBER, "number") if limit == "segment_seconds" else (_WHOLE, "whole number")
+        if name in given and not (pattern.fullmatch(given[name]) and float(given[name]) > 0):
+            yield f"{name} must be a {words} above 0, but got {given[name]!r}."
 
 
 def _s3_faults(given: Mapping[str, str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from components.base.errors import SettingsError
-from components.base.settings import S3Endpoint, load_settings
+from components.base.settings import PredictionLogSettings, S3Endpoint, load_settings
 
 OTHER_S3 = {
     "TIDEMILL_S3_ENDPOINT": "http://127.0.0.1:9000",
@@ -122,3 +122,41 @@ def test_a_child_can_reach_the_store_with_stock_clients(tmp_path):
 def test_a_child_without_keys_keeps_its_own_credentials():
     child = load_settings({}).child_environment(S3Endpoint("https://s3.example"))
     assert not {"AWS_ACCESS_KEY_ID", "AWS_EC2_METADATA_DISABLED", "TIDEMILL_S3_ACCESS_KEY"} & set(child)
+
+
+def test_the_prediction_log_is_on_and_spools_below_home(tmp_path):
+    settings = load_settings({"TIDEMILL_HOME": str(tmp_path)})
+    assert settings.prediction_log.is_on
+    assert settings.prediction_spool == tmp_path / "spool"
+
+
+def test_what_is_set_of_the_prediction_log_reaches_a_child(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "TIDEMILL_PREDICTION_LOG": "off",
+        "TIDEMILL_PREDICTION_LOG_SPOOL": "held",
+        "TIDEMILL_PREDICTION_LOG_SEGMENT_SECONDS": "0.5",
+        "TIDEMILL_PREDICTION_LOG_SEGMENT_BYTES": "1000",
+        "TIDEMILL_PREDICTION_LOG_SPOOL_BYTES": "5000",
+    }
+    settings = load_settings(OTHER_S3 | given)
+    assert settings.prediction_log == PredictionLogSettings(False, tmp_path / "held", 0.5, 1000, 5000)
+    child = settings.child_environment(settings.s3)
+    assert load_settings({name: value for name, value in child.items() if "LOG" in name}).prediction_log == (
+        settings.prediction_log
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("TIDEMILL_PREDICTION_LOG", "yes", "must be on or off, but got 'yes'"),
+        ("TIDEMILL_PREDICTION_LOG_SEGMENT_SECONDS", "0", "must be a number above 0, but got '0'"),
+        ("TIDEMILL_PREDICTION_LOG_SEGMENT_BYTES", "1.5", "must be a whole number above 0, but got '1.5'"),
+        ("TIDEMILL_PREDICTION_LOG_SPOOL_BYTES", "-1", "must be a whole number above 0, but got '-1'"),
+        ("TIDEMILL_PREDICTION_LOG_SPOOL", "s3://tidemill/spool", "must be a path on this machine"),
+    ],
+)
+def test_wrong_values_of_the_prediction_log_are_refused(name, value, words):
+    with pytest.raises(SettingsError, match=re.escape(f"{name} {words}")):
+        load_settings({name: value})
