@@ -40,6 +40,7 @@ def training(contract: str, as_of: str) -> Artifact:
     registered = register(
         problem=problem,
         prepared=prepared,
+        profile=explored,
         model=model,
         evaluation=evaluated.outputs["evaluation"],
         snapshot=ingested.output,

@@ -1,10 +1,13 @@
 """The two baselines of every leaderboard: the current solution of the contract, and a predictor that knows nothing.
 
 In: rows with their request and feature columns. Out: scikit-learn classifiers, used by select and evaluate like any
-candidate. They are scored beside the candidates, never saved or served.
+candidate. They are scored beside the candidates and never served; the current solution is saved as JSON, for the
+monitor to tell what it would have decided on later rows.
 """
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from components.base.contract import Problem
+from components.base.errors import ModelRefusedError
 from components.base.prepared import Prepared
 from components.models.calibrate import find_threshold
 
 DUMB = "prior"
+# The group of rows whose column is missing, however the table says so.
+_MISSING = "(missing)"
 
 
 class GroupRate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -43,10 +49,7 @@ class GroupRate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _name_groups(self, X: pd.DataFrame) -> pd.Series:
         """Join the columns into one name a row; a number counts by its whole part, as people say `at 17 o'clock`."""
-        parts = [
-            (np.floor(X[column]) if pd.api.types.is_numeric_dtype(X[column]) else X[column]).astype(str)
-            for column in self.group_by
-        ]
+        parts = [_name_values(X[column]) for column in self.group_by]
         names = parts[0]
         for part in parts[1:]:
             names = names + "|" + part
@@ -72,6 +75,11 @@ class Baseline:
     estimator: Any
     threshold: float
 
+    def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the probability of outcome 1 for each row, shape (n,)."""
+        probabilities: NDArray[np.float64] = self.estimator.predict_proba(rows)[:, 1]
+        return probabilities
+
 
 def fit_baselines(problem: Problem, prepared: Prepared) -> dict[str, Baseline]:
     """Fit the baselines on the rows that the challenger had, and give each the threshold that suits it best."""
@@ -84,3 +92,43 @@ def fit_baselines(problem: Problem, prepared: Prepared) -> dict[str, Baseline]:
         role = "dumb" if label == DUMB else "current_solution"
         fitted[role] = Baseline(label, estimator, found["chosen"]["threshold"])
     return fitted
+
+
+def save_current_solution(baseline: Baseline, path: Path | str) -> None:
+    """Write a fitted current solution as JSON: what `load_current_solution` returns forecasts the same of any row."""
+    rule: GroupRate = baseline.estimator
+    described = {
+        "label": baseline.label,
+        "threshold": float(baseline.threshold),
+        "group_by": rule.group_by,
+        "minimum_rows": rule.minimum_rows,
+        "overall_rate": rule.overall_,
+        "rates": {name: float(rate) for name, rate in rule.rates_.items()},
+    }
+    Path(path).write_text(json.dumps(described, indent=1), encoding="utf-8")
+
+
+def load_current_solution(path: Path | str) -> Baseline:
+    """Read a current solution that `save_current_solution` wrote.
+
+    Raises:
+        ModelRefusedError: the file is missing or damaged.
+    """
+    try:
+        described = json.loads(Path(path).read_text(encoding="utf-8"))
+        rule = GroupRate(described["group_by"], described["minimum_rows"])
+        rule.classes_ = np.array([0, 1])
+        rule.overall_, rule.rates_ = described["overall_rate"], described["rates"]
+        return Baseline(described["label"], rule, described["threshold"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelRefusedError(
+            f"current solution {path}: the file must be readable, but got {error!r}. "
+            "Train the model again, or fetch it from the registry again."
+        ) from error
+
+
+def _name_values(values: pd.Series) -> pd.Series:
+    """Name the values of one column; a number is named the same whatever its type."""
+    if pd.api.types.is_numeric_dtype(values):
+        values = np.floor(values.astype("float64"))
+    return values.astype(str).where(values.notna(), _MISSING)

@@ -1,9 +1,9 @@
 """Judge the release on test rows, opened once: scores with intervals, slices, weak spots, gates and the verdict.
 
-In: the contract, the prepared rows, the model and the champion. Out: `Evaluation`: a JSON document, and the predictions
-of every contender. Train rows fit the baselines again and validation rows give them their thresholds, as for the
-challenger; only then are test rows read. The champion is scored here, on exactly these rows, never by numbers stored
-with it, and not at all when it was fitted on any of them.
+In: the contract, the prepared rows, the model and the champion. Out: `Evaluation`: a JSON document, the predictions of
+every contender and the fitted current solution. Train rows fit the baselines again and validation rows give them their
+thresholds, as for the challenger; only then are test rows read. The champion is scored here, on exactly these rows,
+never by numbers stored with it, and not at all when it was fitted on any of them.
 """
 
 import logging
@@ -23,7 +23,7 @@ from components.base.scores import METRICS, gain, score
 from components.models import gates as gating
 from components.models import judged as judging
 from components.models.artifact import Model
-from components.models.baselines import fit_baselines
+from components.models.baselines import Baseline, fit_baselines
 from components.models.champion import Champion, find_objection, fingerprint_test
 from components.models.gates import Gate
 from components.models.importance import list_worst_cases, permute_features
@@ -48,6 +48,8 @@ class Evaluation:
     predictions: pd.DataFrame
     target: str
     """Column of `predictions` that holds the outcome."""
+    current_solution: Baseline
+    """As fitted on train and validation rows."""
 
 
 def evaluate_model(
@@ -65,8 +67,7 @@ def evaluate_model(
             probabilities, threshold = champion.model.predict(opened.rows), champion.model.threshold
             contenders["champion"] = judging.judge(opened, champion.model.family, probabilities, threshold)
         for role, baseline in baselines.items():
-            probabilities = baseline.estimator.predict_proba(opened.rows)[:, 1]
-            contenders[role] = judging.judge(opened, baseline.label, probabilities, baseline.threshold)
+            contenders[role] = judging.judge(opened, baseline.label, baseline.predict(opened.rows), baseline.threshold)
     document = {
         **_describe_contest(opened, prepared, contenders, earlier_openings),
         **_judge_release(opened, model, contenders, champion, objection),
@@ -74,7 +75,8 @@ def evaluate_model(
     }
     document["seconds"] = time.monotonic() - started
     logger.info("evaluate: %s. %s", document["verdict"], " ".join(document["reasons"]))
-    return Evaluation(document, tabulate_predictions(opened, contenders), problem.target.name)
+    predictions = tabulate_predictions(opened, contenders)
+    return Evaluation(document, predictions, problem.target.name, baselines["current_solution"])
 
 
 def tabulate_predictions(opened: OpenedTest, contenders: Mapping[str, Judged]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from components.base.tables import write_table
+from components.models.baselines import save_current_solution
 from components.models.documents import write_document
 from components.models.evaluate import Evaluation
 
@@ -13,10 +14,11 @@ _ROC_POINTS = 50
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path | str) -> None:
-    """Write `predictions.parquet`, then `evaluation.json`."""
+    """Write `predictions.parquet` and `baseline.json`, then `evaluation.json`."""
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     write_table(evaluation.predictions, place / "predictions.parquet")
+    save_current_solution(evaluation.current_solution, place / "baseline.json")
     write_document(evaluation.document, place / "evaluation.json")
 
 

@@ -1,4 +1,4 @@
-"""Register a model with everything that serving, auditing and the next comparison need.
+"""Register a model with everything that serving, monitoring, auditing and the next comparison need.
 
 In come the contract, the model, its evaluation and where its data came from; out go a run and, unless the model is
 refused, a version in the registry, and the folder of a `Release`. Called by the `register` step.
@@ -26,7 +26,8 @@ from components.base.contract import Problem
 from components.base.prepared import Prepared
 from components.base.problem import write_problem
 from components.base.settings import Settings
-from components.base.tables import write_table
+from components.base.tables import read_table, write_table
+from components.features.profile import add_scores, read_profile, write_profile
 from components.models.artifact import TRUSTED_TYPES, Model, load_model
 from components.release.golden import choose_golden_rows
 from components.release.release import Release, fingerprint_model, write_release
@@ -43,6 +44,8 @@ class Evidence:
     prepared: Prepared
     model_folder: Path
     evaluation_folder: Path
+    profile_folder: Path
+    """What explore wrote; its profile is of the training rows."""
     snapshot: str
     """URI of the ingested snapshot; its last part is the fingerprint."""
     features_uri: str
@@ -98,13 +101,18 @@ def _read_candidate(problem: Problem, evidence: Evidence) -> _Candidate:
 
 
 def _gather_files(problem: Problem, evidence: Evidence, release: Path, files: Path) -> None:
-    """Copy what serving and the next comparison need into one folder."""
+    """Copy what serving, monitoring and the next comparison need into one folder."""
     for file in evidence.model_folder.iterdir():
         shutil.copyfile(file, files / file.name)
-    shutil.copyfile(evidence.evaluation_folder / "evaluation.json", files / "evaluation.json")
+    for name in ("evaluation.json", "baseline.json"):
+        shutil.copyfile(evidence.evaluation_folder / name, files / name)
     shutil.copyfile(evidence.prepared.folder / "ledger.parquet", files / "ledger.parquet")
     shutil.copyfile(release / "golden.parquet", files / "golden.parquet")
     write_problem(problem, files / "problem.json")
+    # What drift is measured against: monitoring reads no row of training or test again.
+    tested = read_table(evidence.evaluation_folder / "predictions.parquet", ["p_challenger"])
+    profile = read_profile(evidence.profile_folder / "profile.json")
+    write_profile(add_scores(profile, tested["p_challenger"]), files / "profile.json")
 
 
 def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: Path) -> tracking.ReleaseRecord:

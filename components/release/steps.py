@@ -9,6 +9,7 @@ from components.base.step import step
 def register(
     problem: Input[Artifact],
     prepared: Input[Artifact],
+    profile: Input[Artifact],
     model: Input[Artifact],
     evaluation: Input[Artifact],
     snapshot: str,
@@ -17,7 +18,7 @@ def register(
     as_of: str,
     release: Output[Artifact],
 ):
-    """Record the model with its evaluation in the registry."""
+    """Record the model with its evaluation and its drift reference in the registry."""
     from pathlib import Path
 
     from components.base.prepared import read_prepared
@@ -25,7 +26,8 @@ def register(
     from components.base.settings import load_settings
     from components.release.register import Evidence, register_release
 
-    folders = {"model_folder": Path(model.path), "evaluation_folder": Path(evaluation.path)}
+    made = {"model": model, "evaluation": evaluation, "profile": profile}
+    folders = {f"{name}_folder": Path(artifact.path) for name, artifact in made.items()}
     origin = {"snapshot": snapshot, "features_uri": features_uri, "run_id": run_id, "as_of": as_of}
     evidence = Evidence(prepared=read_prepared(prepared.path), **folders, **origin)
     register_release(read_problem(problem.path), evidence, Path(release.path), load_settings())

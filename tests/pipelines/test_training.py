@@ -46,3 +46,8 @@ def test_no_image_moves(compiled: dict[str, Any]) -> None:
 
 def test_deploy_waits_for_the_online_store(compiled: dict[str, Any]) -> None:
     assert "materialize" in compiled["root"]["dag"]["tasks"]["deploy"]["dependentTasks"]
+
+
+def test_register_gets_the_profile_that_explore_made(compiled: dict[str, Any]) -> None:
+    inputs = compiled["root"]["dag"]["tasks"]["register"]["inputs"]["artifacts"]
+    assert inputs["profile"]["taskOutputArtifact"]["producerTask"] == "explore"

@@ -6,6 +6,7 @@ from kfp.dsl import Artifact
 from components.base.problem import write_problem
 from components.models import steps
 from components.models.artifact import load_model
+from components.models.baselines import load_current_solution
 from components.models.champion import fingerprint_test, record_opening
 from components.models.documents import read_document, write_document
 from components.models.evaluate import evaluate_model
@@ -35,10 +36,19 @@ def test_other_test_rows_have_another_fingerprint(prepared, tmp_path, small):
     assert fingerprint_test(other) != fingerprint_test(prepared)
 
 
+def saved_threshold(folder):
+    return read_document(folder / "evaluation.json")["contenders"]["current_solution"]["threshold"]
+
+
 def test_evaluation_is_saved_with_what_the_kubeflow_ui_shows(problem, prepared, model, tmp_path):
     evaluation = evaluate_model(problem, prepared, model)
     save_evaluation(evaluation, tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["evaluation.json", "predictions.parquet"]
+    files = sorted(file.name for file in tmp_path.iterdir())
+    assert files == ["baseline.json", "evaluation.json", "predictions.parquet"]
+    current = load_current_solution(tmp_path / "baseline.json")
+    forecast = evaluation.predictions["p_current_solution"]
+    assert current.predict(prepared.read("test")) == pytest.approx(forecast, abs=0)
+    assert current.threshold == saved_threshold(tmp_path)
     saved = read_document(tmp_path / "evaluation.json")
     assert saved["verdict"] == evaluation.document["verdict"]
     metrics = list_metrics(evaluation)

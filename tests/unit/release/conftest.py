@@ -16,7 +16,9 @@ from sklearn.preprocessing import OrdinalEncoder
 from components.base.prepared import Feature, Prepared, read_prepared, write_prepared
 from components.base.problem import load_problem
 from components.base.tables import write_table
+from components.features.profile import build_profile, write_profile
 from components.models.artifact import Model, save_model
+from components.models.baselines import Baseline, GroupRate, save_current_solution
 from components.release.register import Evidence, register_release
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
@@ -87,6 +89,16 @@ def make_evaluation(folder: Path, verdict: str) -> None:
         "generalisation": {"gap": {"estimate": 0.1}},
     }
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    write_table(pd.DataFrame({"p_challenger": np.linspace(0, 1, 300)}), folder / "predictions.parquet")
+    rule = GroupRate(["carrier"], 1).fit(pd.DataFrame({"carrier": ["UA", "B6"]}), [0, 1])
+    save_current_solution(Baseline("carrier_rule", rule, 0.5), folder / "baseline.json")
+
+
+def make_profile(folder: Path, prepared: Prepared) -> Path:
+    folder.mkdir(exist_ok=True)
+    profile = build_profile(prepared.read("test"), prepared.features, prepared.target)
+    write_profile(profile, folder / "profile.json")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +147,14 @@ def release(tmp_path, prepared, model_folder, tracking_settings):
     def make(run_id: str, verdict: str = "promote") -> Path:
         make_evaluation(tmp_path / "evaluation", verdict)
         evidence = Evidence(
-            prepared, model_folder, tmp_path / "evaluation", "s3://b/s/11", "s3://b/f/22", run_id, AS_OF.isoformat()
+            prepared,
+            model_folder,
+            tmp_path / "evaluation",
+            make_profile(tmp_path / "profile", prepared),
+            "s3://b/s/11",
+            "s3://b/f/22",
+            run_id,
+            AS_OF.isoformat(),
         )
         register_release(PROBLEM, evidence, tmp_path / f"release-{run_id}", tracking_settings)
         return tmp_path / f"release-{run_id}"

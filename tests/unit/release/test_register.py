@@ -17,7 +17,10 @@ from components.base import tracking
 from components.base.errors import ModelRefusedError
 from components.base.prepared import Feature, Prepared, read_prepared, write_prepared
 from components.base.problem import load_problem
+from components.base.tables import write_table
+from components.features.profile import build_profile, profile_numbers, read_profile, write_profile
 from components.models.artifact import Model, load_model, save_model
+from components.models.baselines import Baseline, GroupRate, load_current_solution, save_current_solution
 from components.release.register import Evidence, register_release
 from components.release.release import fingerprint_model, read_release
 
@@ -75,6 +78,15 @@ def make_evaluation(folder: Path, verdict: str, reasons: list[str]) -> None:
     }
     folder.mkdir(exist_ok=True)
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    write_table(pd.DataFrame({"p_challenger": np.linspace(0.1, 0.9, 400)}), folder / "predictions.parquet")
+    rule = GroupRate(["carrier"], 1).fit(pd.DataFrame({"carrier": ["UA", "UA", "B6"]}), [1, 0, 0])
+    save_current_solution(Baseline("carrier_rule", rule, 0.3), folder / "baseline.json")
+
+
+def make_profile(folder: Path, prepared: Prepared) -> Path:
+    folder.mkdir()
+    write_profile(build_profile(prepared.read("test"), FEATURES, "late"), folder / "profile.json")
+    return folder
 
 
 @pytest.fixture
@@ -91,6 +103,7 @@ def evidence(tmp_path):
         prepared=prepared,
         model_folder=tmp_path / "model",
         evaluation_folder=tmp_path / "evaluation",
+        profile_folder=make_profile(tmp_path / "profile", prepared),
         snapshot="s3://tidemill/flight-delays/snapshots/5a5a/",
         features_uri="s3://tidemill/flight-delays/features/fefe",
         run_id="run-1",
@@ -118,6 +131,20 @@ def test_registered_model_comes_back_as_it_was_evaluated(evidence, settings, tmp
     np.testing.assert_array_equal(before.predict(golden), after.predict(golden))
     assert files.problem == PROBLEM
     assert list(pd.read_parquet(files.ledger_path)) == ["row_hash", "role"]
+
+
+def test_registered_files_are_all_that_monitoring_needs(evidence, settings, tmp_path):
+    release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    files = tracking.download_version("flight-delays", release.version, tmp_path / "back", settings)
+    profile, test = read_profile(files.model_folder / "profile.json"), evidence.prepared.read("test")
+
+    assert profile.scores == profile_numbers(pd.Series(np.linspace(0.1, 0.9, 400)))
+    explored = read_profile(evidence.profile_folder / "profile.json")
+    assert profile.model_copy(update={"scores": None}) == explored
+    assert (profile.rows, profile.positives) == (len(test), test["late"].sum())
+    current = load_current_solution(files.model_folder / "baseline.json")
+    assert current.predict(pd.DataFrame({"carrier": ["UA", "B6", "ZZ"]})).tolist() == [0.5, 0, 1 / 3]
+    assert (current.label, current.threshold) == ("carrier_rule", 0.3)
 
 
 @pytest.mark.parametrize(("champion", "compared_with"), [({"version": "7"}, "7"), (None, None)])
