@@ -202,7 +202,7 @@ class FeastReader:
             values = {name: value for name in names if (value := columns[name][position]) is not None}
             known_at = max(columns[f"{name}__ts"][position] for name in names)
             # A store answers for an unknown entity with nulls known at time 0.
-            if values:
+            if values or known_at > 0:
                 found[key] = Found(float(known_at), values)
         return found
 

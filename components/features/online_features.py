@@ -4,7 +4,8 @@ In: rows with the keys of the entities, the declared views, and a reader of the 
 a row, in order. Called by the predictor and by `materialize`; knows nothing of Feast, whose adapter makes the parts.
 
 What Feast leaves to its caller is done here: a value older than its view's time to live is missing, an unknown entity
-is missing and named, features are ordered by name, each entity is read once however many rows name it.
+is missing and named, features are ordered by name, each entity is read once however many rows name it. How old the
+values of each view are, and at which moment, comes with them: whoever watches the endpoint asks for it.
 """
 
 import math
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from components.base.errors import EndpointUnavailableError, PermanentError
 from components.base.prepared import Feature
@@ -48,14 +49,19 @@ class Found:
     """Features of the view by name; what is null is left out."""
 
 
-@dataclass(frozen=True)
-class ServedFeatures:
+class ServedFeatures(NamedTuple):
     """The features of one request row."""
 
     values: dict[str, Value]
     """By name in alphabetical order; a missing number is NaN, a missing text None."""
     missing: tuple[str, ...]
     """Names of features without a value: unknown entity, too old, or never observed."""
+    ages: dict[str, float | None]
+    """Seconds since the values of each view were known, also when that is too long; None for an unknown entity."""
+    expired: tuple[str, ...]
+    """Views whose values are older than their time to live."""
+    read_at: float
+    """The moment at which ages are counted, seconds since 1970 UTC."""
 
 
 class OnlineReader(Protocol):
@@ -87,21 +93,36 @@ class OnlineFeatures:
         """Names of the features that `read` returns, in its order."""
         return list(self._empty)
 
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """Names of the views, in the order of `ServedFeatures.ages`."""
+        return tuple([view.name for view in self._views])
+
     def read(self, rows: Sequence[Mapping[str, Any]]) -> list[ServedFeatures]:
         """Look up rows that hold the entities' keys; a row that lacks a key gets that view's features as missing."""
         now = self._reader.now()
         values = [dict(self._empty) for _ in rows]
+        ages: list[dict[str, float | None]] = [{} for _ in rows]
+        expired: list[tuple[str, ...]] = [()] * len(rows)
         keys_by_columns = {columns: [_entity_key(row, columns) for row in rows] for columns in self._key_columns}
         for view in self._views:
             keys = keys_by_columns[view.keys]
             asked = [key for key in dict.fromkeys(keys) if key is not None]
             found = self._reader.read(view, asked) if asked else {}
             oldest = -math.inf if view.ttl_seconds is None else now - view.ttl_seconds
-            for key, target in zip(keys, values, strict=True):
+            for i, key in enumerate(keys):
                 entity = None if key is None else found.get(key)
-                if entity is not None and entity.known_at >= oldest:
-                    target.update(entity.values)
-        return [ServedFeatures(row, _missing(row)) for row in values]
+                ages[i][view.name] = None if entity is None else now - entity.known_at
+                if entity is None:
+                    continue
+                if entity.known_at >= oldest:
+                    values[i].update(entity.values)
+                else:
+                    expired[i] += (view.name,)
+        return [
+            ServedFeatures(row, _missing(row), ages_of_row, too_old, now)
+            for row, ages_of_row, too_old in zip(values, ages, expired, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,7 @@ def test_feasts_own_interface_serves_the_same(problem, settings, as_of):
     slow = OnlineFeatures(views, AtTheSameTime(store)).read(rows)
     for left, right in zip(fast.read(rows), slow, strict=True):
         assert left.missing == right.missing
+        assert (left.ages, left.expired, left.read_at) == (right.ages, right.expired, right.read_at)
         _assert_equal([left.values], [right.values])
 
 

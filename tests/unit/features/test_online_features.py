@@ -83,6 +83,20 @@ def test_what_is_too_old_unknown_or_unnamed_is_missing(reader, origin, missing):
         assert served.values[name] is None or math.isnan(served.values[name])
 
 
+def test_ages_are_told_by_view_also_of_what_is_too_old(reader):
+    rows = [{"origin": "EWR", "tailnum": "N1"}, {"origin": "JFK", "tailnum": "N2"}, {"origin": "LGA"}]
+    features = OnlineFeatures([WEATHER, PLANE], reader)
+    served = features.read(rows)
+    assert features.view_names == ("weather", "plane")
+    assert [row.ages for row in served] == [
+        {"weather": 3600.0, "plane": NOW},
+        {"weather": 3601.0, "plane": None},
+        {"weather": 0.0, "plane": None},
+    ]
+    assert [row.expired for row in served] == [(), ("weather",), ()]
+    assert {row.read_at for row in served} == {NOW}
+
+
 def test_each_entity_is_asked_for_once(reader):
     rows = [{"origin": origin, "tailnum": None} for origin in ("EWR", "JFK", "EWR", None, "EWR")]
     served = OnlineFeatures([WEATHER, PLANE], reader).read(rows)
