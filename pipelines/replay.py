@@ -14,9 +14,8 @@ from rich.table import Table
 
 from components.base.errors import TidemillError
 from components.base.problem import load_problem
+from components.base.settings import load_settings
 from components.data.replay import replay_quarantine
-
-PROBLEMS = Path(__file__).parent / "problems"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console()
     try:
-        problem = load_problem(PROBLEMS / f"{options.problem}.yaml")
+        problem = load_problem(load_settings().problems / f"{options.problem}.yaml")
         quarantine, folder = options.accepted / "quarantine.parquet", options.accepted.with_name("replayed")
         counts = replay_quarantine(problem, quarantine, options.accepted, folder)
     except TidemillError as error:

@@ -16,6 +16,7 @@ class RunRecord:
     """What one run did; the shape of `last-run.json`, where the fields of `summary` stand beside the others."""
 
     name: str
+    pipeline: str
     problem: str
     as_of: str
     status: str
@@ -31,7 +32,7 @@ class RunRecord:
     log: str
     report: str | None
     summary: dict[str, Any]
-    """What `components/release/summary.py` wrote; empty for a failed run."""
+    """What the pipeline presents as `summary.json`; empty for a failed run, and for one that presents nothing."""
 
 
 def write_record(home: Path, record: RunRecord) -> Path:
@@ -55,10 +56,11 @@ def read_records(home: Path) -> list[dict[str, Any]]:
 def show_runs(console: Console, records: list[dict[str, Any]]) -> None:
     """Print one line per run."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("started", "problem", "as of", "status", "seconds", "verdict", "version", "report"):
+    for column in ("started", "pipeline", "problem", "as of", "status", "seconds", "verdict", "version", "report"):
         table.add_column(column)
     for record in records:
-        row = (record["started"][:19], record["problem"], record["as_of"][:10], record["status"])
+        kind = record.get("pipeline", "training")
+        row = (record["started"][:19], kind, record["problem"], record["as_of"][:10], record["status"])
         result = (record.get("verdict"), record.get("model_version"), record["report"])
         table.add_row(*row, f"{record['seconds']:.0f}", *(str(value or "-") for value in result))
     console.print(table if records else "No run yet: make demo")

@@ -40,9 +40,10 @@ class Terminal:
         line = f" {_MARKS[step.status]} {step.name:<12}{time:>8}  [dim]{escape(step.message)}[/]"
         self.console.print(line, no_wrap=True, overflow="ellipsis", crop=True, highlight=False)
 
-    def show_title(self, problem: str, as_of: str) -> None:
+    def show_title(self, problem: str, as_of: str, pipeline: str = "training") -> None:
         """Announce a run."""
-        self.console.rule(f"[bold]{escape(problem)}[/] as of {escape(as_of)}", align="left")
+        kind = "" if pipeline == "training" else f" {pipeline}"
+        self.console.rule(f"[bold]{escape(problem)}[/]{kind} as of {escape(as_of)}", align="left")
 
     def show_failure(self, step: StepRun | None, log: str) -> None:
         """Show which step failed, why, where the log is and what to do next."""

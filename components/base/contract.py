@@ -1,8 +1,8 @@
 """The schema of the problem contract: one closed pydantic model per section.
 
-In: the YAML of `pipelines/problems/<name>.yaml`, parsed. Out: a frozen `Problem` that every step reads. Its words are in
-`contract_types`, the sections on the time after the release in `contract_watch`. `base/problem.py` loads files, checks
-what crosses sections and puts the faults into words; nothing here does I/O.
+In: the YAML of `pipelines/problems/<name>.yaml`, parsed. Out: a frozen `Problem` that every step reads. The words are
+in `contract_types`, the sections on the time after the release in `contract_watch`. `base/problem.py` loads files,
+checks what crosses sections and puts the faults into words; nothing here does I/O.
 """
 
 from typing import Annotated, Literal

@@ -19,6 +19,7 @@ _PREFIX = "TIDEMILL_"
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _WHOLE, _NUMBER = re.compile(r"\d{1,15}"), re.compile(r"\d{1,9}(\.\d{1,9})?")
 _SQLITE_PREFIX = "sqlite:///"
+_ROOT = Path(__file__).parents[2]
 _MLFLOW_SCHEMES = ("sqlite", "postgresql", "mysql", "http", "https")
 
 
@@ -73,6 +74,8 @@ class Settings:
     """TIDEMILL_IMAGE: the image of steps and predictor on a cluster; None on one machine."""
     endpoint_namespace: str
     """TIDEMILL_ENDPOINT_NAMESPACE: the Kubernetes namespace of InferenceServices."""
+    problems: Path = _ROOT / "pipelines" / "problems"
+    """TIDEMILL_PROBLEMS: absolute path of the folder that holds the contracts."""
     clock: Path | None = None
     """TIDEMILL_CLOCK: absolute path of the file that holds the moment to live at; None is the wall clock."""
     prediction_log: PredictionLogSettings = PredictionLogSettings()
@@ -100,6 +103,7 @@ class Settings:
             "TIDEMILL_REGISTRY": self.registry,
             "TIDEMILL_ONLINE_STORE": str(self.online_store),
             "TIDEMILL_ENDPOINT_NAMESPACE": self.endpoint_namespace,
+            "TIDEMILL_PROBLEMS": str(self.problems),
             "TIDEMILL_PREDICTION_LOG": "on" if self.prediction_log.is_on else "off",
             "TIDEMILL_PREDICTION_LOG_SPOOL": str(self.prediction_spool),
             **{name: str(getattr(self.prediction_log, limit)) for name, limit in _LOG_LIMITS.items()},
@@ -136,6 +140,7 @@ _KNOWN = (
     "TIDEMILL_ONLINE_STORE",
     "TIDEMILL_IMAGE",
     "TIDEMILL_ENDPOINT_NAMESPACE",
+    "TIDEMILL_PROBLEMS",
     "TIDEMILL_CLOCK",
     "TIDEMILL_PREDICTION_LOG",
     "TIDEMILL_PREDICTION_LOG_SPOOL",
@@ -163,6 +168,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         online_store=_absolute(given.get("TIDEMILL_ONLINE_STORE", str(home / "feast" / "online.db"))),
         image=given.get("TIDEMILL_IMAGE"),
         endpoint_namespace=given.get("TIDEMILL_ENDPOINT_NAMESPACE", "tidemill"),
+        problems=_absolute(given.get("TIDEMILL_PROBLEMS", str(Settings.problems))),
         clock=_absolute(given["TIDEMILL_CLOCK"]) if "TIDEMILL_CLOCK" in given else None,
         prediction_log=_prediction_log(given),
     )

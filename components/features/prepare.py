@@ -52,10 +52,10 @@ def prepare_rows(problem: Problem, accepted: Path, features_uri: str, as_of: dat
     Raises:
         DataError: keys are doubled, a target is unknown, a role has too few rows or only one class; all are named.
     """
-    examples = read_examples(problem, accepted, as_of)
+    examples = drop_old_examples(problem.split, read_examples(problem, accepted, as_of), as_of)
     roles = assign_roles(problem.split, examples["predicted_at"], examples["label_at"], as_of)
     raise_faults(DataError, "prepare", _faults(problem, examples, roles))
-    rows = _add_features(problem, examples, features_uri)
+    rows = add_features(problem, examples, features_uri)
     prepared = _write_roles(problem, rows, roles, as_of, out)
     counted = ", ".join(f"{role} {count:,}" for role, count in prepared.rows.items())
     _logger.info("prepare: %s rows with %s features", counted, len(prepared.features))
@@ -91,6 +91,14 @@ def read_examples(problem: Problem, accepted: Path, as_of: datetime) -> pd.DataF
     examples: pd.DataFrame = table.to_pandas()
     times = examples.select_dtypes("datetimetz").columns
     return examples.astype(dict.fromkeys(times, "datetime64[us, UTC]"))
+
+
+def drop_old_examples(split: Split, examples: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    """Return the examples that train may look back to; all of them where the contract sets no `train_days`."""
+    if split.train_days is None:
+        return examples
+    start = split_limits(split, as_of)["train_end"] - timedelta(days=split.train_days)
+    return examples[examples["predicted_at"] >= start].reset_index(drop=True)
 
 
 def split_limits(split: Split, as_of: datetime) -> dict[str, datetime]:
@@ -156,8 +164,8 @@ def _faults(problem: Problem, examples: pd.DataFrame, roles: "pd.Series[str]") -
             yield f"{role} must have both classes of `{problem.target.name}`, but got only {found.iloc[0]}."
 
 
-def _add_features(problem: Problem, examples: pd.DataFrame, features_uri: str) -> pd.DataFrame:
-    """Put request features and point-in-time features beside the examples."""
+def add_features(problem: Problem, examples: pd.DataFrame, features_uri: str) -> pd.DataFrame:
+    """Put request features and point-in-time features beside the examples, whose moment is `predicted_at`."""
     requested = request_table(problem, examples)
     known = examples.assign(**{str(name): requested[name] for name in requested})
     keys = dict.fromkeys(key for view in declared_views(problem) for key in view.keys)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components.base.contract import Split
 from components.base.prepared import ROLES
-from components.features.prepare import assign_roles, split_limits
+from components.features.prepare import assign_roles, drop_old_examples, split_limits
 
 AS_OF = datetime(2013, 7, 1, tzinfo=UTC)
 SPLITS = st.builds(
@@ -102,3 +102,13 @@ def test_a_row_whose_label_came_late_belongs_to_the_gap():
     predicted_at = _series([train_end - timedelta(hours=1)] * 2)
     label_at = _series([train_end + timedelta(hours=24), train_end + timedelta(hours=25)])
     assert assign_roles(split, predicted_at, label_at, AS_OF).tolist() == ["train", "gap"]
+
+
+@given(SPLITS, st.integers(1, 30), st.lists(st.integers(1, 60 * 24 * 90), min_size=1, max_size=60))
+def test_train_looks_back_as_far_as_the_contract_says_and_later_rows_all_stay(split, train_days, minutes_before):
+    limited = split.model_copy(update={"train_days": train_days})
+    examples = pd.DataFrame({"predicted_at": _series([AS_OF - timedelta(minutes=before) for before in minutes_before])})
+    start = split_limits(limited, AS_OF)["train_end"] - timedelta(days=train_days)
+    kept = drop_old_examples(limited, examples, AS_OF)
+    assert list(kept["predicted_at"]) == [moment for moment in examples["predicted_at"] if moment >= start]
+    assert drop_old_examples(split, examples, AS_OF).equals(examples)
