@@ -10,7 +10,7 @@ Notation
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -134,7 +134,7 @@ class CategoryCounts(Counts):
         """Count other values by the same names."""
         return self.count_names(values.value_counts(dropna=True).to_dict(), int(values.isna().sum()))
 
-    def count_names(self, rows: Mapping[Hashable, int], missing: int) -> Self:
+    def count_names(self, rows: Mapping[Any, int], missing: int) -> Self:
         """Take counts of other rows by name."""
         found: Counter[Any] = Counter(rows)
         named = {name: found[name] for name in self.counts}

@@ -96,6 +96,12 @@ def load_model(folder: Path | str) -> Model:
         ) from error
 
 
+def read_features(folder: Path | str) -> tuple[Feature, ...]:
+    """Read the model's inputs without its estimator, in the order of the columns."""
+    described = orjson.loads((Path(folder) / _DESCRIPTION).read_bytes())
+    return tuple(Feature(**feature) for feature in described["features"])
+
+
 def _load_estimator(path: Path) -> Any:
     import skops.io
 

@@ -129,6 +129,6 @@ def load_current_solution(path: Path | str) -> Baseline:
 
 def _name_values(values: pd.Series) -> pd.Series:
     """Name the values of one column; a number is named the same whatever its type."""
-    if pd.api.types.is_numeric_dtype(values):
-        values = np.floor(values.astype("float64"))
-    return values.astype(str).where(values.notna(), _MISSING)
+    is_number = pd.api.types.is_numeric_dtype(values)
+    named = values.astype("float64") // 1 if is_number else values
+    return named.astype(str).where(values.notna(), _MISSING)
