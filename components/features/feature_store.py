@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -170,7 +170,7 @@ def online_features(store: "FeatureStore", problem: Problem) -> OnlineFeatures:
     views = sorted((describe_view(view) for view in registered), key=lambda view: view.name)
     if store.config.online_store.type != "sqlite":
         return OnlineFeatures(views, FeastReader(store))
-    layout = SqliteLayout(online_tables(problem), _encode_key, _decode_value)
+    layout = SqliteLayout(online_tables(problem), encode_key, _decode_value)
     return OnlineFeatures(views, SqliteReader(Path(store.config.online_store.path), problem.name, layout))
 
 
@@ -261,8 +261,24 @@ def declarations_folder(problem: Problem) -> Path:
     return REPOSITORY / problem.name.replace("-", "_")
 
 
+def encode_value(value: float | str | None) -> bytes:
+    """Return a feature's value as Feast stores it; missing is empty."""
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    if value is None or value != value:  # noqa: PLR0124 - NaN is the one value that differs from itself
+        return b""
+    encoded = Value(string_val=value) if isinstance(value, str) else Value(double_val=value)
+    return bytes(encoded.SerializeToString())
+
+
+def stored_seconds(moment: datetime) -> int:
+    """Return a moment in UTC as Feast writes it to SQLite: as if it were a time of the local zone."""
+    return int(moment.astimezone(UTC).replace(tzinfo=None).timestamp())
+
+
 @lru_cache(maxsize=_CACHED_KEYS)
-def _encode_key(columns: Sequence[str], key: Key) -> bytes:
+def encode_key(columns: Sequence[str], key: Key) -> bytes:
+    """Return the key columns and an entity's key as Feast stores them."""
     from feast.infra.key_encoding_utils import serialize_entity_key
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
