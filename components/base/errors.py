@@ -17,7 +17,8 @@
     └── TransientError               something is out of reach; the same call may succeed later
         ├── StoreUnavailableError    the object store does not answer
         ├── TrackingUnavailableError the MLflow server or its database does not answer
-        └── EndpointUnavailableError the prediction endpoint does not answer
+        ├── EndpointUnavailableError the prediction endpoint does not answer
+        └── DecisionsUnavailableError the governor's database does not answer
 
 Every text reads `<where>: <invariant> must hold, but got <name=value>. <What to do.>`, and checks collect
 all faults before they raise. Adapters alone retry, and only what is transient. Whoever owns a terminal
@@ -101,6 +102,10 @@ class TrackingUnavailableError(TransientError):
 
 class EndpointUnavailableError(TransientError):
     """The prediction endpoint does not answer."""
+
+
+class DecisionsUnavailableError(TransientError):
+    """The governor's database does not answer, or cannot write."""
 
 
 def describe_faults(where: str, faults: Sequence[str]) -> str:

@@ -238,7 +238,7 @@ def _rest(policy: Policy, facts: Facts) -> Verdict | None:
 
 
 def _want_labels(episode: Episode, policy: Policy, facts: Facts) -> Verdict | None:
-    """Hold what would train on nearly the same rows; a person may know better, and the first model has no labels yet."""
+    """Hold what would train on nearly the same rows; a person may know better, a first model has no labels yet."""
     labels = facts.labels
     if episode.cause == "person" or policy.minimum_new_labels == 0:
         return None

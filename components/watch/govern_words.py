@@ -63,6 +63,10 @@ def _name(run: Run | None) -> str:
     return f"run {run.key}{version}"
 
 
+def _end(run: Run | None) -> str:
+    return _OUTCOMES[run.state] if run else "unknown"
+
+
 def _why(run: Run | None) -> str:
     """Return the first reason of a run, cut to a line."""
     reason = run.reasons[0].splitlines()[0] if run and run.reasons and run.reasons[0] else ""
@@ -78,7 +82,8 @@ def _worth_it(case: _Case) -> str:
         "schedule": f"the schedule was due at {case.episode.starts_at[:16].replace('T', ' ')} UTC. ",
         "person": f"{case.episode.name} asked for it. ",
     }[case.episode.cause]
-    return f"{cause}{came}No run is in flight, none rests, and the day's budget of {case.policy.daily_budget} is not used up."
+    budget = f"the day's budget of {case.policy.daily_budget} is not used up"
+    return f"{cause}{came}No run is in flight, the cooldown is over, and {budget}."
 
 
 def _since(facts: Facts) -> str:
@@ -121,52 +126,48 @@ def _unknown(case: _Case) -> str:
 
 def _not_repeated(case: _Case) -> str:
     return (
-        f"{case.episode.name} was last heard of {case.episode.silent_hours:.0f} hours ago, and what fires is repeated sooner "
-        f"than every {SILENCE_HOURS:g}: it may be over."
+        f"{case.episode.name} was last heard of {case.episode.silent_hours:.0f} hours ago, and what fires is repeated "
+        f"sooner than every {SILENCE_HOURS:g}: it may be over."
     )
 
 
 def _on_trial(case: _Case) -> str:
-    run, until = case.verdict.run, write_moment(case.verdict.until)
+    run, until, alert = case.verdict.run, write_moment(case.verdict.until), case.episode.name
     if run and run.state != "promoted":
-        return (
-            f"{_name(run)} {_OUTCOMES[run.state]}.{_why(run)} An episode runs once; when {case.episode.name} still fires "
-            f"after {until}, a person is asked."
-        )
-    return f"{_name(run)} was promoted; {case.episode.name} must be silent by {until}, or a person is asked."
+        again = f"An episode runs once; when {alert} still fires after {until}, a person is asked."
+        return f"{_name(run)} ended: {_end(run)}.{_why(run)} {again}"
+    return f"{_name(run)} was promoted; {alert} must be silent by {until}, or a person is asked."
 
 
 def _failures(case: _Case) -> str:
+    run, allowed = case.verdict.run, case.policy.maximum_failures
     return (
-        f"{case.verdict.count} releases in a row were not promoted, {case.policy.maximum_failures} are allowed; nothing runs "
-        f"until a person resumes retraining or orders a run. The last, {_name(case.verdict.run)}: "
-        f"{_OUTCOMES[case.verdict.run.state] if case.verdict.run else 'unknown'}.{_why(case.verdict.run)}"
+        f"{case.verdict.count} releases in a row were not promoted, and {allowed} are enough; nothing runs until a "
+        f"person resumes retraining or orders a run. The last, {_name(run)}: {_end(run)}.{_why(run)}"
     )
 
 
 def _not_cleared(case: _Case) -> str:
-    run = case.verdict.run
-    state = _OUTCOMES[run.state] if run else "unknown"
+    run, hours = case.verdict.run, case.policy.clear_within_hours
+    ended = write_moment(run.ended_at if run else None)
     return (
-        f"{case.episode.name} still fires {case.policy.clear_within_hours:g} hours after the end of {_name(run)} ({state}, "
-        f"{write_moment(run.ended_at if run else None)}); training again does not help."
+        f"{case.episode.name} still fires more than {hours:g} hours after {_name(run)} ended ({_end(run)}, {ended}); "
+        "training again does not help."
     )
 
 
 def _cleared(case: _Case) -> str:
     if case.verdict.run:
-        return (
-            f"{case.episode.name} cleared; its {_name(case.verdict.run)} ended as {_OUTCOMES[case.verdict.run.state]}."
-        )
+        return f"{case.episode.name} cleared; its {_name(case.verdict.run)} ended: {_end(case.verdict.run)}."
     return f"{case.episode.name} cleared before anything ran."
 
 
 def _answered(case: _Case) -> str:
-    return f"{_name(case.verdict.run)} trained meanwhile ({_OUTCOMES[case.verdict.run.state] if case.verdict.run else ''})."
+    return f"{_name(case.verdict.run)} trained meanwhile: {_end(case.verdict.run)}."
 
 
 def _finished(case: _Case) -> str:
-    return f"{_name(case.verdict.run)} ended: {_OUTCOMES[case.verdict.run.state] if case.verdict.run else ''}.{_why(case.verdict.run)}"
+    return f"{_name(case.verdict.run)} ended: {_end(case.verdict.run)}.{_why(case.verdict.run)}"
 
 
 def _superseded(_: _Case) -> str:
