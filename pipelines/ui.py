@@ -13,7 +13,7 @@ from rich.console import Console
 
 from components.base.errors import TidemillError
 from components.base.settings import Settings, load_settings
-from components.release.index import render_index
+from components.watch.index import render_index
 from pipelines.runs import read_records
 from pipelines.services import embedded_services
 

@@ -5,14 +5,17 @@ In: the material of a release. Out: HTML that loads nothing from elsewhere, and 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from components.base.contract_types import MetricName
+from components.base.templating import render
 from components.release.answer import answer
 from components.release.pictures_model import MODEL_PICTURES
 from components.release.pictures_value import VALUE_PICTURES
 from components.release.report_material import Material
-from components.release.templating import render
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,12 @@ def draw_pictures(material: Material) -> dict[str, str]:
 
 def render_report(material: Material, pictures: Mapping[str, str]) -> str:
     """Render the report as one HTML file."""
-    return render("report.html.j2", **_values(material), pictures=pictures, sections=SECTIONS)
+    return render(_TEMPLATES, "report.html.j2", **_values(material), pictures=pictures, sections=SECTIONS)
 
 
 def render_card(material: Material) -> str:
     """Render the model card as Markdown: the answer and the gates first."""
-    return render("model_card.md.j2", **_values(material)).strip() + "\n"
+    return render(_TEMPLATES, "model_card.md.j2", **_values(material)).strip() + "\n"
 
 
 def count_decisions(material: Material) -> list[tuple[str, list[tuple[int, float]]]]:

@@ -209,6 +209,8 @@ class ContenderValue(_Frozen):
     label: str
     rows: int
     actions: int
+    right_actions: int | None = None
+    """Actions on rows whose label turned out positive; None where nobody counted them."""
     total: float
     per_1000: Estimate
     gain_of_served_per_1000: Estimate | None

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from components.base.templating import render
 from components.base.wording import write_money
-from components.release.templating import render
 
 
 def render_index(records: Sequence[dict[str, Any]], path: Path) -> None:
     """Write the index of the runs, newest first, with links relative to the index's own folder."""
     rows = [_describe(record, path.parent) for record in records]
     rows.sort(key=lambda row: row["started"], reverse=True)
-    path.write_text(render("index.html.j2", rows=rows), encoding="utf-8")
+    path.write_text(render(Path(__file__).parent / "templates", "index.html.j2", rows=rows), encoding="utf-8")
 
 
 def _describe(record: dict[str, Any], folder: Path) -> dict[str, Any]:

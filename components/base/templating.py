@@ -1,7 +1,8 @@
-"""Templates of the report: one Jinja2 environment that escapes everything and writes numbers for people.
+"""Templates of every page: one Jinja2 environment that escapes everything and writes numbers for people.
 
-In: a template's name and its values. Out: text. Called by the report, the model card and the index of runs. A value
-that is not there is shown as `n/a`, so that a report never fails for the lack of a detail.
+In: a phase's folder of templates, a template's name and its values. Out: text. Called by the reports, the model card,
+the index and the timeline; what they share, the style sheet and the macros, is in this phase's own `templates`. A value
+that is not there is shown as `n/a`, so that a page never fails for the lack of a detail.
 """
 
 import html
@@ -37,15 +38,15 @@ _MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]<>|#])")
 _LONGEST_TEXT = 60
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill a template of the folder `templates`."""
-    return _environment().get_template(template).render(css=_read_css(), **values)
+def render(folder: Path, template: str, **values: Any) -> str:
+    """Fill a template of a phase's folder; what that one lacks is taken from the shared folder."""
+    return _environment(folder).get_template(template).render(css=_read_css(), **values)
 
 
 @cache
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader([folder, _FOLDER]),
         autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
         undefined=ChainableUndefined,
         trim_blocks=True,

@@ -1,4 +1,4 @@
-from components.release.index import render_index
+from components.watch.index import render_index
 
 
 def record(name, started, **changed):
