@@ -16,20 +16,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from components.base.errors import StepFailedError, TidemillError
 from components.base.settings import Settings
 from components.base.store import open_store
-from components.watch.run_records import PipelineRun, write_run
+from components.data.snapshot import parse_moment
+from components.watch import run_records
+from components.watch.run_records import Pipeline, PipelineRun
 from pipelines.kfp_log import KfpLog, error_of
 from pipelines.runs import RunRecord, write_record
 from pipelines.terminal import Terminal
 
 _logger = logging.getLogger(__name__)
 
-PipelineName = Literal["training", "refresh", "monitoring"]
-PIPELINES: tuple[PipelineName, ...] = get_args(PipelineName)
+PIPELINES: tuple[Pipeline, ...] = get_args(Pipeline)
 # The page that a person opens first; refresh presents nothing.
 _REPORTS = {"training": "report.html", "monitoring": "daily.html"}
 
@@ -38,7 +39,7 @@ _REPORTS = {"training": "report.html", "monitoring": "daily.html"}
 class Job:
     """What to run."""
 
-    pipeline: PipelineName
+    pipeline: Pipeline
     problem: str
     contract: str
     """The contract as YAML text."""
@@ -64,7 +65,7 @@ def run_pipeline(settings: Settings, job: Job, terminal: Terminal) -> RunRecord:
         _copy_files(presented, folder)
     record = _describe(job, log, folder, presented is not None, started, time.monotonic() - clock)
     write_record(settings.home, record)
-    _publish(record, settings)
+    _publish(job, record, settings)
     if record.status == "failed":
         failed = next((step for step in log.steps if step.status == "failed"), None)
         terminal.show_failure(failed, record.log)
@@ -97,7 +98,7 @@ def _call_pipeline(settings: Settings, job: Job, log: KfpLog) -> Path | None:
     return Path(getattr(task.output, "path", task.output))
 
 
-def _import_pipeline(name: PipelineName) -> Any:
+def _import_pipeline(name: Pipeline) -> Any:
     if name == "training":
         from pipelines.training import training
 
@@ -112,8 +113,10 @@ def _import_pipeline(name: PipelineName) -> Any:
 
 
 def _copy_files(source: Path, folder: Path) -> None:
+    """Keep what a person or the exporter reads; the tables of a folder stay where they are."""
     for file in source.iterdir():
-        shutil.copy2(file, folder / file.name)
+        if file.is_file() and file.suffix != ".parquet":
+            shutil.copy2(file, folder / file.name)
 
 
 def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datetime, seconds: float) -> RunRecord:
@@ -145,23 +148,34 @@ def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datet
     )
 
 
-def _publish(record: RunRecord, settings: Settings) -> None:
+def _publish(job: Job, record: RunRecord, settings: Settings) -> None:
     """Tell the exporter of the run; when the store is out of reach, that is what the run failed of, and is said."""
     run = PipelineRun(
-        pipeline=record.pipeline,
-        problem=record.problem,
+        pipeline=job.pipeline,
+        problem=job.problem,
         name=record.name,
-        as_of=record.as_of,
+        as_of=parse_moment(job.as_of),
         status="done" if record.status == "done" else "failed",
-        started=record.started,
-        ended=datetime.now(UTC).isoformat(timespec="seconds"),
+        started=parse_moment(record.started),
+        ended=datetime.now(UTC),
         seconds=record.seconds,
         error=record.error,
+        source_age_hours=_read_ages(Path(record.log).parent),
     )
     try:
-        write_run(open_store(settings), run)
+        run_records.write_record(open_store(settings), run)
     except TidemillError as error:
         _logger.warning("run %s: its record is kept on this machine only: %s", record.name, error)
+
+
+def _read_ages(folder: Path) -> dict[str, float]:
+    """Return the age of each source from the quality report, where the pipeline presents one."""
+    quality = folder / "quality.json"
+    if not quality.is_file():
+        return {}
+    sources = json.loads(quality.read_text())["sources"]
+    ages = {name: source.get("age_hours") for name, source in sources.items()}
+    return {name: float(age) for name, age in ages.items() if age is not None}
 
 
 @contextlib.contextmanager

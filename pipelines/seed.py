@@ -13,7 +13,7 @@ import re
 import sys
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -46,13 +46,19 @@ class Seeded:
     """Drops that were there with the same content."""
 
 
-def seed(problem: str, until: str | None = None, multiply: int = 1) -> Seeded:
+def seed(
+    problem: str,
+    until: str | None = None,
+    multiply: int = 1,
+    change: Callable[[str, bytes], bytes] = lambda _, content: content,
+) -> Seeded:
     """Land the drops of a problem in the object store of the settings.
 
     Args:
         problem: Name of the problem; one without demonstration data lands nothing.
         until: ISO 8601 date or time, UTC; only months that began before it land. None lands all.
         multiply: Every flight lands so many times, each at another minute of its hour, so that keys stay distinct.
+        change: Takes the name and the content of each drop and returns the content that lands.
 
     Raises:
         PermanentError: the package is missing, or `multiply` is not within 1 to 60.
@@ -62,7 +68,8 @@ def seed(problem: str, until: str | None = None, multiply: int = 1) -> Seeded:
     if not 1 <= multiply <= 60:
         raise PermanentError(f"seed: multiply must be 1 to 60 (minutes of an hour), but got {multiply}.")
     store = open_store(load_settings())
-    landed = [_land(store, f"landing/{problem}/{name}", content) for name, content in _drops(until, multiply)]
+    drops = _drops(until, multiply)
+    landed = [_land(store, f"landing/{problem}/{name}", change(name, content)) for name, content in drops]
     result = Seeded(landed=sum(landed), kept=len(landed) - sum(landed))
     log.info("seed: %d drops landed, %d were there", result.landed, result.kept)
     return result

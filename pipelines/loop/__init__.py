@@ -1,0 +1,1 @@
+"""Play half a year after the first release on one machine: `make loop`."""

@@ -1,0 +1,78 @@
+"""The story that `make loop` plays: half a year of `flight-delays` after its first release, with four episodes.
+
+In: the contract of the problem. Out: the months, the episodes, and the contract of the replay: the same one with a
+smaller search and shorter roles, so that two trainings fit into ten minutes and a model can follow a change within
+two months. What is changed is listed in `CHANGES` and shown with the result.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+
+PROBLEM = "flight-delays"
+# Half a year of history for the first release, half a year to live through.
+FIRST_RELEASE = datetime(2013, 7, 1, tzinfo=UTC)
+MONTH_ENDS = tuple(datetime(2013 + month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in range(7, 13))
+# A year in ten minutes: every duration of an alert is divided by it, so that an hour of an SLO is a minute here.
+CLOCK_SCALE = 60
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "search": {"candidates": ["logistic", "hist_gradient_boosting"], "tune_seconds": 8},
+    "split": {"train_days": 60, "validation_days": 14, "test_days": 14},
+    "monitoring": {"window_days": 31},
+}
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Something that happens to the system, at a moment of the replayed year."""
+
+    name: str
+    title: str
+    text: str
+    start: datetime
+    end: datetime
+
+
+HARMLESS_SHIFT = Episode(
+    "harmless_shift",
+    "Barometers are recalibrated",
+    "From 10 July on every barometer shows 12 millibar more. The model hardly looks at the pressure: nobody is paged.",
+    datetime(2013, 7, 10, tzinfo=UTC),
+    datetime(2014, 1, 1, tzinfo=UTC),
+)
+CONCEPT_SHIFT = Episode(
+    "concept_shift",
+    "Slots are handed out anew",
+    "From 1 August on flights before 11 o'clock arrive 25 minutes later than they did, those from 15 o'clock on 25 "
+    "minutes earlier. The inputs look as before; what they mean has changed.",
+    datetime(2013, 8, 1, tzinfo=UTC),
+    datetime(2014, 1, 1, tzinfo=UTC),
+)
+BROKEN_FEED = Episode(
+    "broken_feed",
+    "The weather feed breaks",
+    "From 6 to 20 November no observation reaches the online store: weather features expire and are served as missing.",
+    datetime(2013, 11, 6, tzinfo=UTC),
+    datetime(2013, 11, 20, tzinfo=UTC),
+)
+SLOW_MODEL = Episode(
+    "slow_model",
+    "The model's processor is taken away",
+    "From 8 to 22 December the predictor is stopped for 80 ms again and again, as a throttled container is.",
+    datetime(2013, 12, 8, tzinfo=UTC),
+    datetime(2013, 12, 22, tzinfo=UTC),
+)
+EPISODES = (HARMLESS_SHIFT, CONCEPT_SHIFT, BROKEN_FEED, SLOW_MODEL)
+BROKEN_VIEW = "origin_weather"
+
+
+def change_contract(contract: str) -> str:
+    """Return the contract's YAML with the changes of the replay."""
+    sections = yaml.safe_load(contract)
+    for section, changes in CHANGES.items():
+        sections[section].update(changes)
+    changed: str = yaml.safe_dump(sections, sort_keys=False, allow_unicode=True)
+    return changed
