@@ -1,44 +1,86 @@
-"""The records of pipeline runs in the object store: what ran, for which moment, and how it ended.
+"""Records of pipeline runs in the object store: one JSON a run, the same here and on a cluster.
 
-Written after each run to `<problem>/runs/<pipeline>/<name>.json`, read by the exporter, which tells Prometheus when a
-pipeline last ended well. The whole record of a local run, with its steps, is in the run's own folder.
+In: a run that has ended, from whoever ran it (`pipelines/run.py`, the exit handler on a cluster). Out:
+`<problem>/runs/<pipeline>/<name>.json`. The exporter reads them: what ran, what failed, what is overdue. Nothing is judged
+here, and nothing removes old records: a counter that is counted from them would fall.
 """
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from components.base.errors import DataError
 from components.base.store import ObjectStore
+
+Pipeline = Literal["training", "refresh", "monitoring"]
 
 
 class PipelineRun(BaseModel):
-    """One run of one pipeline."""
+    """One run of one pipeline, written when it has ended."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pipeline: str
+    pipeline: Pipeline
     problem: str
     name: str
-    as_of: str
-    """ISO 8601, UTC: the moment that the run took for now."""
+    """Unique among the runs of its pipeline."""
+    as_of: datetime
+    """The moment whose data the run saw."""
     status: Literal["done", "failed"]
-    started: str
-    """ISO 8601, UTC, by the wall clock."""
-    ended: str
+    started: datetime
+    """By the wall clock, like `ended`."""
+    ended: datetime
     seconds: float
     error: str | None = None
+    source_age_hours: dict[str, float] = {}
+    """Age of the newest accepted row of each source at `as_of`: `age_hours` of validation's quality report."""
 
 
-def write_run(store: ObjectStore, run: PipelineRun) -> str:
+class RunRecords:
+    """The records of one problem; each object is read once, and again only when it has changed."""
+
+    def __init__(self, store: ObjectStore, problem: str) -> None:
+        """Read nothing yet."""
+        self._store = store
+        self._problem = problem
+        self._known: dict[tuple[str, str], PipelineRun] = {}
+
+    def read(self) -> list[PipelineRun]:
+        """Return all records, the one that ended first first.
+
+        Raises:
+            DataError: an object is no record.
+        """
+        found = [entry for entry in self._store.list_objects(_prefix(self._problem)) if entry.key.endswith(".json")]
+        self._known = {
+            (entry.key, entry.etag): self._known.get((entry.key, entry.etag)) or _read(self._store, entry.key)
+            for entry in found
+        }
+        return sorted(self._known.values(), key=lambda run: (run.ended, run.name))
+
+
+def write_record(store: ObjectStore, run: PipelineRun) -> str:
     """Write the record of a run, in the place of an earlier one of the same name; return its URI."""
-    return store.put_bytes(f"{_prefix(run.problem)}{run.pipeline}/{run.name}.json", run.model_dump_json().encode())
+    key = f"{_prefix(run.problem)}{run.pipeline}/{run.name}.json"
+    return store.put_bytes(key, run.model_dump_json(indent=1).encode())
 
 
-def read_runs(store: ObjectStore, problem: str) -> list[PipelineRun]:
-    """Read the records of a problem's runs, the first to end first."""
-    keys = [found.key for found in store.list_objects(_prefix(problem)) if found.key.endswith(".json")]
-    return sorted((PipelineRun.model_validate_json(store.get_bytes(key)) for key in keys), key=lambda run: run.ended)
+def read_records(store: ObjectStore, problem: str) -> list[PipelineRun]:
+    """Read all records of a problem, the one that ended first first.
+
+    Raises:
+        DataError: an object is no record.
+    """
+    return RunRecords(store, problem).read()
 
 
 def _prefix(problem: str) -> str:
     return f"{problem}/runs/"
+
+
+def _read(store: ObjectStore, key: str) -> PipelineRun:
+    try:
+        return PipelineRun.model_validate_json(store.get_bytes(key))
+    except ValueError as error:
+        raise DataError(f"run record {key}: it must be the record of a run, but got {error}. Remove it.") from error
