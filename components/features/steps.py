@@ -54,3 +54,14 @@ def explore(problem: Input[Artifact], prepared: Input[Artifact], profile: Output
     from components.features.explore import explore_training_rows
 
     explore_training_rows(read_problem(problem.path), read_prepared(prepared.path), Path(profile.path))
+
+
+@step
+def record(accepted: Input[Artifact], features_uri: str, as_of: str, refreshed: Output[Artifact]):
+    """Keep the quality report of a refresh and the place of its feature tables."""
+    from pathlib import Path
+
+    from components.data.snapshot import parse_moment
+    from components.features.refresh import record_refresh
+
+    record_refresh(Path(accepted.path), features_uri, parse_moment(as_of), Path(refreshed.path))
