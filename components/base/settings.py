@@ -21,6 +21,7 @@ _WHOLE, _NUMBER = re.compile(r"\d{1,15}"), re.compile(r"\d{1,9}(\.\d{1,9})?")
 _SQLITE_PREFIX = "sqlite:///"
 _ROOT = Path(__file__).parents[2]
 _MLFLOW_SCHEMES = ("sqlite", "postgresql", "mysql", "http", "https")
+_GOVERNOR_SCHEMES = ("sqlite", "postgresql")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,20 @@ class PredictionLogSettings:
 
 
 @dataclass(frozen=True)
+class GovernorSettings:
+    """Where the governor keeps its decisions, and the files of its secrets; it refuses what it has no secret for."""
+
+    database: str | None = field(default=None, repr=False)
+    """TIDEMILL_GOVERNOR_DATABASE: a SQLAlchemy URL (sqlite, postgresql+psycopg); None is <home>/governor.db."""
+    token_file: Path | None = None
+    """TIDEMILL_GOVERNOR_TOKEN_FILE: the bearer token of Alertmanager and of persons; a Kubernetes Secret's file."""
+    hmac_file: Path | None = None
+    """TIDEMILL_GOVERNOR_HMAC_FILE: the secret that Grafana signs with."""
+    launcher: str = "local"
+    """TIDEMILL_GOVERNOR_LAUNCHER: `local` runs on this machine, `kfp` on Kubeflow Pipelines."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """Where one installation keeps its state and finds its services."""
 
@@ -80,6 +95,13 @@ class Settings:
     """TIDEMILL_CLOCK: absolute path of the file that holds the moment to live at; None is the wall clock."""
     prediction_log: PredictionLogSettings = PredictionLogSettings()
     """TIDEMILL_PREDICTION_LOG*."""
+    governor: GovernorSettings = GovernorSettings()
+    """TIDEMILL_GOVERNOR_*."""
+
+    @property
+    def governor_database(self) -> str:
+        """The URL of the governor's database."""
+        return self.governor.database or f"{_SQLITE_PREFIX}{self.home}/governor.db"
 
     @property
     def prediction_spool(self) -> Path:
@@ -145,6 +167,10 @@ _KNOWN = (
     "TIDEMILL_PREDICTION_LOG",
     "TIDEMILL_PREDICTION_LOG_SPOOL",
     *_LOG_LIMITS,
+    "TIDEMILL_GOVERNOR_DATABASE",
+    "TIDEMILL_GOVERNOR_TOKEN_FILE",
+    "TIDEMILL_GOVERNOR_HMAC_FILE",
+    "TIDEMILL_GOVERNOR_LAUNCHER",
     # Read by feature_repo/feature_store.yaml when `feast` runs on the command line.
     "TIDEMILL_FEATURES",
 )
@@ -171,6 +197,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         problems=_absolute(given.get("TIDEMILL_PROBLEMS", str(Settings.problems))),
         clock=_absolute(given["TIDEMILL_CLOCK"]) if "TIDEMILL_CLOCK" in given else None,
         prediction_log=_prediction_log(given),
+        governor=_governor(given),
     )
 
 
@@ -183,6 +210,16 @@ def _prediction_log(given: Mapping[str, str]) -> PredictionLogSettings:
         segment_seconds=float(limits.get("segment_seconds", PredictionLogSettings.segment_seconds)),
         segment_bytes=int(limits.get("segment_bytes", PredictionLogSettings.segment_bytes)),
         spool_bytes=int(limits.get("spool_bytes", PredictionLogSettings.spool_bytes)),
+    )
+
+
+def _governor(given: Mapping[str, str]) -> GovernorSettings:
+    database, token, secret = (given.get(f"TIDEMILL_GOVERNOR_{n}") for n in ("DATABASE", "TOKEN_FILE", "HMAC_FILE"))
+    return GovernorSettings(
+        database=_absolute_sqlite(database) if database else None,
+        token_file=_absolute(token) if token else None,
+        hmac_file=_absolute(secret) if secret else None,
+        launcher=given.get("TIDEMILL_GOVERNOR_LAUNCHER", GovernorSettings.launcher),
     )
 
 
@@ -203,6 +240,7 @@ def _faults(given: Mapping[str, str]) -> Iterator[str]:
     yield from _place_faults(given)
     yield from _s3_faults(given)
     yield from _prediction_log_faults(given)
+    yield from _governor_faults(given)
 
 
 def _place_faults(given: Mapping[str, str]) -> Iterator[str]:
@@ -225,6 +263,16 @@ def _prediction_log_faults(given: Mapping[str, str]) -> Iterator[str]:
         pattern, words = (_NUMBER, "number") if limit == "segment_seconds" else (_WHOLE, "whole number")
         if name in given and not (pattern.fullmatch(given[name]) and float(given[name]) > 0):
             yield f"{name} must be a {words} above 0, but got {given[name]!r}."
+
+
+def _governor_faults(given: Mapping[str, str]) -> Iterator[str]:
+    scheme = given.get("TIDEMILL_GOVERNOR_DATABASE", _SQLITE_PREFIX).split(":")[0].split("+")[0]
+    if scheme not in _GOVERNOR_SCHEMES:
+        # Never the URL itself: it holds a password.
+        yield f"TIDEMILL_GOVERNOR_DATABASE must start with one of {', '.join(_GOVERNOR_SCHEMES)}, but got {scheme!r}."
+    launcher = given.get("TIDEMILL_GOVERNOR_LAUNCHER", "local")
+    if launcher not in ("local", "kfp"):
+        yield f"TIDEMILL_GOVERNOR_LAUNCHER must be local or kfp, but got {launcher!r}."
 
 
 def _s3_faults(given: Mapping[str, str]) -> Iterator[str]:

@@ -86,6 +86,7 @@ class Episode:
     opened_at: datetime
     """When it first came, by the governor's clock."""
     is_firing: bool
+    """False: the alert has cleared, or a newer moment of the schedule has come."""
     silent_hours: float = 0.0
     """Hours of the wall clock since it was last heard of; 0 for what is no alert."""
 
@@ -177,7 +178,7 @@ def find_in_flight(facts: Facts) -> Run | None:
 def _review(episode: Episode, run: Run, policy: Policy, facts: Facts) -> Verdict:
     """Judge an episode whose run has ended: did it help?"""
     if not episode.is_firing:
-        return Verdict("closed", "cleared", run)
+        return Verdict("closed", "cleared" if episode.cause == "alert" else "finished", run)
     failures = count_failures(facts)
     if run.state != "promoted" and failures >= policy.maximum_failures:
         return Verdict("escalate", "maximum_failures", run, count=failures)
@@ -191,7 +192,7 @@ def _review(episode: Episode, run: Run, policy: Policy, facts: Facts) -> Verdict
 
 def _close(episode: Episode, facts: Facts) -> Verdict | None:
     if not episode.is_firing:
-        return Verdict("closed", "cleared")
+        return Verdict("closed", "superseded" if episode.cause == "schedule" else "cleared")
     if episode.cause == "alert":
         return None
     answers = [run for run in facts.runs if run.planned_at >= episode.opened_at and run.state in _TRAINED]

@@ -1,6 +1,6 @@
 """The governor's database: its tables, and a connection that commits durably and never half.
 
-In: a SQLAlchemy URL. Out: an engine whose tables exist. Called by `govern_store.py` alone.
+In: a SQLAlchemy URL. Out: a `Database` whose tables exist. Called by the inbox, the store and the archive.
 
     problems   one row a problem: paused or not, and how far the schedule has been looked at
     episodes   one row a reason to retrain; unique by problem, fingerprint and start
@@ -11,6 +11,8 @@ SQLite (one machine) writes ahead and takes its write lock at BEGIN, so that a t
 cannot fail in between. PostgreSQL (a cluster) locks the rows that a transaction asks for.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,8 +38,11 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from components.base.errors import PermanentError
+from components.base.errors import DecisionsUnavailableError, PermanentError
 
 # A change of the tables raises it and brings its migration along.
 SCHEMA_VERSION = 1
@@ -132,19 +137,61 @@ _in_flight = runs.c.state.in_(("planned", "running"))
 Index("one_in_flight", runs.c.problem, unique=True, sqlite_where=_in_flight, postgresql_where=_in_flight)
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine whose tables exist; making them again changes nothing.
+class Database:
+    """Transactions on the governor's tables."""
 
-    Raises:
-        PermanentError: a newer governor has changed the tables.
-    """
-    is_sqlite = url.startswith("sqlite")
-    options: dict[str, Any] = {"connect_args": {"timeout": _BUSY_SECONDS}} if is_sqlite else {"pool_pre_ping": True}
-    engine = create_engine(url, **options)
-    if is_sqlite:
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    _create_tables(engine)
+    def __init__(self, url: str) -> None:
+        """Connect and make the tables; making them again changes nothing.
+
+        Raises:
+            DecisionsUnavailableError: the database does not answer.
+            PermanentError: a newer governor has changed the tables.
+        """
+        self.engine = _connect(url)
+        with self.writing() as connection:
+            _create_tables(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Run the block as one transaction, committed at its end, rolled back by an error.
+
+        Raises:
+            DecisionsUnavailableError: the database does not answer, or cannot write; nothing of the block is stored.
+        """
+        with _in_words(self.engine), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Run the block on one state of the tables, without waiting for writers; errors as in `writing`."""
+        with _in_words(self.engine), self.engine.connect() as plain:
+            yield plain.execution_options(is_read=True)
+
+    def insert_once(self, connection: Connection, table: Table, **values: Any) -> bool:
+        """Insert a row unless its unique columns are taken; tell whether it is new."""
+        dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+        done = connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+        return bool(done.rowcount == 1)
+
+
+@contextmanager
+def _in_words(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        place = engine.url.render_as_string(hide_password=True)
+        raise DecisionsUnavailableError(
+            f"governor database {place}: it must answer and have room to write, but got: {error}. "
+            "Start it, or free its disk; nothing is lost, as senders send again."
+        ) from error
+
+
+def _connect(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -160,16 +207,15 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
 
 
-def _create_tables(engine: Engine) -> None:
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
-        metadata.create_all(connection)
-        found = connection.execute(select(versions.c.version)).scalar()
-        if found is None:
-            connection.execute(insert(versions).values(version=SCHEMA_VERSION))
-        elif found != SCHEMA_VERSION:
-            raise PermanentError(
-                f"governor database: its tables must be of version {SCHEMA_VERSION}, but got {found}. "
-                "Install the governor that made them, or name another TIDEMILL_GOVERNOR_DATABASE."
-            )
+def _create_tables(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
+    metadata.create_all(connection)
+    found = connection.execute(select(versions.c.version)).scalar()
+    if found is None:
+        connection.execute(insert(versions).values(version=SCHEMA_VERSION))
+    elif found != SCHEMA_VERSION:
+        raise PermanentError(
+            f"governor database: its tables must be of version {SCHEMA_VERSION}, but got {found}. "
+            "Install the governor that made them, or name another TIDEMILL_GOVERNOR_DATABASE."
+        )
