@@ -67,10 +67,12 @@ _STYLE: dict[str, Any] = {
 _LONGEST_LABEL = 24
 
 
-def new_figure(height: float = HEIGHT_INCHES, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """Return a figure of the one width (inches) and its axes, row by row."""
+def new_figure(
+    height: float = HEIGHT_INCHES, columns: int = 1, rows: int = 1, *, width: float = WIDTH_INCHES
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure, in inches, and its axes, row by row; another width is for one of many or for a whole page."""
     mpl.rcParams.update(_STYLE)
-    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     figure.patch.set_visible(False)
     for one in axes:

@@ -22,10 +22,14 @@ from components.base.wording import (
     write_capacity,
     write_count,
     write_date,
+    write_gain,
+    write_moment,
     write_money,
     write_number,
     write_percent,
+    write_points,
     write_score,
+    write_span,
 )
 
 _FOLDER = Path(__file__).parent / "templates"
@@ -57,9 +61,13 @@ def _environment(folder: Path) -> Environment:
         "count": _tolerate(write_count),
         "percent": _tolerate(write_percent),
         "money": _tolerate(write_money),
+        "gain": _tolerate(write_gain),
         "number": _tolerate(write_number),
         "score": _tolerate(write_score),
         "date": _tolerate(write_date),
+        "moment": _tolerate(write_moment),
+        "points": _tolerate(write_points),
+        "span": _tolerate(write_span),
         "words": _tolerate(say_plainly),
         "brief": _tolerate(write_brief),
         "metric_label": _tolerate(label_metric),
@@ -100,19 +108,24 @@ def inline_svg(svg: str | Undefined) -> Markup:
     return Markup(re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)) if svg and not isinstance(svg, Undefined) else Markup("")  # noqa: S704
 
 
-def draw_sparkline(values: Sequence[float | None], alt: str) -> Markup:
-    """Draw a small line of numbers, nothing for fewer than two."""
-    known = [float(value) for value in values if value is not None]
+def draw_sparkline(values: Sequence[float | None], alt: str, limit: float | None = None) -> Markup:
+    """Draw a small line of numbers with its end marked, and a limit if given; nothing for fewer than two.
+
+    An unknown value keeps its place: the line goes on from its neighbours.
+    """
+    known = [(place, float(value)) for place, value in enumerate(values) if value is not None]
     if len(known) < 2:
         return Markup("")
-    low, spread = min(known), (max(known) - min(known)) or 1.0
-    points = " ".join(
-        f"{2 + 82 * place / (len(known) - 1):.1f},{18 - 16 * (value - low) / spread:.1f}"
-        for place, value in enumerate(known)
-    )
-    told = html.escape(f"{alt}: from {write_number(known[0])} to {write_number(known[-1])}")
+    heights = [value for _, value in known] + ([] if limit is None else [limit])
+    low, spread, last = min(heights), (max(heights) - min(heights)) or 1.0, len(values) - 1
+    dots = [(2 + 82 * place / last, 17 - 14 * (value - low) / spread) for place, value in known]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
+    told = html.escape(f"{alt}: from {write_number(known[0][1])} to {write_number(known[-1][1])}")
+    line = "" if limit is None else f'<path d="M2 {17 - 14 * (limit - low) / spread:.1f}H84"/>'
+    end = f'<circle cx="{dots[-1][0]:.1f}" cy="{dots[-1][1]:.1f}" r="2"/>'
     return Markup(  # noqa: S704 - numbers and escaped text
-        f'<svg class="spark" viewBox="0 0 86 20" role="img" aria-label="{told}"><polyline points="{points}"/></svg>'
+        f'<svg class="spark" viewBox="0 0 86 20" role="img" aria-label="{told}">{line}'
+        f'<polyline points="{points}"/>{end}</svg>'
     )
 
 

@@ -33,6 +33,11 @@ def write_money(amount: float | None, currency: str) -> str:
     return MISSING if _is_unknown(amount) else f"{amount:,.0f} {currency}".replace("-0 ", "0 ")
 
 
+def write_gain(amount: float | None, currency: str) -> str:
+    """Write an amount with its sign: 8420.2, USD -> `+8,420 USD`."""
+    return f"{'+' if amount is not None and amount >= 0.5 else ''}{write_money(amount, currency)}"
+
+
 def write_number(number: float | None, digits: int = 3) -> str:
     """Write at least `digits` significant digits, all whole ones, no trailing zeros: 1016.31 -> `1,016`."""
     if number is None or math.isnan(number):
@@ -62,6 +67,25 @@ def write_date(moment: str | datetime | None) -> str:
         return MISSING
     time = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
     return f"{time.day} {time:%B %Y}"
+
+
+def write_moment(moment: str | datetime | None) -> str:
+    """Write an ISO 8601 time to the minute: `2013-07-01T04:00:00+00:00` -> `1 July 2013, 04:00`."""
+    if not moment:
+        return MISSING
+    time = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
+    return f"{write_date(time)}, {time:%H:%M}"
+
+
+def write_span(seconds: float | None) -> str:
+    """Write how long something lasts in its largest unit: 151200 -> `1.8 days`."""
+    if _is_unknown(seconds) or seconds is None:
+        return MISSING
+    for unit, factor in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        if seconds >= factor:
+            text = write_number(round(seconds / factor, 1))
+            return f"{text} {unit}" if text == "1" else f"{text} {unit}s"
+    return "0 seconds"
 
 
 def write_capacity(per_day: int, shifts: int) -> str:
