@@ -49,6 +49,8 @@ class Launch:
     log_path: Path
     port: int = 0
     """0 takes a free port."""
+    is_trial: bool = False
+    """Predictions of a trial are not logged: nobody decides by them."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class PredictorProcess:
         launch = self._launch
         options = {"--model-dir": launch.model_folder, "--model-version": launch.version, "--name": launch.name}
         words = [str(word) for option in options.items() for word in option]
-        command = [sys.executable, "-m", "components.release.predictor", *words, "--port", str(launch.port)]
+        words += ["--port", str(launch.port), *(["--no-log"] if launch.is_trial else [])]
+        command = [sys.executable, "-m", "components.release.predictor", *words]
         launch.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._started = time.monotonic()
         with launch.log_path.open("wb") as log:
@@ -118,11 +121,14 @@ class PredictorProcess:
         raise EndpointUnavailableError(self._failure("nothing in that time"))
 
     def _environment(self) -> dict[str, str]:
+        settings = self._settings
         places = {
-            "TIDEMILL_HOME": str(self._settings.home),
-            "TIDEMILL_REGISTRY": self._settings.registry,
-            "TIDEMILL_ONLINE_STORE": str(self._settings.online_store),
+            "TIDEMILL_HOME": str(settings.home),
+            "TIDEMILL_REGISTRY": settings.registry,
+            "TIDEMILL_ONLINE_STORE": str(settings.online_store),
         }
+        if settings.s3 is not None:
+            places = settings.child_environment(settings.s3)
         return {**os.environ, **places, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
     def _failure(self, got: str) -> str:

@@ -14,8 +14,11 @@ import os
 import signal
 import socket
 import sys
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +28,35 @@ from kserve.protocol.rest.server import RESTServer
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from components.base.problem import read_problem
-from components.base.settings import load_settings
-from components.release.predictor_metrics import PredictorMetrics
+from components.base.settings import Settings, load_settings
+from components.release.prediction_log import PredictionLog, open_prediction_log
+from components.release.predictor_metrics import PredictionLogMetrics, PredictorMetrics
 from components.release.requests import Row
 from components.release.routes import build_app
-from components.release.served import Prediction, ServedModel, load_served
+from components.release.served import LookedUp, OnlineLookup, Prediction, ServedModel, load_served
 from components.release.tensors import describe_inputs, describe_outputs
 
 logger = logging.getLogger(__name__)
 # Requests in flight are answered before the process ends; Kubernetes kills after 30.
 _GRACE_SECONDS = 20
+# A tenth of a request's time; Python's own 5 ms are five requests.
+_SWITCH_SECONDS = 1e-4
 
 
 class Predictor(kserve.Model):  # type: ignore[misc]
     """The served model as KServe knows it."""
 
-    def __init__(self, name: str, served: ServedModel) -> None:
-        """Wrap a loaded model."""
+    def __init__(self, name: str, served: ServedModel, log: PredictionLog | None = None) -> None:
+        """Wrap a loaded model; without a log its predictions are not recorded."""
         super().__init__(name)
         self.served = served
         self.version = served.version
         self.schema = served.schema
         self.maximum_body_bytes = served.problem.serving.maximum_body_bytes
-        self.metrics = PredictorMetrics(
-            served.problem.name, served.version, served.feature_names, served.scorer.is_compiled
-        )
+        self.metrics = PredictorMetrics(served)
+        # Probes of health go past the clock.
+        self._answering = replace(served, lookup=_TimedLookup(served.lookup, self.metrics.observe_lookup))
+        self._log = log
 
     def load(self) -> bool:
         """Become ready once one prediction went through, lookup included."""
@@ -60,9 +67,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
     def predict(self, payload: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
         """Predict the typed rows under `instances`."""
         del headers
-        predictions = self.served.predict(payload["instances"])
-        self.metrics.count_rows([prediction.missing_features for prediction in predictions])
-        return {"predictions": predictions}
+        return {"predictions": self._answering.predict(payload["instances"])}
 
     async def healthy(self) -> bool:
         """Tell whether a prediction goes through now: the online store may be gone since the start."""
@@ -81,15 +86,37 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         """Describe the answer's tensors for the V2 metadata."""
         return describe_outputs()
 
-    async def infer(self, rows: Sequence[Row]) -> list[Prediction]:
-        """Predict through KServe's model call, which times each phase for /metrics."""
+    async def infer(self, rows: Sequence[Row], request_id: str) -> list[Prediction]:
+        """Predict through KServe's model call, which times each phase for /metrics; count and log the rows."""
         answer, _ = await self({"instances": rows})
         predictions: list[Prediction] = answer["predictions"]
+        self.metrics.count_predictions(predictions)
+        if self._log is not None:
+            self._log.add(request_id, rows, predictions)
         return predictions
 
     async def is_ready(self) -> bool:
         """Tell whether predictions are answered."""
         return await self.healthy()
+
+
+@dataclass(frozen=True)
+class _TimedLookup:
+    """A lookup that tells how long each read took."""
+
+    lookup: OnlineLookup
+    observe: Callable[[float], None]
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        return self.lookup.view_names
+
+    def read(self, rows: Sequence[Row]) -> Sequence[LookedUp]:
+        begun = time.perf_counter()
+        try:
+            return self.lookup.read(rows)
+        finally:
+            self.observe(time.perf_counter() - begun)
 
 
 class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
@@ -116,26 +143,42 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
         server.run(sockets=[self._listener])
 
 
-def serve(served: ServedModel, name: str, host: str, port: int) -> None:
-    """Serve a loaded model until SIGTERM.
+def serve(predictor: Predictor, host: str, port: int) -> None:
+    """Serve a predictor until SIGTERM.
 
     Args:
-        served: The model.
-        name: Its name in the paths.
+        predictor: The model by its name in the paths.
         host: 127.0.0.1, or 0.0.0.0 in a pod.
         port: 0 takes a free one, which the log names.
     """
     # uvicorn answers what is in flight and then hands the signal on: that is a good end, not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(os.EX_OK))
-    predictor = Predictor(name, served)
     predictor.load()
+    served = predictor.served
     with socket.create_server((host, port), backlog=2048) as listener:
         server = PredictorServer(listener)
         _quiet()
         bound = listener.getsockname()[1]
         form = "compiled" if served.scorer.is_compiled else "as its scikit-learn pipeline"
-        logger.info("predictor: %s version %s (%s) listens on http://%s:%d", name, served.version, form, host, bound)
+        where = f"http://{host}:{bound}"
+        logger.info("predictor: %s version %s (%s) listens on %s", predictor.name, served.version, form, where)
         server.start([predictor])
+
+
+@contextmanager
+def logging_predictions(served: ServedModel, settings: Settings, *, is_on: bool) -> Iterator[PredictionLog | None]:
+    """Log what is predicted within the block, unless the caller or the settings say no; then flush."""
+    if not (is_on and settings.prediction_log.is_on):
+        logger.info("predictor: predictions are not logged")
+        yield None
+        return
+    # Four threads share the interpreter: none may keep it from a request for as long as a request takes.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    log = open_prediction_log(served, settings, PredictionLogMetrics(served.problem.name))
+    try:
+        yield log
+    finally:
+        log.close()
 
 
 def _quiet() -> None:
@@ -159,6 +202,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--model-version", default="", help="version in the registry (default: from the model's hash)")
     parser.add_argument("--name", help="name of the model in the paths (default: the contract's endpoint)")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a pod (default: %(default)s)")
+    parser.add_argument("--no-log", action="store_true", help="do not log predictions: this is a trial")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free port (default: %(default)s)")
     return parser.parse_args(arguments)
 
@@ -170,11 +214,14 @@ def main(arguments: Sequence[str]) -> None:
     from components.features.feature_store import open_online_features
 
     problem = read_problem(options.problem or options.model_dir / "problem.json")
+    settings = load_settings()
     # One thread: more of them only spin against each other on one row.
     with threadpool_limits(limits=1):
-        lookup = open_online_features(problem, load_settings())
+        lookup = open_online_features(problem, settings)
         served = load_served(options.model_dir, problem, lookup, options.model_version)
-        serve(served, options.name or problem.serving.endpoint, options.host, options.port)
+        name = options.name or problem.serving.endpoint
+        with logging_predictions(served, settings, is_on=not options.no_log) as log:
+            serve(Predictor(name, served, log), options.host, options.port)
 
 
 if __name__ == "__main__":

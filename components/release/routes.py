@@ -4,11 +4,17 @@ In: ASGI requests. Out: V1 and V2 answers, and `{"error": "..."}` with the right
 `predictor`. Readiness, metadata, liveness and metrics stay KServe's; what is not listed here is closed, above all the
 repository API that would let anybody unload the model.
 
+A request may carry a name of its own in the header `x-request-id`; it gets one if not, and every answer repeats it. In
+the prediction log two requests of one name are one: whoever repeats a request should repeat its name.
+
 KServe's own prediction routes cost more than the model, answer 500 to a missing column and read bodies of any size.
 """
 
 import asyncio
 import logging
+import os
+import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -30,11 +36,16 @@ from components.release.tensors import answer_v2, parse_v2
 # A body of a megabyte arrives in far less; what trickles in slower only holds a connection.
 _BODY_SECONDS = 10
 _LOGGED_CHARACTERS = 300
+_REQUEST_ID = "x-request-id"
+_REQUEST_ID_FORM = re.compile(r"[!-~]{1,128}")
+# Enough that no two requests ever get the same.
+_RANDOM_BYTES = 16
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _PATHS = "POST /v1/models/{name}:predict, POST /v2/models/{name}/infer, GET /v2/models/{name}, GET /v2/health/ready"
 
 logger = logging.getLogger(__name__)
 Answer = tuple[dict[str, Any], int]
+Predict = Callable[[bytes, str], Awaitable[dict[str, Any]]]
 
 
 class Endpoint(Protocol):
@@ -46,8 +57,8 @@ class Endpoint(Protocol):
     maximum_body_bytes: int
     metrics: PredictorMetrics
 
-    async def infer(self, rows: Sequence[Row]) -> list[Prediction]:
-        """Predict through KServe's data plane."""
+    async def infer(self, rows: Sequence[Row], request_id: str) -> list[Prediction]:
+        """Predict through KServe's data plane, and log it under the request's id."""
 
     async def is_ready(self) -> bool:
         """Tell whether predictions are answered."""
@@ -97,7 +108,7 @@ class _Routes:
             return _error_response(f"model {name} version {self.endpoint.version} is not ready. Try again.", 503)
         return _json({"name": name, "ready": True})
 
-    async def _predict_v1(self, body: bytes) -> dict[str, Any]:
+    async def _predict_v1(self, body: bytes, request_id: str) -> dict[str, Any]:
         rows = self.endpoint.schema.parse_v1(body)
         version = self.endpoint.version
         return {
@@ -108,13 +119,13 @@ class _Routes:
                     "model_version": version,
                     "missing_features": prediction.missing_features,
                 }
-                for prediction in await self.endpoint.infer(rows)
+                for prediction in await self.endpoint.infer(rows, request_id)
             ]
         }
 
-    async def _predict_v2(self, body: bytes) -> dict[str, Any]:
+    async def _predict_v2(self, body: bytes, request_id: str) -> dict[str, Any]:
         rows, asked = parse_v2(self.endpoint.schema, body)
-        predictions = await self.endpoint.infer(rows)
+        predictions = await self.endpoint.infer(rows, request_id)
         columns: dict[str, list[Any]] = {
             "probability": [prediction.probability for prediction in predictions],
             "decision": [prediction.decision for prediction in predictions],
@@ -122,27 +133,38 @@ class _Routes:
         }
         return answer_v2(columns, asked, self.endpoint.name, self.endpoint.version)
 
-    async def _answer(
-        self, request: Request, protocol: str, predict: Callable[[bytes], Awaitable[dict[str, Any]]]
-    ) -> Response:
-        """Answer one prediction request, whatever happens, and count it."""
+    async def _answer(self, request: Request, protocol: str, predict: Predict) -> Response:
+        """Answer one prediction request, and count it unless nobody waits for the answer."""
+        begun = time.perf_counter()
+        metrics = self.endpoint.metrics
+        given = request.headers.get(_REQUEST_ID, "")
+        request_id = given if _REQUEST_ID_FORM.fullmatch(given) else os.urandom(_RANDOM_BYTES).hex()
+        metrics.begin_request()
         try:
-            self._check(request)
-            content = await predict(await _read_body(request, self.endpoint.maximum_body_bytes))
-            status = 200
+            content, status = await self._predict(request, predict, request_id)
         except ClientDisconnect:
             return Response(status_code=400)
+        finally:
+            metrics.end_request()
+        metrics.count_request(protocol, status, time.perf_counter() - begun)
+        return _json(content, status, {_REQUEST_ID: request_id})
+
+    async def _predict(self, request: Request, predict: Predict, request_id: str) -> Answer:
+        """Return the content and the status of the answer, whatever happens."""
+        try:
+            self._check(request)
+            return await predict(await _read_body(request, self.endpoint.maximum_body_bytes), request_id), 200
+        except ClientDisconnect:
+            raise
         except RequestError as error:
-            content, status = {"error": str(error)}, error.status
-            _log(request, status, str(error))
+            _log(request, error.status, str(error))
+            return {"error": str(error)}, error.status
         except TransientError as error:
-            content, status = {"error": "the features cannot be looked up now. Try again."}, 503
-            _log(request, status, str(error))
+            _log(request, 503, str(error))
+            return {"error": "the features cannot be looked up now. Try again."}, 503
         except Exception:
             logger.exception("predictor: 500 %s %r", request.method, request.url.path[:_LOGGED_CHARACTERS])
-            content, status = {"error": "the predictor failed. Its log says why; the request may be right."}, 500
-        self.endpoint.metrics.count_request(protocol, status)
-        return _json(content, status)
+            return {"error": "the predictor failed. Its log says why; the request may be right."}, 500
 
     def _check(self, request: Request) -> None:
         """Raise a RequestError for what the request line and the headers already tell."""
@@ -152,6 +174,12 @@ class _Routes:
         if name != self.endpoint.name:
             raise RequestError(_unknown_model(name, self.endpoint.name), 404)
         headers = request.headers
+        given = headers.get(_REQUEST_ID)
+        if given is not None and not _REQUEST_ID_FORM.fullmatch(given):
+            raise RequestError(
+                f"{_REQUEST_ID} must be 1 to 128 printable ASCII characters without spaces, but got {given[:60]!r}. "
+                "Send such a name, or leave the header out."
+            )
         kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise RequestError(f"content-type must be application/json, but got {kind[:60]!r}.", 415)
@@ -220,5 +248,5 @@ def _error_response(words: str, status: int) -> Response:
     return _json({"error": words}, status)
 
 
-def _json(content: dict[str, Any], status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")
+def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")

@@ -4,13 +4,15 @@ In: a model folder, the contract and the online features. Out: `ServedModel`, wh
 `deploy` asks directly, so that what the endpoint answers can be compared with what it should.
 
 A prediction takes the request-time features from the row, looks up the rest by entity, and scores them. A feature that
-is unknown is missing to the model and named in the prediction.
+is unknown is missing to the model and named in the prediction. What the model was given comes with the prediction, for
+the log; an answer shows less of it.
 """
 
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +21,7 @@ import pandas as pd
 
 from components.base.contract import Problem
 from components.base.errors import ModelRefusedError, raise_faults, suggest_name
+from components.base.prepared import Feature
 from components.features.request import request_row
 from components.release.compiled import Row, Scorer, compile_scorer, decide, pipeline_scorer
 from components.release.requests import RequestSchema
@@ -33,9 +36,25 @@ class LookedUp(Protocol):
     def values(self) -> Mapping[str, Any]:
         """Feature values by name, None where unknown."""
 
+    @property
+    def ages(self) -> Mapping[str, float | None]:
+        """Seconds since the values of each view were known; None for an unknown entity."""
+
+    @property
+    def expired(self) -> Sequence[str]:
+        """Views whose values are too old to be used."""
+
+    @property
+    def read_at(self) -> float:
+        """The moment at which ages are counted, seconds since 1970 UTC."""
+
 
 class OnlineLookup(Protocol):
     """Reads the newest known features of the entities in request rows."""
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """Names of the views that are read."""
 
     def read(self, rows: Sequence[Row]) -> Sequence[LookedUp]:
         """Return one answer a row, in order."""
@@ -47,6 +66,9 @@ class Prediction(NamedTuple):
     probability: float
     decision: bool
     missing_features: list[str]
+    features: Row
+    """What the model was given: every input by name, None or NaN where missing."""
+    looked_up: LookedUp
 
 
 @dataclass(frozen=True)
@@ -55,7 +77,8 @@ class ServedModel:
 
     problem: Problem
     schema: RequestSchema
-    feature_names: tuple[str, ...]
+    features: tuple[Feature, ...]
+    """Inputs of the model, in its order."""
     threshold: float
     scorer: Scorer
     lookup: OnlineLookup
@@ -63,23 +86,27 @@ class ServedModel:
     entities_only: tuple[str, ...]
     """Request-time features that only name an entity, such as a route."""
 
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the model's inputs, in its order."""
+        return tuple(feature.name for feature in self.features)
+
     def predict(self, rows: Sequence[Row]) -> list[Prediction]:
         """Predict typed request rows, as `RequestSchema` reads them."""
-        features = self.assemble(rows)
+        joined, looked_up = self._join(rows)
+        features = self._select(joined)
         probabilities = self.scorer.score(features)
-        decisions = decide(probabilities, self.threshold)
+        decisions = decide(probabilities, self.threshold).tolist()
         return [
-            Prediction(probability, decision, _missing(row))
-            for probability, decision, row in zip(probabilities.tolist(), decisions.tolist(), features, strict=True)
+            Prediction(probability, decision, _missing(row), row, found)
+            for probability, decision, row, found in zip(
+                probabilities.tolist(), decisions, features, looked_up, strict=True
+            )
         ]
 
     def assemble(self, rows: Sequence[Row]) -> list[Row]:
         """Return the feature rows of typed request rows: every model input by name, None or NaN where missing."""
-        names = self.feature_names
-        joined = self._join(rows)
-        if len(joined[0]) == len(names):
-            return joined
-        return [{name: row[name] for name in names} for row in joined]
+        return self._select(self._join(rows)[0])
 
     def check(self) -> None:
         """Predict one row of unknown entities: whatever keeps the model from answering is raised here.
@@ -88,7 +115,7 @@ class ServedModel:
             ModelRefusedError: when the model reads features that nobody serves.
         """
         example = {field.name: field.read(field.example) for field in self.schema.fields}
-        (served,) = self._join([example])
+        ((served,), _) = self._join([example])
         raise_faults(
             ModelRefusedError,
             f"model {self.version}",
@@ -101,14 +128,24 @@ class ServedModel:
         )
         self.predict([example])
 
-    def _join(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the request-time features that the model may use and the looked-up features of each row."""
+    def _join(self, rows: Sequence[Row]) -> tuple[list[Row], Sequence[LookedUp]]:
+        """Return the request-time features that the model may use and the looked-up features of each row.
+
+        What was looked up comes beside it as it was found.
+        """
         own = [request_row(self.problem, row) for row in rows]
         looked_up = self.lookup.read([{**row, **features} for row, features in zip(rows, own, strict=True)])
         for features in own:
             for name in self.entities_only:
                 del features[name]
-        return [{**features, **found.values} for features, found in zip(own, looked_up, strict=True)]
+        return [{**features, **found.values} for features, found in zip(own, looked_up, strict=True)], looked_up
+
+    def _select(self, joined: list[Row]) -> list[Row]:
+        """Return the model's inputs of each row."""
+        names = self.feature_names
+        if len(joined[0]) == len(names):
+            return joined
+        return [{name: row[name] for name in names} for row in joined]
 
 
 def load_served(folder: Path | str, problem: Problem, lookup: OnlineLookup, version: str = "") -> ServedModel:
@@ -128,7 +165,7 @@ def load_served(folder: Path | str, problem: Problem, lookup: OnlineLookup, vers
     return ServedModel(
         problem=problem,
         schema=RequestSchema.of(problem),
-        feature_names=tuple(feature.name for feature in model.features),
+        features=tuple(model.features),
         threshold=model.threshold,
         scorer=scorer,
         lookup=lookup,

@@ -108,7 +108,7 @@ def try_endpoint(files: ChampionFiles, golden: pd.DataFrame, log_path: Path, set
     """
     problem = files.problem
     rows = request_rows(RequestSchema.of(problem), golden)
-    launch = Launch(files.model_folder, files.version, problem.serving.endpoint, log_path)
+    launch = Launch(files.model_folder, files.version, problem.serving.endpoint, log_path, is_trial=True)
     try:
         with PredictorProcess(launch, settings) as predictor:
             # The predictor starts meanwhile.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from components.base.problem import load_problem
-from components.release.predictor import serve
+from components.release.predictor import Predictor, serve
 from components.release.served import load_served
 
 CONTRACT = Path("pipelines/problems/flight-delays.yaml")
@@ -23,16 +23,28 @@ class Found:
     """Values of one row."""
 
     values: dict[str, Any]
+    ages: dict[str, float | None]
+    expired: tuple[str, ...] = ()
+    read_at: float = 1_372_669_200.0
 
 
 class MemoryLookup:
     """The two feature views of the test's model."""
 
+    view_names = ("carrier", "plane")
+
     def read(self, rows: Sequence[dict[str, Any]]) -> list[Found]:
         if any(row["tailnum"] == "BREAK" for row in rows):
             raise RuntimeError("secret detail of the store")
         return [
-            Found({"carrier_late_ratio": CARRIERS.get(row["carrier"]), "plane_age": PLANES.get(row["tailnum"])})
+            Found(
+                {"carrier_late_ratio": CARRIERS.get(row["carrier"]), "plane_age": PLANES.get(row["tailnum"])},
+                {
+                    "carrier": 60.0 if row["carrier"] in CARRIERS else None,
+                    "plane": 60.0 if row["tailnum"] in PLANES else None,
+                },
+                ("carrier",) if row["carrier"] == "OLD" else (),
+            )
             for row in rows
         ]
 
@@ -40,4 +52,4 @@ class MemoryLookup:
 if __name__ == "__main__":
     problem = load_problem(CONTRACT)
     served = load_served(sys.argv[1], problem, MemoryLookup(), version="7")
-    serve(served, problem.serving.endpoint, "127.0.0.1", 0)
+    serve(Predictor(problem.serving.endpoint, served), "127.0.0.1", 0)

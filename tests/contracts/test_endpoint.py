@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,39 +25,18 @@ from components.base.problem import load_problem
 from components.models.artifact import Model, save_model
 from components.release.requests import RequestSchema, write_v1
 from components.release.tensors import write_v2
+from tests.contracts.running_predictor import FLIGHT, ROOT, V1, V2, RunningPredictor, memory_command, start
 
-ROOT = Path(__file__).parents[2]
-V1, V2 = "/v1/models/flight-delays:predict", "/v2/models/flight-delays/infer"
 NUMBERS = ("distance", "scheduled_hour", "carrier_late_ratio", "plane_age")
-FLIGHT = {
-    "carrier": "UA",
-    "flight": 1545,
-    "origin": "EWR",
-    "dest": "IAH",
-    "tailnum": "N14228",
-    "scheduled_at": "2013-07-01T09:15:00Z",
-    "distance": 1400,
-}
 PROBLEM = load_problem(ROOT / "pipelines/problems/flight-delays.yaml")
 SCHEMA = RequestSchema.of(PROBLEM)
 
 
 @dataclass(frozen=True)
-class Server:
-    """A running endpoint."""
+class Server(RunningPredictor):
+    """A running endpoint with its model."""
 
-    url: str
-    process: subprocess.Popen
-    log: Path
     model: Model
-
-    def post(self, path: str, **arguments) -> httpx.Response:
-        return httpx.post(self.url + path, timeout=20, **arguments)
-
-    def predict(self, *rows: dict) -> list[dict]:
-        answer = self.post(V1, json={"instances": list(rows)})
-        assert answer.status_code == 200, answer.text
-        return answer.json()["predictions"]
 
 
 def train(folder: Path) -> Model:
@@ -83,32 +59,15 @@ def train(folder: Path) -> Model:
     return model
 
 
-def start(folder: Path, log: Path) -> tuple[subprocess.Popen, str]:
-    """Start the endpoint and wait for the line that says where it listens."""
-    command = [sys.executable, str(Path(__file__).with_name("endpoint_process.py")), str(folder)]
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=stream, stdout=stream, env=environ)
-    for _ in range(600):
-        found = re.search(r"listens on (http://127\.0\.0\.1:\d+)", log.read_text())
-        if found:
-            return process, found[1]
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.1)
-    process.kill()
-    raise AssertionError(log.read_text())
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("endpoint")
     model = train(folder)
-    process, url = start(folder, folder / "log.txt")
+    running = start(memory_command(folder), folder / "log.txt")
     try:
-        yield Server(url, process, folder / "log.txt", model)
+        yield Server(running.url, running.process, running.log, model)
     finally:
-        process.terminate()
-        process.wait(20)
+        running.stop()
 
 
 def expected_probability(server: Server, hour: float, age: float, ratio: float) -> float:
@@ -352,19 +311,18 @@ def test_wrong_request_writes_one_line_into_the_log(server):
 
 
 def test_metrics_count_requests_rows_and_missing_features(server):
-    def value(series: str) -> float:
-        text = httpx.get(server.url + "/metrics").text
-        found = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
-        return float(found[1]) if found else 0.0
-
     refused = 'tidemill_predictor_requests_total{code="400",problem="flight-delays",protocol="v1"}'
     rows = 'tidemill_predictor_rows_total{model_version="7",problem="flight-delays"}'
     missing = 'tidemill_predictor_missing_features_total{feature="plane_age",problem="flight-delays"}'
-    before = [value(series) for series in (refused, rows, missing)]
+    before = [server.metric(series) for series in (refused, rows, missing)]
     server.post(V1, json={})
     server.predict(FLIGHT, {**FLIGHT, "tailnum": None})
-    assert [value(series) for series in (refused, rows, missing)] == [before[0] + 1, before[1] + 2, before[2] + 1]
-    assert value('tidemill_predictor_compiled{model_version="7",problem="flight-delays"}') == 1
+    assert [server.metric(series) for series in (refused, rows, missing)] == [
+        before[0] + 1,
+        before[1] + 2,
+        before[2] + 1,
+    ]
+    assert server.metric('tidemill_predictor_compiled{model_version="7",problem="flight-delays"}') == 1
     assert 'request_predict_seconds_count{model_name="flight-delays"}' in httpx.get(server.url + "/metrics").text
 
 
@@ -406,9 +364,10 @@ def test_server_listens_on_loopback_only(server):
 
 def test_sigterm_answers_what_is_in_flight_and_ends_well(tmp_path):
     train(tmp_path)
-    process, url = start(tmp_path, tmp_path / "log.txt")
+    running = start(memory_command(tmp_path), tmp_path / "log.txt")
+    process = running.process
     try:
-        with httpx.Client(base_url=url, timeout=20) as client:
+        with httpx.Client(base_url=running.url, timeout=20) as client:
             assert client.get("/v2/health/ready").status_code == 200
             body = json.dumps({"instances": [FLIGHT] * 500}).encode()
 

@@ -50,6 +50,9 @@ class Found:
     """Values of one row."""
 
     values: dict[str, Any]
+    ages: dict[str, float | None]
+    expired: tuple[str, ...] = ()
+    read_at: float = 1_372_669_200.0
 
 
 class MemoryLookup:
@@ -58,12 +61,17 @@ class MemoryLookup:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.is_there = True
+        self.view_names = ("plane_profile",)
 
     def read(self, rows: Sequence[dict[str, Any]]) -> list[Found]:
         if not self.is_there:
             raise EndpointUnavailableError("online store: it must be readable, but is gone.")
         self.asked = list(rows)
-        return [Found({"plane_age": {"N1": 10.0}.get(row["tailnum"], math.nan)}) for row in rows]
+        known = [row["tailnum"] == "N1" for row in rows]
+        return [
+            Found({"plane_age": 10.0 if is_known else math.nan}, {"plane_profile": 60.0 if is_known else None})
+            for is_known in known
+        ]
 
 
 def write_model(folder: Path, with_sample: bool = True) -> Model:
@@ -159,8 +167,16 @@ def test_predictor_that_cannot_predict_does_not_load(served, lookup):
         Predictor("flight-delays", served).load()
 
 
+def test_prediction_carries_what_the_model_was_given(served):
+    known, unknown = served.predict([ROW, {**ROW, "tailnum": "N999"}])
+    assert known.features == {"carrier": "UA", "distance": 1400.0, "scheduled_hour": 5.25, "plane_age": 10.0}
+    assert math.isnan(unknown.features["plane_age"])
+    assert (known.looked_up.ages, unknown.looked_up.ages) == ({"plane_profile": 60.0}, {"plane_profile": None})
+    assert known.looked_up.read_at == 1_372_669_200.0
+
+
 def test_predictor_infers_through_kserve(served):
-    predictions = asyncio.run(Predictor("flight-delays", served).infer([ROW]))
+    predictions = asyncio.run(Predictor("flight-delays", served).infer([ROW], "a"))
     assert predictions == served.predict([ROW])
 
 
