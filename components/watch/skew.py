@@ -17,14 +17,20 @@ from numpy.typing import NDArray
 from components.base.contract import Problem
 from components.base.prepared import Feature
 from components.features.prepare import add_features
+from components.release.prediction_schema import EVENT_TIME, REQUEST_ID, ROW, feature_column
 from components.watch.results import FeatureSkew, Skew
-from components.watch.window_counts import FEATURE_PREFIX
 
 # The standard error of a share of 5 % in so many rows is half a percent.
 SAMPLE_ROWS = 2000
 _HASH = "sample_hash"
 # Values travel as doubles; what computes them in another order differs by less.
 _TOLERANCE = 1e-9
+
+
+def list_sampled_columns(problem: Problem, features: Sequence[Feature]) -> list[str]:
+    """Return the columns of the prediction log that the comparison needs: read no others."""
+    served = [feature_column(feature.name) for feature in features]
+    return [REQUEST_ID, ROW, EVENT_TIME, *problem.examples.request, *served]
 
 
 def sample_rows(batches: Iterable[pa.RecordBatch], rows: int = SAMPLE_ROWS) -> pa.Table | None:
@@ -34,7 +40,7 @@ def sample_rows(batches: Iterable[pa.RecordBatch], rows: int = SAMPLE_ROWS) -> p
     """
     kept: pa.Table | None = None
     for batch in batches:
-        identity = batch.select(["request_id", "row"]).to_pandas()
+        identity = batch.select([REQUEST_ID, ROW]).to_pandas()
         hashes = pa.array(pd.util.hash_pandas_object(identity, index=False, categorize=False).to_numpy())
         hashed = pa.Table.from_batches([batch]).append_column(_HASH, hashes)
         kept = _keep_smallest(hashed if kept is None else pa.concat_tables([kept, hashed]), rows)
@@ -48,12 +54,12 @@ def measure_skew(problem: Problem, features: Sequence[Feature], features_uri: st
         problem: The contract.
         features: The model's inputs.
         features_uri: Folder or `s3://` prefix of the feature tables.
-        sample: Rows of the prediction log: the request columns, `event_time`, and one column a feature.
+        sample: (n, columns): rows of the prediction log with the columns of `list_sampled_columns`.
     """
     served = sample.to_pandas()
     requested = served[list(problem.examples.request)]
-    joined = add_features(problem, requested.assign(predicted_at=served["event_time"]), features_uri)
-    compared = [_compare(feature, served[FEATURE_PREFIX + feature.name], joined[feature.name]) for feature in features]
+    joined = add_features(problem, requested.assign(predicted_at=served[EVENT_TIME]), features_uri)
+    compared = [_compare(feature, served[feature_column(feature.name)], joined[feature.name]) for feature in features]
     return Skew(
         rows=len(served),
         different_ratio=float(np.mean([found.different_ratio for found in compared])) if compared else 0.0,

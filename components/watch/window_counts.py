@@ -9,19 +9,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.base.errors import DataError
 from components.features.counts import CategoryCounts, NumericCounts
 from components.features.profile import Profile, merge_profiles
+from components.release.prediction_schema import PROBABILITY, age_column, feature_column
 from components.watch.quality import AgeCounts, Array, count_ages, count_names_outside, count_numbers_outside
 from components.watch.reference import Reference
 
-FEATURE_PREFIX = "feature__"
-AGE_PREFIX = "age_seconds__"
-_PROBABILITY = "probability"
 # A batch costs some microseconds a column however few rows it holds; segments of the log may hold a handful.
 _GROUP_ROWS = 65_536
 
@@ -56,8 +53,8 @@ class WindowCounts:
 
 def list_counted_columns(reference: Reference) -> list[str]:
     """Return the columns of the prediction log that counting needs: read no others."""
-    features = [FEATURE_PREFIX + feature.name for feature in reference.features]
-    return [*features, *(AGE_PREFIX + view.name for view in reference.views), _PROBABILITY]
+    names: list[str] = _counted_schema(reference).names
+    return names
 
 
 def count_window(reference: Reference, batches: Iterable[pa.RecordBatch]) -> WindowCounts:
@@ -66,29 +63,36 @@ def count_window(reference: Reference, batches: Iterable[pa.RecordBatch]) -> Win
     Raises:
         DataError: a batch lacks columns; all are named.
     """
-    names = list_counted_columns(reference)
-    counted = _count_table(reference, pa.table({name: pa.array([], pa.null()) for name in names}))
-    for table in _group(batches, names):
+    schema = _counted_schema(reference)
+    counted = _count_table(reference, schema.empty_table())
+    for table in _group(batches, schema):
         counted = counted.add(_count_table(reference, table))
     return counted
 
 
-def _group(batches: Iterable[pa.RecordBatch], names: list[str]) -> Iterator[pa.Table]:
-    """Put small batches together, and keep the named columns."""
-    held: list[pa.RecordBatch] = []
+def _counted_schema(reference: Reference) -> pa.Schema:
+    kinds = {"numeric": pa.float64(), "categorical": pa.string()}
+    features = [(feature_column(feature.name), kinds[feature.kind]) for feature in reference.features]
+    ages = [(age_column(view.name), pa.float64()) for view in reference.views]
+    return pa.schema([*features, *ages, (PROBABILITY, pa.float64())])
+
+
+def _group(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Put small batches together, and keep the columns of the schema in its types."""
+    held: list[pa.Table] = []
     for batch in batches:
-        missing = sorted(set(names) - set(batch.schema.names))
+        missing = sorted(set(schema.names) - set(batch.schema.names))
         if missing:
             raise DataError(
                 f"prediction log: every batch must have the columns that the model in charge serves, but "
                 f"{', '.join(missing)} are missing. Count the rows of one model version at a time."
             )
-        held.append(batch.select(names))
+        held.append(pa.Table.from_batches([batch.select(schema.names)]).cast(schema))
         if sum(map(len, held)) >= _GROUP_ROWS:
-            yield pa.Table.from_batches(held)
+            yield pa.concat_tables(held)
             held = []
     if held:
-        yield pa.Table.from_batches(held)
+        yield pa.concat_tables(held)
 
 
 def _count_table(reference: Reference, table: pa.Table) -> WindowCounts:
@@ -97,7 +101,7 @@ def _count_table(reference: Reference, table: pa.Table) -> WindowCounts:
     outside = dict.fromkeys((feature.name for feature in reference.features), 0)
     for feature in reference.features:
         name, column = feature.name, reference.ranges.get(feature.name)
-        served = table.column(FEATURE_PREFIX + name)
+        served = table.column(feature_column(name))
         if feature.kind == "numeric":
             numbers = _read_numbers(served)
             numeric[name] = reference.profile.numeric[name].count(numbers)
@@ -113,10 +117,10 @@ def _count_table(reference: Reference, table: pa.Table) -> WindowCounts:
         positives=0,
         numeric=numeric,
         categorical=categorical,
-        scores=scores.count(_read_numbers(table.column(_PROBABILITY))) if scores else None,
+        scores=scores.count(_read_numbers(table.column(PROBABILITY))) if scores else None,
     )
     ages = {
-        view.name: count_ages(_read_numbers(table.column(AGE_PREFIX + view.name)), view.ttl_seconds)
+        view.name: count_ages(_read_numbers(table.column(age_column(view.name))), view.ttl_seconds)
         for view in reference.views
     }
     return WindowCounts(profile, outside, ages)
@@ -124,12 +128,12 @@ def _count_table(reference: Reference, table: pa.Table) -> WindowCounts:
 
 def _read_numbers(column: pa.ChunkedArray) -> Array:
     """Return the numbers of a column, NaN where it is null."""
-    numbers: Array = column.cast(pa.float64()).to_numpy(zero_copy_only=False) if len(column) else np.array([])
+    numbers: Array = column.to_numpy()
     return numbers
 
 
 def _count_texts(column: pa.ChunkedArray) -> dict[str, int]:
     """Return the rows of each text; nulls are left out."""
-    counted = pc.value_counts(column.cast(pa.string()))
+    counted = pc.value_counts(column)
     values, numbers = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
     return {name: number for name, number in zip(values, numbers, strict=True) if name is not None}

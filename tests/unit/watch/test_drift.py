@@ -6,7 +6,7 @@ import pytest
 
 from components.watch.drift import describe_drift, describe_features
 from components.watch.window_counts import count_window
-from tests.unit.watch.served_rows import FEATURES, LIMITS, draw_rows, make_reference, serve
+from tests.unit.watch.window_rows import FEATURES, LIMITS, draw_rows, make_reference, serve
 
 REFERENCE = make_reference()
 
