@@ -141,11 +141,10 @@ def _resample_calibration_error(y: Array, p: Array, resamples: Resamples) -> Arr
 
 def _resample_ranking(metric: MetricName, y: Array, p: Array, resamples: Resamples) -> Array:
     """Rank once, for the order of the rows is the same in every resample; then weigh the counts of each block."""
-    order = np.argsort(-p, kind="stable")
-    ends = np.flatnonzero(np.r_[np.diff(p[order]) != 0, True])
-    blocks = resamples.blocks[order]
-    hits = _accumulate(blocks, y[order], resamples)[:, ends]
-    flagged = _accumulate(blocks, np.ones(len(y)), resamples)[:, ends]
+    values, ranks = np.unique(-p, return_inverse=True)
+    shape = (resamples.counts.shape[1], len(values))
+    cells = resamples.blocks * shape[1] + ranks
+    hits, flagged = _accumulate(cells, y, shape), _accumulate(cells, np.ones(len(y)), shape)
     if metric == "roc_auc":
         return _weigh_pairs(hits, flagged - hits, resamples.counts)
     # Precision counts only where recall steps: the ties that hold a positive row.
@@ -153,10 +152,12 @@ def _resample_ranking(metric: MetricName, y: Array, p: Array, resamples: Resampl
     return _weigh_steps(hits[:, has_positive], flagged[:, has_positive], resamples.counts)
 
 
-def _accumulate(blocks: NDArray[np.intp], amounts: Array, resamples: Resamples) -> NDArray[np.float32]:
-    """Sum the amounts of each block up to each rank, shape (k, n); whole numbers, exact in float32 up to 16 million."""
-    table = np.zeros((resamples.counts.shape[1], len(blocks)), dtype=np.float32)
-    table[blocks, np.arange(len(blocks))] = amounts
+def _accumulate(cells: NDArray[np.intp], amounts: Array, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Sum the amounts of each block up to each tie, shape (k, ties); whole numbers, exact in float32 up to 16 million.
+
+    `cells` is the place of each row in the flat table, so that many rows with few values take little memory.
+    """
+    table = np.bincount(cells, weights=amounts, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float32)
     return np.cumsum(table, axis=1, out=table)
 
 
