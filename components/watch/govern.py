@@ -165,9 +165,9 @@ def count_failures(facts: Facts) -> int:
     return count
 
 
-def count_today(facts: Facts) -> int:
+def count_today(runs: Sequence[Run], now: datetime) -> int:
     """Count the runs of this day of UTC, whether planned or started in it."""
-    return sum(facts.now.date() in (run.planned_at.date(), run.began_at.date()) for run in facts.runs)
+    return sum(now.date() in (run.planned_at.date(), run.began_at.date()) for run in runs)
 
 
 def find_in_flight(facts: Facts) -> Run | None:
@@ -234,7 +234,7 @@ def _rest(policy: Policy, facts: Facts) -> Verdict | None:
         until = run.began_at + timedelta(hours=policy.cooldown_hours)
         if facts.now < until:
             return Verdict("hold", "cooldown", run, until)
-    today = count_today(facts)
+    today = count_today(facts.runs, facts.now)
     return Verdict("hold", "daily_budget", count=today) if today >= policy.daily_budget else None
 
 

@@ -106,6 +106,12 @@ class Archive:
         with self._database.reading() as connection:
             return {(str(a), str(b)): int(n) for a, b, n in connection.execute(counted)}
 
+    def count_escalations(self) -> dict[str, int]:
+        """Count the decisions that ask for a person now, by problem."""
+        counted = select(episodes.c.problem, func.count()).where(episodes.c.choice == "escalate")
+        with self._database.reading() as connection:
+            return {str(a): int(n) for a, n in connection.execute(counted.group_by(episodes.c.problem))}
+
     def check(self) -> None:
         """Return when the database answers; raises what `Database` raises when not."""
         with self._database.reading() as connection:

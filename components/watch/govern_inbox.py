@@ -82,9 +82,9 @@ class Inbox:
         """Start nothing for the problem until somebody resumes it."""
         self._change(problem, paused_by=person, pause_reason=note)
 
-    def resume(self, problem: str, now: datetime) -> None:
+    def resume(self, problem: str, person: str, now: datetime) -> None:
         """Go on: no pause, and what failed so far counts no more."""
-        self._change(problem, paused_by=None, pause_reason=None, answered_at=now)
+        self._change(problem, paused_by=None, pause_reason=None, answered_by=person, answered_at=now)
 
     def seen_schedule(self, problem: str) -> datetime:
         """Return the moment up to which the schedule has been looked at."""

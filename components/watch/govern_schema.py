@@ -77,6 +77,7 @@ problems = Table(
     Column("name", String(200), primary_key=True),
     Column("paused_by", String(200)),
     Column("pause_reason", Text),
+    Column("answered_by", String(200)),
     Column("answered_at", Moment),
     Column("schedule_seen_at", Moment, nullable=False),
 )
@@ -125,6 +126,7 @@ runs = Table(
     Column("as_of", Moment, nullable=False),
     Column("state", String(20), nullable=False),
     Column("planned_at", Moment, nullable=False),
+    Column("planned_wall", Moment, nullable=False),
     Column("started_at", Moment),
     Column("started_wall", Moment),
     Column("ended_at", Moment),

@@ -55,11 +55,13 @@ class DecisionStore:
         """Take the governor's database."""
         self._database = database
 
-    def list_open(self, problem: str) -> list[int]:
-        """Return the ids of the episodes that may still change, the oldest first."""
-        chosen = select(episodes.c.id).where(episodes.c.problem == problem, episodes.c.choice.in_(_OPEN))
+    def list_open(self, problem: str) -> list[tuple[int, bool]]:
+        """Return the episodes that may still change, the oldest first: their ids, and whether each has run."""
+        joined = episodes.outerjoin(runs, runs.c.episode_id == episodes.c.id)
+        chosen = select(episodes.c.id, runs.c.key).select_from(joined).order_by(episodes.c.id)
         with self._database.reading() as connection:
-            return [int(row.id) for row in connection.execute(chosen.order_by(episodes.c.id))]
+            found = connection.execute(chosen.where(episodes.c.problem == problem, episodes.c.choice.in_(_OPEN)))
+            return [(int(row.id), row.key is not None) for row in found]
 
     def settle(self, episode_id: int, judge: Judge, times: Times) -> Ruling | None:
         """Let the judge rule on an episode and store the ruling, with the run that it means; None: nothing new.
@@ -80,7 +82,7 @@ class DecisionStore:
                 return None
             is_new = _write_ruling(connection, row, ruling, times)
             if ruling.as_of is not None:
-                _plan(connection, episode, ruling.as_of, times.now)
+                _plan(connection, episode, ruling.as_of, times)
             return ruling if is_new else None
 
     def begin_run(self, key: str, start: Callable[[], None], times: Times) -> bool:
@@ -104,11 +106,12 @@ class DecisionStore:
             unended = (runs.c.key == run.key) & runs.c.state.in_(IN_FLIGHT)
             connection.execute(update(runs).where(unended).values(**change))
 
-    def find_in_flight(self, problem: str) -> list[tuple[Run, datetime | None]]:
-        """Return the runs that are planned or running, each with the wall clock's time of its start."""
+    def find_in_flight(self, problem: str) -> tuple[Run, datetime] | None:
+        """Return the run that is planned or running, with the wall clock's time of its start, or else of its plan."""
         chosen = select(runs).where(runs.c.problem == problem, runs.c.state.in_(IN_FLIGHT))
         with self._database.reading() as connection:
-            return [(read_run(row), row.started_wall) for row in connection.execute(chosen)]
+            row = connection.execute(chosen).first()
+            return (read_run(row), row.started_wall or row.planned_wall) if row else None
 
     def read_ledger(self, problem: str) -> Ledger:
         """Return what is known of a problem now."""
@@ -172,6 +175,7 @@ def _write_ruling(connection: Connection, row: Row[Any], ruling: Ruling, times: 
     return True
 
 
-def _plan(connection: Connection, episode: Episode, as_of: datetime, now: datetime) -> None:
+def _plan(connection: Connection, episode: Episode, as_of: datetime, times: Times) -> None:
     identity = {"key": name_run(episode), "episode_id": episode.id, "problem": episode.problem}
-    connection.execute(insert(runs).values(**identity, as_of=as_of, state="planned", planned_at=now, reasons="[]"))
+    planned = {"state": "planned", "planned_at": times.now, "planned_wall": times.wall, "reasons": "[]"}
+    connection.execute(insert(runs).values(**identity, **planned, as_of=as_of))
