@@ -116,6 +116,7 @@ GOVERNOR: dict[str, Kind] = {
 # Made by Prometheus for each target, and by prometheus_client and KServe in every process that we scrape.
 _FOREIGN: dict[str, Kind] = {
     "up": "gauge",
+    "ALERTS": "gauge",
     "process_cpu_seconds_total": "counter",
     "process_resident_memory_bytes": "gauge",
     "request_predict_seconds": "histogram",
