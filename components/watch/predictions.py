@@ -81,7 +81,8 @@ class Predictions:
         """
         self._require(columns)
         names = list(dict.fromkeys([*columns, MODEL_VERSION]))
-        with pq.ParquetFile(self.path) as file:
+        # Buffered ahead, the whole window would stand in memory.
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=names):
                 chosen = batch if version is None else batch.filter(pc.equal(batch[MODEL_VERSION], version))
                 if len(chosen):
