@@ -148,10 +148,14 @@ def test_a_spool_over_its_limit_takes_no_more_until_rows_are_stored(tmp_path, ca
 
 def test_segments_of_a_living_process_are_left_alone(tmp_path):
     living, other = open_spool(tmp_path), open_spool(tmp_path)
-    living.append([LINE])
-    living.close_segment()
-    other.adopt()
-    assert other.first_closed() is None
+    for has_uploaded in (False, True):
+        living.append([LINE])
+        living.close_segment()
+        living.append([LINE])
+        if has_uploaded:
+            Uploader(living, MemoryStore(), CountedRows()).upload_all()
+        other.adopt()
+        assert other.first_closed() is None
     living.release()
     other.adopt()
     assert other.first_closed() is not None
