@@ -4,7 +4,7 @@ In: the contract, and the pace of time. Out: `Alert`s. Called by `alerts.list_al
 """
 
 from components.base.contract import Problem
-from components.watch.alert_types import DAY, HOUR, MINUTE, Alert, Case, Limit, Pace, Series, write_duration
+from components.watch.alert_types import HOUR, MINUTE, Alert, Case, Limit, Pace, Series
 from components.watch.promql import GOVERNOR_JOB, age, greatest, longest_gap_seconds, select
 from components.watch.run_records import Pipeline
 
@@ -12,8 +12,6 @@ from components.watch.run_records import Pipeline
 _GRACE_SECONDS = 6 * HOUR
 # A contract may ask for no rest at all between runs; one that lasts a day blocks the next day's.
 _SHORTEST_STUCK_HOURS = 24.0
-# An escalation stays in the list of alerts for a day, so that it is seen in every shift.
-_ESCALATION_SECONDS = DAY
 _GOVERNOR_DOWN_SECONDS = 10 * MINUTE
 _AT = 15 * MINUTE
 
@@ -26,7 +24,7 @@ def list_pipeline_alerts(problem: Problem, pace: Pace) -> list[Alert]:
     }
     overdue = [_overdue(problem, name, field, cron, pace) for name, (field, cron) in schedules.items()]
     late = [_late(problem, name) for name, source in problem.sources.items() if source.freshness]
-    stuck = [_stuck_run(problem, pace), _stuck_escalation(problem, pace), _stuck_governor(problem, pace)]
+    stuck = [_stuck_run(problem, pace), _stuck_escalation(problem), _stuck_governor(problem, pace)]
     return [_failed(problem), *overdue, *late, *stuck]
 
 
@@ -135,31 +133,29 @@ def _stuck_run(problem: Problem, pace: Pace) -> Alert:
     )
 
 
-def _stuck_escalation(problem: Problem, pace: Pace) -> Alert:
-    name = "tidemill_governor_decisions_total"
-    one = select(name, problem=problem.name, decision="escalate", reason="failures")
-    every = select(name, problem=problem.name, decision="escalate")
-    before = f"sum by (problem) ({every} offset {write_duration(pace.window(_ESCALATION_SECONDS))})"
+def _stuck_escalation(problem: Problem) -> Alert:
+    escalations = select("tidemill_governor_escalations", problem=problem.name)
     return Alert(
         name="RetrainingStuck",
         meaning="Retraining does not end, does not help, or nobody decides about it.",
-        # `increase` would miss the first decision, which is the start of its series.
-        query=f"sum by (problem) ({every}) - on (problem) ({before} or sum by (problem) ({every}) * 0)",
+        query=greatest(escalations),
         operator=">",
         threshold=0,
-        limit=Limit((), "each escalation asks for a person"),
+        limit=Limit(
+            ("retraining.maximum_failures", "retraining.clear_within_hours"),
+            "the governor has counted failures and hours already: each open escalation asks for a person",
+        ),
         wait_seconds=0,
         severity="ticket",
         action="none",
-        summary=f"{problem.name}: the governor asked for a person {{value}} times",
+        summary=f"{problem.name}: {{value}} decisions of the governor wait for a person",
         description="Retraining did not help, or its releases fail. Somebody must look before it goes on.",
         dashboard="retraining",
         problem=problem.name,
         labels={"cause": "escalation"},
         cases=(
-            Case("escalated for the first time", True, {one: Series(1)}, _AT),
-            Case("escalated before the last day", False, {one: Series(3)}, _ESCALATION_SECONDS + _AT),
-            Case("never escalated", False, {one: Series(0)}, _AT),
+            Case("has escalated", True, {escalations: Series(1)}, _AT),
+            Case("has no open escalation", False, {escalations: Series(0)}, _AT),
         ),
     )
 

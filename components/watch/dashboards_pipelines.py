@@ -194,6 +194,15 @@ def _decisions() -> Row:
                 ),
             ),
             Panel(
+                "Waits for a person",
+                "Open decisions that ask for a person.",
+                "short",
+                (Query(newest("tidemill_governor_escalations"), "escalations"),),
+                bad_from=1,
+                kind="stat",
+                width=4,
+            ),
+            Panel(
                 "Alerts received",
                 "Alerts of webhooks by what became of them, of all problems.",
                 "short",
@@ -203,6 +212,7 @@ def _decisions() -> Row:
                         "{{result}}",
                     ),
                 ),
+                width=8,
             ),
         ),
     )

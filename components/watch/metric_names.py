@@ -112,6 +112,8 @@ GOVERNOR: dict[str, Kind] = {
     "tidemill_governor_runs_total": "counter",
     "tidemill_governor_budget_left": "gauge",
     "tidemill_governor_paused": "gauge",
+    "tidemill_governor_escalations": "gauge",
+    "tidemill_governor_database_up": "gauge",
 }
 # Made by Prometheus for each target, and by prometheus_client and KServe in every process that we scrape.
 _FOREIGN: dict[str, Kind] = {
