@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 _KEY_TAG = "release_key"
-_PREVIOUS_TAG = "previous_champion"
+PREVIOUS_TAG = "previous_champion"
 # MLflow refuses tags beyond 8,000 characters; the whole text is in evaluation.json.
 _TAG_CHARACTERS = 5000
 # Where the errors of an unreachable artifact store come from; MLflow passes them on as they are.
@@ -96,7 +96,7 @@ def promote(problem: str, version: str, settings: Settings) -> str | None:
     with _client(settings, f"promote {problem}") as client:
         aliases = _aliases(client, problem)
         if aliases.get("champion") != version:
-            client.set_model_version_tag(problem, version, _PREVIOUS_TAG, aliases.get("champion", ""))
+            client.set_model_version_tag(problem, version, PREVIOUS_TAG, aliases.get("champion", ""))
             client.set_registered_model_alias(problem, "champion", version)
         if aliases.get("challenger") == version:
             client.delete_registered_model_alias(problem, "challenger")
@@ -286,7 +286,7 @@ def _aliases(client: "MlflowClient", problem: str) -> dict[str, str]:
 
 
 def _previous(client: "MlflowClient", problem: str, version: str) -> str | None:
-    return client.get_model_version(problem, version).tags.get(_PREVIOUS_TAG) or None
+    return client.get_model_version(problem, version).tags.get(PREVIOUS_TAG) or None
 
 
 def _tags(record: ReleaseRecord) -> dict[str, str]:
