@@ -6,9 +6,9 @@ import pytest
 
 from components.watch.drift import describe_drift, describe_features
 from components.watch.window_counts import count_window
-from tests.unit.watch.window_rows import FEATURES, LIMITS, draw_rows, make_reference, serve
+from tests.unit.watch.window_rows import FEATURES, LIMITS, draw_reference, draw_rows, serve
 
-REFERENCE = make_reference()
+REFERENCE = draw_reference()
 
 
 def judge(batches, reference=REFERENCE, limits=LIMITS):
@@ -81,7 +81,7 @@ def test_an_unseen_category_is_a_shift_and_is_counted():
 
 def test_a_category_that_was_rare_in_training_is_not_unseen():
     names = [f"A{place:02}" for place in range(70)]
-    reference = make_reference(draw_rows(7000, airports=names))
+    reference = draw_reference(draw_rows(7000, airports=names))
     features, _ = judge([serve(draw_rows(1000, seed=9, airports=names))], reference)
     assert features["origin"].unseen_ratio == 0
     later, _ = judge([serve(draw_rows(1000, seed=9, airports=[*names, "NEW"]))], reference)
@@ -110,7 +110,7 @@ def test_a_window_without_rows_is_described():
 
 
 def test_a_model_that_leans_on_nothing_has_no_weighted_shift():
-    reference = make_reference(importance=dict.fromkeys([feature.name for feature in FEATURES], 0.0))
+    reference = draw_reference(importance=dict.fromkeys([feature.name for feature in FEATURES], 0.0))
     _, drift = judge([serve(draw_rows(1000, moved=2.0))], reference)
     assert drift.weighted_shift is None
     assert drift.greatest_relevant_shift is None
@@ -118,7 +118,7 @@ def test_a_model_that_leans_on_nothing_has_no_weighted_shift():
 
 def test_a_constant_that_moves_has_a_shift_and_no_distance_in_deviations():
     constant = draw_rows(3000).assign(distance=7.0)
-    reference = make_reference(constant)
+    reference = draw_reference(constant)
     same, _ = judge([serve(constant.head(1000))], reference)
     moved, _ = judge([serve(pd.DataFrame(constant.head(1000).assign(distance=6.0)))], reference)
     assert (same["distance"].wasserstein, same["distance"].shift) == (0, 0)

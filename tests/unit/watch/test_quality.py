@@ -9,10 +9,10 @@ from components.base.contract import Column
 from components.watch.drift import describe_ages, describe_features
 from components.watch.quality import count_ages, count_names_outside, count_numbers_outside, describe_age
 from components.watch.window_counts import count_window
-from tests.unit.watch.window_rows import LIMITS, draw_rows, make_reference, serve
+from tests.unit.watch.window_rows import LIMITS, draw_reference, draw_rows, serve
 
 AGES = st.lists(st.one_of(st.just(float("nan")), st.floats(1, 3e8)), min_size=1, max_size=60)
-REFERENCE = make_reference()
+REFERENCE = draw_reference()
 
 
 @settings(max_examples=100, deadline=None)

@@ -16,6 +16,7 @@ from components.features.feature_store import declared_views, open_online_featur
 from components.features.materialize import fill_online_store
 from components.features.prepare import model_features
 from components.features.request import request_row
+from components.release.prediction_schema import SegmentHeader
 from components.watch.skew import list_sampled_columns, measure_skew, sample_rows
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
@@ -124,6 +125,12 @@ def test_a_wrong_request_feature_is_found(world):
     skew = measure_skew(PROBLEM, model_features(PROBLEM), uri, wrong)
     assert (skew.features[0].name, skew.features[0].different_ratio) == ("scheduled_hour", 1.0)
     assert skew.features[1].different_ratio == 0
+
+
+def test_the_log_holds_every_column_that_is_compared():
+    features = model_features(PROBLEM)
+    schema = SegmentHeader.of(PROBLEM, features, [], "1", 0.5).schema()
+    assert set(list_sampled_columns(PROBLEM, features)) <= set(schema.names)
 
 
 def batches(count, size):

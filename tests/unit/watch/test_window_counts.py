@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from components.base.errors import DataError
 from components.features.counts import measure_shift
+from components.release.prediction_schema import SegmentHeader
 from components.watch.drift import describe_features
 from components.watch.window_counts import count_window, list_counted_columns
-from tests.unit.watch.window_rows import LIMITS, draw_rows, make_reference, serve
+from tests.unit.watch.window_rows import LIMITS, PROBLEM, draw_reference, draw_rows, serve
 
-REFERENCE = make_reference()
+REFERENCE = draw_reference()
 ROW = st.tuples(
     st.one_of(st.just(float("nan")), st.floats(-5000, 5000)),
     st.floats(allow_nan=True, allow_infinity=True),
@@ -121,6 +122,15 @@ def test_all_missing_columns_are_named_at_once():
     whole = serve(draw_rows(10)).drop_columns(["feature__wind", "age_seconds__plane"])
     with pytest.raises(DataError, match=re.escape("but age_seconds__plane, feature__wind are missing.")):
         count_window(REFERENCE, [whole])
+
+
+def test_the_log_holds_every_column_that_is_counted():
+    views = [view.name for view in REFERENCE.views]
+    schema = SegmentHeader.of(PROBLEM, REFERENCE.features, views, "1", 0.5).schema()
+    names = list_counted_columns(REFERENCE)
+    empty = schema.empty_table().select(names).to_batches()
+    assert count_window(REFERENCE, empty).rows == 0
+    assert set(names) <= set(schema.names)
 
 
 def test_counted_columns_are_read_and_no_others():

@@ -47,7 +47,7 @@ def draw_rows(rows, seed=0, moved=0.0, airports=("EWR", "JFK", "LGA"), missing=0
     )
 
 
-def make_reference(rows=None, **changes):
+def draw_reference(rows=None, **changes):
     """Make the reference of drawn rows, or of those given."""
     table = draw_rows(5000, seed=1) if rows is None else rows
     profile = add_scores(build_profile(table, FEATURES, "late"), np.random.default_rng(2).beta(2, 5, 3000))
