@@ -8,6 +8,7 @@ governor.
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from components.base.problem import parse_problem, read_contract
 from components.base.settings import Settings, load_settings
 from components.data.snapshot import parse_moment
 from pipelines.run import PIPELINES, Job, run_pipeline
+from pipelines.run_lock import claim_run
 from pipelines.runs import RunRecord
 from pipelines.services import embedded_services
 from pipelines.terminal import Terminal
@@ -37,15 +39,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parse_problem(contract, f"{options.problem}.yaml")
         moments = [parse_moment(as_of).isoformat() for as_of in options.as_of or _choose_moments(options, settings)]
         jobs = [Job(options.pipeline, options.problem, contract, as_of, options.run_id) for as_of in moments]
-        with embedded_services(settings):
-            for job in jobs:
-                run_once(load_settings(), job, terminal, with_seed=not options.no_seed)
+        with _claimed(settings, options.run_id) as is_ours:
+            if is_ours:
+                _run_all(settings, jobs, terminal, with_seed=not options.no_seed)
     except StepFailedError:
         return 1
     except TidemillError as error:
         terminal.console.print(str(error), style="red", markup=False, highlight=False)
         return 1
     return 0
+
+
+def _run_all(settings: Settings, jobs: Sequence[Job], terminal: Terminal, *, with_seed: bool) -> None:
+    with embedded_services(settings):
+        for job in jobs:
+            # The services are in the environment now.
+            run_once(load_settings(), job, terminal, with_seed=with_seed)
+
+
+def _claimed(settings: Settings, run_id: str) -> AbstractContextManager[bool]:
+    """Give True unless a run of this id has begun before; one without an id is always new."""
+    return claim_run(settings.home / "runs" / run_id) if run_id else nullcontext(True)
 
 
 def run_once(settings: Settings, job: Job, terminal: Terminal, *, with_seed: bool) -> RunRecord:

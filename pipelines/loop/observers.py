@@ -1,32 +1,33 @@
 """Run Prometheus and Alertmanager on loopback for as long as a replay lasts.
 
-In: a folder, the addresses to scrape, the rules and Alertmanager's configuration. Out: running `Observers` that are
+In: a folder, the addresses to scrape, and the contract, of which the alerts are made. Out: running `Observers` that are
 asked for series and alerts. Both come from Debian's packages; where they are missing, `find_missing` says how to get
 them.
 """
 
 import shutil
-import socket
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
-from components.base.child_process import ChildPlan, OwnedProcess
-from components.base.errors import EndpointUnavailableError
+from components.base.contract import Problem
+from components.watch.alert_types import Pace
+from components.watch.alertmanager import render_alertmanager
+from components.watch.alerts import list_alerts
+from components.watch.prometheus_config import render_prometheus
+from components.watch.prometheus_rules import render_rules
+from pipelines.loop.scenario import CLOCK_SCALE
+from pipelines.loop.servers import HOST, ServerPlan, free_port, running_server
 
-_HOST = "127.0.0.1"
-PROGRAMS = {"prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager"}
+# Debian names the packages as it names the programs.
+PROGRAMS = ("prometheus", "prometheus-alertmanager")
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 # A month passes in half a minute, so every second counts.
-_INTERVAL = "1s"
-_READY_SECONDS = 30.0
-_STOP_SECONDS = 5.0
-_POLL_SECONDS = 0.1
+PACE = Pace(scale=CLOCK_SCALE, scrape_seconds=1.0)
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,11 @@ class ObserverPlan:
     """What Prometheus scrapes and evaluates, and where Alertmanager sends what fires."""
 
     folder: Path
+    problem: Problem
     targets: Mapping[str, str]
-    """`host:port` by job."""
-    rules: str
-    """A rule file."""
-    alertmanager: str
-    """Alertmanager's configuration."""
+    """`host:port` of predictor, exporter and governor."""
+    token_file: Path
+    """Holds the bearer token of the governor."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,10 @@ class Observers:
         found = self.query(expression)
         return float(found[0]["value"][1]) if found else None
 
+    def read_evaluation(self) -> float:
+        """Return when the rules were last evaluated, in seconds since 1970."""
+        return self.read_number("max(prometheus_rule_group_last_evaluation_timestamp_seconds)") or 0.0
+
     def list_alerts(self) -> list[ActiveAlert]:
         """Return the alerts that are pending or firing."""
         answer = httpx.get(f"{self.prometheus_url}/api/v1/alerts", trust_env=False)
@@ -86,7 +90,7 @@ class Observers:
 
 def find_missing() -> str | None:
     """Return how to get what is missing; None when both programs are there."""
-    missing = [package for package, program in PROGRAMS.items() if shutil.which(program) is None]
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if not missing:
         return None
     return (
@@ -94,13 +98,6 @@ def find_missing() -> str | None:
         f"Run `apt-get install {' '.join(missing)}` as root. Without them traffic, labels, monitoring and reports "
         "run, and the governor decides by its schedule alone."
     )
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as listener:
-        listener.bind((_HOST, 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
@@ -112,65 +109,36 @@ def running_observers(plan: ObserverPlan) -> Iterator[Observers]:
     """
     ports = {"prometheus": free_port(), "alertmanager": free_port()}
     plan.folder.mkdir(parents=True, exist_ok=True)
-    (plan.folder / "rules.yaml").write_text(plan.rules)
-    (plan.folder / "alertmanager.yaml").write_text(plan.alertmanager)
-    (plan.folder / "prometheus.yaml").write_text(yaml.safe_dump(_configure(plan, ports["alertmanager"])))
+    rules = plan.folder / "rules.yaml"
+    rules.write_text(render_rules(plan.problem.name, list_alerts(plan.problem, PACE), PACE))
+    addresses = {name: f"{HOST}:{port}" for name, port in ports.items()}
+    prometheus = render_prometheus(plan.problem.name, plan.targets, rules, addresses["alertmanager"], PACE)
+    (plan.folder / "prometheus.yaml").write_text(prometheus)
+    alertmanager = render_alertmanager(f"http://{plan.targets['governor']}", plan.token_file, PACE)
+    (plan.folder / "alertmanager.yaml").write_text(alertmanager)
     with ExitStack() as stack:
-        for name, command in _commands(plan.folder, ports).items():
-            stack.enter_context(_running(name, command, plan.folder, ports[name]))
-        yield Observers(f"http://{_HOST}:{ports['prometheus']}", f"http://{_HOST}:{ports['alertmanager']}")
+        for server in _servers(plan.folder, ports):
+            stack.enter_context(running_server(server))
+        yield Observers(f"http://{HOST}:{ports['prometheus']}", f"http://{HOST}:{ports['alertmanager']}")
 
 
-def _configure(plan: ObserverPlan, alertmanager_port: int) -> dict[str, Any]:
-    return {
-        "global": {"scrape_interval": _INTERVAL, "scrape_timeout": _INTERVAL, "evaluation_interval": _INTERVAL},
-        "rule_files": ["rules.yaml"],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"{_HOST}:{alertmanager_port}"]}]}]},
-        "scrape_configs": [
-            {"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in plan.targets.items()
-        ],
-    }
-
-
-def _commands(folder: Path, ports: Mapping[str, int]) -> dict[str, list[str]]:
-    return {
+def _servers(folder: Path, ports: Mapping[str, int]) -> list[ServerPlan]:
+    commands = {
         "alertmanager": [
-            str(shutil.which(PROGRAMS["prometheus-alertmanager"])),
+            str(shutil.which("prometheus-alertmanager")),
             f"--config.file={folder}/alertmanager.yaml",
             f"--storage.path={folder}/alertmanager",
-            f"--web.listen-address={_HOST}:{ports['alertmanager']}",
+            f"--web.listen-address={HOST}:{ports['alertmanager']}",
             "--cluster.listen-address=",
         ],
         "prometheus": [
-            str(shutil.which(PROGRAMS["prometheus"])),
+            str(shutil.which("prometheus")),
             f"--config.file={folder}/prometheus.yaml",
             f"--storage.tsdb.path={folder}/prometheus",
-            f"--web.listen-address={_HOST}:{ports['prometheus']}",
+            f"--web.listen-address={HOST}:{ports['prometheus']}",
         ],
     }
-
-
-@contextmanager
-def _running(name: str, command: Sequence[str], folder: Path, port: int) -> Iterator[OwnedProcess]:
-    log_path = folder / f"{name}.log"
-    with log_path.open("wb") as log:
-        process = OwnedProcess(ChildPlan(command, {"PATH": "/usr/bin:/bin"}, folder, log))
-    try:
-        _wait_ready(name, process, port, log_path)
-        yield process
-    finally:
-        process.stop(_STOP_SECONDS)
-
-
-def _wait_ready(name: str, process: OwnedProcess, port: int, log_path: Path) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline and process.is_running():
-        try:
-            if httpx.get(f"http://{_HOST}:{port}/-/ready", trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(_POLL_SECONDS)
-    raise EndpointUnavailableError(
-        f"{name}: it must be ready within {_READY_SECONDS:.0f} seconds, but is not. Its log is {log_path}."
-    )
+    return [
+        ServerPlan(name, command, _ENVIRONMENT, ports[name], "/-/ready", folder / f"{name}.log")
+        for name, command in commands.items()
+    ]

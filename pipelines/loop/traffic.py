@@ -7,6 +7,7 @@ Each request has an id made of its hour, so that a repeated one is counted once.
 import io
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 import httpx
 import orjson
@@ -52,12 +53,12 @@ def read_requests(store: ObjectStore, start: datetime, end: datetime) -> list[Ho
     Raises:
         DataError: no drop of flights has landed.
     """
-    keys = [found.key for found in store.list_objects(f"landing/{PROBLEM}/flights/")]
+    # Drops are by local month: its last evening is predicted on the first of the next month in UTC.
+    first = f"landing/{PROBLEM}/flights/{start - timedelta(days=1):%Y-%m}.csv"
+    keys = [found.key for found in store.list_objects(f"landing/{PROBLEM}/flights/") if found.key >= first]
     if not keys:
-        raise DataError("traffic: flights must have landed, but none have. Land them first.")
-    # A month's first flights are predicted in the month before.
-    tables = [_read_flights(store.get_bytes(key), start, end) for key in keys]
-    flights = pd.concat(tables, ignore_index=True)
+        raise DataError(f"traffic: flights of {start:%B %Y} must have landed, but none have. Land them first.")
+    flights = pd.concat([_read_flights(store.get_bytes(key), start, end) for key in keys], ignore_index=True)
     hours = flights.groupby("predicted_at")
     return [_make_request(pd.Timestamp(str(moment)).to_pydatetime(), hour) for moment, hour in hours]
 
@@ -82,7 +83,11 @@ class Sender:
                 return
         self.answered.failed += 1
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        """Keep the connection open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Close the connection."""
         self._client.close()
 

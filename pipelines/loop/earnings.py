@@ -1,0 +1,126 @@
+"""What the half year earned, with retraining and without: the first model, frozen, decides on the same requests.
+
+In: the months as they were served, the prediction log, and the labels as known at the end. Out: `Earnings`, in the
+contract's currency. Called by the loop at its end; everything is measured by the functions of the monitor.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from components.base.contract import Problem
+from components.base.settings import Settings
+from components.base.store import open_store
+from components.base.tracking import ChampionFiles, download_version
+from components.base.wording import write_money
+from components.watch.labels import read_labels
+from components.watch.predictions import fetch_predictions
+from components.watch.results import Contender, Value, Window
+from components.watch.rivals import ask_current_solution, ask_previous
+from components.watch.served_rows import read_served_rows
+from components.watch.value import Rival, measure_value
+
+
+@dataclass(frozen=True)
+class ServedMonth:
+    """One month and the version that served it."""
+
+    start: datetime
+    end: datetime
+    version: str
+
+
+@dataclass(frozen=True)
+class EarnedMonth:
+    """What the decisions of one month were worth, by who took them."""
+
+    start: datetime
+    rows: int
+    served: float
+    frozen: float
+    """Of the first model, had it stayed in charge."""
+    current_solution: float
+
+
+@dataclass(frozen=True)
+class Earnings:
+    """The whole replay."""
+
+    currency: str
+    months: tuple[EarnedMonth, ...]
+
+    @property
+    def served(self) -> float:
+        """Earned as it was."""
+        return sum(month.served for month in self.months)
+
+    @property
+    def frozen(self) -> float:
+        """Earned without any retraining."""
+        return sum(month.frozen for month in self.months)
+
+    @property
+    def current_solution(self) -> float:
+        """Earned without a model."""
+        return sum(month.current_solution for month in self.months)
+
+    @property
+    def words(self) -> str:
+        """The answer in a sentence."""
+        gain = self.served - self.frozen
+        direction = "more" if gain >= 0 else "less"
+        return (
+            f"With retraining the decisions earned {write_money(self.served, self.currency)}, "
+            f"{write_money(abs(gain), self.currency)} {direction} than the first model would have, which earned "
+            f"{write_money(self.frozen, self.currency)} on the same requests; the rule of thumb "
+            f"{write_money(self.current_solution, self.currency)}."
+        )
+
+
+def measure_earnings(problem: Problem, settings: Settings, months: Sequence[ServedMonth]) -> Earnings:
+    """Value each month's decisions, and those that the first model would have taken."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        files = {
+            version: download_version(problem.name, version, folder / f"version-{version}", settings)
+            for version in sorted({month.version for month in months})
+        }
+        first = files[months[0].version]
+        earned = []
+        for month in months:
+            value = _value_month(problem, settings, month, files[month.version], first, months[-1].end)
+            earned.append(_read_month(month, value))
+    return Earnings(problem.business.currency, tuple(earned))
+
+
+def _value_month(
+    problem: Problem,
+    settings: Settings,
+    month: ServedMonth,
+    served: ChampionFiles,
+    first: ChampionFiles,
+    known_at: datetime,
+) -> Value | None:
+    store = open_store(settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        predictions = fetch_predictions(problem, store, Window(start=month.start, end=month.end), Path(scratch))
+        labels = read_labels(problem, store, known_at, month.start)
+        rows = read_served_rows(problem, predictions, labels, month.version, known_at)
+        rivals: dict[Contender, Rival] = {
+            "current_solution": ask_current_solution(problem, predictions, served.model_folder)
+        }
+        frozen = ask_previous(predictions, first, served)
+        if frozen:
+            rivals["previous"] = frozen
+        return measure_value(problem, rows, rivals, f"version {month.version}")
+
+
+def _read_month(month: ServedMonth, value: Value | None) -> EarnedMonth:
+    if value is None:
+        return EarnedMonth(month.start, 0, 0.0, 0.0, 0.0)
+    totals = {name: contender.total for name, contender in value.contenders.items()}
+    served = totals["served"]
+    rows = value.contenders["served"].rows
+    return EarnedMonth(month.start, rows, served, totals.get("previous", served), totals["current_solution"])

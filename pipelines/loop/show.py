@@ -1,0 +1,146 @@
+"""What a person sees of a replay in the terminal: each month as it is lived through, then the whole in one table.
+
+In: what `play` brings. Out: lines. Extends the terminal of single runs, whose steps are shown while they run only.
+"""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from components.base.wording import write_count, write_percent, write_score
+from components.watch.results import Estimate, MonitoringResult
+from pipelines.kfp_log import StepRun
+from pipelines.loop.alert_watch import AlertSpan
+from pipelines.loop.earnings import Earnings
+from pipelines.loop.played import PlayedMonth
+from pipelines.loop.scenario import EPISODES
+from pipelines.loop.traffic import Answered
+from pipelines.runs import RunRecord
+from pipelines.terminal import Terminal
+
+# The states of a run that has ended.
+ENDED = ("promoted", "held", "refused", "failed")
+_CHOICES = {"run": "green", "hold": "yellow", "escalate": "red"}
+
+
+class LoopTerminal(Terminal):
+    """Shows a replay."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to `console`."""
+        super().__init__(console)
+        self._decisions: dict[int, tuple[str, str]] = {}
+
+    def step_finished(self, step: StepRun) -> None:  # noqa: ARG002 - the interface is the listener's
+        """Leave no line for a step of a pipeline."""
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+    def show_title(self, problem: str, as_of: str, pipeline: str = "training") -> None:
+        """Leave the titles to the months."""
+
+    def show_month(self, month: str) -> None:
+        """Announce a month and what is injected in it."""
+        self.console.rule(f"[bold]{month}", align="left")
+        for episode in EPISODES:
+            if f"{episode.start:%B %Y}" == month:
+                self._line("≈", "magenta", episode.title, episode.text)
+
+    def show_run(self, record: RunRecord, text: str = "") -> None:
+        """Show that a pipeline has ended."""
+        self._line("✓", "green", record.pipeline, text, f"{record.seconds:.0f} s")
+
+    def show_traffic(self, answered: Answered, seconds: float) -> None:
+        """Show what was asked and answered."""
+        failed = f", {answered.failed} not answered" if answered.failed else ""
+        text = f"{write_count(answered.rows)} flights in {write_count(answered.requests)} requests{failed}"
+        self._line("✓", "green", "traffic", text, f"{seconds:.0f} s")
+
+    def show_result(self, summary: dict[str, Any]) -> None:
+        """Leave the leaderboard to the report."""
+
+    def show_monitoring(self, result: MonitoringResult, record: RunRecord) -> None:
+        """Show what the monitoring found."""
+        self.show_run(record, describe_result(result))
+        for finding in result.findings:
+            if finding.severity != "note":
+                colour = "red" if finding.severity == "critical" else "yellow"
+                self._line("!", colour, finding.topic, finding.title)
+
+    def show_alert(self, span: AlertSpan) -> None:
+        """Show that an alert fires or has cleared."""
+        severity, moment = span.labels.get("severity", ""), f"{span.cleared_at or span.fired_at:%d %b}"
+        state = f"fires ({severity})" if span.is_firing else "has cleared"
+        self._line(
+            "▲" if span.is_firing else "▽",
+            "red" if span.is_firing else "green",
+            "alert",
+            f"{span.name} {state}",
+            moment,
+        )
+
+    def show_decisions(self, decisions: list[dict[str, Any]]) -> None:
+        """Show the decisions that are new or have changed."""
+        for one in sorted(decisions, key=lambda decision: int(decision["id"])):
+            state = (str(one["decision"]), str(one["run"]["state"]) if one["run"] else "")
+            if one["decided_at"] and self._decisions.get(one["id"]) != state:
+                self._decisions[one["id"]] = state
+                self._line("●", _CHOICES.get(state[0], "white"), "governor", f"{one['name']}: {one['words']}")
+                if state[1] in ENDED:
+                    self._line("★", "cyan", "release", f"{state[1]}. {' '.join(one['run']['reasons'])}")
+
+    def show_end(self, months: list[PlayedMonth], earnings: Earnings, seconds: float) -> None:
+        """Show the whole in one table, and what retraining has earned."""
+        table = Table(title="\nThe half year", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+        for column in (
+            "month",
+            "flights",
+            "model",
+            "drift that matters",
+            "ROC AUC",
+            "labels",
+            "served",
+            "first model",
+            "rule",
+        ):
+            table.add_column(column, justify="left" if column == "month" else "right")
+        for month, earned in zip(months, earnings.months, strict=True):
+            amounts = (write_count(amount) for amount in (earned.served, earned.frozen, earned.current_solution))
+            table.add_row(
+                f"{month.start:%b %Y}",
+                write_count(month.answered.rows),
+                month.served_version,
+                *_judge(month.result),
+                *amounts,
+            )
+        self.console.print(table)
+        self.console.print(f"\n{earnings.words}\n", highlight=False)
+        self.console.print(f"{len(months)} months in {seconds:.0f} s")
+
+    def _line(self, mark: str, colour: str, name: str, text: str, time: str = "") -> None:
+        line = f" [{colour}]{mark}[/] {name:<11}{time:>7}  [dim]{escape(text)}[/]"
+        self.console.print(line, highlight=False, soft_wrap=False)
+
+
+def describe_result(result: MonitoringResult) -> str:
+    """Say in one line what a monitoring run found."""
+    labels = f"{write_count(result.labels.labelled)} of {write_count(result.labels.due)} due labels"
+    if result.performance is None:
+        return f"{write_count(result.traffic.rows)} rows, {labels}, too few to judge"
+    score = result.performance.scores[result.performance.limit_metric]
+    return f"{write_count(result.traffic.rows)} rows, {labels}; {result.performance.limit_metric} {_interval(score)}"
+
+
+def _judge(result: MonitoringResult) -> tuple[str, str, str]:
+    relevant = result.drift.greatest_relevant_shift
+    drift = "n/a" if relevant is None else f"{relevant:.1f} of limit ({result.drift.feature})"
+    performance = result.performance
+    score = performance.scores[performance.limit_metric] if performance else None
+    return drift, write_score(score.estimate) if score else "n/a", write_percent(result.labels.coverage_ratio)
+
+
+def _interval(score: Estimate) -> str:
+    return f"{write_score(score.estimate)} ({write_score(score.low)} to {write_score(score.high)})"
