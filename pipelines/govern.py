@@ -39,7 +39,6 @@ from components.watch.govern_worker import NewestResult, Worker, WorkerParts
 from components.watch.results import MonitoringResult, read_results
 from pipelines.services import embedded_services
 
-PROBLEMS = Path(__file__).parent / "problems"
 # What can be guessed in a day guards nothing.
 _SECRET_BYTES = 16
 _GRACE_SECONDS = 2
@@ -62,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings()
-        problems = load_problems()
+        problems = load_problems(settings)
         with embedded_services(settings):
             # Read again: the services have said where they are.
             settings = load_settings()
@@ -77,13 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def load_problems() -> dict[str, Problem]:
+def load_problems(settings: Settings) -> dict[str, Problem]:
     """Load every contract.
 
     Raises:
         ContractError: one has faults.
     """
-    loaded = [load_problem(file) for file in sorted(PROBLEMS.glob("*.yaml"))]
+    loaded = [load_problem(file) for file in sorted(settings.problems.glob("*.yaml"))]
     return {problem.name: problem for problem in loaded}
 
 
@@ -92,7 +91,7 @@ def open_launcher(settings: Settings, problems: Mapping[str, Problem]) -> Launch
     if settings.governor.launcher == "kfp":
         from pipelines.launch_kfp import KfpLauncher, read_registry
 
-        contracts = {name: (PROBLEMS / f"{name}.yaml").read_text(encoding="utf-8") for name in problems}
+        contracts = {name: (settings.problems / f"{name}.yaml").read_text(encoding="utf-8") for name in problems}
         return KfpLauncher(contracts, settings, read_registry(settings))
     from pipelines.launch import LocalLauncher
 
