@@ -144,6 +144,21 @@ def model_features(problem: Problem) -> tuple[Feature, ...]:
     return (*requested, *[feature for view in declared_views(problem) for feature in view.features])
 
 
+def add_features(problem: Problem, examples: pd.DataFrame, features_uri: str) -> pd.DataFrame:
+    """Put the request features, and those of the views as known at `predicted_at`, beside the examples.
+
+    Returns:
+        The rows in order; a request feature named like a request column takes its place.
+    """
+    requested = request_table(problem, examples)
+    known = examples.assign(**{str(name): requested[name] for name in requested})
+    keys = dict.fromkeys(key for view in declared_views(problem) for key in view.keys)
+    entities = known[list(keys)].assign(event_timestamp=known["predicted_at"])
+    with open_scratch_store(problem, features_uri) as store:
+        joined: pd.DataFrame = join_features(store, problem, entities).to_pandas()
+    return pd.concat([known, joined], axis="columns")
+
+
 def _faults(problem: Problem, examples: pd.DataFrame, roles: "pd.Series[str]") -> Iterator[str]:
     key = problem.examples.key
     doubled = examples.duplicated(key)
@@ -162,17 +177,6 @@ def _faults(problem: Problem, examples: pd.DataFrame, roles: "pd.Series[str]") -
             )
         elif found.nunique() < 2:
             yield f"{role} must have both classes of `{problem.target.name}`, but got only {found.iloc[0]}."
-
-
-def add_features(problem: Problem, examples: pd.DataFrame, features_uri: str) -> pd.DataFrame:
-    """Put request features and point-in-time features beside the examples, whose moment is `predicted_at`."""
-    requested = request_table(problem, examples)
-    known = examples.assign(**{str(name): requested[name] for name in requested})
-    keys = dict.fromkeys(key for view in declared_views(problem) for key in view.keys)
-    entities = known[list(keys)].assign(event_timestamp=known["predicted_at"])
-    with open_scratch_store(problem, features_uri) as store:
-        joined: pd.DataFrame = join_features(store, problem, entities).to_pandas()
-    return pd.concat([known, joined], axis="columns")
 
 
 def _write_roles(problem: Problem, rows: pd.DataFrame, roles: "pd.Series[str]", as_of: datetime, out: Path) -> Prepared:
