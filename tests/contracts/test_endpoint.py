@@ -326,6 +326,50 @@ def test_metrics_count_requests_rows_and_missing_features(server):
     assert 'request_predict_seconds_count{model_name="flight-delays"}' in httpx.get(server.url + "/metrics").text
 
 
+def test_a_request_id_is_repeated_or_made(server):
+    body = {"instances": [FLIGHT]}
+    given = server.post(V1, json=body, headers={"x-request-id": "order-66/a"})
+    assert given.headers["x-request-id"] == "order-66/a"
+    made = {server.post(V1, json=body).headers["x-request-id"] for _ in range(3)}
+    assert len(made) == 3
+    refused = server.post(V1, json={}, headers={"x-request-id": "b"})
+    assert (refused.status_code, refused.headers["x-request-id"]) == (400, "b")
+
+
+@pytest.mark.parametrize("request_id", ["", "two words", "x" * 129, "naïve"])
+def test_a_malformed_request_id_is_refused_with_words(server, request_id):
+    headers = [(b"x-request-id", request_id.encode()), (b"content-type", b"application/json")]
+    answer = server.post(V1, json={"instances": [FLIGHT]}, headers=headers)
+    assert answer.status_code == 400
+    assert "x-request-id must be 1 to 128 printable ASCII characters without spaces" in answer.json()["error"]
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+def test_metrics_tell_times_decisions_and_lookups(server):
+    views = [
+        f'{name}{{problem="flight-delays",view="{view}"}}'
+        for name, view in (
+            ("tidemill_predictor_lookup_misses_total", "plane"),
+            ("tidemill_predictor_lookup_expired_total", "carrier"),
+        )
+    ]
+    edge = 'tidemill_predictor_request_seconds_bucket{le="0.05",problem="flight-delays",protocol="v1"}'
+    probabilities = 'tidemill_predictor_probability_count{model_version="7",problem="flight-delays"}'
+    decided = [
+        f'tidemill_predictor_decisions_total{{decision="{word}",model_version="7",problem="flight-delays"}}'
+        for word in ("true", "false")
+    ]
+    series = [*views, edge, probabilities, *decided]
+    before = [server.metric(name) for name in series]
+    answers = server.predict(FLIGHT, {**FLIGHT, "tailnum": "N0"}, {**FLIGHT, "carrier": "OLD", "tailnum": "N0"})
+    positive = sum(answer["decision"] for answer in answers)
+    changed = [server.metric(name) - was for name, was in zip(series, before, strict=True)]
+    assert changed == [2, 1, 1, 3, positive, 3 - positive]
+    assert server.metric('tidemill_predictor_in_flight_requests{problem="flight-delays"}') == 0
+    info = 'tidemill_predictor_model_info{form="compiled",model_version="7",problem="flight-delays"}'
+    assert server.metric(info) == 1
+
+
 def test_bad_clients_do_not_hurt_good_ones(server):
     async def run() -> tuple[list[int], list[int]]:
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
