@@ -83,7 +83,7 @@ def _alert(problem: Problem, judged: _Judgement, pace: Pace) -> Alert:
 
 
 def _cases(problem: Problem, judged: _Judgement, fresh: float) -> tuple[Case, ...]:
-    step = max(0.02 * abs(judged.threshold), 0.02)
+    step = 0.02 * abs(judged.threshold) or 0.02
     beyond = judged.threshold + (step if judged.operator == ">" else -step)
 
     def world(value: float, rows: float = problem.monitoring.minimum_rows, seconds: float = 60) -> dict[str, Series]:
