@@ -4,16 +4,17 @@ In: results, the oldest first, and decisions as the governor lists them. Out: a 
 one before, a trend of any number and which windows do not overlap. Called by the reports; judges and draws nothing.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from components.base.contract import Problem
 from components.base.wording import say_plainly, write_date
+from components.watch.decided import Decided, read_decisions
 from components.watch.results import Estimate, Finding, MonitoringResult, Window
 
-Decision = Mapping[str, Any]
 Read = Callable[[MonitoringResult], float | None]
 
 
@@ -24,7 +25,7 @@ class History:
     problem: Problem
     results: Sequence[MonitoringResult]
     """The oldest first, at least one."""
-    decisions: Sequence[Decision] = field(default=())
+    decisions: Sequence[Decided] = ()
     """The newest first."""
 
     @property
@@ -56,30 +57,41 @@ class History:
         """Return one number of every window, the oldest first."""
         return [read(result) for result in self.results]
 
-    def change(self, read: Read) -> float | None:
-        """Return how far a number moved since the result before; None where one of the two is not known."""
-        now, before = read(self.newest), read(self.previous) if self.previous else None
-        return None if now is None or before is None else now - before
+    def find_before(self, read: Read) -> tuple[MonitoringResult, float] | None:
+        """Return the last result before the newest in which a number is known, with that number."""
+        known = ((result, read(result)) for result in reversed(self.results[:-1]))
+        return next(((result, number) for result, number in known if number is not None), None)
+
+    def say_change(self, read: Read, write: Callable[[float], str]) -> str:
+        """Say how far a number moved since it was last known, the difference written by `write` with its sign."""
+        now, before = read(self.newest), self.find_before(read)
+        if before is None:
+            return "nothing to compare with yet"
+        result, number = before
+        since = "the window before" if result is self.previous else f"the window as of {write_date(result.as_of)}"
+        if now is None:
+            return f"{since} had a number"
+        moved = write(now - number)
+        return f"{moved} on {since}" if re.search("[1-9]", moved) else f"as in {since}"
 
     @property
-    def recent_decisions(self) -> list[Decision]:
-        """What the governor decided since the result before, the newest first.
+    def recent_decisions(self) -> list[Decided]:
+        """What the governor decided since the result before, the newest first; without one, every decision is recent.
 
-        Both moments are by the wall clock; without a result before, every decision is recent.
+        A replay may leave the governor on the wall clock while `as_of` is in the past, or turn its clock back too.
         """
         if self.previous is None:
             return list(self.decisions)
-        return [one for one in self.decisions if _read_moment(one) > self.previous.computed_at]
+        wall = min(result.computed_at for result in self.results)
+        since, since_wall = self.previous.as_of, self.previous.computed_at
+        return [one for one in self.decisions if one.decided_at >= (since_wall if one.decided_at >= wall else since)]
 
 
-def make_history(problem: Problem, results: Sequence[MonitoringResult], decisions: Sequence[Decision] = ()) -> History:
-    """Put results and decisions of one problem in order; those of another problem are left out."""
-    own = [one for one in decisions if one.get("problem", problem.name) == problem.name and one.get("decided_at")]
-    return History(
-        problem=problem,
-        results=sorted(results, key=lambda result: result.as_of),
-        decisions=sorted(own, key=_read_moment, reverse=True),
-    )
+def make_history(
+    problem: Problem, results: Sequence[MonitoringResult], decisions: Sequence[Mapping[str, Any]] = ()
+) -> History:
+    """Put results and decisions of one problem in order."""
+    return History(problem, sorted(results, key=lambda result: result.as_of), read_decisions(problem.name, decisions))
 
 
 def tile_windows(results: Sequence[MonitoringResult]) -> list[MonitoringResult]:
@@ -135,8 +147,3 @@ def compare_findings(history: History) -> tuple[list[Finding], list[Finding]]:
     before = {(one.topic, one.title): one for one in history.previous.findings} if history.previous else {}
     new = [one for key, one in now.items() if key not in before]
     return (new if history.previous else []), [one for key, one in before.items() if key not in now]
-
-
-def _read_moment(decision: Decision) -> datetime:
-    moment = datetime.fromisoformat(str(decision["decided_at"]))
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
