@@ -8,8 +8,10 @@ A stage is applied as a whole. While a share of the traffic goes to the candidat
 predictor is named after its version, so that the last stage only moves the name and restarts no pod (kserve/kserve
 pull request 5672). A canary has no scaling fields: KServe derives its replicas from the share.
 
-What the namespace must hold: the ConfigMap `tidemill-settings` (TIDEMILL_*: Feast's registry and online store) and the
-ServiceAccount `tidemill-predictor` (reads the model from the object store).
+What the namespace must hold: the ConfigMap `tidemill-settings` (TIDEMILL_*: Feast's registry and online store, the
+object store) and the ServiceAccount `tidemill-predictor` (reads the model from the object store and writes the
+prediction log to it). The log's spool outlives a container that is killed, not the pod: a pod that is deleted stores
+it in its time of grace.
 """
 
 import json
@@ -20,7 +22,7 @@ from typing import Any
 import yaml
 
 from components.base.contract import Problem
-from components.base.settings import Settings
+from components.base.settings import PredictionLogSettings, Settings
 
 Manifest = dict[str, Any]
 _PORT = 8080
@@ -31,6 +33,9 @@ _NO_IMAGE = "tidemill-python:set-TIDEMILL_IMAGE"
 _RESOURCES = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
 # Above this share of the requested CPU the pods multiply, before requests queue in the one process.
 _SCALE_CPU_PERCENT = 70
+_SPOOL_FOLDER = "/var/spool/tidemill"
+# Beside the log's own limit a segment that is kept aside; a pod that writes more than its volume holds is evicted.
+_SPOOL_VOLUME_MIB = PredictionLogSettings.spool_bytes // 2**20 + 256
 # Any but 0: the image's files are readable by all.
 _USER = 1000
 
@@ -105,7 +110,7 @@ def _predictor(problem: Problem, served: ServedVersion, settings: Settings) -> M
         },
         "serviceAccountName": "tidemill-predictor",
         "automountServiceAccountToken": False,
-        # Requests in flight get the predictor's 20 seconds of grace.
+        # Requests in flight get the predictor's 20 seconds of grace, the prediction log 4 more.
         "terminationGracePeriodSeconds": 30,
         "securityContext": {
             "runAsNonRoot": True,
@@ -115,7 +120,10 @@ def _predictor(problem: Problem, served: ServedVersion, settings: Settings) -> M
         },
         "storageUris": [{"uri": served.storage_uri, "mountPath": _MODEL_FOLDER}],
         "containers": [_container(problem, served, settings)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            {"name": "spool", "emptyDir": {"sizeLimit": f"{_SPOOL_VOLUME_MIB}Mi"}},
+        ],
     }
 
 
@@ -133,6 +141,7 @@ def _container(problem: Problem, served: ServedVersion, settings: Settings) -> M
             # Unset, OpenMP's threads spin against each other and cost ten times the CPU.
             {"name": "OMP_NUM_THREADS", "value": "1"},
             {"name": "TIDEMILL_HOME", "value": "/tmp/tidemill"},  # noqa: S108
+            {"name": "TIDEMILL_PREDICTION_LOG_SPOOL", "value": _SPOOL_FOLDER},
         ],
         "envFrom": [{"configMapRef": {"name": "tidemill-settings"}}],
         "resources": _RESOURCES,
@@ -141,7 +150,10 @@ def _container(problem: Problem, served: ServedVersion, settings: Settings) -> M
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "spool", "mountPath": _SPOOL_FOLDER},
+        ],
         **_probes(name),
     }
 

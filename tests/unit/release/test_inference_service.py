@@ -71,6 +71,17 @@ def test_container_is_locked_down_and_has_one_thread():
     assert container["image"] == SETTINGS.image
 
 
+def test_the_prediction_log_has_a_disk_of_its_own_that_holds_its_limit():
+    predictor = plan_rollout(PROBLEM, CANDIDATE, None, SETTINGS)[0].manifest["spec"]["predictor"]
+    (container,) = predictor["containers"]
+    environ = {entry["name"]: entry["value"] for entry in container["env"]}
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    limits = {volume["name"]: volume["emptyDir"]["sizeLimit"] for volume in predictor["volumes"]}
+    settings = load_settings(environ)
+    size = limits[mounts[str(settings.prediction_spool)]]
+    assert int(size.removesuffix("Mi")) * 2**20 >= settings.prediction_log.spool_bytes
+
+
 def test_arguments_are_ones_that_the_predictor_takes():
     from components.release.predictor import _parse
 
