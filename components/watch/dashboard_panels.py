@@ -6,27 +6,31 @@ slip in. It must stay pinned: without a version, an older scheme of numbers wins
 """
 
 import json
+import warnings
 from collections.abc import Iterator
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.common import (
-    BigValueColorMode,
-    DataSourceRef,
-    GraphThresholdsStyleMode,
-    LegendDisplayMode,
-    LegendPlacement,
-)
-from grafana_foundation_sdk.models.dashboard import (
-    Dashboard,
-    DashboardCursorSync,
-    DynamicConfigValue,
-    Threshold,
-    ThresholdsMode,
-    VariableRefresh,
-)
-
 from components.watch.dashboard_types import Board, Panel, Query
+
+with warnings.catch_warnings():
+    # The SDK would like the second schema, which Grafana reads from version 12 on; files of the first one all read.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.models.common import (
+        BigValueColorMode,
+        DataSourceRef,
+        GraphThresholdsStyleMode,
+        LegendDisplayMode,
+        LegendPlacement,
+    )
+    from grafana_foundation_sdk.models.dashboard import (
+        Dashboard,
+        DashboardCursorSync,
+        DynamicConfigValue,
+        Threshold,
+        ThresholdsMode,
+        VariableRefresh,
+    )
 
 _HEIGHT = 8
 _SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
