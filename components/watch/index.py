@@ -1,35 +1,104 @@
-"""The index of all runs: one page that links every report.
+"""The index of all reports and models: one page that links every report of this machine.
 
-In: the records of local runs (the shape of `last-run.json`). Out: an HTML file. Called by `make ui`.
+In: the records of local runs (the shape of `last-run.json`). Out: an HTML file. Called by `make ui`. A report that is
+not below the index's own folder is not linked; nothing is judged here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from components.base.templating import render
 from components.base.wording import write_money
 
+_TEMPLATES = Path(__file__).parent / "templates"
+_KPI = "kpi.html"
+_TONES = {"good": "well", "hold": "look", "bad": "not well"}
+Record = Mapping[str, Any]
+Row = dict[str, Any]
 
-def render_index(records: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write the index of the runs, newest first, with links relative to the index's own folder."""
-    rows = [_describe(record, path.parent) for record in records]
-    rows.sort(key=lambda row: row["started"], reverse=True)
-    path.write_text(render(Path(__file__).parent / "templates", "index.html.j2", rows=rows), encoding="utf-8")
+
+def render_index(records: Sequence[Record], path: Path) -> None:
+    """Write the index of models and runs, newest first, with links relative to the index's own folder."""
+    ordered = sorted(records, key=lambda record: str(record["started"]), reverse=True)
+    by_kind = {kind: [one for one in ordered if _kind(one) == kind] for kind in ("training", "monitoring", "refresh")}
+    page = render(
+        _TEMPLATES,
+        "index.html.j2",
+        runs=len(records),
+        models=list_models(by_kind["training"], path.parent),
+        windows=[_describe_window(record, path.parent) for record in by_kind["monitoring"]],
+        trained=[_describe_training(record, path.parent) for record in by_kind["training"]],
+        refreshed=[_describe(record, path.parent) for record in by_kind["refresh"]],
+    )
+    path.write_text(page, encoding="utf-8")
 
 
-def _describe(record: dict[str, Any], folder: Path) -> dict[str, Any]:
-    value = next((s["value"] for s in record.get("scores", []) if s["role"] == "challenger"), None)
+def list_models(records: Sequence[Record], folder: Path) -> list[Row]:
+    """Return the registered models, newest first, each with the time in which it was in charge.
+
+    Args:
+        records: Of training runs, newest first.
+        folder: Of the index.
+    """
+    rows: list[Row] = []
+    replaced: dict[str, str] = {}
+    for record in records:
+        if not record.get("model_version"):
+            continue
+        problem, is_promoted = record["problem"], record.get("deployment") == "promoted"
+        until = replaced.get(problem)
+        rows.append(
+            {
+                **_describe_training(record, folder),
+                "state": "in charge" if is_promoted and not until else "replaced" if is_promoted else "not deployed",
+                "since": record["as_of"] if is_promoted else None,
+                "until": until if is_promoted else None,
+            }
+        )
+        if is_promoted:
+            replaced[problem] = record["as_of"]
+    return rows
+
+
+def _kind(record: Record) -> str:
+    kind = str(record.get("pipeline", "training"))
+    return kind if kind in {"monitoring", "refresh"} else "training"
+
+
+def _describe(record: Record, folder: Path) -> Row:
     return {
         "problem": record["problem"],
         "link": _link(record.get("report"), folder),
-        "verdict": record.get("verdict") or record["status"],
+        "status": record["status"],
         "words": record.get("verdict_in_words") or record.get("error") or "",
         "as_of": record["as_of"],
         "version": record.get("model_version") or "",
-        "value": "" if value is None else write_money(value, record.get("currency", "")),
         "seconds": record.get("seconds"),
-        "started": str(record["started"])[:16].replace("T", " "),
+        "started": record["started"],
+    }
+
+
+def _describe_training(record: Record, folder: Path) -> Row:
+    value = next((one["value"] for one in record.get("scores", []) if one["role"] == "challenger"), None)
+    return {
+        **_describe(record, folder),
+        "verdict": record.get("verdict") or record["status"],
+        "value": "" if value is None else write_money(value, record.get("currency", "")),
+    }
+
+
+def _describe_window(record: Record, folder: Path) -> Row:
+    report = record.get("report")
+    tone = record.get("tone", "")
+    return {
+        **_describe(record, folder),
+        "kpi": _link(str(Path(report).with_name(_KPI)), folder) if report else None,
+        "verdict": _TONES.get(tone, record["status"]),
+        "tone": {"hold": "hold", "bad": "bad"}.get(tone, "bad" if record["status"] == "failed" else ""),
+        "words": record.get("headline") or record.get("error") or "",
+        "rows": record.get("rows") if isinstance(record.get("rows"), int) else None,
+        "numbers": {one["label"]: one["number"] for one in record.get("numbers", [])},
     }
 
 

@@ -64,6 +64,7 @@ def summarise_monitoring(history: History) -> dict[str, Any]:
         "window": write_window(result.window),
         "rows": result.traffic.rows,
         "tone": status.tone,
+        "headline": status.title,
         "verdict_in_words": f"{status.title}. {status.changed}",
         "numbers": [
             {"label": tile.label, "number": tile.number, "note": tile.note, "verdict": tile.verdict}
