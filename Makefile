@@ -8,6 +8,7 @@ PYTHON ?= python3.11
 PROBLEM ?= flight-delays
 AS_OF ?=
 FROM ?= drops
+MONTHS ?= 6
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -20,6 +21,10 @@ install: $(READY) ## Create .venv and install the locked packages: make install 
 demo: $(READY) ## Run the whole way on this machine, no cluster: make demo PROBLEM=flight-delays AS_OF=2013-07-01
 	@$(RUN) -m pipelines.local --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
 
+.PHONY: loop
+loop: $(READY) ## Play half a year after the first release: traffic, drift, alerts, one retraining: make loop MONTHS=6
+	@$(RUN) -m pipelines.loop --months $(MONTHS)
+
 .PHONY: land
 land: $(READY) ## Land the files of a folder for a problem: make land PROBLEM=wine FROM=drops
 	@$(RUN) -m pipelines.land --problem $(PROBLEM) --folder $(FROM)
@@ -27,6 +32,22 @@ land: $(READY) ## Land the files of a folder for a problem: make land PROBLEM=wi
 .PHONY: serve
 serve: $(READY) ## Keep the endpoint up and print a request that works
 	@$(RUN) -m pipelines.serve --problem $(PROBLEM)
+
+.PHONY: refresh
+refresh: $(READY) ## Bring features and online store up to a moment: make refresh AS_OF=2013-08-01
+	@$(RUN) -m pipelines.local --pipeline refresh --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+
+.PHONY: monitor
+monitor: $(READY) ## Judge what was served before a moment, and report: make monitor AS_OF=2013-08-01
+	@$(RUN) -m pipelines.local --pipeline monitoring --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+
+.PHONY: govern
+govern: $(READY) ## Run the governor: takes alerts, decides, starts trainings
+	@$(RUN) -m pipelines.govern
+
+.PHONY: decisions
+decisions: $(READY) ## List what the governor decided, in words
+	@$(RUN) -m pipelines.decisions --problem $(PROBLEM)
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow and all reports on loopback
