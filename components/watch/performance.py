@@ -27,10 +27,11 @@ from components.watch.results import Estimate, EstimatedPerformance, Performance
 from components.watch.served_rows import Array, Flags, ServedRows
 
 Document = Mapping[str, Any]
-# Draws rank probabilities that differ by less as equals: a million rows then have some ten thousand distinct values,
-# and a ranking score moves in its fifth digit at most.
-_DIGITS = 5
-# Many groups: fewer resamples than for the whole still give an interval two digits.
+# Draws rank probabilities that differ by less as equals: their cost does not grow with the rows, and the ends of an
+# interval move by less than the score itself would from one seed to the next.
+_DIGITS = 4
+# Many groups, for which two digits of an interval are enough.
+_SLICE_DIGITS = 3
 _SLICE_RESAMPLES = 400
 
 
@@ -105,13 +106,15 @@ def describe_interval(interval: Interval) -> Estimate:
     return Estimate(estimate=interval.estimate, low=low, high=high)
 
 
-def _score(metric: MetricName, rows: ServedRows, chosen: Flags, resamples: Resamples) -> Estimate | None:
+def _score(
+    metric: MetricName, rows: ServedRows, chosen: Flags, resamples: Resamples, digits: int = _DIGITS
+) -> Estimate | None:
     """Score some rows with an interval; None where the metric is undefined."""
     y, p = rows.outcomes[chosen], _find_claims(metric, rows)[chosen]
     estimate = score(metric, y, p)
     if not math.isfinite(estimate):
         return None
-    draws = resample_score(metric, y, np.round(p, _DIGITS), resamples)
+    draws = resample_score(metric, y, np.round(p, digits), resamples)
     return describe_interval(bound_interval(estimate, draws, resamples))
 
 
@@ -145,7 +148,7 @@ def _score_slices(
             chosen = judged & (groups == group)
             found = None
             if chosen.sum() >= declared.minimum_rows:
-                found = _score(metric, rows, chosen, fewer.select(chosen[judged]))
+                found = _score(metric, rows, chosen, fewer.select(chosen[judged]), _SLICE_DIGITS)
             if found:
                 yield SliceScore(
                     column=declared.column,

@@ -3,8 +3,8 @@
 In: the segments of the log in the object store. Out: `Predictions`, one parquet file on this machine. Called by the
 monitor; what the columns mean is said by the log's writer, `release/prediction_schema.py`.
 
-The window is copied as a stream, and columns are read from the copy when they are needed: a million rows never stand in
-memory whole. A request that came again under its id is a replay: of equal (request_id, row) the first logged counts.
+The window is copied as a stream, and columns are read from the copy when they are needed: a million rows never stand
+in memory whole. A request that came again under its id is a replay: of equal (request_id, row) the first logged counts.
 That is told within the window alone. Segments of different model versions have different columns; a column that a
 version does not know is null in its rows.
 """
@@ -15,7 +15,6 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +26,6 @@ from components.base.errors import DataError, raise_faults, suggest_name
 from components.base.store import ObjectStore
 from components.base.tables import write_table
 from components.release.prediction_schema import (
-    EVENT_TIME,
     LOGGED_AT,
     MODEL_VERSION,
     REQUEST_ID,
@@ -36,6 +34,7 @@ from components.release.prediction_schema import (
     day_prefix,
 )
 from components.watch.results import Window
+from components.watch.segments import copy_segments
 
 # DuckDB's part of the monitor's memory; beyond it sorts and joins go through the disk.
 MEMORY_LIMIT = "400MB"
@@ -102,10 +101,10 @@ def fetch_predictions(problem: Problem, store: ObjectStore, window: Window, fold
         StoreUnavailableError: the object store does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    uris = _list_segments(problem, store, window)
     path, replayed = folder / "predictions.parquet", 0
-    if uris:
-        replayed = _copy_rows(uris, window, path)
+    copies = copy_segments(store, _list_segments(problem, store, window), window, folder)
+    if copies:
+        replayed = _unite_copies(copies, path)
     else:
         write_table(SegmentHeader.of(problem, [], [], "", 0.0).schema().empty_table(), path)
     return Predictions(path, window, replayed)
@@ -116,33 +115,27 @@ def _list_segments(problem: Problem, store: ObjectStore, window: Window) -> list
     first, last = window.start.date(), (window.end - timedelta(microseconds=1)).date()
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     keys = [found.key for day in days for found in store.list_objects(day_prefix(problem.name, day))]
-    return [store.uri(key) for key in keys if key.endswith(".parquet")]
+    return [key for key in keys if key.endswith(".parquet")]
 
 
-def _copy_rows(uris: Sequence[str], window: Window, path: Path) -> int:
-    """Copy the rows of the window without replays; return the number of rows that were replays."""
-    logged = path.with_name("logged.parquet")
-    segments = f"read_parquet([{', '.join(map(quote_text, uris))}], union_by_name = true, hive_partitioning = false)"
-    times = {"start": window.start, "end": window.end}
+def _unite_copies(copies: Sequence[Path], path: Path) -> int:
+    """Make one file of the copies, the first logged row of each request id and place; return how many had to go."""
+    source = f"read_parquet([{', '.join(quote_text(str(copy)) for copy in copies)}], union_by_name = true"
+    identity = f'PARTITION BY {REQUEST_ID}, "{ROW}" ORDER BY {LOGGED_AT}, filename, file_row_number'
     with explain_duckdb_errors("prediction log"), connect_duckdb(MEMORY_LIMIT) as connection:
-        within = f"SELECT * FROM {segments} WHERE {EVENT_TIME} >= $start AND {EVENT_TIME} < $end"  # noqa: S608
-        connection.execute(f"COPY ({within}) TO {quote_text(str(logged))} (FORMAT parquet)", times)
-        return _drop_replays(connection, logged, path)
-
-
-def _drop_replays(connection: duckdb.DuckDBPyConnection, logged: Path, path: Path) -> int:
-    """Keep the first logged row of each request id and place; move the file when no row has to go."""
-    source = f"read_parquet({quote_text(str(logged))}, file_row_number = true)"
-    identity = f'PARTITION BY {REQUEST_ID}, "{ROW}" ORDER BY {LOGGED_AT}, file_row_number'
-    connection.execute(
-        f"CREATE TABLE replays AS SELECT file_row_number FROM {source} "  # noqa: S608 - a path of our own
-        f"QUALIFY row_number() OVER ({identity}) > 1"
-    )
-    replayed = int(connection.table("replays").shape[0])
-    if not replayed:
-        logged.replace(path)
-        return 0
-    kept = f"SELECT * EXCLUDE (file_row_number) FROM {source} ANTI JOIN replays USING (file_row_number)"  # noqa: S608
-    connection.execute(f"COPY ({kept}) TO {quote_text(str(path))} (FORMAT parquet)")
-    logged.unlink()
+        connection.execute(
+            "CREATE TABLE replays AS SELECT filename, file_row_number "  # noqa: S608 - paths of our own
+            f"FROM {source}, filename = true, file_row_number = true) QUALIFY row_number() OVER ({identity}) > 1"
+        )
+        replayed = int(connection.table("replays").shape[0])
+        if not replayed and len(copies) == 1:
+            copies[0].replace(path)
+            return 0
+        kept = (
+            f"SELECT * EXCLUDE (filename, file_row_number) FROM {source}, filename = true, file_row_number = true) "  # noqa: S608
+            "ANTI JOIN replays USING (filename, file_row_number)"
+        )
+        connection.execute(f"COPY ({kept}) TO {quote_text(str(path))} (FORMAT parquet)")
+    for copy in copies:
+        copy.unlink()
     return replayed

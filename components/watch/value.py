@@ -85,6 +85,7 @@ def _describe(rows: ServedRows, earned: _Earned, served: _Earned | None, resampl
         label=earned.label,
         rows=len(weights),
         actions=int(earned.decided.sum()),
+        right_actions=int(rows.outcomes[rows.judged][earned.decided].sum()),
         total=float(weights @ earned.values),
         per_1000=_average(earned.values, weights, resamples),
         gain_of_served_per_1000=_average(served.values - earned.values, weights, resamples) if served else None,

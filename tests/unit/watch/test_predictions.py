@@ -94,7 +94,7 @@ def test_days_outside_the_window_are_not_opened(store, tmp_path):
 
 def test_damaged_segment_is_named(store, tmp_path):
     store.put_bytes(f"{PROBLEM.name}/predictions/day=2013-06-02/a.parquet", b"damaged")
-    with pytest.raises(DataError, match=r"prediction log: .*day=2013-06-02/a\.parquet"):
+    with pytest.raises(DataError, match=r"prediction log .*day=2013-06-02/a\.parquet: the segment must be whole"):
         fetch_predictions(PROBLEM, store, WINDOW, tmp_path)
 
 
