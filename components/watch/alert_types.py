@@ -90,7 +90,8 @@ class Alert:
     severity: Severity
     action: Action
     summary: str
-    """Template: `{value}` is the value of the query, `{label.<name>}` one of its labels."""
+    """Template: `{label.<name>}` is a label, and the value of the query is `{count}`, `{score}`, `{ratio}` (0 to 1),
+    `{multiple}` or `{duration}` (seconds), whichever reads best."""
     description: str
     """Template, as above."""
     dashboard: str

@@ -115,7 +115,7 @@ def _performance(problem: Problem) -> _Judgement:
         threshold=float(floor if floor is not None else limit.maximum or 0.0),
         field=f"monitoring.performance.{bound}",
         reason="the worst score that the contract accepts; the whole interval must be beyond it",
-        summary=f"{limit.metric} on matured labels is {{value}} at best",
+        summary=f"{limit.metric} on matured labels is {{score}} at best",
         description="The model ranks worse than the contract accepts; a new one, trained on newer rows, may be better.",
         rows="tidemill_performance_rows",
     )
@@ -131,7 +131,7 @@ def _value(problem: Problem) -> _Judgement:
         threshold=problem.monitoring.minimum_value_gain_per_1000,
         field="monitoring.minimum_value_gain_per_1000",
         reason="the smallest gain that the contract accepts; the whole interval must be below it",
-        summary=f"the model earns at best {{value}} {currency} per 1,000 predictions more than the current solution",
+        summary=f"the gain over the current solution is at best {{count}} {currency} per 1,000 predictions",
         description="The business would do as well without the model.",
         rows="tidemill_value_rows",
     )
@@ -146,7 +146,7 @@ def _drift(problem: Problem) -> _Judgement:
         threshold=1,
         field="monitoring.drift.maximum_shift",
         reason="the gauge is a multiple of the contract's limit already, or of what noise alone reaches in so few rows",
-        summary="a feature that matters has shifted by {value} times its limit",
+        summary="a feature that matters has shifted by {multiple} times its limit",
         description="The model is asked about rows unlike those that it learned from.",
     )
 
@@ -161,7 +161,7 @@ def _expired(problem: Problem) -> _Judgement:
         threshold=problem.monitoring.quality.maximum_expired_ratio,
         field="monitoring.quality.maximum_expired_ratio",
         reason="the share of rows that the contract accepts",
-        summary="{value} of the rows were served with {label.view} expired",
+        summary="{ratio} of the rows were served with {label.view} expired",
         description="The refresh pipeline or its source is behind. A new model does not help.",
     )
 
@@ -179,7 +179,7 @@ def _missing(problem: Problem) -> _Judgement:
         threshold=problem.monitoring.quality.maximum_missing_rise,
         field="monitoring.quality.maximum_missing_rise",
         reason="the rise over training that the contract accepts",
-        summary="{label.feature} is missing in {value} more of the rows than in training",
+        summary="{label.feature} is missing in {ratio} more of the rows than in training",
         description="A feed is broken. A new model would learn to live without it; repair the feed.",
     )
 
@@ -193,7 +193,7 @@ def _skew(problem: Problem) -> _Judgement:
         threshold=problem.monitoring.quality.maximum_skew_ratio,
         field="monitoring.quality.maximum_skew_ratio",
         reason="the share of differing values that the contract accepts",
-        summary="{value} of the served values differ from the point-in-time join",
+        summary="{ratio} of the served values differ from the point-in-time join",
         description="The model is served with something that it never learned from.",
     )
 
@@ -207,7 +207,7 @@ def _labels(problem: Problem) -> _Judgement:
         threshold=problem.monitoring.minimum_label_coverage,
         field="monitoring.minimum_label_coverage",
         reason="the share of due labels that the contract asks for",
-        summary="only {value} of the labels that are due have come",
+        summary="only {ratio} of the labels that are due have come",
         description="Performance and value rest on the labels that came, which may not be like the others.",
         rows="tidemill_label_due_rows",
     )
@@ -231,7 +231,7 @@ def _stale(problem: Problem, pace: Pace) -> Alert:
         wait_seconds=pace.wait(_STALE_WAIT_SECONDS),
         severity="ticket",
         action="none",
-        summary=f"{problem.name}: the newest monitoring result is {{value}} seconds old",
+        summary=f"{problem.name}: the newest monitoring result is {{duration}} old",
         description="Until it is new again, no alert on the model can fire: silence means nothing.",
         dashboard="pipelines",
         problem=problem.name,

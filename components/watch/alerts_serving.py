@@ -52,7 +52,7 @@ class _Objective:
     name: str
     meaning: str
     budget: float
-    field: str
+    fields: tuple[str, ...]
     bad: str
     ratio: Callable[[float], str]
     """Bad among all requests in a window of so many seconds."""
@@ -81,7 +81,7 @@ def _endpoint_down(problem: Problem, pace: Pace) -> Alert:
         wait_seconds=pace.wait(_DOWN_SECONDS),
         severity="page",
         action="none",
-        summary=f"{problem.name}: only {{value}} replicas of the endpoint answer",
+        summary=f"{problem.name}: only {{count}} replicas of the endpoint answer",
         description="Requests fail or wait. Retraining does not help.",
         dashboard="serving",
         problem=problem.name,
@@ -108,7 +108,7 @@ def _errors(problem: Problem) -> _Objective:
         name="ErrorBudgetBurn",
         meaning="Server errors use up the month's error budget too fast.",
         budget=_budget(problem.monitoring.objectives.availability),
-        field="monitoring.objectives.availability",
+        fields=("monitoring.objectives.availability",),
         bad="end with a server error",
         ratio=lambda seconds: f"{rate(bad, seconds)} / {rate(every, seconds)}",
         requests=lambda seconds: increase(every, seconds),
@@ -128,7 +128,7 @@ def _latency(problem: Problem) -> _Objective:
         name="LatencyBudgetBurn",
         meaning="Slow answers use up the month's latency budget too fast.",
         budget=_budget(problem.monitoring.objectives.latency),
-        field="monitoring.objectives.latency",
+        fields=("monitoring.objectives.latency", "serving.p99_milliseconds"),
         bad="take longer than the contract's serving.p99_milliseconds",
         ratio=lambda seconds: f"1 - {rate(fast, seconds)} / {rate(every, seconds)}",
         requests=lambda seconds: increase(every, seconds),
@@ -157,15 +157,15 @@ def _burn_alert(problem: Problem, objective: _Objective, burn: _Burn, pace: Pace
         operator=">",
         threshold=threshold,
         limit=Limit(
-            (objective.field, *(("serving.p99_milliseconds",) if "slow" in objective.meaning.lower() else ())),
+            objective.fields,
             f"a burn rate of {write_threshold(burn.rate)} over {burn.window}: table 5-8 of the SRE workbook",
         ),
         # The short window is the patience: it holds for as long as that already.
         wait_seconds=0,
         severity=burn.severity,
         action="none",
-        summary=f"{problem.name}: the error budget burns {{value}} times too fast over {burn.window}",
-        description=f"Too many requests {objective.bad}. At this rate the budget of 30 days does not last.",
+        summary=f"{problem.name}: over {burn.window}, {{multiple}} times too many requests {objective.bad}",
+        description="At this rate the budget of 30 days does not last.",
         dashboard="serving",
         problem=problem.name,
         labels={"window": burn.window},
@@ -198,7 +198,7 @@ def _log_dropping(problem: Problem, pace: Pace) -> Alert:
         wait_seconds=0,
         severity="ticket",
         action="none",
-        summary=f"{problem.name}: {{value}} predictions were not recorded",
+        summary=f"{problem.name}: {{count}} predictions were not recorded",
         description="Drift, performance and value of that time rest on the rows that are left.",
         dashboard="serving",
         problem=problem.name,

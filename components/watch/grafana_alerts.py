@@ -24,6 +24,8 @@ _NOT_AN_ALERT = "DatasourceNoData|DatasourceError"
 _EXPRESSION = "__expr__"
 # An instant query looks at its end alone; Grafana wants a range all the same.
 _RANGE_SECONDS = 600
+# The value of the query in a template: `$value` is a text of all values there.
+_VALUE = "$values.A.Value"
 
 
 def render_alert_rules(problem: str, alerts: Sequence[Alert]) -> str:
@@ -109,7 +111,6 @@ def render_dashboard_provider() -> str:
 
 
 def _rule(alert: Alert) -> dict[str, Any]:
-    value = "{{ humanize $values.A.Value }}"
     return {
         "uid": rule_uid(alert),
         "title": f"{alert.key} ({alert.problem})",
@@ -122,8 +123,8 @@ def _rule(alert: Alert) -> dict[str, Any]:
         "execErrState": "KeepLast" if alert.action == "retrain" else "Error",
         "labels": {"alertname": alert.name, **alert.all_labels},
         "annotations": {
-            "summary": fill_template(alert.summary, value),
-            "description": f"{alert.meaning} {fill_template(alert.description, value)}",
+            "summary": fill_template(alert.summary, _VALUE),
+            "description": f"{alert.meaning} {fill_template(alert.description, _VALUE)}",
             "threshold": f"{alert.operator} {alert.threshold:g}: {alert.limit.reason}",
         },
         "isPaused": False,

@@ -178,7 +178,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TidemillError as error:
         log.error("%s", error)
         return 1
-    timing = Timing(options.refresh_seconds, expire_seconds=options.expire_seconds)
+    timing = Timing(
+        options.refresh_seconds,
+        # Who asks every second waits for an answer no longer than that.
+        min(Timing.patience_seconds, options.refresh_seconds / 2),
+        options.expire_seconds,
+    )
     try:
         with running_exporter(problems, store, options.port, options.host, timing) as exporter:
             sys.stdout.write(f"metrics: {exporter.url}\n")

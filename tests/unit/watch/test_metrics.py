@@ -24,13 +24,14 @@ from tests.unit.watch import monitoring_documents as documents
 from tests.unit.watch.test_run_records import make_run
 from tests.unit.watch.watched import PROBLEM, ROOT
 
-NOW = Timing(refresh_seconds=0)
+NOW = Timing(refresh_seconds=0, patience_seconds=10)
+CLIENT = httpx.Client(trust_env=False)
 CONTRACT = ROOT / "pipelines" / "problems" / "flight-delays.yaml"
 
 
 def scrape(exporter) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Return the value of each series, by name and labels without the problem."""
-    answer = httpx.get(exporter.url, trust_env=False)
+    answer = CLIENT.get(exporter.url)
     answer.raise_for_status()
     return {
         (sample.name, tuple(sorted((k, v) for k, v in sample.labels.items() if k != "problem"))): sample.value
@@ -121,7 +122,7 @@ def test_what_is_not_known_is_not_shown(store):
 
 def test_promtool_finds_nothing_to_say(full):
     with running_exporter([PROBLEM], full, timing=NOW) as exporter:
-        text = httpx.get(exporter.url, trust_env=False).text
+        text = CLIENT.get(exporter.url).text
     promtool = find_program("promtool")
     checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
@@ -196,7 +197,7 @@ def test_one_problem_that_cannot_be_read_hides_no_other(full):
     other = PROBLEM.model_copy(update={"name": "other"})
     full.put_bytes("other/monitoring/2099-01-01T000000Z.json", b"{}")
     with running_exporter([other, PROBLEM], full, timing=NOW) as exporter:
-        text = httpx.get(exporter.url, trust_env=False).text
+        text = CLIENT.get(exporter.url).text
     assert 'tidemill_exporter_last_read_success{problem="other"} 0.0' in text
     assert 'tidemill_exporter_last_read_success{problem="flight-delays"} 1.0' in text
     assert 'tidemill_monitoring_rows{problem="flight-delays"}' in text
@@ -210,7 +211,7 @@ def test_the_command_prints_its_free_port_and_answers_on_loopback(store_settings
             line = process.stdout.readline()
             url = re.fullmatch(r"metrics: (http://127\.0\.0\.1:\d+/metrics)\n", line)
             assert url, line
-            assert "tidemill_exporter_last_read_success" in httpx.get(url[1], trust_env=False).text
+            assert "tidemill_exporter_last_read_success" in CLIENT.get(url[1]).text
         finally:
             process.terminate()
 

@@ -108,13 +108,13 @@ def test_every_rule_says_who_is_asked_and_where_to_read(tmp_path):
         assert labels["severity"] in ("page", "ticket")
         assert labels["action"] in ("retrain", "none")
         assert labels["runbook"] == f"charts/tidemill/runbooks/{rule['alert']}.md"
-        assert "{value}" not in notes["summary"]
-        assert "{label." not in notes["summary"]
+        unfilled = re.sub(r"{{.*?}}", "", notes["summary"] + notes["description"])
+        assert "{" not in unfilled, unfilled
 
 
 def test_templates_are_filled_with_labels_and_the_value():
-    filled = fill_template("{label.feature} of {label.view}: {value}", "{{ $value }}")
-    assert filled == "{{ $labels.feature }} of {{ $labels.view }}: {{ $value }}"
+    filled = fill_template("{label.feature} of {label.view}: {ratio}", "$value")
+    assert filled == "{{ $labels.feature }} of {{ $labels.view }}: {{ humanizePercentage $value }}"
 
 
 def test_a_missing_program_is_skipped_at_home_and_fails_in_ci(monkeypatch):

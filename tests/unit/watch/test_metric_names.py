@@ -1,0 +1,58 @@
+"""The catalogue of metrics against the programs that count: what a query may ask for is really shown."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from components.watch.govern_archive import Archive
+from components.watch.govern_metrics import GovernorMetrics
+from components.watch.govern_schema import Database
+from components.watch.govern_store import DecisionStore
+from components.watch.metric_names import EXPORTER, GOVERNOR, PREDICTOR, exported_series
+from tests.unit.watch.watched import PROBLEM, ROOT
+
+SHOW_PREDICTOR = """
+from prometheus_client import REGISTRY, generate_latest
+from components.release import predictor_metrics
+predictor_metrics._request_seconds(50.0)
+print(generate_latest(REGISTRY).decode())
+"""
+
+
+def kinds(text):
+    """Return the kind of each family, under the name that it is stored by."""
+    return {
+        f"{family.name}_total" if family.type == "counter" else family.name: family.type
+        for family in text_string_to_metric_families(text)
+        if family.name.startswith("tidemill_")
+    }
+
+
+def test_the_predictor_shows_what_the_catalogue_says():
+    done = subprocess.run([sys.executable, "-c", SHOW_PREDICTOR], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert kinds(done.stdout) == PREDICTOR
+
+
+def test_the_governor_shows_what_the_catalogue_says(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/governor.db")
+    metrics = GovernorMetrics(
+        {PROBLEM.name: PROBLEM}, Archive(database), DecisionStore(database), lambda: datetime(2013, 7, 1, tzinfo=UTC)
+    )
+    assert kinds(metrics.render().decode()) == GOVERNOR
+
+
+@pytest.mark.parametrize("name", sorted({*EXPORTER, *PREDICTOR, *GOVERNOR}))
+def test_names_follow_prometheus(name):
+    kind = EXPORTER[name].kind if name in EXPORTER else {**PREDICTOR, **GOVERNOR}[name]
+    assert name.endswith("_total") == (kind == "counter")
+    assert not name.endswith(("_bucket", "_count", "_sum", "_percent", "_milliseconds", "_hours"))
+
+
+def test_a_histogram_is_asked_for_by_its_series():
+    series = exported_series()
+    assert "tidemill_predictor_request_seconds_bucket" in series
+    assert "tidemill_predictor_request_seconds" not in series
