@@ -22,7 +22,7 @@ import numpy as np
 from components.base.contract import Problem
 from components.base.scores import METRICS
 from components.base.settings import Settings
-from components.base.store import ObjectStore, open_store
+from components.base.store import open_store
 from components.release.prediction_schema import EVENT_TIME, PROBABILITY, REQUEST_ID, ROW, feature_column
 from components.watch.drift import describe_ages, describe_drift, describe_features
 from components.watch.estimate import estimate_score
@@ -91,9 +91,11 @@ def monitor_window(
     return result.model_copy(update=done)
 
 
-def publish_result(result: MonitoringResult, store: ObjectStore) -> str:
-    """Write the result where reports, exporter and governor read it; return its URI."""
-    uri = write_result(store, result)
+def publish_result(result: MonitoringResult, settings: Settings, path: Path) -> str:
+    """Write the result where reports, exporter and governor read it, and a copy to `path`; return its URI."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(result.model_dump_json(indent=1), encoding="utf-8")
+    uri = write_result(open_store(settings), result)
     log.info("monitor: %s", describe_result(result))
     return uri
 
