@@ -166,6 +166,6 @@ def _find_greatest(features: Sequence[FeatureState], minimum_importance: float) 
 
 
 def _weigh(features: Sequence[FeatureState]) -> float | None:
-    known = [(state.shift, state.importance_ratio) for state in features if state.shift is not None]
-    total = sum(importance for _, importance in known)
-    return sum(shift * importance for shift, importance in known) / total if total else None
+    """Return the mean shift by importance, whose shares add up to 1 or are all 0."""
+    known = [state for state in features if state.shift is not None and state.importance_ratio > 0]
+    return sum(state.importance_ratio * (state.shift or 0.0) for state in known) if known else None

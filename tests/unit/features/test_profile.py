@@ -117,6 +117,15 @@ def test_rare_categories_are_counted_as_other():
     assert (later.counts["c000"], later.other, later.unseen, later.missing) == (1, 1, 1, 1)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["kept", "also kept", "rare", "rarer", "unseen", None]), max_size=40))
+def test_codes_of_categories_count_up_to_their_counts(names):
+    bins = CategoryCounts(counts={"kept": 0, "also kept": 0}, other=0, missing=0, rare=("rare", "rarer"))
+    values = pd.Series(names, dtype=object)
+    counted = bins.count(values).vector()
+    assert np.bincount(bins.code(values), minlength=len(counted)).tolist() == counted.tolist()
+
+
 def test_profiles_with_other_bins_cannot_be_merged():
     rows = [(float(i), "red", 0.0) for i in range(50)]
     one, other = (build_profile(table(part), FEATURES, "late") for part in (rows, rows[:20]))

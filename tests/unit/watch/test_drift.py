@@ -52,6 +52,15 @@ def test_a_shift_of_an_important_feature_matters_and_is_named():
     assert features["distance"].wasserstein == pytest.approx(1.0, abs=0.1)
 
 
+def test_a_feature_drifts_beyond_its_limit_and_not_at_it():
+    served = [serve(draw_rows(2000, moved=0.8))]
+    shift = judge(served)[0]["distance"].shift
+    for limit, drifts in ((shift, False), (shift * 0.999, True)):
+        drift_limits = LIMITS.drift.model_copy(update={"maximum_shift": limit})
+        features, _ = judge(served, limits=LIMITS.model_copy(update={"drift": drift_limits}))
+        assert (features["distance"].drifts, features["distance"].shift_limit) == (drifts, limit)
+
+
 def test_below_the_fewest_rows_no_shift_is_told_but_quality_is():
     rows = draw_rows(LIMITS.minimum_rows - 1, moved=3.0).assign(wind=np.nan)
     features, drift = judge([serve(rows)])
