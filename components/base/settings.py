@@ -48,11 +48,11 @@ class PredictionLogSettings:
     """TIDEMILL_PREDICTION_LOG_SPOOL: absolute; None is <home>/spool."""
     segment_seconds: float = 300
     """TIDEMILL_PREDICTION_LOG_SEGMENT_SECONDS: rows reach the object store so late; 288 objects a day read fast."""
-    segment_bytes: int = 32 * 2**20
-    """TIDEMILL_PREDICTION_LOG_SEGMENT_BYTES: a fuller segment is uploaded at once; converting it takes four times as
+    segment_bytes: int = 16 * 2**20
+    """TIDEMILL_PREDICTION_LOG_SEGMENT_BYTES: a fuller segment is uploaded at once; converting it takes seven times as
     much memory."""
     spool_bytes: int = 2**30
-    """TIDEMILL_PREDICTION_LOG_SPOOL_BYTES: more is dropped; some 900,000 rows, or two hours at 100 rows a second."""
+    """TIDEMILL_PREDICTION_LOG_SPOOL_BYTES: more is dropped; some 600,000 rows, or 100 minutes at 100 rows a second."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from components.release.requests import Row
 from components.release.served import Prediction, ServedModel
 
 logger = logging.getLogger(__name__)
-# Fifteen seconds of the fastest endpoint while the disk stalls, in some 30 MB.
+# Fifteen seconds of the fastest endpoint while the disk stalls, in some 36 MB.
 _QUEUE_ROWS = 20_000
 # Rows of the last tenth of a second are what a kill can cost; a thread that wakes ten times a second costs nothing.
 _DRAIN_SECONDS = 0.1
