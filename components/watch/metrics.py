@@ -46,7 +46,7 @@ class Timing:
     patience_seconds: float = 2.0
     """A scrape waits so long for the store: well within Prometheus' timeout of 10 seconds."""
     expire_seconds: float = 900.0
-    """Long enough for a restart of the store, shorter than any alert on a model waits for."""
+    """Long enough for a restart of the store; after it, no number is better than an old one: MonitoringStale fires."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """From a monitoring result to a webhook: the exporter, a real Prometheus and a real Alertmanager on loopback."""
 
 import contextlib
+import operator
 import subprocess
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from components.watch.alert_types import Pace
 from components.watch.alertmanager import render_alertmanager
 from components.watch.alerts import list_alerts
 from components.watch.dashboards import dashboard_queries
+from components.watch.grafana_alerts import render_alert_rules
 from components.watch.metrics import Timing, running_exporter
 from components.watch.prometheus_config import render_prometheus
 from components.watch.prometheus_rules import render_rules
@@ -74,6 +76,27 @@ def test_a_stale_result_triggers_nothing_but_that_it_is_stale(store, tmp_path):
         wait_until(lambda: "MonitoringStale" in prometheus.firing(), "the stale result is noticed")
         active = {found["metric"]["alertname"] for found in prometheus.query("ALERTS")}
     assert not active & {"PerformanceBelowLimit", "ValueBelowLimit", "DriftMatters", "LabelsMissing"}
+
+
+def test_what_grafana_would_ask_raises_the_same_alerts(store, tmp_path):
+    write_now(store, documents.concept_shift())
+    rules = yaml.safe_load(render_alert_rules(PROBLEM.name, list_alerts(PROBLEM, PACE)))["groups"][0]["rules"]
+    with watching(store, tmp_path) as prometheus:
+        wait_until(lambda: "PerformanceBelowLimit" in prometheus.firing(), "the alert fires")
+        active = {found["metric"]["alertname"] for found in prometheus.query("ALERTS")}
+        raised = {rule["labels"]["alertname"] for rule in rules if is_raised(rule, prometheus)}
+    assert raised == active
+    assert {"PerformanceBelowLimit", "ValueBelowLimit", "EndpointDown"} <= raised
+    assert not raised & {"MonitoringStale", "FeaturesStale", "LabelsMissing", "PipelineFailed"}
+
+
+def is_raised(rule, prometheus) -> bool:
+    """Do what Grafana does with [A: instant query] -> [C: threshold]."""
+    query, threshold = (node["model"] for node in rule["data"])
+    evaluator = threshold["conditions"][0]["evaluator"]
+    compare = {"gt": operator.gt, "lt": operator.lt}[evaluator["type"]]
+    values = [float(found["value"][1]) for found in prometheus.query(query["expr"])]
+    return any(compare(value, evaluator["params"][0]) for value in values)
 
 
 def test_every_query_of_the_dashboards_is_answered(store, tmp_path):

@@ -1,9 +1,13 @@
 """Alerts as data: where their thresholds come from, what may retrain, and what a replay makes of their durations."""
 
 import re
+from datetime import timedelta
 from typing import get_args
 
+import promql_parser
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from components.base.contract_watch import RetrainingAlert
 from components.base.errors import ContractError
@@ -172,6 +176,16 @@ def test_the_longest_gap_of_a_schedule(schedule, seconds):
 )
 def test_durations_are_written_as_prometheus_reads_them(seconds, text):
     assert write_duration(seconds) == text
+
+
+@given(st.integers(1, 10**12))
+def test_a_written_duration_is_read_back_to_the_millisecond(milliseconds):
+    assert promql_parser.parse_duration(write_duration(milliseconds / 1000)) == timedelta(milliseconds=milliseconds)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_written_threshold_is_read_back(number):
+    assert float(write_threshold(number)) == number
 
 
 @pytest.mark.parametrize(("number", "text"), [(14.0, "14"), (14.4, "14.4"), (-250.0, "-250"), (0.62, "0.62")])
