@@ -59,6 +59,14 @@ def find_contender(result: MonitoringResult, name: Contender) -> ContenderValue 
     return result.value.contenders.get(name) if result.value else None
 
 
+def tell_gain(result: MonitoringResult, name: Contender) -> Estimate | None:
+    """Return what was earned more than by another in a window, in the currency; None when it is not known."""
+    served, other = find_contender(result, "served"), find_contender(result, name)
+    if served is None or other is None or other.gain_of_served_per_1000 is None:
+        return None
+    return scale_estimate(other.gain_of_served_per_1000, _count_rows(served) / 1000)
+
+
 def count_right(result: MonitoringResult, name: Contender = "served") -> float | None:
     """Return how many of 100 actions were right."""
     one = find_contender(result, name)
@@ -74,10 +82,11 @@ def use_capacity(history: History, result: MonitoringResult) -> float | None:
     return result.traffic.actions / (per_day * days) if per_day and days else None
 
 
+def _count_rows(served: ContenderValue) -> float:
+    """Return the rows that a total stands for: more than the rows themselves where the log is a sample."""
+    stood_for = 1000 * served.total / served.per_1000.estimate if served.per_1000.estimate else 0.0
+    return stood_for if stood_for > 0 else float(served.rows)
+
+
 def _gains(results: Sequence[MonitoringResult], name: Contender) -> list[Estimate]:
-    found = [find_contender(result, name) for result in results]
-    return [
-        scale_estimate(one.gain_of_served_per_1000, one.rows / 1000)
-        for one in found
-        if one and one.gain_of_served_per_1000
-    ]
+    return [gain for gain in (tell_gain(result, name) for result in results) if gain]

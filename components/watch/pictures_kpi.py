@@ -6,8 +6,8 @@ In: a `History`. Out: SVG, or nothing where no period has a known value. Called 
 import numpy as np
 
 from components.base.charts import ACCENT, draw_band, draw_reference, new_figure, render_svg, show_thousands
-from components.watch.earnings import find_contender
-from components.watch.history import History, Read, add_estimates, scale_estimate, tile_windows
+from components.watch.earnings import find_contender, tell_gain
+from components.watch.history import History, Read, add_estimates, tile_windows
 from components.watch.pictures import CONTENDER_COLOURS, CONTENDER_NAMES
 from components.watch.results import Contender, MonitoringResult
 from components.watch.trends import Lines, bound_or_estimate, draw_trend, finish_days, place_moments
@@ -26,18 +26,14 @@ def draw_earned(history: History) -> str | None:
 
 def draw_sum(history: History) -> str | None:
     """Draw how the gain over the current solution adds up over periods that do not overlap."""
-    known = [result for result in tile_windows(history.results) if find_contender(result, "current_solution")]
-    gains = []
-    for result in known:
-        other = find_contender(result, "current_solution")
-        if other is None or other.gain_of_served_per_1000 is None:
-            return None
-        gains.append(scale_estimate(other.gain_of_served_per_1000, other.rows / 1000))
-    if len(gains) < 2:
+    told = [(result, tell_gain(result, "current_solution")) for result in tile_windows(history.results)]
+    known = [(result, gain) for result, gain in told if gain]
+    if len(known) < 2:
         return None
+    gains = [gain for _, gain in known]
     sums = [add_estimates(gains[: place + 1]) for place in range(len(gains))]
     figure, (axes,) = new_figure()
-    places = place_moments(result.as_of for result in known)
+    places = place_moments(result.as_of for result, _ in known)
     low, high = (
         np.array([bound_or_estimate(one, bound) for one, bound in zip(sums, bounds, strict=True)])
         for bounds in ([one.low for one in sums], [one.high for one in sums])
