@@ -101,7 +101,9 @@ class Inbox:
         same = (episodes.c.problem == signal.problem) & (episodes.c.fingerprint == signal.fingerprint)
         this = same & (episodes.c.starts_at == signal.starts_at)
         identity = {"name": signal.name, "fingerprint": signal.fingerprint, "starts_at": signal.starts_at}
-        if not self._open(connection, signal.problem, "alert", times, **identity):
+        # Looked up first, so that replays use up no ids; the insert decides between two that come at once.
+        is_known = connection.execute(select(episodes.c.id).where(this)).first() is not None
+        if is_known or not self._open(connection, signal.problem, "alert", times, **identity):
             return _repeat(connection, this, signal, times)
         newest = connection.execute(select(func.max(episodes.c.starts_at)).where(same)).scalar_one()
         if newest > signal.starts_at or not signal.is_firing:
