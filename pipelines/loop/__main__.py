@@ -21,6 +21,8 @@ from rich.console import Console
 from components.base.errors import HomeInUseError, StepFailedError, TidemillError
 from components.base.problem import load_problem, read_contract
 from components.base.settings import Settings, load_settings
+from components.watch.index import render_index
+from components.watch.timeline_page import render_timeline
 from pipelines.loop.alert_watch import AlertWatch
 from pipelines.loop.earnings import ServedMonth, measure_earnings
 from pipelines.loop.observers import find_missing
@@ -28,7 +30,9 @@ from pipelines.loop.platform import running_platform
 from pipelines.loop.play import Clock, Play
 from pipelines.loop.scenario import FIRST_RELEASE, MONTH_ENDS, PROBLEM, change_contract
 from pipelines.loop.show import LoopTerminal
+from pipelines.loop.story import Replayed, tell_timeline
 from pipelines.run import Job, run_pipeline
+from pipelines.runs import read_records
 from pipelines.seed import seed
 from pipelines.services import embedded_services
 
@@ -70,6 +74,8 @@ def _play(settings: Settings, ends: Sequence[datetime], terminal: LoopTerminal) 
     seed(PROBLEM, until=FIRST_RELEASE.isoformat())
     first = run_pipeline(settings, Job("training", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
     terminal.show_run(first, str(first.summary["verdict_in_words"]))
+    released = run_pipeline(settings, Job("monitoring", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
+    terminal.show_run(released, "nothing was served yet")
     with running_platform(settings, problem, contract_file) as platform, ExitStack() as stack:
         watch = None
         if platform.observers:
@@ -80,9 +86,17 @@ def _play(settings: Settings, ends: Sequence[datetime], terminal: LoopTerminal) 
         for end in ends:
             play.play_month(start, end)
             start = end
+        watched = watch.spans if watch else []
+        decisions = platform.read_histories(PROBLEM)
         served = [ServedMonth(month.start, month.end, month.served_version) for month in play.months]
         earnings = measure_earnings(problem, settings, served)
-        terminal.show_end(play.months, earnings, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        runs = settings.home / "runs"
+        replayed = Replayed(problem, play.months, watched, decisions, earnings, runs, seconds)
+        (runs / "timeline.html").write_text(render_timeline(tell_timeline(replayed)), encoding="utf-8")
+        render_index(read_records(settings.home), runs / "index.html")
+        terminal.show_end(play.months, earnings, seconds)
+        terminal.show_pages(runs)
 
 
 @contextmanager

@@ -5,13 +5,13 @@ slow endpoint comes and goes while a month is played.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import httpx
 
-from pipelines.loop.observers import Observers
+from pipelines.loop.observers import ActiveAlert, Observers
 
 _INTERVAL_SECONDS = 0.5
 
@@ -20,8 +20,7 @@ _INTERVAL_SECONDS = 0.5
 class AlertSpan:
     """One episode of one alert."""
 
-    name: str
-    labels: Mapping[str, str]
+    alert: ActiveAlert
     fired_at: datetime
     """By the clock of the replay, as `cleared_at`."""
     cleared_at: datetime | None = None
@@ -60,27 +59,18 @@ class AlertWatch:
     def look(self) -> None:
         """Compare the alerts that fire now with those that fired before."""
         with self._lock:
-            firing = {
-                (alert.name, alert.active_at): alert
-                for alert in self.observers.list_alerts()
-                if alert.state == "firing"
-            }
+            active = [alert for alert in self.observers.list_alerts() if alert.state == "firing"]
+            firing = {(alert.title, alert.active_at): alert for alert in active}
             moment = self.read_moment()
-            known = {(span.name, span.labels["active_at"]) for span in self.spans}
-            for span in self.spans:
-                if span.is_firing and (span.name, span.labels["active_at"]) not in firing:
+            known = {(span.alert.title, span.alert.active_at): span for span in self.spans}
+            for identity, span in known.items():
+                if span.is_firing and identity not in firing:
                     span.cleared_at = moment
                     self.on_change(span)
-            for key in sorted(firing.keys() - known):
-                alert = firing[key]
-                span = AlertSpan(alert.name, {**alert.labels, "active_at": alert.active_at}, moment)
+            for identity in sorted(firing.keys() - known.keys()):
+                span = AlertSpan(firing[identity], moment)
                 self.spans.append(span)
                 self.on_change(span)
-
-    def list_firing(self) -> list[AlertSpan]:
-        """Return the alerts that fire now."""
-        self.look()
-        return [span for span in self.spans if span.is_firing]
 
     def _follow(self) -> None:
         while not self._ended.wait(_INTERVAL_SECONDS):

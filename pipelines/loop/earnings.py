@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from components.base.contract import Problem
+from components.base.scores import score
 from components.base.settings import Settings
 from components.base.store import open_store
 from components.base.tracking import ChampionFiles, download_version
@@ -19,7 +20,7 @@ from components.watch.labels import read_labels
 from components.watch.predictions import fetch_predictions
 from components.watch.results import Contender, Value, Window
 from components.watch.rivals import ask_current_solution, ask_previous
-from components.watch.served_rows import read_served_rows
+from components.watch.served_rows import ServedRows, read_served_rows
 from components.watch.value import Rival, measure_value
 
 
@@ -42,6 +43,8 @@ class EarnedMonth:
     frozen: float
     """Of the first model, had it stayed in charge."""
     current_solution: float
+    frozen_score: float | None
+    """Of the first model, in the metric that the contract limits."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,7 @@ def measure_earnings(problem: Problem, settings: Settings, months: Sequence[Serv
         first = files[months[0].version]
         earned = []
         for month in months:
-            value = _value_month(problem, settings, month, files[month.version], first, months[-1].end)
-            earned.append(_read_month(month, value))
+            earned.append(_value_month(problem, settings, month, files[month.version], first, months[-1].end))
     return Earnings(problem.business.currency, tuple(earned))
 
 
@@ -102,25 +104,36 @@ def _value_month(
     served: ChampionFiles,
     first: ChampionFiles,
     known_at: datetime,
-) -> Value | None:
+) -> EarnedMonth:
     store = open_store(settings)
     with tempfile.TemporaryDirectory() as scratch:
         predictions = fetch_predictions(problem, store, Window(start=month.start, end=month.end), Path(scratch))
         labels = read_labels(problem, store, known_at, month.start)
         rows = read_served_rows(problem, predictions, labels, month.version, known_at)
+        frozen = ask_previous(predictions, first, served)
         rivals: dict[Contender, Rival] = {
             "current_solution": ask_current_solution(problem, predictions, served.model_folder)
         }
-        frozen = ask_previous(predictions, first, served)
         if frozen:
             rivals["previous"] = frozen
-        return measure_value(problem, rows, rivals, f"version {month.version}")
+        value = measure_value(problem, rows, rivals, f"version {month.version}")
+    return _read_month(month, value, _score(problem, rows, frozen) if frozen else None)
 
 
-def _read_month(month: ServedMonth, value: Value | None) -> EarnedMonth:
+def _score(problem: Problem, rows: ServedRows, rival: Rival) -> float | None:
+    """Score a rival on the labelled rows, in the metric of the contract's performance limit."""
+    judged = rows.judged
+    if not judged.any():
+        return None
+    metric = problem.monitoring.performance.metric
+    return score(metric, rows.outcomes[judged], rival.probabilities[judged], rival.threshold)
+
+
+def _read_month(month: ServedMonth, value: Value | None, frozen_score: float | None) -> EarnedMonth:
     if value is None:
-        return EarnedMonth(month.start, 0, 0.0, 0.0, 0.0)
+        return EarnedMonth(month.start, 0, 0.0, 0.0, 0.0, frozen_score)
     totals = {name: contender.total for name, contender in value.contenders.items()}
-    served = totals["served"]
-    rows = value.contenders["served"].rows
-    return EarnedMonth(month.start, rows, served, totals.get("previous", served), totals["current_solution"])
+    served, rows = totals["served"], value.contenders["served"].rows
+    return EarnedMonth(
+        month.start, rows, served, totals.get("previous", served), totals["current_solution"], frozen_score
+    )

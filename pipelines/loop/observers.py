@@ -50,7 +50,14 @@ class ActiveAlert:
     state: str
     labels: Mapping[str, str]
     active_at: str
-    value: float
+    """Since when its condition holds; with the title it names one episode."""
+    summary: str
+
+    @property
+    def title(self) -> str:
+        """The name, with the window where an alert has several."""
+        window = self.labels.get("window")
+        return f"{self.name} ({window})" if window else self.name
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,11 @@ class Observers:
         answer.raise_for_status()
         return [
             ActiveAlert(
-                alert["labels"]["alertname"], alert["state"], alert["labels"], alert["activeAt"], float(alert["value"])
+                name=alert["labels"]["alertname"],
+                state=alert["state"],
+                labels=alert["labels"],
+                active_at=alert["activeAt"],
+                summary=alert["annotations"].get("summary", ""),
             )
             for alert in answer.json()["data"]["alerts"]
         ]

@@ -78,6 +78,12 @@ class Platform:
         decisions: list[dict[str, Any]] = answer.json()
         return decisions
 
+    def read_histories(self, problem: str) -> list[dict[str, Any]]:
+        """Return the decisions, each with all that it was before."""
+        ids = [one["id"] for one in self.read_decisions(problem)]
+        answers = [httpx.get(f"{self.governor_url}/v1/decisions/{one}", trust_env=False) for one in ids]
+        return [answer.raise_for_status().json() for answer in answers]
+
     def wait_pass(self) -> None:
         """Let the governor look at everything once more."""
         time.sleep(_PASSES * _TICK_SECONDS)

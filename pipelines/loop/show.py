@@ -3,6 +3,7 @@
 In: what `play` brings. Out: lines. Extends the terminal of single runs, whose steps are shown while they run only.
 """
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -72,15 +73,12 @@ class LoopTerminal(Terminal):
 
     def show_alert(self, span: AlertSpan) -> None:
         """Show that an alert fires or has cleared."""
-        severity, moment = span.labels.get("severity", ""), f"{span.cleared_at or span.fired_at:%d %b}"
-        state = f"fires ({severity})" if span.is_firing else "has cleared"
-        self._line(
-            "▲" if span.is_firing else "▽",
-            "red" if span.is_firing else "green",
-            "alert",
-            f"{span.name} {state}",
-            moment,
-        )
+        moment = f"{span.cleared_at or span.fired_at:%d %b}"
+        if span.is_firing:
+            severity = span.alert.labels.get("severity", "")
+            self._line("▲", "red", "alert", f"{span.alert.title} fires ({severity}): {span.alert.summary}", moment)
+        else:
+            self._line("▽", "green", "alert", f"{span.alert.title} has cleared", moment)
 
     def show_decisions(self, decisions: list[dict[str, Any]]) -> None:
         """Show the decisions that are new or have changed."""
@@ -119,6 +117,12 @@ class LoopTerminal(Terminal):
         self.console.print(table)
         self.console.print(f"\n{earnings.words}\n", highlight=False)
         self.console.print(f"{len(months)} months in {seconds:.0f} s")
+
+    def show_pages(self, folder: Path) -> None:
+        """Name the pages to read."""
+        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        for page, purpose in (("timeline.html", "the half year on one page"), ("index.html", "all reports and models")):
+            self.console.print(f"[bold]{escape(str(shown / page))}[/]  {purpose}", soft_wrap=True, highlight=False)
 
     def _line(self, mark: str, colour: str, name: str, text: str, time: str = "") -> None:
         line = f" [{colour}]{mark}[/] {name:<11}{time:>7}  [dim]{escape(text)}[/]"
