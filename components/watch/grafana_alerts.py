@@ -33,7 +33,8 @@ def render_alert_rules(problem: str, alerts: Sequence[Alert]) -> str:
     group = {
         "orgId": 1,
         "name": f"tidemill-{problem}",
-        "folder": FOLDER,
+        # One a problem: titles are unique in a folder alone.
+        "folder": f"{FOLDER} {problem}",
         "interval": "1m",
         "rules": [_rule(alert) for alert in alerts],
     }
@@ -113,7 +114,8 @@ def render_dashboard_provider() -> str:
 def _rule(alert: Alert) -> dict[str, Any]:
     return {
         "uid": rule_uid(alert),
-        "title": f"{alert.key} ({alert.problem})",
+        # Grafana names the alert after the title, whatever the labels say: the governor knows it by that name.
+        "title": alert.key,
         "condition": "C",
         "data": [_query(alert), _threshold(alert)],
         "for": write_duration(alert.wait_seconds),
@@ -121,7 +123,7 @@ def _rule(alert: Alert) -> dict[str, Any]:
         "noDataState": "OK",
         # A Prometheus that does not answer must not start a training run: the state stays as it was.
         "execErrState": "KeepLast" if alert.action == "retrain" else "Error",
-        "labels": {"alertname": alert.name, **alert.all_labels},
+        "labels": alert.all_labels,
         "annotations": {
             "summary": fill_template(alert.summary, _VALUE),
             "description": f"{alert.meaning} {fill_template(alert.description, _VALUE)}",

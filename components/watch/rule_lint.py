@@ -16,6 +16,8 @@ from components.watch.metric_names import exported_series
 _UID = re.compile(r"[a-z0-9-]{1,40}")
 _NO_DATA_STATES = ("OK",)
 _ERROR_STATES = ("Error", "KeepLast")
+# Grafana writes these over: alertname with the title.
+_RESERVED_LABELS = ("alertname", "grafana_folder")
 # What Grafana fills in itself; the parser knows no `$`.
 _VARIABLE = re.compile(r"\$__(?:rate_interval|interval|range)|\$\{?[a-z_]+\}?")
 
@@ -24,14 +26,14 @@ def lint_rules(provisioned: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with a file of rule groups."""
     if provisioned.get("apiVersion") != 1:
         yield f"apiVersion must be 1, but got {provisioned.get('apiVersion')!r}."
-    uids: list[str] = []
+    taken: list[str] = []
     for group in provisioned.get("groups", []):
         for rule in group.get("rules", []):
             where = f"{group.get('name')}/{rule.get('title')}"
             yield from (f"{where}: {fault}" for fault in lint_rule(rule))
-            uids.append(str(rule.get("uid")))
-    for uid in sorted({uid for uid in uids if uids.count(uid) > 1}):
-        yield f"uid {uid} must be of one rule, but {uids.count(uid)} have it."
+            taken += [f"uid {rule.get('uid')}", f"title {rule.get('title')!r} in {group.get('folder')}"]
+    for name in sorted({name for name in taken if taken.count(name) > 1}):
+        yield f"{name} must be of one rule, but {taken.count(name)} have it."
 
 
 def lint_rule(rule: Mapping[str, Any]) -> Iterator[str]:
@@ -43,6 +45,8 @@ def lint_rule(rule: Mapping[str, Any]) -> Iterator[str]:
     if rule.get("execErrState") not in _ERROR_STATES:
         yield f"execErrState must be one of {', '.join(_ERROR_STATES)}, but got {rule.get('execErrState')!r}."
     for name, value in rule.get("labels", {}).items():
+        if name in _RESERVED_LABELS:
+            yield f"label {name} must be left to Grafana, but got {value!r}."
         if "$" in str(value) or "{{" in str(value):
             yield f"label {name} must be a fixed text, but got {value!r}: Grafana expands $ in a file's labels."
     yield from _lint_form(rule)

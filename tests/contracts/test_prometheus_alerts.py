@@ -4,6 +4,7 @@ import contextlib
 import operator
 import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
@@ -84,7 +85,7 @@ def test_what_grafana_would_ask_raises_the_same_alerts(store, tmp_path):
     with watching(store, tmp_path) as prometheus:
         wait_until(lambda: "PerformanceBelowLimit" in prometheus.firing(), "the alert fires")
         active = {found["metric"]["alertname"] for found in prometheus.query("ALERTS")}
-        raised = {rule["labels"]["alertname"] for rule in rules if is_raised(rule, prometheus)}
+        raised = {Path(rule["labels"]["runbook"]).stem for rule in rules if is_raised(rule, prometheus)}
     assert raised == active
     assert {"PerformanceBelowLimit", "ValueBelowLimit", "EndpointDown"} <= raised
     assert not raised & {"MonitoringStale", "FeaturesStale", "LabelsMissing", "PipelineFailed"}

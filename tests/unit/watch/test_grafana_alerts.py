@@ -39,7 +39,8 @@ def test_each_rule_is_the_twin_of_its_prometheus_rule():
         assert (str(comparison.op), comparison.rhs.val) == (symbol, threshold)
         assert str(comparison.lhs.expr) == str(promql_parser.parse(query))
         assert rule["for"] == twin["for"]
-        assert rule["labels"] == {"alertname": twin["alert"], **twin["labels"]}
+        assert rule["labels"] == twin["labels"]
+        assert rule["title"].split("-")[0] == twin["alert"]
 
 
 def test_the_lint_finds_nothing_in_what_is_generated():
@@ -76,6 +77,13 @@ def test_the_webhook_is_signed_with_a_time_and_every_secret_is_a_variable():
     }
     named = {point["name"] for point in points}
     assert named == {grafana_alerts.GOVERNOR, grafana_alerts.PEOPLE}
+
+
+def test_grafana_names_what_retrains_as_the_contract_does():
+    # Grafana sets alertname to the title.
+    retraining = {rule["title"] for rule in RULES if rule["labels"]["action"] == "retrain"}
+    assert retraining == set(PROBLEM.retraining.alerts)
+    assert PROVISIONED["groups"][0]["folder"] == "Tidemill flight-delays"
 
 
 def test_ids_are_unique_short_and_the_same_for_ever():
@@ -120,6 +128,7 @@ THRESHOLD = ("data", 1, "model")
         (("noDataState",), "Ok", "noDataState must be OK, but got 'Ok'"),
         (("execErrState",), "Alerting", "execErrState must be one of Error, KeepLast, but got 'Alerting'"),
         (("labels", "feature"), "{{ $labels.feature }}", "label feature must be a fixed text"),
+        (("labels", "alertname"), "Other", "label alertname must be left to Grafana, but got 'Other'"),
         (("uid",), "has space", "uid must be 1 to 40 of a-z, 0-9 and hyphens, but got 'has space'"),
     ],
 )
@@ -138,6 +147,9 @@ def test_the_lint_refuses_one_id_for_two_rules():
     doubled = copy.deepcopy(PROVISIONED)
     doubled["groups"][0]["rules"][1]["uid"] = RULES[0]["uid"]
     assert f"uid {RULES[0]['uid']} must be of one rule, but 2 have it." in list(lint_rules(doubled))
+    doubled["groups"][0]["rules"][1]["title"] = RULES[0]["title"]
+    words = "title 'EndpointDown' in Tidemill flight-delays must be of one rule, but 2 have it."
+    assert words in list(lint_rules(doubled))
 
 
 @pytest.mark.parametrize("expression", ["rate(up[$__rate_interval])", 'up{problem="$problem"}', "count(ALERTS)"])
