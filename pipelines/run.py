@@ -174,7 +174,7 @@ def _read_ages(folder: Path) -> dict[str, float]:
     if not quality.is_file():
         return {}
     sources = json.loads(quality.read_text())["sources"]
-    ages = {name: source.get("age_hours") for name, source in sources.items()}
+    ages = {name: (source["freshness"] or {}).get("age_hours") for name, source in sources.items()}
     return {name: float(age) for name, age in ages.items() if age is not None}
 
 
