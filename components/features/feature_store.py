@@ -23,7 +23,7 @@ import pyarrow as pa
 import yaml
 
 from components.base.contract import Problem
-from components.base.errors import ContractError, DataError, suggest_name
+from components.base.errors import ContractError, DataError, EndpointUnavailableError, suggest_name
 from components.base.prepared import Feature
 from components.base.settings import Settings
 from components.features.online_features import (
@@ -192,9 +192,18 @@ class FeastReader:
         return time.time()
 
     def read(self, view: OnlineView, keys: Sequence[Key]) -> dict[Key, Found]:
-        """Return what is known of the given entities."""
+        """Return what is known of the given entities.
+
+        Raises:
+            EndpointUnavailableError: the online store does not answer; each kind of store has errors of its own for it.
+        """
         entities = [dict(zip(view.keys, key, strict=True)) for key in keys]
-        response = self._store.get_online_features(_references([view]), entities)
+        try:
+            response = self._store.get_online_features(_references([view]), entities)
+        except Exception as error:
+            raise EndpointUnavailableError(
+                f"online store: it must answer for {view.name}, but got {error!r}. Try again, or run `materialize`."
+            ) from error
         columns = response.to_dict(include_event_timestamps=True)
         names = [feature.name for feature in view.features]
         found = {}

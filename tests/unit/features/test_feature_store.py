@@ -2,13 +2,15 @@
 
 import math
 import re
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from components.base.errors import ContractError, DataError
+from components.base.errors import ContractError, DataError, EndpointUnavailableError
 from components.base.settings import load_settings
 from components.features import feature_store
 from components.features.build import build_tables
@@ -17,6 +19,7 @@ from components.features.feature_store import (
     declared_views,
     join_features,
     online_features,
+    online_tables,
     open_feature_store,
     open_online_features,
     open_scratch_store,
@@ -136,6 +139,17 @@ def test_feasts_own_interface_serves_the_same(problem, settings, as_of):
         assert left.missing == right.missing
         assert (left.ages, left.expired, left.read_at) == (right.ages, right.expired, right.read_at)
         _assert_equal([left.values], [right.values])
+
+
+def test_a_store_that_does_not_answer_is_an_outage_whatever_its_own_error(problem, built, as_of):
+    with open_scratch_store(problem, str(built)) as store:
+        (view, *_) = declared_views(problem)
+        reader = FeastReader(store)
+        with closing(sqlite3.connect(store.config.online_store.path)) as connection:
+            connection.execute(f"DROP TABLE {online_tables(problem)[view.name]}")
+        keys = [tuple("A" for _ in view.keys)]
+        with pytest.raises(EndpointUnavailableError, match=re.escape(f"it must answer for {view.name}, but got ")):
+            reader.read(view, keys)
 
 
 def test_unknown_entities_are_named_feature_by_feature(problem, settings):
