@@ -23,6 +23,7 @@ from components.base.contract import Problem
 from components.base.scores import METRICS
 from components.base.settings import Settings
 from components.base.store import open_store
+from components.models.parallel import quiet_fits
 from components.release.prediction_schema import EVENT_TIME, PROBABILITY, REQUEST_ID, ROW, feature_column
 from components.watch.drift import describe_ages, describe_drift, describe_features
 from components.watch.estimate import estimate_score
@@ -84,7 +85,8 @@ def monitor_window(
         reference = read_reference(problem, in_charge.files.model_folder)
         material = _Material(problem, in_charge, predictions, rows, reference)
         new_labels = count_labels(problem, accepted, in_charge.trained_as_of, as_of)
-        result = _judge(material, features_uri, new_labels)
+        with quiet_fits():
+            result = _judge(material, features_uri, new_labels)
     estimated = estimate_performance(rows, problem.monitoring.minimum_rows)
     found = list_findings(problem, result, estimated, _promise(material))
     done = {"findings": found, "computed_at": datetime.now(UTC), "seconds": round(time.monotonic() - started, 3)}
@@ -107,7 +109,8 @@ def describe_result(result: MonitoringResult) -> str:
     metric = performance.limit_metric if performance else None
     score = f"; {METRICS[metric].label} {write_interval(performance.scores[metric])}" if performance and metric else ""
     rows = f"{result.model_rows:,} rows of version {result.model_version}"
-    return f"{rows}, {labelled}{score}, {len(result.findings)} findings"
+    found = len(result.findings)
+    return f"{rows}, {labelled}{score}, {found} finding{'' if found == 1 else 's'}"
 
 
 def _judge(material: _Material, features_uri: str, new_labels: int) -> MonitoringResult:

@@ -1,7 +1,8 @@
 """Gather what the reports of a window are written from: the results up to it, and what the governor decided.
 
-In: the contract, the result of the monitoring run, the settings. Out: the folder that `report` writes. Called by the `report` step. Where no
-governor has run, or its database is out of reach, the reports say nothing of decisions and are written all the same.
+In: the contract, the result of the monitoring run, the settings. Out: the folder that `report` writes. Called by the
+`report` step. Where no governor has run, or its database is out of reach, the reports say nothing of decisions and are
+written all the same.
 """
 
 import logging

@@ -17,6 +17,7 @@ from components.base.problem import load_problem
 from components.base.tables import write_table
 from components.release.prediction_schema import SegmentHeader, object_key
 from components.watch.results import Window
+from components.watch.served_rows import ServedRows
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml")
 START = datetime(2013, 6, 1, tzinfo=UTC)
@@ -58,6 +59,26 @@ def make_flights(days=30, per_day=60, start=START, seed=0, slope=1.0):
             "late": generator.random(rows) < probability,
         }
     )
+
+
+def make_rows(flights, **changes):
+    """Return the flights as served rows: every label is known that had come by the end of the window."""
+    size = len(flights)
+    outcome = flights["late"].astype("float64").where(flights["outcome_at"] <= AS_OF)
+    fields = {
+        "as_of": AS_OF,
+        "event_time": flights["event_time"],
+        "versions": pd.Series(["1"] * size),
+        "probabilities": flights["probability"].to_numpy(),
+        "thresholds": np.full(size, 0.3),
+        "weights": np.ones(size),
+        "in_charge": np.ones(size, dtype=bool),
+        "due": (flights["event_time"] + timedelta(hours=24) <= AS_OF).to_numpy(),
+        "outcomes": outcome.to_numpy(),
+        "label_at": flights["outcome_at"].where(outcome.notna()),
+        "changed": np.zeros(size, dtype=bool),
+    }
+    return ServedRows(**(fields | changes))
 
 
 def log_rows(flights, version="1", threshold=0.3, features=FEATURES, **columns):
