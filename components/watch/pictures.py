@@ -4,7 +4,8 @@ In: a `History`. Out: SVG by name, nothing where the windows lack what a picture
 Windows stand at their `as_of`; what is not known is a gap in the line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from components.base.charts import (
@@ -226,10 +227,20 @@ DAILY_PICTURES: dict[str, Callable[[History], str | None]] = {
 }
 
 
-def draw_pictures(history: History) -> dict[str, str]:
-    """Draw every picture that the history allows, as SVG by name."""
+@dataclass(frozen=True)
+class Drawn:
+    """The pictures of a report, as SVG."""
+
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """By name of `DAILY_PICTURES`; those that the history allows."""
+    multiples: Sequence[tuple[str, str]] = ()
+    """One for each of the most important features, with its name."""
+
+
+def draw_daily(history: History) -> Drawn:
+    """Draw every picture that the history allows."""
     drawn = {name: draw(history) for name, draw in DAILY_PICTURES.items()}
-    return {name: svg for name, svg in drawn.items() if svg}
+    return Drawn({name: svg for name, svg in drawn.items() if svg}, draw_multiples(history))
 
 
 def _read_earned(contender: Contender) -> Read:

@@ -46,6 +46,12 @@ def draw_sum(history: History) -> str | None:
     return render_svg(figure, "Line of how much more than the current solution was earned, added up.")
 
 
+def draw_kpi(history: History) -> dict[str, str]:
+    """Draw every picture that the history allows, as SVG by name."""
+    drawn = {"earned": draw_earned(history), "summed": draw_sum(history)}
+    return {name: svg for name, svg in drawn.items() if svg}
+
+
 def _reader(name: Contender) -> Read:
     def read(result: MonitoringResult) -> float | None:
         found = find_contender(result, name)

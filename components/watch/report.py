@@ -14,6 +14,8 @@ from components.base.contract import Problem
 from components.base.errors import DataError
 from components.base.wording import write_bytes
 from components.watch.history import History, make_history, write_window
+from components.watch.pictures import draw_daily
+from components.watch.pictures_kpi import draw_kpi
 from components.watch.report_daily import render_daily
 from components.watch.report_kpi import render_kpi
 from components.watch.results import MonitoringResult
@@ -42,8 +44,8 @@ def write_reports(
         )
     history = make_history(problem, results, decisions)
     pages = {
-        DAILY: render_daily(history, kpi_link=KPI),
-        KPI: render_kpi(history, daily_link=DAILY),
+        DAILY: render_daily(history, draw_daily(history), KPI),
+        KPI: render_kpi(history, draw_kpi(history), DAILY),
         SUMMARY: json.dumps(summarise_monitoring(history), indent=1),
     }
     folder.mkdir(parents=True, exist_ok=True)

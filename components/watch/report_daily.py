@@ -1,6 +1,6 @@
 """The daily report for engineers: one page about the newest window, with the trend over all windows.
 
-In: a `History`. Out: HTML that loads nothing from elsewhere. Called by `write_reports`. Nothing is judged here.
+In: a `History` and its pictures. Out: HTML that loads nothing else. Called by `write_reports`. Judges nothing.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pathlib import Path
 from components.base.templating import render
 from components.base.wording import write_date
 from components.watch.history import History, write_window
-from components.watch.pictures import CONTENDER_NAMES, draw_multiples, draw_pictures
+from components.watch.pictures import CONTENDER_NAMES, Drawn
 from components.watch.results import EstimatedPerformance, FeatureState, MonitoringResult
 from components.watch.status import tell_status
 
@@ -40,7 +40,7 @@ SECTIONS = (
 )
 
 
-def render_daily(history: History, kpi_link: str = "") -> str:
+def render_daily(history: History, drawn: Drawn, kpi_link: str = "") -> str:
     """Render the report as one HTML file; `kpi_link` is the address of the business's report beside it."""
     result = history.newest
     return render(
@@ -63,8 +63,8 @@ def render_daily(history: History, kpi_link: str = "") -> str:
         contender_names=CONTENDER_NAMES,
         decisions=history.decisions,
         recent=len(history.recent_decisions),
-        pictures=draw_pictures(history),
-        multiples=draw_multiples(history),
+        pictures=drawn.pictures,
+        multiples=drawn.multiples,
         sections=SECTIONS,
         kpi_link=kpi_link,
     )
