@@ -22,10 +22,10 @@ class Sink:
     """Stands where the governor would: keeps each notification with its path and headers."""
 
     url: str = ""
-    received: list[tuple[str, dict[str, str], dict]] = field(default_factory=list)
+    received: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
 
     def alerts(self) -> list[dict]:
-        return [alert for _, _, body in list(self.received) for alert in body["alerts"]]
+        return [alert for _, _, raw in list(self.received) for alert in json.loads(raw)["alerts"]]
 
     def has(self, name: str, status: str) -> bool:
         return any((a["labels"]["alertname"], a["status"]) == (name, status) for a in self.alerts())
@@ -37,8 +37,8 @@ def running_sink():
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            sink.received.append((self.path, dict(self.headers), body))
+            raw = self.rfile.read(int(self.headers["Content-Length"]))
+            sink.received.append((self.path, dict(self.headers), raw))
             self.send_response(202)
             self.end_headers()
 
