@@ -142,8 +142,16 @@ def write_window(window: Window) -> str:
 
 
 def compare_findings(history: History) -> tuple[list[Finding], list[Finding]]:
-    """Return the findings that are new since the result before, and those that are gone; topic and title tell them."""
-    now = {(one.topic, one.title): one for one in history.newest.findings}
-    before = {(one.topic, one.title): one for one in history.previous.findings} if history.previous else {}
+    """Return the findings that are new since the result before, and those that are gone.
+
+    Topic and title tell them, whatever the numbers in the title.
+    """
+    now = {_name_finding(one): one for one in history.newest.findings}
+    before = {_name_finding(one): one for one in history.previous.findings} if history.previous else {}
     new = [one for key, one in now.items() if key not in before]
     return (new if history.previous else []), [one for key, one in before.items() if key not in now]
+
+
+def _name_finding(finding: Finding) -> tuple[str, str]:
+    """Return topic and title without numbers and what follows from them: `1 feature is`, `2 features are`."""
+    return finding.topic, re.sub(r"\d[\d.,]*|\b(?:is|are)\b|s\b|\s+", "", finding.title)

@@ -5,6 +5,7 @@ In: a `Timeline`. Out: one SVG for a screen and one for a phone; nothing without
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter, MonthLocator
@@ -115,8 +116,9 @@ def _write_difference(axes: Axes, timeline: Timeline) -> None:
         return
     end = place_moments([timeline.months[-1].end])[0]
     text = write_gain(totals.retraining_earned, timeline.currency).replace(" ", "\n")
-    place, style = (end, (totals.served + totals.frozen) / 2), {"textcoords": "offset points", "va": "center"}
-    axes.annotate(text, place, (7, 0), ha="left", fontweight="bold", annotation_clip=False, **style)
+    style: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontweight": "bold"}
+    place = (end, (totals.served + totals.frozen) / 2)
+    axes.annotate(text, place, (7, 0), ha="left", annotation_clip=False, **style)
 
 
 def _draw_lanes(axes: Axes, timeline: Timeline, lanes: Sequence[str]) -> None:
@@ -151,7 +153,7 @@ def _draw_mark(axes: Axes, height: float, at: datetime, kind: str, title: str) -
 
 def _draw_names(axes: Axes, columns: int) -> None:
     if axes.get_legend_handles_labels()[0]:
-        style = {"borderaxespad": 0.1, "handlelength": 1.4, "columnspacing": 1.2}
+        style: dict[str, Any] = {"borderaxespad": 0.1, "handlelength": 1.4, "columnspacing": 1.2}
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, **style)
 
 

@@ -12,6 +12,7 @@ from components.watch.earnings import sum_beginning, sum_earnings, tell_gain, us
 from components.watch.history import add_estimates, compare_findings, make_history, tile_windows, write_window
 from components.watch.results import Estimate, Window
 from tests.unit.watch import monitoring_documents as docs
+from tests.unit.watch.monitoring_parts import finding
 
 PROBLEM = docs.problem()
 QUIET = docs.healthy()[0]
@@ -109,6 +110,15 @@ def test_a_window_is_written_by_its_days(days, words):
 def test_findings_are_new_or_gone():
     new, gone = compare_findings(make_history(PROBLEM, docs.story()[:5]))
     assert ([one.topic for one in new], [one.topic for one in gone]) == (["features", "drift"], ["traffic"])
+
+
+def test_a_finding_with_other_numbers_is_the_same():
+    titles = ("1 feature is missing more often", "2 features are missing more often", "1 feature moved")
+    before, now, other = (docs.healthy()[place].model_copy(update={"findings": (finding(title=title),)})
+                          for place, title in enumerate(titles))  # fmt: skip
+    assert compare_findings(make_history(PROBLEM, [before, now])) == ([], [])
+    new, gone = compare_findings(make_history(PROBLEM, [now, other]))
+    assert (new[0].title, gone[0].title) == (titles[2], titles[1])
 
 
 def test_results_in_any_order_are_put_in_order():
