@@ -128,6 +128,7 @@ def _rule(alert: Alert) -> dict[str, Any]:
             "summary": fill_template(alert.summary, _VALUE),
             "description": f"{alert.meaning} {fill_template(alert.description, _VALUE)}",
             "threshold": f"{alert.operator} {alert.threshold:g}: {alert.limit.reason}",
+            "dashboard": alert.dashboard,
         },
         "isPaused": False,
     }

@@ -45,8 +45,9 @@ class Timing:
     """Prometheus scrapes every 15 seconds; what changes once a day need not be read more often."""
     patience_seconds: float = 2.0
     """A scrape waits so long for the store: well within Prometheus' timeout of 10 seconds."""
-    expire_seconds: float = 900.0
-    """Long enough for a restart of the store; after it, no number is better than an old one: MonitoringStale fires."""
+    expire_seconds: float = 3600.0
+    """When values go, alerts end, and begin again with them: longer than most outages of a store. After it no number is
+    better than an old one, and MonitoringStale fires."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.base.errors import suggest_name
 from components.watch.grafana_alerts import EVALUATORS
 from components.watch.metric_names import exported_series
 
+# What a rule of a file may say; Grafana passes over a field that it does not know.
+_FIELDS = (
+    *("uid", "title", "condition", "data", "for", "keepFiringFor", "noDataState", "execErrState"),
+    *("labels", "annotations", "isPaused"),
+)
+_DURATION = re.compile(r"(\d+(ms|[smhdwy]))+")
 _UID = re.compile(r"[a-z0-9-]{1,40}")
 _NO_DATA_STATES = ("OK",)
 _ERROR_STATES = ("Error", "KeepLast")
@@ -38,17 +45,8 @@ def lint_rules(provisioned: Mapping[str, Any]) -> Iterator[str]:
 
 def lint_rule(rule: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with one rule."""
-    if not _UID.fullmatch(str(rule.get("uid"))):
-        yield f"uid must be 1 to 40 of a-z, 0-9 and hyphens, but got {rule.get('uid')!r}."
-    if rule.get("noDataState") not in _NO_DATA_STATES:
-        yield f"noDataState must be OK, but got {rule.get('noDataState')!r}: no data is no alert."
-    if rule.get("execErrState") not in _ERROR_STATES:
-        yield f"execErrState must be one of {', '.join(_ERROR_STATES)}, but got {rule.get('execErrState')!r}."
-    for name, value in rule.get("labels", {}).items():
-        if name in _RESERVED_LABELS:
-            yield f"label {name} must be left to Grafana, but got {value!r}."
-        if "$" in str(value) or "{{" in str(value):
-            yield f"label {name} must be a fixed text, but got {value!r}: Grafana expands $ in a file's labels."
+    yield from _lint_fields(rule)
+    yield from _lint_labels(rule.get("labels", {}))
     yield from _lint_form(rule)
 
 
@@ -63,6 +61,27 @@ def lint_query(expression: str) -> Iterator[str]:
         return
     for name in sorted(_names(parsed) - exported_series()):
         yield f"the query must ask for what is exported, but nobody exports {name}."
+
+
+def _lint_fields(rule: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(set(rule) - set(_FIELDS)):
+        yield f"field {name} must be a known one, but is not.{suggest_name(name, _FIELDS)}"
+    if not _UID.fullmatch(str(rule.get("uid"))):
+        yield f"uid must be 1 to 40 of a-z, 0-9 and hyphens, but got {rule.get('uid')!r}."
+    if not _DURATION.fullmatch(str(rule.get("for"))):
+        yield f"for must be a duration, but got {rule.get('for')!r}."
+    if rule.get("noDataState") not in _NO_DATA_STATES:
+        yield f"noDataState must be OK, but got {rule.get('noDataState')!r}: no data is no alert."
+    if rule.get("execErrState") not in _ERROR_STATES:
+        yield f"execErrState must be one of {', '.join(_ERROR_STATES)}, but got {rule.get('execErrState')!r}."
+
+
+def _lint_labels(labels: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in labels.items():
+        if name in _RESERVED_LABELS:
+            yield f"label {name} must be left to Grafana, but got {value!r}."
+        if "$" in str(value) or "{{" in str(value):
+            yield f"label {name} must be a fixed text, but got {value!r}: Grafana expands $ in a file's labels."
 
 
 def _stand_in(found: re.Match[str]) -> str:

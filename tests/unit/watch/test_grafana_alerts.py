@@ -129,6 +129,9 @@ THRESHOLD = ("data", 1, "model")
         (("execErrState",), "Alerting", "execErrState must be one of Error, KeepLast, but got 'Alerting'"),
         (("labels", "feature"), "{{ $labels.feature }}", "label feature must be a fixed text"),
         (("labels", "alertname"), "Other", "label alertname must be left to Grafana, but got 'Other'"),
+        (("for",), "banana", "for must be a duration, but got 'banana'"),
+        (("noDatastate",), "OK", "field noDatastate must be a known one, but is not. Did you mean 'noDataState'?"),
+        (("keep_firing_for",), "5m", "field keep_firing_for must be a known one, but is not."),
         (("uid",), "has space", "uid must be 1 to 40 of a-z, 0-9 and hyphens, but got 'has space'"),
     ],
 )

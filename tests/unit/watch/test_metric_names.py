@@ -1,5 +1,6 @@
 """The catalogue of metrics against the programs that count: what a query may ask for is really shown."""
 
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -7,13 +8,14 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from components.watch.alerts import list_alerts
 from components.watch.govern_archive import Archive
 from components.watch.govern_inbox import Inbox
 from components.watch.govern_metrics import GovernorMetrics
 from components.watch.govern_schema import Database
 from components.watch.govern_store import DecisionStore
 from components.watch.metric_names import EXPORTER, GOVERNOR, PREDICTOR, exported_series
-from tests.unit.watch.watched import PROBLEM, ROOT
+from tests.unit.watch.watched import PROBLEM, ROOT, with_field
 
 SHOW_PREDICTOR = """
 from prometheus_client import REGISTRY, generate_latest
@@ -36,6 +38,17 @@ def test_the_predictor_shows_what_the_catalogue_says():
     done = subprocess.run([sys.executable, "-c", SHOW_PREDICTOR], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert kinds(done.stdout) == PREDICTOR
+
+
+@pytest.mark.parametrize("milliseconds", [50.0, 33.3, 250.0, 1000.0])
+def test_the_latency_alert_asks_for_a_bucket_that_the_predictor_has(milliseconds):
+    code = SHOW_PREDICTOR.replace("_request_seconds(50.0)", f"_request_seconds({milliseconds}).labels('x', 'v1')")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    edges = set(re.findall(r'tidemill_predictor_request_seconds_bucket\{le="([^"]+)"', done.stdout))
+    alerts = list_alerts(with_field(PROBLEM, "serving.p99_milliseconds", milliseconds))
+    asked = {edge for alert in alerts for edge in re.findall(r'le="([^"]+)"', alert.query)}
+    assert len(asked) == 1
+    assert asked < edges
 
 
 def test_the_governor_shows_what_the_catalogue_says(tmp_path):
