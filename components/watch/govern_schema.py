@@ -11,8 +11,9 @@ SQLite (one machine) writes ahead and takes its write lock at BEGIN, so that a t
 cannot fail in between. PostgreSQL (a cluster) locks the rows that a transaction asks for.
 """
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -150,6 +151,8 @@ class Database:
             PermanentError: a newer governor has changed the tables.
         """
         self.engine = _connect(url)
+        # SQLite lets one write and the others poll, so that one may starve; a lock gives each its turn.
+        self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
         with self.writing() as connection:
             _create_tables(connection)
 
@@ -160,7 +163,7 @@ class Database:
         Raises:
             DecisionsUnavailableError: the database does not answer, or cannot write; nothing of the block is stored.
         """
-        with _in_words(self.engine), self.engine.begin() as connection:
+        with self._turn, _in_words(self.engine), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
