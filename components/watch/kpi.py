@@ -93,8 +93,8 @@ def _say_window(history: History, window: Earnings | None) -> str:
             "known to say what was earned."
         )
     text = (
-        f"In this period the decisions earned {write_money(window.earned, history.currency)} on the "
-        f"{write_count(window.rows)} {history.noun} whose outcome is known"
+        f"In this period the decisions earned {write_money(window.earned, history.currency)} on "
+        f"{write_count(window.rows)} {history.noun} with a known outcome"
     )
     return f"{text}{_say_others(history, window)}"
 
@@ -120,7 +120,7 @@ def _tell_tiles(history: History, window: Earnings | None, beginning: Earnings |
     gain = window.more_than_current if window else None
     compared = "" if other is None else f"; with the current solution {other:.0f} of 100"
     possible = f" of {write_count(newest.traffic.actions / used)} possible ones" if used else ""
-    total = f"{write_money(beginning.earned, currency)} so far" if beginning else "too few outcomes are known"
+    total = f"{write_money(beginning.earned, currency)} since the beginning" if beginning else "not known yet"
     actions = write_count(newest.traffic.actions)
     return (
         KpiTile("Earned in this period", write_money(window.earned if window else None, currency), total),

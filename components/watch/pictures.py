@@ -28,6 +28,7 @@ from components.watch.results import Contender, MonitoringResult
 from components.watch.trends import (
     Lines,
     bound_or_estimate,
+    can_trend,
     draw_estimates,
     draw_trend,
     finish_days,
@@ -134,7 +135,7 @@ def draw_performance(history: History) -> str | None:
         result.performance.scores.get(limits.metric) if result.performance else None for result in history.results
     ]
     newest = next((result.performance for result in reversed(history.results) if result.performance), None)
-    if newest is None or not any(estimates):
+    if newest is None or not can_trend(estimates):
         return None
     figure, (axes,) = new_figure()
     draw_estimates(axes, history, estimates, ACCENT)
@@ -158,7 +159,7 @@ def draw_estimated(history: History) -> str | None:
         estimated = result.performance.estimated if result.performance else ()
         return next((one.on_labelled for one in estimated if one.metric == metric), None)
 
-    if not any(number is not None for number in history.trend(read_promised)):
+    if not can_trend(history.trend(read_promised)):
         return None
     lines: Lines = {"came true": (read_real, ACCENT), "was promised": (read_promised, COLOURS["champion"])}
     return draw_trend(history, lines, METRICS[metric].label, "Promised and realised score over the windows.")
@@ -187,7 +188,7 @@ def draw_value(history: History) -> str | None:
     lines: Lines = {
         CONTENDER_NAMES[name]: (_read_earned(name), colour)
         for name, colour in CONTENDER_COLOURS.items()
-        if any(number is not None for number in history.trend(_read_earned(name)))
+        if can_trend(history.trend(_read_earned(name)))
     }
     label = f"{history.currency} per 1,000 {history.noun}"
     return draw_trend(history, lines, label, "Lines of what each contender's decisions earned over the windows.")
@@ -201,7 +202,7 @@ def draw_gain(history: History) -> str | None:
         else None
         for result in history.results
     ]
-    if not any(gains):
+    if not can_trend(gains):
         return None
     figure, (axes,) = new_figure()
     draw_estimates(axes, history, gains, ACCENT)
@@ -256,7 +257,7 @@ def _draw_multiple(history: History, name: str) -> str | None:
         return next((one.shift for one in result.features if one.name == name), None)
 
     shifts = history.trend(read)
-    if not any(shift is not None for shift in shifts):
+    if not can_trend(shifts):
         return None
     limit = next((one.shift_limit for one in history.newest.features if one.name == name), None)
     figure, (axes,) = new_figure(1.35, width=2.4)

@@ -67,7 +67,8 @@ def _say_well(history: History) -> str:
     if not told:
         return f"Yes: nothing was found.{judged}"
     answer = "Yes" if judge_window(history.newest) == "good" else "No"
-    return f"{answer}: {join_words(told)}. {findings[0].text}{judged}"
+    gravest = "" if findings[0].severity == "note" else f" {findings[0].text}"
+    return f"{answer}: {join_words(told)}.{gravest}{judged}"
 
 
 def _say_changed(history: History) -> str:

@@ -158,7 +158,7 @@ def _tell_labels(history: History) -> StatusTile:
     return StatusTile(
         label="Labels",
         number=write_percent(labels.coverage_ratio),
-        note=f"have come of {write_count(labels.due)} that are due, {write_count(labels.overdue)} are overdue; "
+        note=f"of {write_count(labels.due)} that are due have come, {write_count(labels.overdue)} are overdue; "
         f"at least {write_percent(limit)}",
         change=history.say_change(read, write_points),
         tone=_tone(labels.coverage_ratio is not None, is_below),

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from components.base.charts import (
     BAD,
     MUTED,
-    SOFT,
     draw_band,
     draw_legend,
     draw_reference,
@@ -42,9 +41,14 @@ def place_windows(history: History) -> Array:
     return place_moments(result.as_of for result in history.results)
 
 
+def can_trend(values: Sequence[object | None]) -> bool:
+    """Return whether there is a line to draw: one window alone has no trend."""
+    return len(values) > 1 and any(value is not None for value in values)
+
+
 def draw_trend(history: History, lines: Lines, label: str, alt: str, limit: float | None = None) -> str | None:
-    """Draw one line for each number over the windows."""
-    if not any(number is not None for read, _ in lines.values() for number in history.trend(read)):
+    """Draw one line for each number over the windows; nothing for one window alone."""
+    if not any(can_trend(history.trend(read)) for read, _ in lines.values()):
         return None
     figure, (axes,) = new_figure()
     moments = place_windows(history)
@@ -74,8 +78,6 @@ def draw_estimates(axes: Axes, history: History, estimates: Sequence[Estimate | 
     )
     moments = place_windows(history)
     draw_band(axes, moments, middle, low, high, color=colour, marker="o", markersize=3)
-    if len(moments) == 1:
-        axes.vlines(moments, low, high, color=SOFT, linewidth=5)
 
 
 def bound_or_estimate(estimate: Estimate, bound: float | None) -> float:

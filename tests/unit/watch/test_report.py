@@ -96,7 +96,7 @@ def test_kpi_report_says_what_was_earned_in_this_period_and_since_the_beginning(
     """Of 28,991 flights 18.3 USD were earned and 28 by the current solution each: 281,213 less, within 124,661."""
     text = text_of(written["kpi.html"].read_text())
     assert "The decisions earned 281,213 USD less than the current solution" in text
-    assert "earned 530,535 USD on the 28,991 flights whose outcome is known: 281,213 USD less" in text
+    assert "earned 530,535 USD on 28,991 flights with a known outcome: 281,213 USD less" in text
     assert "(between 156,551 and 405,874 USD)" in text
     totals = [one.value.contenders["served"].total for one in docs.story()[:6]]
     assert f"Since the beginning, over 6 periods, they earned {sum(totals):,.0f} USD" in text
