@@ -169,6 +169,7 @@ class SqliteReader:
         one that nobody refreshes grows old either way. It counts whole hours, so that two reads soon after another
         agree on what has expired.
         """
+        self._notice_changes()
         wall = time.time()
         if self._filling is None:
             return wall
@@ -188,17 +189,24 @@ class SqliteReader:
         return {key: found for key in keys if (found := held[key]) is not None}
 
     def _held(self, view: OnlineView) -> dict[Key, Found | None]:
-        """Return what was read of the view since the store last changed; None for an entity that it does not hold.
-
-        SQLite's data_version tells exactly when another connection has written, the inode when the file was replaced.
-        """
-        state = (self._connect(), self._execute("PRAGMA data_version")[0][0])
-        if state != self._held_state:
-            self._held_state, self._held_by_view = state, {}
+        """Return what was read of the view since the store last changed; None for an entity that it does not hold."""
+        self._notice_changes()
         held = self._held_by_view.setdefault(view.name, {})
         if len(held) > _HELD_ENTITIES:
             held.clear()
         return held
+
+    def _notice_changes(self) -> None:
+        """Forget what was read once the store has changed, and look when it was filled.
+
+        SQLite's data_version tells exactly when another connection has written, the inode when the file was replaced.
+        """
+        state = (self._connect(), self._execute("PRAGMA data_version")[0][0])
+        if state == self._held_state:
+            return
+        with self._told_as_unavailable():
+            self._filling = read_filling(self._connection, self._problem)
+        self._held_state, self._held_by_view = state, {}
 
     def _read_stored(self, view: OnlineView, keys: Sequence[Key]) -> dict[Key, Found]:
         by_stored = {self._layout.encode(view.keys, key): key for key in keys}

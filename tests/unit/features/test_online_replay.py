@@ -72,3 +72,14 @@ def test_a_withheld_view_grows_old_and_is_served_as_missing(problem, features, t
     (served,) = open_online_features(problem, settings).read([ROW])
     assert "weather_pressure" in served.missing
     assert "carrier_late_ratio_24h" not in served.missing
+
+
+def test_an_open_reader_follows_the_replay_with_its_clock(problem, features, tmp_path, make):
+    start, middle = make.start + timedelta(hours=12), make.start + timedelta(hours=20)
+    settings = _filled(problem, features, tmp_path / "replayed", start)
+    reader = open_online_features(problem, settings)
+    assert reader.read([ROW])[0].read_at == start.timestamp()
+    _replay(problem, features, settings, start, [middle])
+    (served,) = reader.read([ROW])
+    assert served.read_at == middle.timestamp()
+    assert 0 <= served.ages["origin_weather"] <= 3600
