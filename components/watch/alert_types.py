@@ -16,8 +16,10 @@ Action = Literal["retrain", "none"]
 MINUTE = 60.0
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-# A rate needs two samples; with four intervals one lost scrape still leaves three.
+# A rate needs two samples; with four intervals one lost scrape still leaves three. Outages take four as well.
 _SCRAPES_OF_A_WINDOW = 4
+# Prometheus hands new targets to its scrapers every 5 seconds: the first scrape comes up to 6 seconds after its start.
+_BLIND_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,17 @@ class Pace:
     scrape_seconds: float = 15.0
     """Time between two scrapes, and between two evaluations; never shorter than this."""
 
-    def wait(self, seconds: float) -> float:
-        """Return how long a condition must hold."""
+    def scaled(self, seconds: float) -> float:
+        """Return how long something takes at this pace."""
         return seconds / self.scale
+
+    def hold(self, seconds: float) -> float:
+        """Return how long a condition must hold: never so short that one lost scrape looks like an outage."""
+        return self.window(seconds)
+
+    def hold_absent(self, seconds: float) -> float:
+        """Return how long something must be absent: longer than a Prometheus that has just started is blind."""
+        return max(self.hold(seconds), _BLIND_SECONDS)
 
     def window(self, seconds: float, multiple: int = 1) -> float:
         """Return the window of a rate, at least `multiple` times the shortest that holds enough scrapes.

@@ -39,4 +39,4 @@ def render_alertmanager(governor_url: str, token_file: Path, pace: Pace = PRODUC
 
 
 def _scaled(seconds: float, pace: Pace) -> str:
-    return write_duration(max(pace.wait(seconds), _SHORTEST_SECONDS))
+    return write_duration(max(pace.scaled(seconds), _SHORTEST_SECONDS))

@@ -43,7 +43,7 @@ class _Judgement:
 
 def fresh_seconds(problem: Problem, pace: Pace) -> float:
     """Return how long a monitoring result counts."""
-    return pace.wait(_LOST_RUNS * longest_gap_seconds(problem.monitoring.schedule))
+    return pace.scaled(_LOST_RUNS * longest_gap_seconds(problem.monitoring.schedule))
 
 
 def list_model_alerts(problem: Problem, pace: Pace) -> list[Alert]:
@@ -71,7 +71,7 @@ def _alert(problem: Problem, judged: _Judgement, pace: Pace) -> Alert:
         operator=judged.operator,
         threshold=judged.threshold,
         limit=Limit((judged.field, "monitoring.minimum_rows"), judged.reason),
-        wait_seconds=pace.wait(_WAIT_SECONDS),
+        wait_seconds=pace.hold(_WAIT_SECONDS),
         severity="ticket",
         action=action,
         summary=f"{problem.name}: {judged.summary}",
@@ -228,7 +228,7 @@ def _stale(problem: Problem, pace: Pace) -> Alert:
         operator=">",
         threshold=round(fresh, 3),
         limit=Limit(("monitoring.schedule",), "twice the longest gap of the schedule: two runs were lost"),
-        wait_seconds=pace.wait(_STALE_WAIT_SECONDS),
+        wait_seconds=pace.hold_absent(_STALE_WAIT_SECONDS),
         severity="ticket",
         action="none",
         summary=f"{problem.name}: the newest monitoring result is {{duration}} old",

@@ -54,7 +54,7 @@ def _failed(problem: Problem) -> Alert:
 
 def _overdue(problem: Problem, pipeline: Pipeline, field: str, schedule: str, pace: Pace) -> Alert:
     success = select("tidemill_pipeline_last_success_timestamp_seconds", problem=problem.name, pipeline=pipeline)
-    limit = pace.wait(longest_gap_seconds(schedule) + _GRACE_SECONDS)
+    limit = pace.scaled(longest_gap_seconds(schedule) + _GRACE_SECONDS)
     return Alert(
         name="PipelineOverdue",
         meaning="A pipeline has not succeeded for longer than its schedule allows.",
@@ -109,7 +109,7 @@ def _late(problem: Problem, source: str) -> Alert:
 def _stuck_run(problem: Problem, pace: Pace) -> Alert:
     started = select("tidemill_governor_run_started_timestamp_seconds", problem=problem.name)
     in_flight = select("tidemill_governor_run_in_flight", problem=problem.name)
-    limit = pace.wait(max(problem.retraining.cooldown_hours, _SHORTEST_STUCK_HOURS) * HOUR)
+    limit = pace.scaled(max(problem.retraining.cooldown_hours, _SHORTEST_STUCK_HOURS) * HOUR)
     return Alert(
         name="RetrainingStuck",
         meaning="Retraining does not end, does not help, or nobody decides about it.",
@@ -169,7 +169,7 @@ def _stuck_governor(problem: Problem, pace: Pace) -> Alert:
         operator="<",
         threshold=1,
         limit=Limit((), "without the governor nothing decides, and one that answers is enough"),
-        wait_seconds=pace.wait(_GOVERNOR_DOWN_SECONDS),
+        wait_seconds=pace.hold_absent(_GOVERNOR_DOWN_SECONDS),
         severity="ticket",
         action="none",
         summary=f"{problem.name}: no governor answers",

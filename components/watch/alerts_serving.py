@@ -78,7 +78,7 @@ def _endpoint_down(problem: Problem, pace: Pace) -> Alert:
         operator="<",
         threshold=replicas,
         limit=Limit(("serving.minimum_replicas",), "as many replicas as the contract asks for"),
-        wait_seconds=pace.wait(_DOWN_SECONDS),
+        wait_seconds=pace.hold_absent(_DOWN_SECONDS),
         severity="page",
         action="none",
         summary=f"{problem.name}: only {{count}} replicas of the endpoint answer",

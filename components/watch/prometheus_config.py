@@ -38,7 +38,14 @@ def render_prometheus(
     scrapes = []
     for name, target in targets.items():
         labels = {"problem": problem} if name == "predictor" else {}
-        scrapes.append({"job_name": JOBS[name], "static_configs": [{"targets": [target], "labels": labels}]})
+        scrapes.append(
+            {
+                "job_name": JOBS[name],
+                # The series bring their own label `problem`, which would become `exported_problem`.
+                "honor_labels": True,
+                "static_configs": [{"targets": [target], "labels": labels}],
+            }
+        )
     return dump_yaml(
         {
             "global": {"scrape_interval": interval, "scrape_timeout": timeout, "evaluation_interval": interval},

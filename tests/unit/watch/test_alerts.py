@@ -148,6 +148,8 @@ def test_a_replay_divides_every_duration_but_keeps_windows_that_hold_scrapes():
     assert fast["MonitoringStale"].threshold == ALERTS["MonitoringStale"].threshold / 60
     assert "[1m]" in fast["ErrorBudgetBurn-1h"].query
     assert "[5s]" in fast["ErrorBudgetBurn-1h"].query
+    # A Prometheus that has just started knows no targets yet: that must not look like an outage.
+    assert fast["EndpointDown"].wait_seconds == fast["RetrainingStuck-governor"].wait_seconds == 10
     faster = by_key(PROBLEM, Pace(scale=52560, scrape_seconds=1))
     assert "[12s]" in faster["ErrorBudgetBurn-1h"].query
     assert "[4s]" in faster["ErrorBudgetBurn-1h"].query
