@@ -175,8 +175,9 @@ class Database:
     def insert_once(self, connection: Connection, table: Table, **values: Any) -> bool:
         """Insert a row unless its unique columns are taken; tell whether it is new."""
         dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
-        done = connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
-        return bool(done.rowcount == 1)
+        inserted = dialect.insert(table).values(**values).on_conflict_do_nothing()
+        # The count of rows is not told by every driver; the key that comes back is.
+        return connection.execute(inserted.returning(*table.primary_key)).first() is not None
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The governor as a process, with the real launcher and a training run that takes no time.
 
-`python governor_process.py serve`: serves as `pipelines.govern` does, with 30,000 new labels and no object store.
+`python governor_process.py serve`: serves as `pipelines.govern` does, with plenty of new labels and no object store.
 `python governor_process.py kill`: takes in one alert and sees its run to the end, and is killed (SIGKILL) at its first
 point; then begins again from what is stored. The same for its second point, and so on, each in a fresh home below
 TIDEMILL_HOME, until there is no such point. A point comes before each SQL statement, before each commit, before and
@@ -27,7 +27,7 @@ from pipelines.govern import Governor, assemble, load_problems, serve
 from pipelines.launch import LocalLauncher
 
 RUN = (sys.executable, str(Path(__file__).with_name("governor_run.py")))
-LABELS = SimpleNamespace(new_since_training=30_000)
+LABELS = SimpleNamespace(new_since_training=1_000_000)
 NEWEST = SimpleNamespace(labels=LABELS, model_version="1", as_of=datetime(2026, 11, 1, tzinfo=UTC))
 LABELS_OF_ALERT = {"alertname": "ValueBelowLimit", "problem": "flight-delays", "action": "retrain"}
 ALERT = {"status": "firing", "labels": LABELS_OF_ALERT, "startsAt": "2026-11-22T23:00:00Z", "fingerprint": "c6ea"}

@@ -1,0 +1,187 @@
+"""The governor's database keeps the same promises on SQLite and on PostgreSQL, with many writers at once.
+
+PostgreSQL is a real server, started for the tests as a user that is not root; where its programs or psycopg are missing
+the tests are skipped with the reason.
+"""
+
+import concurrent.futures
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, event, insert, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.pool import Pool
+
+from components.base.errors import DecisionsUnavailableError, PermanentError
+from components.watch.govern_inbox import Inbox, Signal, Times
+from components.watch.govern_schema import Database, runs
+from components.watch.govern_store import DecisionStore, Ledger, Ruling
+from tests.unit.watch.govern_world import START, World
+
+NOW = Times(START, START)
+
+
+@pytest.fixture(autouse=True)
+def every_connection_closed():
+    """Close what the tests' many governors have open: they live as long as their process."""
+    opened = []
+
+    def note(connection, _):
+        opened.append(connection)
+
+    event.listen(Pool, "connect", note)
+    yield
+    event.remove(Pool, "connect", note)
+    for connection in opened:
+        connection.close()
+
+
+def together(count, work):
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, range(count)))
+
+
+class GovernorDatabaseContract:
+    """What holds on every database; a subclass gives the fixture `url`."""
+
+    def test_the_same_alert_from_many_at_once_is_one_episode(self, url):
+        signal = Signal("flight-delays", "ValueBelowLimit", "a", "2026-01-01T00:00:00.000000+00:00", True)
+        inboxes = [Inbox(Database(url)) for _ in range(4)]
+        inboxes[0].add_problem("flight-delays", START)
+        results = together(40, lambda number: inboxes[number % 4].record_signals([signal], NOW)[0])
+        assert sorted(results) == ["accepted"] + ["duplicate"] * 39
+
+    def test_two_governors_that_judge_at_once_plan_one_run(self, url):
+        world = World(Path(), url)
+        for fingerprint in "abcdef":
+            world.alert(fingerprint)
+        stores = [DecisionStore(Database(url)) for _ in range(2)]
+
+        def judge(episode, ledger: Ledger):
+            time.sleep(0.01)
+            free = not any(run.state in ("planned", "running") for run in ledger.runs)
+            return Ruling("run", "worth_it", "run: x", START) if free else Ruling("hold", "run_in_flight", "hold: x")
+
+        ids = [number for number, _ in stores[0].list_open(world.name)]
+        together(12, lambda n: stores[n % 2].settle(ids[n % 6], judge, NOW))
+        assert [len(store.read_ledger(world.name).runs) for store in stores] == [1, 1]
+
+    def test_two_governors_that_start_at_once_start_once(self, url):
+        world = World(Path(), url)
+        world.launcher.is_down = True
+        world.alert()
+        world.step()
+        key, started = world.store.read_ledger(world.name).runs[0].key, []
+
+        def start():
+            time.sleep(0.02)
+            started.append(key)
+
+        stores = [DecisionStore(Database(url)) for _ in range(4)]
+        begun = together(4, lambda number: stores[number].begin_run(key, start, NOW))
+        assert (sorted(begun), started) == ([False] * 3 + [True], [key])
+
+    def test_the_database_itself_refuses_a_second_run_in_flight(self, url):
+        world = World(Path(), url)
+        world.alert("a")
+        world.alert("b")
+        world.step()
+        planned = {"as_of": START, "planned_at": START, "planned_wall": START, "reasons": "[]", "state": "planned"}
+        row = {"key": "another", "episode_id": world.decision(2).id, "problem": world.name, **planned}
+        with pytest.raises(IntegrityError), world.database.writing() as connection:
+            connection.execute(insert(runs).values(**row))
+
+    def test_moments_come_back_in_utc(self, url):
+        world = World(Path(), url)
+        world.alert()
+        world.step(hours=1)
+        run = world.store.read_ledger(world.name).runs[0]
+        assert (run.as_of, run.planned_at, run.started_at) == (START + timedelta(hours=1),) * 3
+        assert run.as_of.utcoffset() == timedelta(0)
+
+    def test_a_life_of_a_decision_is_kept_over_restarts(self, url):
+        world = World(Path(), url)
+        world.alert()
+        world.step()
+        world.restart()
+        world.launcher.end("promoted", "2", ("Better.",))
+        world.step(hours=1)
+        world.restart()
+        world.alert(firing=False)
+        world.step(hours=1)
+        assert [change.choice for change in world.decision().history] == ["run", "run", "closed"]
+        assert world.archive.count_runs() == {("flight-delays", "promoted"): 1}
+        assert world.archive.count_decisions()["flight-delays", "closed", "cleared"] == 1
+
+    def test_tables_of_a_newer_governor_are_left_alone(self, url):
+        database = Database(url)
+        with database.writing() as connection:
+            connection.execute(text("UPDATE governor_schema SET version = 99"))
+        with pytest.raises(PermanentError, match="must be of version 1, but got 99"):
+            Database(url)
+
+    def test_many_governors_may_make_the_tables_at_once(self, url):
+        assert len(together(4, lambda _: Database(url))) == 4
+
+
+class TestSqlite(GovernorDatabaseContract):
+    @pytest.fixture
+    def url(self, tmp_path):
+        return f"sqlite:///{tmp_path}/governor.db"
+
+    def test_a_database_that_cannot_be_written_says_so(self, tmp_path):
+        with pytest.raises(DecisionsUnavailableError, match="must answer and have room to write"):
+            Database(f"sqlite:///{tmp_path}/missing/governor.db")
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    """A PostgreSQL server on a free port of loopback; its data end with the tests."""
+    programs = _find_programs()
+    folder = Path(tempfile.mkdtemp(prefix="governor-pg-"))
+    data, user = folder / "data", []
+    if os.geteuid() == 0:
+        # PostgreSQL refuses to run as root.
+        shutil.chown(folder, "postgres")
+        user = ["runuser", "-u", "postgres", "--"]
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    _run([*user, programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync"], folder)
+    _run([*user, programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], folder)
+    yield f"postgresql+psycopg://postgres@127.0.0.1:{port}"
+    _run([*user, programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], folder)
+    shutil.rmtree(folder)
+
+
+def _find_programs() -> Path:
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("psycopg is not installed: pip install 'psycopg[binary]'")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql-15")
+    return found[-1].parent
+
+
+def _run(command: list, folder: Path) -> None:
+    done = subprocess.run([str(word) for word in command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout.decode()
+
+
+class TestPostgres(GovernorDatabaseContract):
+    @pytest.fixture
+    def url(self, postgres, request):
+        name = f"t{abs(hash(request.node.name))}"
+        engine = create_engine(f"{postgres}/postgres", isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return f"{postgres}/{name}"
