@@ -100,11 +100,12 @@ def read_labels(
 
 
 def join_labels(problem: Problem, predictions: Predictions, labels: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """Return columns of all predictions, in order, with `label`, `label_at` and `is_changed`, null where unknown."""
+    """Return columns of all predictions, in order, with `label`, `label_at` (null where unknown), `is_changed`."""
     keys = problem.examples.key
     equal = " AND ".join(f"p.{quote_name(key)} = l.{quote_name(key)}" for key in keys)
     query = f"""
-        SELECT {", ".join(f"p.{quote_name(name)}" for name in columns)}, l.label, l.label_at, l.is_changed
+        SELECT {", ".join(f"p.{quote_name(name)}" for name in columns)},
+            l.label, l.label_at, coalesce(l.is_changed, false) AS is_changed
         FROM read_parquet({quote_text(str(predictions.path))}, file_row_number = true) AS p
         LEFT JOIN labels AS l ON {equal} ORDER BY p.file_row_number
     """  # noqa: S608 - names come from the log and the checked contract

@@ -88,7 +88,7 @@ def read_served_rows(
         due=(joined[LABEL_DUE_AT] <= as_of).to_numpy(dtype=bool),
         outcomes=joined["label"].to_numpy(dtype=np.float64, na_value=np.nan),
         label_at=joined["label_at"],
-        changed=joined["is_changed"].fillna(False).to_numpy(dtype=bool),
+        changed=joined["is_changed"].to_numpy(dtype=bool),
     )
 
 

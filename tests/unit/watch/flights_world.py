@@ -27,7 +27,7 @@ FEATURES = (
     Feature("carrier", "categorical", "request", "Carrier"),
     Feature("distance", "numeric", "request", "Distance"),
     Feature("scheduled_hour", "numeric", "request", "Hour"),
-    Feature("origin_departure_delay_1h", "numeric", "origin_delays", "Delay"),
+    Feature("origin_departure_delay_3h", "numeric", "origin_delays", "Delay"),
 )
 VIEWS = ("origin_delays",)
 
@@ -43,6 +43,8 @@ def make_flights(days=30, per_day=60, start=START, seed=0, slope=1.0):
     event_time = pd.Series(start + pd.to_timedelta(np.arange(rows) * (1440 / per_day), unit="min"))
     risk = generator.normal(size=rows)
     probability = sigmoid(slope * risk - 1.2)
+    scheduled_at = (event_time + timedelta(hours=2)).astype("datetime64[us, UTC]")
+    local = scheduled_at.dt.tz_convert("America/New_York").dt
     return pd.DataFrame(
         {
             "carrier": generator.choice(["UA", "B6", "DL"], rows),
@@ -50,7 +52,8 @@ def make_flights(days=30, per_day=60, start=START, seed=0, slope=1.0):
             "origin": generator.choice(["EWR", "JFK"], rows),
             "dest": "IAH",
             "tailnum": "N1",
-            "scheduled_at": (event_time + timedelta(hours=2)).astype("datetime64[us, UTC]"),
+            "scheduled_at": scheduled_at,
+            "scheduled_hour": local.hour + local.minute / 60,
             "distance": generator.normal(900, 200, rows),
             "event_time": event_time.astype("datetime64[us, UTC]"),
             "outcome_at": (event_time + timedelta(hours=6)).astype("datetime64[us, UTC]"),
@@ -81,9 +84,9 @@ def make_rows(flights, **changes):
     return ServedRows(**(fields | changes))
 
 
-def log_rows(flights, version="1", threshold=0.3, features=FEATURES, **columns):
+def log_rows(flights, version="1", threshold=0.3, features=FEATURES, views=VIEWS, **columns):
     """Return the flights as rows of the prediction log, with the schema of its writer."""
-    header = SegmentHeader.of(PROBLEM, features, VIEWS, version, threshold)
+    header = SegmentHeader.of(PROBLEM, features, views, version, threshold)
     rows = flights.assign(
         request_id=[f"{version}-{number}" for number in flights["flight"]],
         row=0,
@@ -95,9 +98,9 @@ def log_rows(flights, version="1", threshold=0.3, features=FEATURES, **columns):
         sampling_ratio=1.0,
         feature__carrier=flights["carrier"],
         feature__distance=flights["distance"],
-        feature__scheduled_hour=12.0,
-        feature__origin_departure_delay_1h=flights["risk"],
-        age_seconds__origin_delays=600.0,
+        feature__scheduled_hour=flights["scheduled_hour"],
+        feature__origin_departure_delay_3h=flights["risk"],
+        **{f"age_seconds__{view}": 600.0 for view in views},
     ).assign(**columns)
     return pa.Table.from_pandas(rows[header.schema().names], schema=header.schema(), preserve_index=False)
 
@@ -113,7 +116,9 @@ def put_log(store, rows, segment="a"):
 
 def put_flights(folder, flights):
     """Write the accepted source that holds the outcomes."""
-    source = flights.drop(columns=["risk", "probability"]).rename(columns={"event_time": "predicted_at"})
+    source = flights.drop(columns=["risk", "probability", "scheduled_hour"]).rename(
+        columns={"event_time": "predicted_at"}
+    )
     write_table(source, folder / "flights.parquet")
     return folder
 
