@@ -22,8 +22,22 @@ AS_OF = datetime(2013, 10, 1, tzinfo=UTC)
 DONE = {"status": "done", "deployment": "kept", "verdict": "hold", "model_version": "3", "reasons": ["Too little."]}
 
 
+STARTED: list[LocalLauncher] = []
+
+
+@pytest.fixture(autouse=True)
+def every_child_ended():
+    """Wait for the processes that a test has started: they outlive their launchers, as they should."""
+    yield
+    for one in STARTED:
+        for child in one._children.values():
+            child.wait(30)
+    STARTED.clear()
+
+
 def launcher(home: Path, command=RUN) -> LocalLauncher:
-    return LocalLauncher(home, {**os.environ, "TIDEMILL_HOME": str(home)}, command)
+    STARTED.append(LocalLauncher(home, {**os.environ, "TIDEMILL_HOME": str(home)}, command))
+    return STARTED[-1]
 
 
 def wait(done, seconds=30):
