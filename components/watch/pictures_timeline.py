@@ -24,7 +24,7 @@ from components.base.charts import (
 )
 from components.base.scores import METRICS
 from components.base.wording import say_plainly, write_gain
-from components.watch.timeline import LoopMonth, Timeline, add_up, pair_alerts
+from components.watch.timeline import LoopEvent, LoopMonth, Timeline, add_up, pair_alerts
 from components.watch.trends import Array, place_moments, to_numbers
 
 # Width and height in inches, and the font of the marks, of the picture for a screen and the one for a phone.
@@ -123,12 +123,13 @@ def _write_difference(axes: Axes, timeline: Timeline) -> None:
 
 def _draw_lanes(axes: Axes, timeline: Timeline, lanes: Sequence[str]) -> None:
     end = timeline.months[-1].end
+    axes.set_xlim(*place_moments([timeline.months[0].start, end]))
     heights = {name: len(lanes) - place for place, name in enumerate(lanes)}
     for event in timeline.ordered:
         if event.kind == "injected":
             _draw_bar(axes, heights[event.title], event.at, event.until or event.at, _CURRENT)
         elif event.kind in _DONE:
-            _draw_mark(axes, heights[_DONE[event.kind]], event.at, event.kind, event.title)
+            _draw_mark(axes, heights[_DONE[event.kind]], event)
     for span in pair_alerts(timeline):
         _draw_bar(axes, heights[span.title], span.start, span.end or end, BAD)
     axes.set_yticks(list(heights.values()), [clip_label(name) for name in heights])
@@ -142,13 +143,22 @@ def _draw_bar(axes: Axes, height: float, start: datetime, end: datetime, colour:
     axes.plot(places[:1], [height], "|", color=colour, markersize=9, markeredgewidth=2)
 
 
-def _draw_mark(axes: Axes, height: float, at: datetime, kind: str, title: str) -> None:
-    """Draw a release as a triangle, a run as a dot, what was held as a ring."""
-    marker, colour = ("^", COLOURS["champion"]) if kind == "release" else ("o", ACCENT)
-    filled = colour if kind == "release" or title == "run" else "none"
-    axes.plot(place_moments([at]), [height], marker, color=colour, markerfacecolor=filled, markersize=6)
-    if kind == "release":
-        axes.annotate(title, (place_moments([at])[0], height), (7, 0), textcoords="offset points", va="center")
+def _draw_mark(axes: Axes, height: float, event: LoopEvent) -> None:
+    """Draw a release as a triangle, a decision as a circle; it is full where a run starts or a model takes over."""
+    marker, colour = ("^", COLOURS["champion"]) if event.kind == "release" else ("o", ACCENT)
+    filled = colour if event.is_promotion or event.is_run else "none"
+    place = place_moments([event.at])
+    axes.plot(place, [height], marker, color=colour, markerfacecolor=filled, markersize=6)
+    if event.kind == "release":
+        is_late = place[0] > sum(axes.get_xlim()) / 2
+        axes.annotate(
+            event.title,
+            (place[0], height),
+            (-7 if is_late else 7, 0),
+            textcoords="offset points",
+            ha="right" if is_late else "left",
+            va="center",
+        )
 
 
 def _draw_names(axes: Axes, columns: int) -> None:
@@ -164,7 +174,7 @@ def _finish(axes: Axes, timeline: Timeline, months_a_tick: int) -> None:
         at, until = place_moments([event.at, event.until or event.at])
         if event.kind == "injected":
             axes.axvspan(max(at, start), min(until, end), color=_CURRENT, alpha=0.08, linewidth=0)
-        elif event.kind == "release":
+        elif event.is_promotion:
             axes.axvline(at, color=COLOURS["champion"], linewidth=0.9)
     axes.set_xlim(start, end)
     axes.xaxis.set_major_locator(MonthLocator(interval=months_a_tick))

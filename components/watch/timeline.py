@@ -61,11 +61,23 @@ class LoopEvent:
     at: datetime
     kind: EventKind
     title: str
-    """Of an alert its name: it pairs what fired with what cleared."""
+    """Of an alert its name: it pairs what fired with what cleared. Of a decision it begins with the choice, of a
+    release it says `held`, `refused` or `failed` where no model took over."""
     text: str = ""
     until: datetime | None = None
     """End of an injected episode."""
     link: str = ""
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it decides to train."""
+        return self.kind == "decision" and self.title.lower().split(":")[0] == "run"
+
+    @property
+    def is_promotion(self) -> bool:
+        """Whether it puts another model in charge."""
+        words = set(self.title.lower().split())
+        return self.kind == "release" and not words & {"held", "refused", "failed"}
 
 
 @dataclass(frozen=True)

@@ -75,12 +75,13 @@ def _say(timeline: Timeline, totals: Totals | None, spans: list[Span]) -> list[s
             f"and the current solution {current}, all on the same {timeline.noun}."
         )
     kinds = Counter(event.kind for event in timeline.events)
-    decided = Counter(event.title for event in timeline.events if event.kind == "decision")
     counted = [
         _count(kinds["injected"], "episode was injected", "episodes were injected"),
         _count(len(spans), "alert fired", "alerts fired"),
-        _count(decided["run"], "training run was decided", "training runs were decided"),
-        _count(kinds["release"], "model was released", "models were released"),
+        _count(
+            sum(event.is_run for event in timeline.events), "training run was decided", "training runs were decided"
+        ),
+        _count(sum(event.is_promotion for event in timeline.events), "new model took over", "new models took over"),
     ]
     firing = [span.title for span in spans if span.end is None]
     still = f" Still firing: {join_words(firing)}." if firing else " Every alert cleared." if spans else ""

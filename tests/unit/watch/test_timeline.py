@@ -31,7 +31,7 @@ def test_page_says_what_retraining_earned(page):
     text = text_of(page)
     assert "Retraining earned 1,850,000 USD" in text
     assert "the decisions earned 6,687,000 USD; the first model, never retrained, would have earned 4,837,000" in text
-    assert "4 episodes were injected, 5 alerts fired, 1 training run was decided and 1 model was released." in text
+    assert "4 episodes were injected, 5 alerts fired, 1 training run was decided and 1 new model took over." in text
     assert "Every alert cleared." in text
 
 
@@ -163,3 +163,13 @@ def test_pictures_for_screen_and_phone_differ_in_shape_only():
         for words in ("concept shift", "ValueBelowLimit", "version 2", "with retraining", "limit"):
             assert words in svg
     assert "+1,850,000" in screen
+
+
+def test_a_release_that_is_held_puts_no_model_in_charge():
+    titles = ("Version 2 held", "Version 3 refused", "Release failed", "Version 4 promoted")
+    events = tuple(LoopEvent(moment(9 + place), "release", title) for place, title in enumerate(titles))
+    assert [event.is_promotion for event in events] == [False, False, False, True]
+    runs = [LoopEvent(moment(9), "decision", title).is_run for title in ("run", "run: ValueBelowLimit", "hold: x")]
+    assert runs == [True, True, False]
+    text = text_of(render_timeline(timeline(events=(*events, LoopEvent(moment(9), "decision", "run: A")))))
+    assert "1 training run was decided and 1 new model took over." in text
