@@ -12,6 +12,8 @@ from components.base.templating import render
 from components.base.wording import write_money
 
 _TEMPLATES = Path(__file__).parent / "templates"
+# Written by `make loop` beside the index.
+_TIMELINE = "timeline.html"
 _KPI = "kpi.html"
 _TONES = {"good": "well", "hold": "look", "bad": "not well"}
 Record = Mapping[str, Any]
@@ -26,6 +28,7 @@ def render_index(records: Sequence[Record], path: Path) -> None:
         _TEMPLATES,
         "index.html.j2",
         runs=len(records),
+        timeline=_link(str(path.with_name(_TIMELINE)), path.parent),
         models=list_models(by_kind["training"], path.parent),
         windows=[_describe_window(record, path.parent) for record in by_kind["monitoring"]],
         trained=[_describe_training(record, path.parent) for record in by_kind["training"]],

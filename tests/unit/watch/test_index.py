@@ -93,3 +93,10 @@ def test_index_is_well_formed_loads_nothing_and_shows_hostile_text(tmp_path):
     page = Page(write(records, tmp_path))
     assert (page.faults, page.open, page.loads) == ([], [], [])
     assert "script" not in page.tags
+
+
+def test_index_links_the_timeline_of_a_loop_that_was_played(tmp_path):
+    records = [record("a", "2026-01-01T00:00:00+00:00")]
+    assert "timeline.html" not in write(records, tmp_path)
+    (tmp_path / "timeline.html").write_text("x")
+    assert "timeline.html" in Page(write(records, tmp_path)).links
