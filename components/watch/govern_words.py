@@ -68,8 +68,8 @@ def _end(run: Run | None) -> str:
 
 
 def _why(run: Run | None) -> str:
-    """Return the first reason of a run, cut to a line."""
-    reason = run.reasons[0].splitlines()[0] if run and run.reasons and run.reasons[0] else ""
+    """Return the first reason of a run, cut to what a row holds."""
+    reason = " ".join(run.reasons[0].split()) if run and run.reasons else ""
     return f" {reason[:300]}" if reason else ""
 
 
