@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from components.base.contract import Problem
 from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_text
 from components.base.errors import DataError, raise_faults, suggest_name
-from components.base.store import ObjectStore
+from components.base.store import ObjectStore, StoredObject
 from components.base.tables import write_table
 from components.release.prediction_schema import (
     LOGGED_AT,
@@ -110,12 +110,12 @@ def fetch_predictions(problem: Problem, store: ObjectStore, window: Window, fold
     return Predictions(path, window, replayed)
 
 
-def _list_segments(problem: Problem, store: ObjectStore, window: Window) -> list[str]:
+def _list_segments(problem: Problem, store: ObjectStore, window: Window) -> list[StoredObject]:
     """List the segments of the days that the window touches, by day and name."""
     first, last = window.start.date(), (window.end - timedelta(microseconds=1)).date()
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    keys = [found.key for day in days for found in store.list_objects(day_prefix(problem.name, day))]
-    return [key for key in keys if key.endswith(".parquet")]
+    segments = [found for day in days for found in store.list_objects(day_prefix(problem.name, day))]
+    return [found for found in segments if found.key.endswith(".parquet")]
 
 
 def _unite_copies(copies: Sequence[Path], path: Path) -> int:

@@ -5,7 +5,7 @@ the log by the names that the contract uses. Called by the monitor; nothing is d
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from components.models.artifact import load_model, read_features
 from components.models.baselines import load_current_solution
 from components.models.parallel import quiet_fits, use_one_thread
 from components.release.prediction_schema import feature_column
-from components.watch.predictions import Predictions
+from components.watch.predictions import BATCH_ROWS, Predictions
 from components.watch.served_rows import Array
 from components.watch.value import Rival
 
@@ -53,7 +53,9 @@ def ask_current_solution(problem: Problem, predictions: Predictions, model_folde
     """
     baseline = load_current_solution(model_folder / "baseline.json")
     table = pd.DataFrame(read_columns(problem, predictions, problem.baseline.group_by))
-    return Rival(baseline.label, baseline.predict(table), baseline.threshold)
+    # A name is made for each row: not for a million at once.
+    parts = [baseline.predict(table[start : start + BATCH_ROWS]) for start in range(0, len(table), BATCH_ROWS)]
+    return Rival(baseline.label, _join_parts(parts), baseline.threshold)
 
 
 def ask_previous(predictions: Predictions, previous: ChampionFiles, in_charge: ChampionFiles) -> Rival | None:
@@ -77,8 +79,11 @@ def ask_previous(predictions: Predictions, previous: ChampionFiles, in_charge: C
     with quiet_fits():
         use_one_thread()
         parts = [model.predict(_features_of(batch, model.features)) for batch in predictions.iterate(columns)]
-    probabilities: Array = np.concatenate(parts) if parts else np.array([], dtype=np.float64)
-    return Rival(f"version {previous.version}", probabilities, model.threshold)
+    return Rival(f"version {previous.version}", _join_parts(parts), model.threshold)
+
+
+def _join_parts(parts: Sequence[Array]) -> Array:
+    return np.concatenate(parts) if parts else np.array([], dtype=np.float64)
 
 
 def _features_of(batch: pa.RecordBatch, features: Iterable[Feature]) -> pd.DataFrame:

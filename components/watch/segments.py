@@ -1,11 +1,10 @@
 """Copy segments of the prediction log to this machine: many small objects become one file a schema.
 
-In: keys of the object store and a span of time. Out: local parquet files. Called by `predictions`. Objects are fetched
+In: objects of the store and a span of time. Out: local parquet files. Called by `predictions`. Objects are fetched
 whole and side by side: a segment holds minutes of traffic in fifty columns, and asking for parts of it costs more than
 the whole. Memory is that of a few segments and one batch of rows a schema.
 """
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.base.errors import DataError
-from components.base.store import ObjectStore
+from components.base.store import ObjectStore, StoredObject
 from components.release.prediction_schema import EVENT_TIME
 from components.watch.results import Window
 
@@ -25,12 +24,13 @@ from components.watch.results import Window
 GROUP_ROWS = 65_536
 # Waiting for the store is most of the time; more of them only wait for the interpreter.
 _READERS = 8
-# Segments held at once, some megabytes each.
+# Fetched at once: many small segments, or a few large ones, which are some eight times as large in memory.
 _HELD = 32
+_HELD_BYTES = 8 * 2**20
 
 
-def copy_segments(store: ObjectStore, keys: Sequence[str], window: Window, folder: Path) -> list[Path]:
-    """Copy the rows of the window, in the order of the keys, into one file for each schema; return the files.
+def copy_segments(store: ObjectStore, segments: Sequence[StoredObject], window: Window, folder: Path) -> list[Path]:
+    """Copy the rows of the window, in the order of the segments, into one file for each schema; return the files.
 
     Raises:
         DataError: a segment is no whole parquet file.
@@ -38,7 +38,7 @@ def copy_segments(store: ObjectStore, keys: Sequence[str], window: Window, folde
     """
     copies: dict[str, _Copy] = {}
     with ExitStack() as stack, ThreadPoolExecutor(_READERS) as pool:
-        for table in _fetch_tables(pool, partial(_read_segment, store, window), keys):
+        for table in _fetch_tables(pool, partial(_read_segment, store, window), segments):
             name = str(table.schema)
             if name not in copies:
                 path = folder / f"logged-{len(copies)}.parquet"
@@ -68,11 +68,26 @@ class _Copy:
         self._held = []
 
 
-def _fetch_tables(pool: ThreadPoolExecutor, read: Callable[[str], pa.Table], keys: Sequence[str]) -> Iterator[pa.Table]:
+def _fetch_tables(
+    pool: ThreadPoolExecutor, read: Callable[[str], pa.Table], segments: Sequence[StoredObject]
+) -> Iterator[pa.Table]:
     """Yield the tables in order, a few fetched ahead."""
-    remaining = iter(keys)
-    while some := list(itertools.islice(remaining, _HELD)):
+    for some in _group(segments):
         yield from pool.map(read, some)
+
+
+def _group(segments: Sequence[StoredObject]) -> Iterator[list[str]]:
+    """Group the keys so that no group is too much to be held; one segment alone may be."""
+    keys: list[str] = []
+    size = 0
+    for segment in segments:
+        if keys and (len(keys) == _HELD or size + segment.size_bytes > _HELD_BYTES):
+            yield keys
+            keys, size = [], 0
+        keys.append(segment.key)
+        size += segment.size_bytes
+    if keys:
+        yield keys
 
 
 def _read_segment(store: ObjectStore, window: Window, key: str) -> pa.Table:
