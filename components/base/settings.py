@@ -52,7 +52,7 @@ class PredictionLogSettings:
     """TIDEMILL_PREDICTION_LOG_SEGMENT_BYTES: a fuller segment is uploaded at once; converting it takes seven times as
     much memory."""
     spool_bytes: int = 2**30
-    """TIDEMILL_PREDICTION_LOG_SPOOL_BYTES: more is dropped; some 600,000 rows, or 100 minutes at 100 rows a second."""
+    """TIDEMILL_PREDICTION_LOG_SPOOL_BYTES: more is dropped; some two million rows, six hours at 100 a second."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from components.release.prediction_segment import read_segment, write_days
 from components.release.prediction_spool import Spool
 
 logger = logging.getLogger(__name__)
-# Closed segments are looked for so often: far below the age at which one is closed.
-_POLL_SECONDS = 0.2
+# Closed segments are looked for so often: far below the age at which one is closed, and no burden to the requests.
+_POLL_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 1.0
 # A minute after the store is back the log is complete, and a dead store is asked 60 times an hour.
 _LONGEST_PAUSE_SECONDS = 60.0

@@ -39,8 +39,6 @@ from components.release.tensors import describe_inputs, describe_outputs
 logger = logging.getLogger(__name__)
 # Requests in flight are answered before the process ends; Kubernetes kills after 30.
 _GRACE_SECONDS = 20
-# A tenth of a request's time; Python's own 5 ms are five requests.
-_SWITCH_SECONDS = 1e-4
 
 
 class Predictor(kserve.Model):  # type: ignore[misc]
@@ -172,8 +170,6 @@ def logging_predictions(served: ServedModel, settings: Settings, *, is_on: bool)
         logger.info("predictor: predictions are not logged")
         yield None
         return
-    # Four threads share the interpreter: none may keep it from a request for as long as a request takes.
-    sys.setswitchinterval(_SWITCH_SECONDS)
     log = open_prediction_log(served, settings, PredictionLogMetrics(served.problem.name))
     try:
         yield log

@@ -1,9 +1,9 @@
 """What the prediction log costs a request: the same predictor with the log, without it, and without it once more.
 
 All three are up together and are loaded in short turns of changing order, over a real object store to which segments
-are uploaded every five seconds, 60 times as often as by default. Read the ratios to the predictor without a log; the
-second one without a log says how much of a ratio is the machine's noise. Target: with the log the p99 of one row is at
-most 1.05 times that without.
+are uploaded every five seconds, 60 times as often as by default. A machine that does other work only ever adds time, so
+that the lower quartile over turns counts. Read the ratios to the predictor without a log; the second one without a log
+says how much of a ratio is noise. Target: with the log the p99 of one row is at most 1.05 times that without.
 """
 
 import dataclasses
@@ -28,8 +28,9 @@ from components.release.prediction_schema import predictions_prefix
 from tests.benchmarks.endpoint_peers import Tidemill
 from tests.benchmarks.endpoint_world import World, build_world
 
-_SECONDS = 1.0
-_ROUNDS = 40
+_SECONDS = 0.5
+_ROUNDS = 80
+_QUIET_PERCENT = 25
 _TARGET = 1.05
 _SEGMENT_SECONDS = 5.0
 _RESAMPLES = 2000
@@ -149,7 +150,7 @@ def _is_whole(answer: bytearray) -> bool:
 
 
 def report(connections: int, turns: dict[str, Turns]) -> Table:
-    """Return the table of one case: medians over turns, and their ratios with an interval over resampled turns."""
+    """Return the table of one case: lower quartiles over turns, and ratios with an interval over resampled turns."""
     table = Table(title=f"1 row, {connections} at a time", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in ("server", "requests", "p50 ms", "p99 ms", "CPU ms", "p50 ratio", "p99 ratio", "CPU ratio", "target"):
         table.add_column(column, justify="left" if column in ("server", "target") else "right")
@@ -157,20 +158,20 @@ def report(connections: int, turns: dict[str, Turns]) -> Table:
     for name, its in turns.items():
         ratios = [ratio(getattr(its, part), getattr(without, part)) for part in ("p50_ms", "p99_ms", "cpu_ms")]
         words = "" if name != "with the log" else f"<= {_TARGET}: {'holds' if ratios[1][0] <= _TARGET else 'MISSED'}"
-        medians = [np.median(part) for part in (its.p50_ms, its.p99_ms, its.cpu_ms)]
+        quiet = [np.percentile(part, _QUIET_PERCENT) for part in (its.p50_ms, its.p99_ms, its.cpu_ms)]
         written = [f"{middle:.3f} ({low:.3f} to {high:.3f})" for middle, low, high in ratios]
-        numbers = [f"{number:.2f}" for number in medians]
+        numbers = [f"{number:.2f}" for number in quiet]
         table.add_row(name, str(its.requests), *numbers, *(written if its is not without else [""] * 3), words)
     return table
 
 
 def ratio(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
-    """Return the ratio of the medians, with the 95% interval of turns that are drawn again in pairs."""
+    """Return the ratio of the lower quartiles, with the 95% interval of turns that are drawn again in pairs."""
     rng = np.random.default_rng(1)
     drawn = rng.integers(len(ours), size=(_RESAMPLES, len(ours)))
-    resampled = np.median(np.array(ours)[drawn], axis=1) / np.median(np.array(theirs)[drawn], axis=1)
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return float(np.median(ours) / np.median(theirs)), float(low), float(high)
+    our_quiet, their_quiet = (np.percentile(np.array(part)[drawn], _QUIET_PERCENT, axis=1) for part in (ours, theirs))
+    low, high = np.percentile(our_quiet / their_quiet, [2.5, 97.5])
+    return float(np.percentile(ours, _QUIET_PERCENT) / np.percentile(theirs, _QUIET_PERCENT)), float(low), float(high)
 
 
 if __name__ == "__main__":

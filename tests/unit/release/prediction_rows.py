@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from components.features.online_features import ServedFeatures
 from components.release.prediction_schema import SegmentHeader
+from components.release.prediction_segment import LineWriter
 from components.release.served import Prediction
 
 # 2013-07-01T07:00:00Z
@@ -32,3 +33,6 @@ def make_prediction(probability: float = 0.25, wind: float = 7.125, read_at: flo
     features = {"carrier": "UA", "wind": wind}
     ages = {"carrier_delays": 90.5, "weather": None if math.isnan(wind) else 3600.0}
     return Prediction(probability, probability >= 0.4, [], features, ServedFeatures({}, (), ages, (), read_at))
+
+
+write_lines = LineWriter(HEADER).write

@@ -1,5 +1,6 @@
 """The log takes rows from requests without waiting, and decides alike about a replay."""
 
+import dataclasses
 import time
 
 import pytest
@@ -22,7 +23,8 @@ class World:
         self.folder, self.store, self.counted = folder, MemoryStore(), CountedRows()
         self.spool = Spool(folder, HEADER.write, PredictionLogSettings(**limits))
         uploader = Uploader(self.spool, self.store, self.counted) if has_store else None
-        self.log = PredictionLog(ratio, self.spool, uploader, self.counted)
+        header = dataclasses.replace(HEADER, sampling_ratio=ratio)
+        self.log = PredictionLog(header, self.spool, uploader, self.counted)
 
     def add(self, request_id: str, rows: int = 1) -> None:
         self.log.add(request_id, [ROW] * rows, [make_prediction()] * rows)

@@ -1,5 +1,6 @@
 """Lines of a segment become the rows of the log: right types, exact values, whatever else lies in the file."""
 
+import dataclasses
 import io
 import math
 import re
@@ -9,15 +10,15 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.base.errors import ContractError, DataError
 from components.base.prepared import Feature
 from components.base.problem import load_problem
 from components.release.prediction_schema import SegmentHeader, object_key
-from components.release.prediction_segment import read_segment, write_days, write_lines
-from tests.unit.release.prediction_rows import HEADER, MOMENT, ROW, make_prediction
+from components.release.prediction_segment import LineWriter, read_segment, write_days
+from tests.unit.release.prediction_rows import HEADER, MOMENT, ROW, make_prediction, write_lines
 
 PROBLEM = load_problem("pipelines/problems/flight-delays.yaml")
 LOGGED = MOMENT + 60
@@ -66,6 +67,8 @@ def test_types_are_the_contracts_even_when_all_is_missing(path):
     assert rows.column("scheduled_at").type == pa.timestamp("us", tz="UTC")
 
 
+# A busy disk is no fault.
+@settings(deadline=None)
 @given(st.lists(st.tuples(floats, st.text(max_size=20), st.integers(-(2**63), 2**63 - 1)), min_size=1, max_size=5))
 def test_values_come_back_exactly(tmp_path_factory, drawn):
     rows = [{**ROW, "distance": number, "carrier": text, "flight": whole} for number, text, whole in drawn]
@@ -73,8 +76,23 @@ def test_values_come_back_exactly(tmp_path_factory, drawn):
     path = write(tmp_path_factory.mktemp("s") / "a.jsonl", *write_lines("r", rows, predictions, LOGGED))
     table = read_segment(path).rows
     assert [
-        (row["distance"], row["feature__wind"], row["carrier"], row["flight"], row["row"]) for row in table.to_pylist()
+        (row["distance"], row["feature__wind"], row["carrier"], row["flight"], row["row"])
+        for row in sorted(table.to_pylist(), key=lambda row: row["row"])
     ] == [(number, number, text, whole, i) for i, (number, text, whole) in enumerate(drawn)]
+
+
+@pytest.mark.parametrize("text", ["null", "", "a,b", 'say "a"', "two\nlines", "\\", "[0", "0]", "é\u2028\0"])
+def test_any_text_stays_itself(path, text):
+    lines = [*write_lines("r", [{**ROW, "carrier": text}], [make_prediction()], LOGGED)] * 2
+    lines += write_lines("r", [ROW], [make_prediction()], LOGGED)
+    assert sorted(read_segment(write(path, *lines)).rows.column("carrier").to_pylist()) == sorted([text, text, "UA"])
+
+
+def test_a_model_of_one_feature_without_views_is_logged(path):
+    header = dataclasses.replace(HEADER, features={"wind": "numeric"}, views=(), request={"flight": "int"})
+    lines = LineWriter(header).write("r", [ROW], [make_prediction()], LOGGED)
+    (row,) = read_segment(write(path, *lines, header=header.write())).rows.to_pylist()
+    assert (row["flight"], row["feature__wind"]) == (1545, 7.125)
 
 
 def test_days_are_those_of_the_event_time(path):
@@ -91,6 +109,8 @@ def test_days_are_those_of_the_event_time(path):
     assert list(write_days(segment)) == list(write_days(segment))
 
 
+# A busy disk is no fault.
+@settings(deadline=None)
 @given(cut=st.integers(min_value=0, max_value=2000))
 def test_a_file_cut_off_anywhere_keeps_its_whole_lines(tmp_path_factory, cut):
     lines = write_lines("r", [ROW] * 4, [make_prediction()] * 4, LOGGED)
@@ -107,8 +127,12 @@ def test_a_file_cut_off_anywhere_keeps_its_whole_lines(tmp_path_factory, cut):
         assert segment.damaged == (not content[:cut].endswith(b"\n"))
 
 
+# A busy disk is no fault.
+@settings(deadline=None)
 @given(
-    st.lists(st.sampled_from(["row", b"\0" * 40 + b"\n", b'{"row": "one"}\n', b"{}}\n", b'{"new": 1}\n']), max_size=9)
+    st.lists(
+        st.sampled_from(["row", b"\0" * 40 + b"\n", b'{"row": "one"}\n', b"{}}\n", b'{"new": "\\\\"}\n']), max_size=9
+    )
 )
 def test_lines_that_cannot_be_read_are_left_out_and_counted(tmp_path_factory, kinds):
     (line,) = write_lines("r", [ROW], [make_prediction()], LOGGED)
@@ -153,5 +177,5 @@ def test_the_key_of_a_segment_names_problem_and_day():
 
 def test_lines_are_json_one_a_row():
     lines = write_lines("r-1", [ROW, ROW], [make_prediction()] * 2, LOGGED)
-    assert [orjson.loads(line)["row"] for line in lines] == [0, 1]
+    assert [orjson.loads(line)[1:3] for line in lines] == [["r-1", 0], ["r-1", 1]]
     assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)
