@@ -14,6 +14,7 @@ from rich.table import Table
 
 from components.base.clock import read_clock
 from components.base.errors import TidemillError
+from components.base.problem import read_contract
 from components.base.settings import Settings, load_settings
 from components.watch.govern_archive import Archive, DecisionRecord
 from components.watch.govern_inbox import Inbox
@@ -59,6 +60,8 @@ def show_decisions(console: Console, decisions: Sequence[DecisionRecord]) -> Non
 
 
 def _change(console: Console, settings: Settings, database: Database, options: argparse.Namespace) -> None:
+    """Pause or resume a problem that has a contract, also one that the governor has not met yet."""
+    read_contract(settings.problems / f"{options.problem}.yaml")
     inbox, now = Inbox(database), read_clock(settings)
     inbox.add_problem(options.problem, now)
     if options.pause:

@@ -48,3 +48,8 @@ def test_a_pause_without_a_problem_is_refused(world, capsys):
     with pytest.raises(SystemExit):
         main(["--pause"])
     assert "--problem must be given to pause or resume" in capsys.readouterr().err
+
+
+def test_a_pause_of_an_unknown_problem_is_refused_with_the_nearest_name(world, capsys):
+    assert main(["--problem", "flight-delay", "--pause"]) == 1
+    assert "Did you mean 'flight-delays'?" in " ".join(capsys.readouterr().out.split())
