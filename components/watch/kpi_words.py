@@ -1,7 +1,7 @@
 """Plain words for the business: findings, decisions and uncertainty, without a word of the trade.
 
-In: a finding's topic, a decision, an estimate. Out: sentences. Called by the KPI report. A reason that is not known
-here is left to the words of the decision itself.
+In: a finding's topic, a decision, an estimate. Out: sentences. Called by the KPI report. The words of the governor are
+for engineers: they are not repeated here.
 """
 
 from typing import Literal
@@ -60,14 +60,15 @@ def say_decision(decided: Decided) -> str:
     because = f" because {cause}" if cause else ""
     if decided.decision == "run":
         return f"A new model was trained{because}. {_ENDS.get(decided.outcome, 'The result is not known yet.')}"
-    if decided.decision == "hold" and decided.reason in _HOLDS:
-        return f"No new model is trained for now: {_HOLDS[decided.reason]}."
+    if decided.decision == "hold":
+        why = _HOLDS.get(decided.reason)
+        return f"No new model is trained for now{f': {why}' if why else ''}."
     if decided.decision == "escalate":
         why = _ASKS.get(decided.reason)
         return f"A person is asked to decide{f': {why}' if why else ''}."
     if decided.decision == "closed":
         return "A matter is closed: nothing more has to be done about it."
-    return decided.words
+    return "An alarm came in; nothing is decided yet."
 
 
 def judge_gain(gain: Estimate | None) -> Sure:

@@ -15,7 +15,6 @@ from components.base.charts import (
     BAD,
     COLOURS,
     INK,
-    clip_label,
     draw_band,
     draw_reference,
     new_figure,
@@ -46,8 +45,8 @@ def draw_loop(timeline: Timeline, size: tuple[float, float] = SCREEN) -> str | N
         grid.set_height_ratios([3, 3, max(1.2, 0.4 * len(lanes))])
     _draw_scores(scores, timeline)
     _draw_values(values, timeline)
-    _draw_lanes(happened, timeline, lanes)
     is_wide = size[0] >= SCREEN[0]
+    _draw_lanes(happened, timeline, lanes, longest=40 if is_wide else 22)
     for axes in (scores, values):
         _draw_names(axes, columns=3 if is_wide else 2)
     if is_wide:
@@ -121,7 +120,7 @@ def _write_difference(axes: Axes, timeline: Timeline) -> None:
     axes.annotate(text, place, (7, 0), ha="left", annotation_clip=False, **style)
 
 
-def _draw_lanes(axes: Axes, timeline: Timeline, lanes: Sequence[str]) -> None:
+def _draw_lanes(axes: Axes, timeline: Timeline, lanes: Sequence[str], longest: int) -> None:
     end = timeline.months[-1].end
     axes.set_xlim(*place_moments([timeline.months[0].start, end]))
     heights = {name: len(lanes) - place for place, name in enumerate(lanes)}
@@ -132,9 +131,16 @@ def _draw_lanes(axes: Axes, timeline: Timeline, lanes: Sequence[str]) -> None:
             _draw_mark(axes, heights[_DONE[event.kind]], event)
     for span in pair_alerts(timeline):
         _draw_bar(axes, heights[span.title], span.start, span.end or end, BAD)
-    axes.set_yticks(list(heights.values()), [clip_label(name) for name in heights])
+    axes.set_yticks(
+        list(heights.values()),
+        [_clip(name, longest) for name in heights],
+    )
     axes.set_ylim(0.4, len(lanes) + 0.6)
     axes.grid(axis="y", visible=False)
+
+
+def _clip(name: str, longest: int) -> str:
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 def _draw_bar(axes: Axes, height: float, start: datetime, end: datetime, colour: str) -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -7,7 +8,10 @@ from hypothesis import strategies as st
 
 from components.base.errors import DataError
 from components.watch import results as doc
+from components.watch.decided import read_decisions
+from components.watch.govern import Choice, Reason
 from components.watch.history import make_history
+from components.watch.kpi_words import say_decision
 from components.watch.pictures import Drawn, draw_daily
 from components.watch.pictures_kpi import draw_kpi
 from components.watch.report import write_reports
@@ -115,6 +119,26 @@ def test_kpi_report_says_decisions_in_words_of_the_business(written):
 def test_kpi_report_has_no_word_of_the_trade(results):
     text = kpi_words(results, docs.decisions())
     assert re.findall(rf"\b(?:{TRADE})\b", text, flags=re.IGNORECASE) == []
+
+
+@pytest.mark.parametrize("choice", get_args(Choice))
+@pytest.mark.parametrize("reason", get_args(Reason))
+def test_every_decision_has_words_for_the_business(choice, reason):
+    told = docs.decisions()[0] | {"decision": choice, "reason": reason, "words": f"{choice}: drift of a feature"}
+    (decided,) = read_decisions("flight-delays", [told])
+    words = say_decision(decided)
+    assert words.endswith(".")
+    assert re.findall(rf"\b(?:{TRADE})\b", words, flags=re.IGNORECASE) == []
+
+
+def test_every_reason_to_hold_is_said():
+    reasons = ("cooldown", "daily_budget", "run_in_flight", "too_few_labels", "labels_unknown", "paused")
+    said = {
+        say_decision(read_decisions("flight-delays", [docs.decisions()[0] | {"reason": reason}])[0])
+        for reason in reasons
+    }
+    assert len(said) == len(reasons)
+    assert all(words.startswith("No new model is trained for now: ") for words in said)
 
 
 def test_a_new_model_and_a_recovery_are_told():
