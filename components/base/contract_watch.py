@@ -40,7 +40,9 @@ class QualityLimits(Section):
     """Limits on the features as they are served."""
 
     maximum_missing_rise: Ratio = Field(description="rise of a feature's missing ratio over that of training")
-    maximum_expired_ratio: Ratio = Field(description="share of rows whose view was older than its time to live")
+    maximum_expired_rise: Ratio = Field(
+        description="rise of the share of rows that a view was too old for, over that of training"
+    )
     maximum_skew_ratio: Ratio = Field(description="share of values that differ from the point-in-time join")
 
 

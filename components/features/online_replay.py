@@ -88,7 +88,7 @@ def _rows_by_moment(
 ) -> dict[int, list[StoredRow]]:
     """Return the stored rows of a view by the place of the first moment that sees them."""
     table = _read_table(view, features_uri, start, moments[-1])
-    limits = pd.DatetimeIndex(moments).as_unit("us").asi8
+    limits = pd.DatetimeIndex(list(moments)).as_unit("us").asi8
     table["place"] = np.searchsorted(limits, pd.DatetimeIndex(table["event_timestamp"]).as_unit("us").asi8)
     newest = table.drop_duplicates(["place", *view.keys], keep="last")
     names = [feature.name for feature in view.features]

@@ -154,14 +154,14 @@ def _drift(problem: Problem) -> _Judgement:
 def _expired(problem: Problem) -> _Judgement:
     return _Judgement(
         name="FeaturesStale",
-        meaning="A feature view was older than its time to live when it was served.",
-        gauge=select("tidemill_view_expired_ratio", problem=problem.name, view="any"),
-        query=greatest(select("tidemill_view_expired_ratio", problem=problem.name), "problem, view"),
+        meaning="A feature view was too old when it was served, far more often than in training.",
+        gauge=select("tidemill_view_expired_rise_ratio", problem=problem.name, view="any"),
+        query=greatest(select("tidemill_view_expired_rise_ratio", problem=problem.name), "problem, view"),
         operator=">",
-        threshold=problem.monitoring.quality.maximum_expired_ratio,
-        field="monitoring.quality.maximum_expired_ratio",
-        reason="the share of rows that the contract accepts",
-        summary="{ratio} of the rows were served with {label.view} expired",
+        threshold=problem.monitoring.quality.maximum_expired_rise,
+        field="monitoring.quality.maximum_expired_rise",
+        reason="the rise over training that the contract accepts",
+        summary="{ratio} more of the rows than in training were served with {label.view} expired",
         description="The refresh pipeline or its source is behind. A new model does not help.",
     )
 

@@ -114,10 +114,10 @@ def _features() -> Row:
             ),
             Panel(
                 "Expired views",
-                "Share of rows whose view was older than its time to live.",
+                "Rise of the share of rows that a view was too old for, over that of training.",
                 "percentunit",
-                (Query(newest("tidemill_view_expired_ratio", "view"), "{{view}}"),),
-                limit=contract("monitoring.quality.maximum_expired_ratio"),
+                (Query(newest("tidemill_view_expired_rise_ratio", "view"), "{{view}}"),),
+                limit=contract("monitoring.quality.maximum_expired_rise"),
             ),
             Panel(
                 "Values that training never saw",

@@ -52,7 +52,10 @@ def describe_drift(
 
 def describe_ages(reference: Reference, counted: WindowCounts) -> tuple[ViewAge, ...]:
     """Say of each feature view how old its values were when they were served."""
-    return tuple(describe_age(view.name, view.ttl_seconds, counted.ages[view.name]) for view in reference.views)
+    return tuple(
+        describe_age(view.name, view.ttl_seconds, counted.ages[view.name], reference.measure_missing(view))
+        for view in reference.views
+    )
 
 
 def limit_shift(

@@ -17,9 +17,9 @@ _NAMED = 4
 def find_features(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
     """Find views that are too old, and features that are missing more often than in training."""
     quality = problem.monitoring.quality
-    stale = [view for view in result.views if view.expired_ratio > quality.maximum_expired_ratio]
+    stale = [view for view in result.views if view.expired_rise > quality.maximum_expired_rise]
     for view in stale:
-        yield _stale(view, result.model_rows, quality.maximum_expired_ratio)
+        yield _stale(view, result.model_rows, quality.maximum_expired_rise)
     rises = [one for one in result.features if _rise(one) > quality.maximum_missing_rise]
     if rises and result.model_rows >= problem.monitoring.minimum_rows:
         worst = max(rises, key=_rise)
@@ -43,7 +43,8 @@ def _stale(view: ViewAge, rows: int, limit: float) -> Finding:
         topic="features",
         title=f"Values of {view.view} are too old",
         text=f"{write_percent(view.expired_ratio)} of {write_count(rows)} rows had values older than "
-        f"{write_span(view.ttl_seconds)} and were served as missing; {write_percent(limit)} is accepted.",
+        f"{write_span(view.ttl_seconds)} and were served as missing, {write_percent(view.expired_rise)} more than in "
+        f"training; {write_percent(limit)} more is accepted.",
         action="Run `make refresh` and see why it had not run: the runbook is FeaturesStale.",
     )
 

@@ -47,6 +47,7 @@ _FEATURES = (
     Family("tidemill_prediction_shift", "Population stability index of the predicted probabilities, nats"),
     Family("tidemill_prediction_shift_limit", "Limit of that shift in so many rows, nats"),
     Family("tidemill_view_expired_ratio", "Share of rows whose view was older than its time to live", ("view",)),
+    Family("tidemill_view_expired_rise_ratio", "Rise of that share over the rows that training lacked", ("view",)),
     Family("tidemill_view_unknown_ratio", "Share of rows whose entity the online store did not hold", ("view",)),
     Family("tidemill_view_age_p95_seconds", "95th percentile of the age of served values", ("view",)),
     Family("tidemill_skew_ratio", "Share of served values that differ from the point-in-time join"),

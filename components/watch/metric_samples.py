@@ -83,6 +83,7 @@ def _sample_inputs(result: MonitoringResult) -> Iterator[Sample]:
     for view in result.views:
         labels = {"view": view.view}
         yield Sample("tidemill_view_expired_ratio", view.expired_ratio, labels)
+        yield Sample("tidemill_view_expired_rise_ratio", view.expired_rise, labels)
         yield Sample("tidemill_view_unknown_ratio", view.unknown_ratio, labels)
         yield from _known("tidemill_view_age_p95_seconds", view.p95_seconds, labels)
     if result.skew:

@@ -65,8 +65,8 @@ def count_ages(ages: Array, ttl_seconds: float | None) -> AgeCounts:
     )
 
 
-def describe_age(view: str, ttl_seconds: float | None, ages: AgeCounts) -> ViewAge:
-    """Say how old the values of a view were."""
+def describe_age(view: str, ttl_seconds: float | None, ages: AgeCounts, reference_missing_ratio: float) -> ViewAge:
+    """Say how old the values of a view were, beside the share of training rows that had none."""
     return ViewAge(
         view=view,
         ttl_seconds=ttl_seconds,
@@ -74,6 +74,7 @@ def describe_age(view: str, ttl_seconds: float | None, ages: AgeCounts) -> ViewA
         p95_seconds=ages.quantile(0.95),
         expired_ratio=ages.expired / ages.rows if ages.rows else 0.0,
         unknown_ratio=ages.unknown / ages.rows if ages.rows else 0.0,
+        reference_missing_ratio=reference_missing_ratio,
     )
 
 

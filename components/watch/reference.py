@@ -32,6 +32,13 @@ class Reference:
     """The contract's column by request feature that is one as it came."""
     views: tuple[OnlineView, ...]
 
+    def measure_missing(self, view: OnlineView) -> float:
+        """Return the share of training rows without any value of the view, by its most complete feature."""
+        columns = [self.profile.columns[one.name] for one in view.features if one.name in self.profile.columns]
+        return (
+            min((column.missing / self.profile.rows for column in columns), default=0.0) if self.profile.rows else 0.0
+        )
+
 
 def read_reference(problem: Problem, model_folder: Path) -> Reference:
     """Read the reference of a registered model.

@@ -118,6 +118,13 @@ class ViewAge(_Frozen):
     """Share of rows whose values were older than the time to live, and so were served as missing."""
     unknown_ratio: float
     """Share of rows whose entity the store did not hold."""
+    reference_missing_ratio: float
+    """Share of training rows that had no value of the view: some entities are always too old, or new."""
+
+    @property
+    def expired_rise(self) -> float:
+        """Expired rows beyond those that training lacked too: what is left is a feed that is late."""
+        return min(self.expired_ratio, max(0.0, self.expired_ratio + self.unknown_ratio - self.reference_missing_ratio))
 
 
 class FeatureSkew(_Frozen):

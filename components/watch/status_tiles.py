@@ -54,8 +54,8 @@ def write_bounds(estimate: Estimate | None, write: Callable[[float], str]) -> st
 
 
 def find_oldest_view(result: MonitoringResult) -> ViewAge | None:
-    """Return the view of which most values were too old."""
-    return max(result.views, key=lambda view: view.expired_ratio, default=None)
+    """Return the view of which most values were too old, beyond the share that training lacked too."""
+    return max(result.views, key=lambda view: view.expired_rise, default=None)
 
 
 def _tell_traffic(history: History) -> StatusTile:
@@ -171,16 +171,16 @@ def _tell_labels(history: History) -> StatusTile:
 def _tell_freshness(history: History) -> StatusTile:
     def read(result: MonitoringResult) -> float | None:
         view = find_oldest_view(result)
-        return view.expired_ratio if view else None
+        return view.expired_rise if view else None
 
-    view, limit = find_oldest_view(history.newest), history.problem.monitoring.quality.maximum_expired_ratio
-    ratio = view.expired_ratio if view else None
+    view, limit = find_oldest_view(history.newest), history.problem.monitoring.quality.maximum_expired_rise
+    ratio = view.expired_rise if view else None
     rows = write_count(history.newest.model_rows)
     ttl = f" older than {write_span(view.ttl_seconds)}" if view and view.ttl_seconds else ""
     return StatusTile(
         label="Freshness",
         number=write_percent(ratio),
-        note=f"of {rows} rows had values of {view.view}{ttl or ' that are too old'}; at most {write_percent(limit)}"
+        note=f"more of {rows} rows than in training had values of {view.view}{ttl or ' that are too old'}; at most {write_percent(limit)}"
         if view
         else "no view is served",
         change=history.say_change(read, write_points),

@@ -196,7 +196,13 @@ def window(number, version="1", factor=1.0, auc=0.728, earned=(30_000, 38_400), 
         "drift": drift(features),
         "views": tuple(
             doc.ViewAge(
-                view=view, ttl_seconds=ttl, median_seconds=median, p95_seconds=p95, expired_ratio=old, unknown_ratio=un
+                view=view,
+                ttl_seconds=ttl,
+                median_seconds=median,
+                p95_seconds=p95,
+                expired_ratio=old,
+                unknown_ratio=un,
+                reference_missing_ratio=un,
             )
             for view, ttl, median, p95, old, un in VIEWS
         ),

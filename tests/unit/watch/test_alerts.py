@@ -61,7 +61,7 @@ def test_every_rule_has_a_key_of_its_own_and_tests_of_both_kinds():
         ("serving.minimum_replicas", 3, "EndpointDown"),
         ("monitoring.performance.minimum", 0.7, "PerformanceBelowLimit"),
         ("monitoring.minimum_value_gain_per_1000", 250.0, "ValueBelowLimit"),
-        ("monitoring.quality.maximum_expired_ratio", 0.2, "FeaturesStale"),
+        ("monitoring.quality.maximum_expired_rise", 0.2, "FeaturesStale"),
         ("monitoring.quality.maximum_missing_rise", 0.3, "FeaturesMissing"),
         ("monitoring.quality.maximum_skew_ratio", 0.01, "ServingSkew"),
         ("monitoring.minimum_label_coverage", 0.5, "LabelsMissing"),

@@ -85,7 +85,7 @@ def test_stale_view_is_critical_and_explains_what_is_missing():
 
 
 def test_view_that_is_mostly_fresh_is_no_finding():
-    view = HEALTHY.views[0].model_copy(update={"expired_ratio": PROBLEM.monitoring.quality.maximum_expired_ratio})
+    view = HEALTHY.views[0].model_copy(update={"expired_ratio": PROBLEM.monitoring.quality.maximum_expired_rise})
     assert found(result(views=(view, *HEALTHY.views[1:])), "features") == []
 
 

@@ -18,7 +18,7 @@ REFERENCE = draw_reference()
 @settings(max_examples=100, deadline=None)
 @given(AGES)
 def test_quantiles_of_ages_are_within_two_percent(ages):
-    found = describe_age("plane", None, count_ages(np.array(ages), None))
+    found = describe_age("plane", None, count_ages(np.array(ages), None), 0.0)
     known = np.array([age for age in ages if not np.isnan(age)])
     assert found.unknown_ratio == pytest.approx(np.isnan(ages).mean())
     if not len(known):
@@ -31,16 +31,23 @@ def test_quantiles_of_ages_are_within_two_percent(ages):
 def test_an_age_of_exactly_the_time_to_live_has_not_expired():
     """As in the point-in-time join and in the online lookup."""
     ages = count_ages(np.array([3599.0, 3600.0, 3600.5, 9e9, np.nan]), 3600.0)
-    found = describe_age("weather", 3600.0, ages)
+    found = describe_age("weather", 3600.0, ages, 0.0)
     assert (found.expired_ratio, found.unknown_ratio) == (2 / 5, 1 / 5)
 
 
+@pytest.mark.parametrize(("in_training", "rise"), [(0.0, 2 / 5), (0.2, 2 / 5), (0.5, 0.1), (0.6, 0.0), (0.9, 0.0)])
+def test_what_training_lacked_too_is_no_rise(in_training, rise):
+    """Of five rows two are too old and one is unknown; training lacked the view in a share of its rows."""
+    ages = count_ages(np.array([3599.0, 3600.0, 3600.5, 9e9, np.nan]), 3600.0)
+    assert describe_age("weather", 3600.0, ages, in_training).expired_rise == pytest.approx(rise)
+
+
 def test_a_view_without_time_to_live_never_expires():
-    assert describe_age("plane", None, count_ages(np.array([1e12]), None)).expired_ratio == 0
+    assert describe_age("plane", None, count_ages(np.array([1e12]), None), 0.0).expired_ratio == 0
 
 
 def test_fresh_and_future_values_have_an_age_of_zero():
-    found = describe_age("weather", 60.0, count_ages(np.array([-5.0, 0.0, 0.9]), 60.0))
+    found = describe_age("weather", 60.0, count_ages(np.array([-5.0, 0.0, 0.9]), 60.0), 0.0)
     assert (found.median_seconds, found.expired_ratio) == (0, 0)
 
 
