@@ -24,6 +24,7 @@ from components.base.settings import Settings, load_settings
 from components.watch.index import render_index
 from components.watch.timeline_page import render_timeline
 from pipelines.loop.alert_watch import AlertWatch
+from pipelines.loop.dashboards import ask_dashboards, describe_answers
 from pipelines.loop.earnings import ServedMonth, measure_earnings
 from pipelines.loop.observers import find_missing
 from pipelines.loop.platform import running_platform
@@ -91,6 +92,8 @@ def _play(settings: Settings, ends: Sequence[datetime], terminal: LoopTerminal) 
         served = [ServedMonth(month.start, month.end, month.served_version) for month in play.months]
         earnings = measure_earnings(problem, settings, served)
         seconds = time.monotonic() - started
+        if platform.observers:
+            terminal.show_dashboards(describe_answers(ask_dashboards(platform.observers, PROBLEM, seconds)))
         runs = settings.home / "runs"
         replayed = Replayed(problem, play.months, watched, decisions, earnings, runs, seconds)
         (runs / "timeline.html").write_text(render_timeline(tell_timeline(replayed)), encoding="utf-8")

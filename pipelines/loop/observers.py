@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,10 @@ class Observers:
 
     def read_evaluation(self) -> float:
         """Return when the rules were last evaluated, in seconds since 1970."""
-        return self.read_number("max(prometheus_rule_group_last_evaluation_timestamp_seconds)") or 0.0
+        answer = httpx.get(f"{self.prometheus_url}/api/v1/rules", trust_env=False)
+        answer.raise_for_status()
+        moments = [datetime.fromisoformat(group["lastEvaluation"]) for group in answer.json()["data"]["groups"]]
+        return max((moment.timestamp() for moment in moments), default=0.0)
 
     def list_alerts(self) -> list[ActiveAlert]:
         """Return the alerts that are pending or firing."""

@@ -90,6 +90,10 @@ class LoopTerminal(Terminal):
                 if state[1] in ENDED:
                     self._line("★", "cyan", "release", f"{state[1]}. {' '.join(one['run']['reasons'])}")
 
+    def show_dashboards(self, text: str) -> None:
+        """Show whether every query of the dashboards has an answer."""
+        self._line("✓", "green", "dashboards", text)
+
     def show_end(self, months: list[PlayedMonth], earnings: Earnings, seconds: float) -> None:
         """Show the whole in one table, and what retraining has earned."""
         table = Table(title="\nThe half year", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
