@@ -40,6 +40,7 @@ def fetch_in_charge(problem: Problem, settings: Settings, folder: Path) -> InCha
 
     Raises:
         PermanentError: the problem has no champion.
+        ModelRefusedError: its files are missing, or of an older platform.
         TrackingUnavailableError: the registry does not answer.
     """
     version = tracking.find_aliases(problem.name, settings).get("champion")
@@ -51,7 +52,13 @@ def fetch_in_charge(problem: Problem, settings: Settings, folder: Path) -> InCha
     tags = tracking.find_version(problem.name, version, settings).tags
     previous = tags.get(tracking.PREVIOUS_TAG) or None
     fetch = partial(_fetch_previous, problem.name, previous, folder / "previous", settings)
-    files = tracking.download_version(problem.name, version, folder / "in-charge", settings)
+    try:
+        files = tracking.download_version(problem.name, version, folder / "in-charge", settings)
+    except ValueError as error:
+        raise ModelRefusedError(
+            f"monitor {problem.name}: the contract of version {version} must be readable, but got {error}. "
+            "It is of an older platform: run the training pipeline again."
+        ) from error
     return InCharge(files, parse_moment(tags["as_of"]), previous, fetch)
 
 

@@ -106,11 +106,11 @@ def describe_result(result: MonitoringResult) -> str:
     """Say a result in one line: rows, labels, the metric of the limit, findings."""
     performance = result.performance
     labelled = f"{performance.rows:,} labelled" if performance else "too few labels"
-    metric = performance.limit_metric if performance else None
-    score = f"; {METRICS[metric].label} {write_interval(performance.scores[metric])}" if performance and metric else ""
+    found = performance.scores.get(performance.limit_metric) if performance else None
+    score = f"; {METRICS[performance.limit_metric].label} {write_interval(found)}" if performance and found else ""
     rows = f"{result.model_rows:,} rows of version {result.model_version}"
-    found = len(result.findings)
-    return f"{rows}, {labelled}{score}, {found} finding{'' if found == 1 else 's'}"
+    findings = len(result.findings)
+    return f"{rows}, {labelled}{score}, {findings} finding{'' if findings == 1 else 's'}"
 
 
 def _judge(material: _Material, features_uri: str, new_labels: int) -> MonitoringResult:

@@ -1,6 +1,7 @@
 """Registered models and feature tables of the small world of flights."""
 
 import json
+import shutil
 
 import pandas as pd
 from sklearn.impute import SimpleImputer
@@ -25,26 +26,35 @@ def train_rows():
     return flights.assign(late=flights["late"].astype("int8"), **{RISK: flights["risk"]})
 
 
-def promote_model(settings, folder, features=FEATURES, threshold=0.3):
-    """Fit a model on the numeric ones of the features, register it, put it in charge, and return its version."""
+def save_release_files(folder, features=FEATURES, threshold=0.3):
+    """Fit a model on the numeric ones of the features, and write what a release holds into one folder."""
+    numeric = tuple(feature for feature in features if feature.kind == "numeric")
+    names, rows = [feature.name for feature in numeric], train_rows()
+    estimator = make_pipeline(SimpleImputer(), LogisticRegression()).fit(rows[names], rows["late"])
+    model = Model(estimator, threshold, numeric, "late", "logistic", "single", "none")
+    save_model(folder, model)
+    rule = GroupRate(["carrier", "scheduled_hour"], 1).fit(rows[["carrier", "scheduled_hour"]], rows["late"])
+    save_current_solution(Baseline("carrier_hour_rule", rule, 0.28), folder / "baseline.json")
+    return model
+
+
+def promote_model(settings, folder, features=FEATURES):
+    """Register a model, put it in charge, and return its version and itself."""
     folder.mkdir(parents=True)
     rows = train_rows()
-    prepared = _prepare(folder / "prepared", rows, features)
-    numeric = [feature for feature in features if feature.kind == "numeric"]
-    names = [feature.name for feature in numeric]
-    estimator = make_pipeline(SimpleImputer(), LogisticRegression()).fit(rows[names], rows["late"])
-    model = Model(estimator, threshold, tuple(numeric), "late", "logistic", "single", "none")
+    model = save_release_files(folder / "files", features)
     save_model(folder / "model", model)
     evidence = Evidence(
-        prepared=prepared,
+        prepared=_prepare(folder / "prepared", rows, features),
         model_folder=folder / "model",
         evaluation_folder=_evaluate(folder / "evaluation", rows, model),
-        profile_folder=_profile(folder / "profile", rows, numeric),
+        profile_folder=_profile(folder / "profile", rows, model.features),
         snapshot="s3://b/s/11",
         features_uri="s3://b/f/22",
         run_id=folder.name,
         as_of=START.isoformat(),
     )
+    shutil.copyfile(folder / "files" / "baseline.json", folder / "evaluation" / "baseline.json")
     release = register_release(PROBLEM, evidence, folder / "release", settings)
     tracking.promote(PROBLEM.name, release.version, settings)
     return release.version, model
@@ -94,8 +104,6 @@ def _evaluate(folder, rows, model):
     }
     (folder / "evaluation.json").write_text(json.dumps(document))
     write_table(pd.DataFrame({"p_challenger": model.predict(rows)}), folder / "predictions.parquet")
-    rule = GroupRate(["carrier", "scheduled_hour"], 1).fit(rows[["carrier", "scheduled_hour"]], rows["late"])
-    save_current_solution(Baseline("carrier_hour_rule", rule, 0.28), folder / "baseline.json")
     return folder
 
 

@@ -27,6 +27,7 @@ from tests.unit.watch.flights_world import (
     put_log,
 )
 from tests.unit.watch.models_world import RISK, promote_model, write_features
+from tests.unit.watch.monitoring_parts import window
 
 CHANGE = START + timedelta(days=5)
 NUMERIC = [feature for feature in FEATURES if feature.kind == "numeric"]
@@ -136,3 +137,10 @@ def test_problem_without_champion_says_what_to_run(world, tmp_path):
     words = "monitor other-problem: a version must be in charge, but the registry has no champion."
     with pytest.raises(PermanentError, match=re.escape(words)):
         monitor_window(other, tmp_path, world.features, AS_OF, world.settings)
+
+
+def test_window_of_one_outcome_is_described_without_its_ranking():
+    month = window(8)
+    performance = month.performance.model_copy(update={"scores": {}})
+    described = describe_result(month.model_copy(update={"performance": performance, "findings": ()}))
+    assert described.endswith(" labelled, 0 findings")
