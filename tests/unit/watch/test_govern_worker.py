@@ -52,10 +52,10 @@ def test_a_held_episode_runs_once_when_what_held_it_is_over(world):
     world.step()
     world.step(hours=1)
     assert choices(world) == [("hold", "too_few_labels")]
-    world.newest = result(59_999)
+    world.newest = result(19_999)
     world.step(hours=24)
-    assert "59,999 of 60,000" in world.decision().words
-    world.newest = result(60_000)
+    assert "19,999 of 20,000" in world.decision().words
+    world.newest = result(20_000)
     world.step(hours=24)
     world.step(hours=24)
     assert choices(world) == [("hold", "too_few_labels"), ("run", "worth_it")]
