@@ -176,13 +176,12 @@ def _tell_freshness(history: History) -> StatusTile:
     view, limit = find_oldest_view(history.newest), history.problem.monitoring.quality.maximum_expired_rise
     ratio = view.expired_rise if view else None
     rows = write_count(history.newest.model_rows)
-    ttl = f" older than {write_span(view.ttl_seconds)}" if view and view.ttl_seconds else ""
+    old = f"{view.view} older than {write_span(view.ttl_seconds)}" if view and view.ttl_seconds else "a view"
+    note = f"more of {rows} rows than in training had values of {old}; at most {write_percent(limit)}"
     return StatusTile(
         label="Freshness",
         number=write_percent(ratio),
-        note=f"more of {rows} rows than in training had values of {view.view}{ttl or ' that are too old'}; at most {write_percent(limit)}"
-        if view
-        else "no view is served",
+        note=note if view else "no view is served",
         change=history.say_change(read, write_points),
         tone=_tone(ratio is not None, ratio is not None and ratio > limit),
         verdict=_verdict(ratio is not None, ratio is not None and ratio > limit, "beyond limit"),

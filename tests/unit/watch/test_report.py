@@ -262,7 +262,7 @@ def test_summary_holds_what_index_and_terminal_show(written):
     assert summary["headline"] == "The ranking is below its limit, and 1 finding more"
     assert {one["label"]: one["number"] for one in summary["numbers"]} == {
         "Traffic": "30,043", "Drift": "0.53 × limit", "Performance": "0.561", "Value": "-9,700 USD",
-        "Labels": "99.5%", "Freshness": "0.0%"}  # fmt: skip
+        "Labels": "99.5%", "Freshness": "0.4%"}  # fmt: skip
 
 
 def test_reports_of_nothing_are_refused(tmp_path):
