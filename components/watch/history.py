@@ -70,7 +70,7 @@ class History:
         result, number = before
         since = "the window before" if result is self.previous else f"the window as of {write_date(result.as_of)}"
         if now is None:
-            return f"{since} had a number"
+            return f"last known in {since}"
         moved = write(now - number)
         return f"{moved} on {since}" if re.search("[1-9]", moved) else f"as in {since}"
 
