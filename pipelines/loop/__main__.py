@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -39,6 +39,7 @@ from pipelines.services import embedded_services
 
 # A month is served in half a minute; its log must be in the object store right after.
 _SEGMENT_SECONDS = 3
+_AFTER_SCHEDULE = timedelta(hours=12)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,6 +78,8 @@ def _play(settings: Settings, ends: Sequence[datetime], terminal: LoopTerminal) 
     terminal.show_run(first, str(first.summary["verdict_in_words"]))
     released = run_pipeline(settings, Job("monitoring", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
     terminal.show_run(released, "nothing was served yet")
+    # The run of the schedule's moment of this morning is the first release itself.
+    clock.move(FIRST_RELEASE + _AFTER_SCHEDULE)
     with running_platform(settings, problem, contract_file) as platform, ExitStack() as stack:
         watch = None
         if platform.observers:
