@@ -36,18 +36,26 @@ _RECORDED = {"label": pa.int8(), "label_at": TIMESTAMP, "recorded_at": TIMESTAMP
 
 
 def update_labels(
-    problem: Problem, accepted: Path, predictions: Predictions, as_of: datetime, store: ObjectStore
+    problem: Problem, accepted: Path, predictions: Sequence[Predictions], as_of: datetime, store: ObjectStore
 ) -> int:
-    """Append the labels of the window's predictions that are new or changed at `as_of`; return their number.
+    """Append the labels of the predictions that are new or changed at `as_of`; return their number.
+
+    Args:
+        problem: The contract.
+        accepted: Folder with one parquet a source.
+        predictions: The windows whose labels are wanted.
+        as_of: UTC.
+        store: Holds the ledger.
 
     Raises:
         DataError: a key column is no request column, so that labels cannot find their prediction.
     """
     raise_faults(DataError, f"labels {problem.name}", _key_faults(problem))
-    before = read_labels(problem, store, as_of, predictions.window.start, has_own=False)
+    before = read_labels(problem, store, as_of, min(one.window.start for one in predictions), has_own=False)
+    windows = ", ".join(quote_text(str(one.path)) for one in predictions)
     keys = _names(problem.examples.key)
     query = f"""
-        WITH predicted AS (SELECT DISTINCT {keys} FROM read_parquet({quote_text(str(predictions.path))})),
+        WITH predicted AS (SELECT DISTINCT {keys} FROM read_parquet([{windows}], union_by_name = true)),
         known AS ({_select_examples(problem, accepted)})
         SELECT {keys}, known.label, known.label_at, $as_of AS recorded_at,
             CAST(coalesce(before.version, 0) + 1 AS INTEGER) AS version

@@ -79,7 +79,8 @@ def monitor_window(
         in_charge = fetch_in_charge(problem, settings, place)
         window = Window(start=as_of - timedelta(days=problem.monitoring.window_days), end=as_of)
         predictions = fetch_predictions(problem, store, window, place / "window")
-        update_labels(problem, accepted, predictions, as_of, store)
+        earlier = fetch_predictions(problem, store, _before(problem, window), place / "earlier")
+        update_labels(problem, accepted, [earlier, predictions], as_of, store)
         labels = read_labels(problem, store, as_of, window.start)
         rows = read_served_rows(problem, predictions, labels, in_charge.version, as_of)
         reference = read_reference(problem, in_charge.files.model_folder)
@@ -111,6 +112,14 @@ def describe_result(result: MonitoringResult) -> str:
     rows = f"{result.model_rows:,} rows of version {result.model_version}"
     findings = len(result.findings)
     return f"{rows}, {labelled}{score}, {findings} finding{'' if findings == 1 else 's'}"
+
+
+def _before(problem: Problem, window: Window) -> Window:
+    """Return the time before the window whose labels may have come since the run before, even if overdue as long again.
+
+    Windows that follow each other without overlap would never see them.
+    """
+    return Window(start=window.start - 2 * timedelta(hours=problem.monitoring.label_delay_hours), end=window.start)
 
 
 def _judge(material: _Material, features_uri: str, new_labels: int) -> MonitoringResult:

@@ -48,7 +48,7 @@ def update(store, predictions, tmp_path):
     def run(flights, moment, changed=()):
         moved = flights.assign(late=flights["late"] ^ flights["flight"].isin(changed))
         accepted = put_flights(tmp_path / f"accepted-{moment:%d%H}-{len(changed)}", moved)
-        return update_labels(PROBLEM, accepted, predictions, moment, store)
+        return update_labels(PROBLEM, accepted, [predictions], moment, store)
 
     return run
 
@@ -133,4 +133,4 @@ def test_key_that_no_caller_sends_cannot_be_joined(store, predictions, tmp_path)
     document["examples"]["request"].remove("dest")
     words = "key column `dest` must be one of `examples.request`, but is not."
     with pytest.raises(DataError, match=re.escape(words)):
-        update_labels(Problem.model_validate(document), tmp_path, predictions, AS_OF, store)
+        update_labels(Problem.model_validate(document), tmp_path, [predictions], AS_OF, store)

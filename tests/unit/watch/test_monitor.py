@@ -13,6 +13,7 @@ from components.base.errors import PermanentError
 from components.base.settings import load_settings
 from components.base.store import open_store
 from components.features.feature_store import declared_views
+from components.watch.labels import read_labels
 from components.watch.monitor import describe_result, monitor_window, publish_result
 from components.watch.results import read_results
 from tests.unit.watch.flights_world import (
@@ -130,6 +131,19 @@ def test_version_that_has_not_served_yet_waits(run):
     assert (result.model_version, result.model_rows, result.performance) == ("2", 0, None)
     assert result.traffic.versions == {"1": 600}
     assert [finding.severity for finding in result.findings if finding.topic == "traffic"] == ["note"]
+
+
+def test_label_that_came_after_its_window_is_in_the_ledger(world, run):
+    """The window has moved on by its whole length: the last flights of the one before were unlabelled at its end."""
+    for entry in world.store.list_objects(f"{PROBLEM.name}/labels/"):
+        world.store.delete(entry.key)
+    middle = START + timedelta(days=15)
+    run(as_of=middle)
+    run(as_of=middle + timedelta(days=PROBLEM.monitoring.window_days))
+    labels = read_labels(PROBLEM, world.store, middle + timedelta(days=PROBLEM.monitoring.window_days)).to_pandas()
+    waiting = world.served[(world.served["event_time"] < middle) & (world.served["outcome_at"] > middle)]
+    assert len(waiting) == 29
+    assert set(waiting["flight"]) <= set(labels["flight"])
 
 
 def test_problem_without_champion_says_what_to_run(world, tmp_path):
