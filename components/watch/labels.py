@@ -4,7 +4,7 @@ In: accepted sources as of a moment, the predictions of a window. Out: the ledge
 `<problem>/labels/<as_of>.parquet`, and `JudgedRows`. Called by the monitor.
 
 The ledger is append only: each moment adds the labels that were new or had changed by then, as far as they belong to a
-prediction of its window. What an earlier moment wrote is never touched, so that any window can be judged again as it
+prediction of its time. What an earlier moment wrote is never touched, so that any window can be judged again as it
 was known then. A moment's file depends on earlier moments alone: written again, or late, it holds the same bytes.
 
 Notation
