@@ -1,7 +1,7 @@
 """Keep the ledger of delayed labels, and join the newest known ones to predictions.
 
-In: accepted sources as of a moment, the predictions of a window. Out: the ledger in the object store,
-`<problem>/labels/<as_of>.parquet`, and `JudgedRows`. Called by the monitor.
+In: accepted sources as of a moment, the predictions of windows. Out: the ledger in the object store,
+`<problem>/labels/<as_of>.parquet`, and labels beside predictions. Called by the monitor.
 
 The ledger is append only: each moment adds the labels that were new or had changed by then, as far as they belong to a
 prediction of its time. What an earlier moment wrote is never touched, so that any window can be judged again as it
