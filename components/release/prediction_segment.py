@@ -165,8 +165,8 @@ def _read_lines(lines: memoryview, columns: Mapping[str, pa.DataType]) -> tuple[
     for line in bytes(lines).split(b"\n")[:-1]:
         by_kind[b"\\" in line].append(line + b"\n")
     plain, damaged = _read_plain(pa.py_buffer(b"".join(by_kind[False])), columns)
-    escaped = [_read_escaped(line, columns) for line in by_kind[True]]
-    return plain + [table for table in escaped if table is not None], damaged + escaped.count(None)
+    escaped, damaged_escaped = _read_escaped(by_kind[True], columns)
+    return plain + escaped, damaged + damaged_escaped
 
 
 def _read_plain(lines: pa.Buffer, columns: Mapping[str, pa.DataType]) -> tuple[list[pa.Table], int]:
@@ -203,22 +203,26 @@ def _read_csv(lines: pa.Buffer, columns: Mapping[str, pa.DataType]) -> pa.Table:
     )
 
 
-def _read_escaped(line: bytes, columns: Mapping[str, pa.DataType]) -> pa.Table | None:
-    """Read one line as JSON; None when that cannot be done."""
+def _read_escaped(lines: list[bytes], columns: Mapping[str, pa.DataType]) -> tuple[list[pa.Table], int]:
+    """Read lines as JSON, together or else one by one; count those that cannot be read."""
+    if not lines:
+        return [], 0
     try:
-        values = dict(zip(columns, orjson.loads(line), strict=True))
-        arrays = {
-            # Arrow takes a text for a moment only where it parses.
-            name: pa.array([values[name]], pa.string()).cast(kind)
-            if pa.types.is_timestamp(kind)
-            else pa.array([values[name]], kind)
-            for name, kind in columns.items()
-            if name not in (_BEGIN, _END)
-        }
+        return [_read_json(lines, columns)], 0
     except (ValueError, TypeError, pa.ArrowException) as error:
-        _tell_damage(line, error)
-        return None
-    return pa.table(arrays)
+        if len(lines) == 1:
+            return [], _tell_damage(lines[0], error)
+    read = [_read_escaped([line], columns) for line in lines]
+    return [table for tables, _ in read for table in tables], sum(damaged for _, damaged in read)
+
+
+def _read_json(lines: list[bytes], columns: Mapping[str, pa.DataType]) -> pa.Table:
+    rows = [dict(zip(columns, orjson.loads(line), strict=True)) for line in lines]
+    names = [name for name in columns if name not in (_BEGIN, _END)]
+    # Arrow takes a text for a moment only where it parses.
+    loose = {name: pa.string() if pa.types.is_timestamp(columns[name]) else columns[name] for name in names}
+    arrays = [pa.array([row[name] for row in rows], loose[name]).cast(columns[name]) for name in names]
+    return pa.table(arrays, names=names)
 
 
 def _tell_damage(line: bytes, error: Exception) -> int:

@@ -2,8 +2,8 @@
 
 All three are up together and are loaded in short turns of changing order, over a real object store to which segments
 are uploaded every five seconds, 60 times as often as by default. A machine that does other work only ever adds time, so
-that the lower quartile over turns counts. Read the ratios to the predictor without a log; the second one without a log
-says how much of a ratio is noise. Target: with the log the p99 of one row is at most 1.05 times that without.
+that the lower quartile over turns counts. Read the ratios to the turns of both predictors without a log; theirs say how
+much of a ratio is noise. Target: with the log the p99 of one row is at most 1.05 times that without.
 """
 
 import dataclasses
@@ -154,23 +154,25 @@ def report(connections: int, turns: dict[str, Turns]) -> Table:
     table = Table(title=f"1 row, {connections} at a time", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in ("server", "requests", "p50 ms", "p99 ms", "CPU ms", "p50 ratio", "p99 ratio", "CPU ratio", "target"):
         table.add_column(column, justify="left" if column in ("server", "target") else "right")
-    without = turns["without"]
+    without = [its for name, its in turns.items() if not _SERVERS[name]]
     for name, its in turns.items():
-        ratios = [ratio(getattr(its, part), getattr(without, part)) for part in ("p50_ms", "p99_ms", "cpu_ms")]
+        parts = ("p50_ms", "p99_ms", "cpu_ms")
+        ratios = [ratio(getattr(its, part), [getattr(one, part) for one in without]) for part in parts]
         words = "" if name != "with the log" else f"<= {_TARGET}: {'holds' if ratios[1][0] <= _TARGET else 'MISSED'}"
         quiet = [np.percentile(part, _QUIET_PERCENT) for part in (its.p50_ms, its.p99_ms, its.cpu_ms)]
         written = [f"{middle:.3f} ({low:.3f} to {high:.3f})" for middle, low, high in ratios]
         numbers = [f"{number:.2f}" for number in quiet]
-        table.add_row(name, str(its.requests), *numbers, *(written if its is not without else [""] * 3), words)
+        table.add_row(name, str(its.requests), *numbers, *written, words)
     return table
 
 
-def ratio(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
-    """Return the ratio of the lower quartiles, with the 95% interval of turns that are drawn again in pairs."""
+def ratio(ours: list[float], theirs: list[list[float]]) -> tuple[float, float, float]:
+    """Return the ratio of the lower quartiles, with the 95% interval of rounds that are drawn again."""
     rng = np.random.default_rng(1)
     drawn = rng.integers(len(ours), size=(_RESAMPLES, len(ours)))
-    our_quiet, their_quiet = (np.percentile(np.array(part)[drawn], _QUIET_PERCENT, axis=1) for part in (ours, theirs))
-    low, high = np.percentile(our_quiet / their_quiet, [2.5, 97.5])
+    quiet = np.percentile(np.array(ours)[drawn], _QUIET_PERCENT, axis=1)
+    reference = np.percentile(np.array(theirs)[:, drawn], _QUIET_PERCENT, axis=(0, 2))
+    low, high = np.percentile(quiet / reference, [2.5, 97.5])
     return float(np.percentile(ours, _QUIET_PERCENT) / np.percentile(theirs, _QUIET_PERCENT)), float(low), float(high)
 
 
