@@ -4,7 +4,7 @@ In: what `play` brings. Out: lines. Extends the terminal of single runs, whose s
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +21,8 @@ from pipelines.loop.traffic import Answered
 from pipelines.runs import RunRecord
 from pipelines.terminal import Terminal
 
+# Mark, name and time of an entry; its text takes the rest.
+_COLUMNS: tuple[tuple[int, Literal["left", "right"]], ...] = ((2, "right"), (11, "left"), (6, "right"))
 # The states of a run that has ended.
 ENDED = ("promoted", "held", "refused", "failed")
 _CHOICES = {"run": "green", "hold": "yellow", "escalate": "red"}
@@ -48,7 +50,7 @@ class LoopTerminal(Terminal):
         self.console.rule(f"[bold]{month}", align="left")
         for episode in EPISODES:
             if f"{episode.start:%B %Y}" == month:
-                self._line("≈", "magenta", episode.title, episode.text)
+                self._line("≈", "magenta", "injected", f"{episode.title}. {episode.text}", f"{episode.start:%d %b}")
 
     def show_run(self, record: RunRecord, text: str = "") -> None:
         """Show that a pipeline has ended."""
@@ -129,8 +131,13 @@ class LoopTerminal(Terminal):
             self.console.print(f"[bold]{escape(str(shown / page))}[/]  {purpose}", soft_wrap=True, highlight=False)
 
     def _line(self, mark: str, colour: str, name: str, text: str, time: str = "") -> None:
-        line = f" [{colour}]{mark}[/] {name:<11}{time:>7}  [dim]{escape(text)}[/]"
-        self.console.print(line, highlight=False, soft_wrap=False)
+        """Print one entry; a long text goes on below itself."""
+        line = Table.grid(padding=(0, 1))
+        for width, justify in _COLUMNS:
+            line.add_column(width=width, justify=justify)
+        line.add_column(overflow="fold")
+        line.add_row(f"[{colour}]{mark}[/]", name, time, f"[dim]{escape(text)}[/]")
+        self.console.print(line, highlight=False)
 
 
 def describe_result(result: MonitoringResult) -> str:
