@@ -35,7 +35,8 @@ def explore_training_rows(problem: Problem, prepared: Prepared, folder: Path) ->
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     training = read_training_rows(problem, prepared)
-    write_profile(training.profile, folder / "profile.json")
+    shifts = {name: measured.shift for name, measured in training.measured.items()}
+    write_profile(training.profile.model_copy(update={"shifts": shifts}), folder / "profile.json")
     findings = write_statements([statement for find in FINDERS for statement in find(training)], folder)
     times = training.times
     result = {

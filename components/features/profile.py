@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from pydantic import Field
 
 from components.base.errors import DataError
 from components.base.prepared import Feature
@@ -37,6 +38,8 @@ class Profile(Counts):
     categorical: dict[str, CategoryCounts]
     scores: NumericCounts | None = None
     """Predicted probabilities, added by whoever has a model."""
+    shifts: dict[str, float] = Field(default={})
+    """How much each feature moved while the rows were gathered: the shift of their last third against the first."""
 
     @property
     def columns(self) -> dict[str, NumericCounts | CategoryCounts]:

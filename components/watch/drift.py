@@ -123,7 +123,9 @@ def _describe(reference: Reference, counted: WindowCounts, feature: Feature, lim
     importance = reference.importance[name]
     shift = shift_limit = distance = wasserstein = None
     if rows >= limits.minimum_rows:
-        shift, shift_limit = measure_shift(before, now), limit_shift(before, now, limits.drift.maximum_shift)
+        # What moved as much while the model learned, such as the temperature, is nothing new to it.
+        accepted = max(limits.drift.maximum_shift, reference.profile.shifts.get(name, 0.0))
+        shift, shift_limit = measure_shift(before, now), limit_shift(before, now, accepted)
         distance = measure_jensen_shannon(before, now)
         if isinstance(before, NumericCounts) and isinstance(now, NumericCounts):
             wasserstein = measure_wasserstein(before, now)

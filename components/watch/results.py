@@ -77,7 +77,7 @@ class FeatureState(_Frozen):
     """Share of the model's permutation importance; all features add up to 1."""
     shift: float | None
     shift_limit: float | None
-    """The contract's limit, or what noise alone reaches in so few rows, whichever is larger."""
+    """The greatest of: the contract's limit, how much it moved in training, and what noise reaches in so few rows."""
     jensen_shannon: float | None
     """Jensen-Shannon distance, base 2: 0 to 1."""
     wasserstein: float | None

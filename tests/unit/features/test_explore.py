@@ -14,6 +14,7 @@ from components.features.findings import rank_statements
 from components.features.findings_features import find_leaks, find_strongest
 from components.features.findings_quality import find_speaking_gaps
 from components.features.findings_target import find_daily_load, find_over_time
+from components.features.profile import read_profile
 from components.features.training_rows import read_training_rows
 
 ROOT = Path(__file__).parents[3]
@@ -156,3 +157,14 @@ def test_the_same_rows_give_the_same_files(problem, tmp_path, explored):
     explore(problem, tmp_path, make_rows())
     for file in explored[0].glob("*.svg"):
         assert file.read_bytes() == (tmp_path / "out" / file.name).read_bytes()
+
+
+def test_profile_tells_how_much_each_feature_moved_in_training(problem, tmp_path):
+    rows = make_rows()
+    last_third = rows["predicted_at"] >= rows["predicted_at"].quantile(2 / 3)
+    explore(problem, tmp_path / "prepared", rows.assign(hour=rows["hour"] + 10 * last_third))
+    shifts = read_profile(tmp_path / "prepared" / "out" / "profile.json").shifts
+    assert set(shifts) == {feature.name for feature in FEATURES}
+    assert shifts["hour"] > 1
+    assert shifts["wind"] < 0.1
+    assert shifts["constant"] == 0

@@ -1,5 +1,7 @@
 """What is said of a window's drift: which feature, against which limit, and whether it matters."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,3 +135,13 @@ def test_a_constant_that_moves_has_a_shift_and_no_distance_in_deviations():
     assert (same["distance"].wasserstein, same["distance"].shift) == (0, 0)
     assert moved["distance"].wasserstein is None
     assert moved["distance"].drifts
+
+
+@pytest.mark.parametrize(("in_training", "drifts"), [(2.0, False), (0.001, True)])
+def test_a_shift_that_the_model_learned_with_is_no_drift(in_training, drifts):
+    """What moves with the seasons moved in training too: only more than that is news."""
+    served = [serve(draw_rows(2000, moved=1.0))]
+    profile = REFERENCE.profile.model_copy(update={"shifts": {"distance": in_training}})
+    features, _ = judge(served, reference=dataclasses.replace(REFERENCE, profile=profile))
+    assert features["distance"].drifts is drifts
+    assert features["distance"].shift_limit == pytest.approx(max(in_training, judge(served)[0]["distance"].shift_limit))
