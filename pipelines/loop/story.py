@@ -41,7 +41,7 @@ def tell_timeline(replayed: Replayed) -> Timeline:
     events = [*_injected(end), *_alerted(replayed.alerts), *_decided(replayed), *_reported(replayed.months)]
     months = zip(replayed.months, replayed.earnings.months, strict=True)
     return Timeline(
-        title=f"Half a year of {problem.title.lower()}",
+        title=f"Half a year of {problem.title[:1].lower()}{problem.title[1:]}",
         problem=problem.name,
         noun=say_plainly(problem.examples.source),
         currency=problem.business.currency,
@@ -103,12 +103,11 @@ def _alerted(alerts: Sequence[AlertSpan]) -> Iterator[LoopEvent]:
 def _decided(replayed: Replayed) -> Iterator[LoopEvent]:
     for decision in replayed.decisions:
         for change in decision["history"]:
-            yield LoopEvent(
-                datetime.fromisoformat(change["at"]),
-                "decision",
+            title, words = (
                 f"{change['choice']}: {decision['name']}",
-                change["words"],
+                change["words"].removeprefix(f"{change['choice']}: "),
             )
+            yield LoopEvent(datetime.fromisoformat(change["at"]), "decision", title, words)
         run = decision["run"]
         if run and run["ended_at"]:
             report = replayed.runs / run["key"] / "report.html"
