@@ -41,7 +41,7 @@ def list_findings(
         find_skew(problem, result),
         _find_labels(problem, result, estimated),
         _find_performance(problem, result),
-        _find_change_of_concept(result, promised),
+        _find_change_of_concept(problem, result, promised),
         _find_value(problem, result),
     )
     return tuple(sorted(found, key=lambda finding: _GRAVITY[finding.severity]))
@@ -133,10 +133,13 @@ def _find_performance(problem: Problem, result: MonitoringResult) -> Iterator[Fi
         )
 
 
-def _find_change_of_concept(result: MonitoringResult, promised: float | None) -> Iterator[Finding]:
+def _find_change_of_concept(problem: Problem, result: MonitoringResult, promised: float | None) -> Iterator[Finding]:
     """Say so when the truth is worse than both the probabilities promise and the release was, beyond its interval."""
-    performance = result.performance
+    performance, accepted = result.performance, problem.monitoring.quality.maximum_expired_rise
     if performance is None or promised is None or performance.limit_metric not in performance.scores:
+        return
+    # A feed that is late makes the model worse while everything means what it meant.
+    if any(view.expired_rise > accepted for view in result.views):
         return
     metric = performance.limit_metric
     found, before = performance.scores[metric], performance.at_release.get(metric)

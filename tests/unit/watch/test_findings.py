@@ -157,6 +157,14 @@ def test_score_whose_interval_holds_the_limit_is_near_it():
     assert (finding.severity, finding.title) == ("warning", "The ROC AUC is near its limit")
 
 
+def test_late_feed_is_blamed_before_a_change_of_concept():
+    view = HEALTHY.views[0].model_copy(
+        update={"expired_ratio": 0.5, "unknown_ratio": 0.0, "reference_missing_ratio": 0.0}
+    )
+    late = result(performance=score(0.66, 0.64, 0.68), views=(view, *HEALTHY.views[1:]))
+    assert found(late, "performance", promised=0.72) == []
+
+
 def test_truth_below_promise_and_release_is_a_change_of_concept():
     performance = score(0.66, 0.64, 0.68)
     (finding,) = found(result(performance=performance), "performance", promised=0.72)
