@@ -51,8 +51,7 @@ def training(contract: str, as_of: str) -> Artifact:
     materialized = materialize(problem=problem, features_uri=features_uri, as_of=as_of)
     # Until the release is registered the champion serves the features that it has.
     materialized.set_caching_options(False).after(registered)
-    deployed = deploy(problem=problem, release=registered.output)
-    deployed.set_caching_options(False).after(materialized)
+    deployed = deploy(problem=problem, release=registered.output).set_caching_options(False).after(materialized)
     presented = present(
         problem=problem,
         accepted=accepted,

@@ -142,20 +142,7 @@ def _state() -> Row:
                 (Query(newest("tidemill_governor_run_in_flight"), "in flight"),),
                 width=4,
             ),
-            Panel(
-                "Age of the run in flight",
-                "Time since the start of the last run, while it goes on.",
-                "s",
-                (
-                    Query(
-                        f"time() - {newest('tidemill_governor_run_started_timestamp_seconds')}"
-                        f" and on (problem) {newest('tidemill_governor_run_in_flight')} >= 1",
-                        "age",
-                    ),
-                ),
-                limit=f"{contract('retraining.cooldown_hours')} * {_HOUR_SECONDS}",
-                width=4,
-            ),
+            _run_age(),
             Panel(
                 "Runs left today",
                 "What is left of the contract's daily budget.",
@@ -175,6 +162,23 @@ def _state() -> Row:
                 width=4,
             ),
         ),
+    )
+
+
+def _run_age() -> Panel:
+    return Panel(
+        "Age of the run in flight",
+        "Time since the start of the last run, while it goes on.",
+        "s",
+        (
+            Query(
+                f"time() - {newest('tidemill_governor_run_started_timestamp_seconds')}"
+                f" and on (problem) {newest('tidemill_governor_run_in_flight')} >= 1",
+                "age",
+            ),
+        ),
+        limit=f"{contract('retraining.cooldown_hours')} * {_HOUR_SECONDS}",
+        width=4,
     )
 
 

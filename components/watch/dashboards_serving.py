@@ -150,18 +150,7 @@ def _answers() -> Row:
                 "short",
                 (Query(per_second("tidemill_predictor_decisions_total", "decision"), "{{decision}}"),),
             ),
-            Panel(
-                "Features served as missing",
-                "Share of the rows that were predicted without the feature, the ten worst.",
-                "percentunit",
-                (
-                    Query(
-                        f"topk(10, {per_second('tidemill_predictor_missing_features_total', 'feature')}"
-                        f" / on () group_left () {per_second('tidemill_predictor_rows_total', 'problem')})",
-                        "{{feature}}",
-                    ),
-                ),
-            ),
+            _missing(),
             Panel(
                 "Lookups without a fresh value",
                 "Rows a second whose entity is unknown to the online store, or whose values are expired, by view.",
@@ -182,6 +171,21 @@ def _answers() -> Row:
                     ),
                 ),
                 width=24,
+            ),
+        ),
+    )
+
+
+def _missing() -> Panel:
+    return Panel(
+        "Features served as missing",
+        "Share of the rows that were predicted without the feature, the ten worst.",
+        "percentunit",
+        (
+            Query(
+                f"topk(10, {per_second('tidemill_predictor_missing_features_total', 'feature')}"
+                f" / on () group_left () {per_second('tidemill_predictor_rows_total', 'problem')})",
+                "{{feature}}",
             ),
         ),
     )

@@ -1,7 +1,6 @@
 import importlib.util
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -9,42 +8,13 @@ import pytest
 from components.release.present import copy_presentation, present_release
 from components.release.report import SECTIONS, draw_pictures, render_card, render_report
 from components.release.report_material import read_material
+from tests.unit.pages import Page, text_of
 
 _SPEC = importlib.util.spec_from_file_location("report_documents", Path(__file__).with_name("report_documents.py"))
 docs = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(docs)
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
-VOID = {"meta", "wbr", "br", "img", "link", "input", "hr", "path", "polyline", "rect", "use"}
-
-
-class Page(HTMLParser):
-    """Collects what a browser would load, all tags and ids, and whether tags close in order."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.loads, self.ids, self.links, self.open, self.faults = [], [], [], [], [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        values = dict(attrs)
-        self.ids += [values["id"]] if "id" in values else []
-        self.links += [values["href"]] if tag == "a" else []
-        self.loads += [v for k, v in attrs if k in ("src", "srcset", "data", "poster") or (k == "href" and tag != "a")]
-        self.loads += re.findall(r"url\(([^)]*)\)", values.get("style") or "")
-        self.loads += re.findall(r"url\(([^)]*)\)", values.get("clip-path") or "")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        if tag not in VOID and (not self.open or self.open.pop() != tag):
-            self.faults.append(tag)
 
 
 def read(folder, documents):
@@ -62,10 +32,6 @@ def render_words(folder, documents):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     return render(read(tmp_path_factory.mktemp("report"), docs.all_documents()))
-
-
-def text_of(html):
-    return re.sub(r"\s+", " ", re.sub(r"<style.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL))
 
 
 def test_report_loads_nothing_from_elsewhere(report):

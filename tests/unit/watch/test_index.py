@@ -1,8 +1,8 @@
 from components.watch.history import make_history
 from components.watch.index import list_models, render_index
 from components.watch.report import DAILY, KPI, summarise_monitoring
+from tests.unit.pages import Page, text_of
 from tests.unit.watch import monitoring_documents as docs
-from tests.unit.watch.pages import Page, text_of
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -17,8 +17,8 @@ from components.watch.pictures_kpi import draw_kpi
 from components.watch.report import write_reports
 from components.watch.report_daily import SECTIONS, render_daily
 from components.watch.report_kpi import render_kpi
+from tests.unit.pages import assert_stands_alone, text_of
 from tests.unit.watch import monitoring_documents as docs
-from tests.unit.watch.pages import assert_stands_alone, text_of
 
 PROBLEM = docs.problem()
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from components.watch.pictures_timeline import PHONE, SCREEN, draw_loop
 from components.watch.timeline import LoopEvent, LoopMonth, Span, add_up, covers, pair_alerts
 from components.watch.timeline_page import render_timeline
+from tests.unit.pages import assert_stands_alone, text_of
 from tests.unit.watch import loop_documents as docs
 from tests.unit.watch.loop_documents import moment, timeline
-from tests.unit.watch.pages import assert_stands_alone, text_of
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 
