@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from pipelines.loop.alert_watch import AlertWatch
 from pipelines.loop.dashboards import ask_dashboards, describe_answers
 from pipelines.loop.earnings import ServedMonth, measure_earnings
 from pipelines.loop.observers import find_missing
-from pipelines.loop.platform import running_platform
+from pipelines.loop.platform import Platform, running_platform
 from pipelines.loop.play import Clock, Play
 from pipelines.loop.scenario import FIRST_RELEASE, MONTH_ENDS, PROBLEM, change_contract
 from pipelines.loop.show import LoopTerminal
@@ -69,40 +69,54 @@ def _play(settings: Settings, ends: Sequence[datetime], terminal: LoopTerminal) 
     contract, problem = read_contract(contract_file), load_problem(contract_file)
     clock = Clock(settings, FIRST_RELEASE)
     clock.move(FIRST_RELEASE)
-    missing = find_missing()
-    if missing:
+    if missing := find_missing():
         terminal.console.print(missing, style="yellow", markup=False, highlight=False)
-    terminal.console.rule(f"[bold]The first release[/], as of {FIRST_RELEASE:%d %B %Y}", align="left")
-    seed(PROBLEM, until=FIRST_RELEASE.isoformat())
-    first = run_pipeline(settings, Job("training", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
-    terminal.show_run(first, str(first.summary["verdict_in_words"]))
-    released = run_pipeline(settings, Job("monitoring", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
-    terminal.show_run(released, "nothing was served yet")
+    _release_first(settings, contract, terminal)
     # The run of the schedule's moment of this morning is the first release itself.
     clock.move(FIRST_RELEASE + _AFTER_SCHEDULE)
-    with running_platform(settings, problem, contract_file) as platform, ExitStack() as stack:
-        watch = None
-        if platform.observers:
-            watch = AlertWatch(platform.observers, lambda: clock.moment, terminal.show_alert)
-            stack.enter_context(watch)
+    with running_platform(settings, problem, contract_file) as platform, _watching(platform, clock, terminal) as watch:
+        terminal.show_platform(platform.addresses)
         play = Play(settings, problem, contract, platform, clock, watch, terminal)
-        start = FIRST_RELEASE
-        for end in ends:
+        for start, end in zip([FIRST_RELEASE, *ends], ends, strict=False):
             play.play_month(start, end)
-            start = end
-        watched = watch.spans if watch else []
-        decisions = platform.read_histories(PROBLEM)
-        served = [ServedMonth(month.start, month.end, month.served_version) for month in play.months]
-        earnings = measure_earnings(problem, settings, served)
-        seconds = time.monotonic() - started
-        if platform.observers:
-            terminal.show_dashboards(describe_answers(ask_dashboards(platform.observers, PROBLEM, seconds)))
-        runs = settings.home / "runs"
-        replayed = Replayed(problem, play.months, watched, decisions, earnings, runs, seconds)
-        (runs / "timeline.html").write_text(render_timeline(tell_timeline(replayed)), encoding="utf-8")
-        render_index(read_records(settings.home), runs / "index.html")
-        terminal.show_end(play.months, earnings, seconds)
-        terminal.show_pages(runs)
+        _tell(play, time.monotonic() - started)
+
+
+def _release_first(settings: Settings, contract: str, terminal: LoopTerminal) -> None:
+    """Train and deploy the first release, and monitor it once, as the next morning's schedule would."""
+    terminal.console.rule(f"[bold]The first release[/], as of {FIRST_RELEASE:%d %B %Y}", align="left")
+    seed(PROBLEM, until=FIRST_RELEASE.isoformat())
+    trained = run_pipeline(settings, Job("training", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
+    terminal.show_run(trained, str(trained.summary["verdict_in_words"]))
+    monitored = run_pipeline(settings, Job("monitoring", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
+    terminal.show_run(monitored, "nothing was served yet")
+
+
+@contextmanager
+def _watching(platform: Platform, clock: Clock, terminal: LoopTerminal) -> Iterator[AlertWatch | None]:
+    """Follow the alerts, where there is a Prometheus."""
+    if platform.observers is None:
+        yield None
+        return
+    with AlertWatch(platform.observers, lambda: clock.moment, terminal.show_alert) as watch:
+        yield watch
+
+
+def _tell(play: Play, seconds: float) -> None:
+    """Write the timeline and the index, and show what the half year brought."""
+    settings, platform, terminal = play.settings, play.platform, play.terminal
+    if platform.observers:
+        terminal.show_dashboards(describe_answers(ask_dashboards(platform.observers, PROBLEM, seconds)))
+    served = [ServedMonth(month.start, month.end, month.served_version) for month in play.months]
+    earnings = measure_earnings(play.problem, settings, served)
+    alerts, decisions = play.watch.spans if play.watch else [], platform.read_histories(PROBLEM)
+    runs = settings.home / "runs"
+    timeline = tell_timeline(Replayed(play.problem, play.months, alerts, decisions, earnings, runs, seconds))
+    (runs / "timeline.html").write_text(render_timeline(timeline), encoding="utf-8")
+    render_index(read_records(settings.home), runs / "index.html")
+    terminal.show_timeline(timeline)
+    terminal.show_earnings(earnings, len(play.months), seconds)
+    terminal.show_pages(runs)
 
 
 @contextmanager

@@ -66,10 +66,18 @@ class Platform:
     """The running parts."""
 
     endpoint: RunningEndpoint
+    exporter_url: str
     governor_url: str
-    token: str
     observers: Observers | None
     """None where Prometheus or Alertmanager is not installed."""
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each part answers."""
+        own = {"endpoint": self.endpoint.current.url, "exporter": self.exporter_url, "governor": self.governor_url}
+        if self.observers is None:
+            return own
+        return {**own, "prometheus": self.observers.prometheus_url, "alertmanager": self.observers.alertmanager_url}
 
     def read_decisions(self, problem: str) -> list[dict[str, Any]]:
         """Return the governor's decisions, as its API gives them."""
@@ -114,7 +122,7 @@ def running_platform(settings: Settings, problem: Problem, contract: Path) -> It
             observers = stack.enter_context(
                 running_observers(ObserverPlan(folder / "observers", problem, targets, token_file))
             )
-        yield Platform(endpoint, f"http://{governor.address}", token_file.read_text(), observers)
+        yield Platform(endpoint, f"http://{exporter.address}", f"http://{governor.address}", observers)
 
 
 def _write_token(folder: Path) -> Path:

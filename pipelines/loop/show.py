@@ -3,6 +3,7 @@
 In: what `play` brings. Out: lines. Extends the terminal of single runs, whose steps are shown while they run only.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,12 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.base.wording import write_count, write_percent, write_score
+from components.base.wording import write_count, write_score
 from components.watch.results import Estimate, MonitoringResult
+from components.watch.timeline import LoopMonth, Timeline
 from pipelines.kfp_log import StepRun
 from pipelines.loop.alert_watch import AlertSpan
 from pipelines.loop.earnings import Earnings
-from pipelines.loop.played import PlayedMonth
 from pipelines.loop.scenario import EPISODES
 from pipelines.loop.traffic import Answered
 from pipelines.runs import RunRecord
@@ -44,6 +45,10 @@ class LoopTerminal(Terminal):
 
     def show_title(self, problem: str, as_of: str, pipeline: str = "training") -> None:
         """Leave the titles to the months."""
+
+    def show_platform(self, addresses: Mapping[str, str]) -> None:
+        """Show what runs, and where."""
+        self._line("✓", "green", "platform", ", ".join(f"{name} {url}" for name, url in addresses.items()))
 
     def show_month(self, month: str) -> None:
         """Announce a month and what is injected in it."""
@@ -96,33 +101,31 @@ class LoopTerminal(Terminal):
         """Show whether every query of the dashboards has an answer."""
         self._line("✓", "green", "dashboards", text)
 
-    def show_end(self, months: list[PlayedMonth], earnings: Earnings, seconds: float) -> None:
-        """Show the whole in one table, and what retraining has earned."""
+    def show_timeline(self, timeline: Timeline) -> None:
+        """Show the whole in one table, one row a month."""
         table = Table(title="\nThe half year", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-        for column in (
-            "month",
-            "flights",
-            "model",
-            "drift that matters",
-            "ROC AUC",
-            "labels",
-            "served",
-            "first model",
-            "rule",
-        ):
-            table.add_column(column, justify="left" if column == "month" else "right")
-        for month, earned in zip(months, earnings.months, strict=True):
-            amounts = (write_count(amount) for amount in (earned.served, earned.frozen, earned.current_solution))
+        for column in ("month", "flights", "model", "drift × limit", timeline.metric, "served", "first model", "rule"):
+            table.add_column(column, justify="left" if column == "month" else "right", no_wrap=True)
+        table.add_column("alerts")
+        table.add_column("decisions")
+        for month in timeline.months:
+            earned = (write_count(one) for one in (month.value, month.frozen_value, month.current_value))
+            judged = (write_score(month.drift, 1), write_score(month.score))
             table.add_row(
                 f"{month.start:%b %Y}",
-                write_count(month.answered.rows),
-                month.served_version,
-                *_judge(month.result),
-                *amounts,
+                write_count(month.rows),
+                month.model_version,
+                *judged,
+                *earned,
+                _name_events(timeline, month, "alert_fired"),
+                _name_events(timeline, month, "decision", "release"),
             )
         self.console.print(table)
+
+    def show_earnings(self, earnings: Earnings, months: int, seconds: float) -> None:
+        """Show what retraining has earned."""
         self.console.print(f"\n{earnings.words}\n", highlight=False)
-        self.console.print(f"{len(months)} months in {seconds:.0f} s")
+        self.console.print(f"{months} months in {seconds:.0f} s")
 
     def show_pages(self, folder: Path) -> None:
         """Name the pages to read."""
@@ -149,12 +152,9 @@ def describe_result(result: MonitoringResult) -> str:
     return f"{write_count(result.traffic.rows)} rows, {labels}; {result.performance.limit_metric} {_interval(score)}"
 
 
-def _judge(result: MonitoringResult) -> tuple[str, str, str]:
-    relevant = result.drift.greatest_relevant_shift
-    drift = "n/a" if relevant is None else f"{relevant:.1f} of limit ({result.drift.feature})"
-    performance = result.performance
-    score = performance.scores[performance.limit_metric] if performance else None
-    return drift, write_score(score.estimate) if score else "n/a", write_percent(result.labels.coverage_ratio)
+def _name_events(timeline: Timeline, month: LoopMonth, *kinds: str) -> str:
+    """Name the events of some kinds in a month, each once."""
+    return ", ".join(dict.fromkeys(event.title for event in timeline.events_of(month) if event.kind in kinds))
 
 
 def _interval(score: Estimate) -> str:

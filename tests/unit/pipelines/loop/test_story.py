@@ -1,9 +1,12 @@
 """The timeline tells what was played: months, alerts, decisions with their history, releases, earnings."""
 
+import io
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from components.base.problem import load_problem
 from components.base.settings import load_settings
@@ -14,6 +17,7 @@ from pipelines.loop.earnings import EarnedMonth, Earnings
 from pipelines.loop.observers import ActiveAlert
 from pipelines.loop.played import PlayedMonth
 from pipelines.loop.scenario import EPISODES, FIRST_RELEASE, MONTH_ENDS
+from pipelines.loop.show import LoopTerminal
 from pipelines.loop.story import Replayed, tell_timeline
 from pipelines.loop.traffic import Answered
 from pipelines.runs import RunRecord
@@ -124,3 +128,13 @@ def test_page_of_the_replay_stands_alone_and_names_the_city_as_it_is_written(tim
     assert_stands_alone(html)
     assert "Half a year of flight delays out of New York" in text_of(html)
     assert "Retraining earned 730 USD" in text_of(html)
+
+
+def test_terminal_shows_one_row_a_month_with_alerts_and_decisions(timeline):
+    output = io.StringIO()
+    LoopTerminal(Console(file=output, width=200)).show_timeline(timeline)
+    rows = [line for line in output.getvalue().splitlines() if re.match(r"\w{3} 2013", line.strip())]
+    assert [row.split()[0] for row in rows] == ["Jul", "Aug", "Sep", "Oct"]
+    assert "PerformanceBelowLimit" in rows[1]
+    assert "run: PerformanceBelowLimit, Version 2 promoted" in rows[2]
+    assert "LatencyBudgetBurn (1h)" in rows[3]
