@@ -61,9 +61,9 @@ BROKEN_FEED = Episode(
 SLOW_MODEL = Episode(
     "slow_model",
     "The model's processor is taken away",
-    "From 8 to 12 December the predictor works for 2 ms and then waits for 40, as a throttled container does.",
+    "From 8 to 16 December the predictor works for 3 ms and then waits for 40, as a throttled container does.",
     datetime(2013, 12, 8, tzinfo=UTC),
-    datetime(2013, 12, 12, tzinfo=UTC),
+    datetime(2013, 12, 16, tzinfo=UTC),
 )
 EPISODES = (HARMLESS_SHIFT, CONCEPT_SHIFT, BROKEN_FEED, SLOW_MODEL)
 BROKEN_VIEW = "origin_weather"

@@ -36,6 +36,7 @@ class LoopTerminal(Terminal):
         """Write to `console`."""
         super().__init__(console)
         self._decisions: dict[int, tuple[str, str]] = {}
+        self._released: set[str] = set()
 
     def step_finished(self, step: StepRun) -> None:  # noqa: ARG002 - the interface is the listener's
         """Leave no line for a step of a pipeline."""
@@ -94,7 +95,8 @@ class LoopTerminal(Terminal):
             if one["decided_at"] and self._decisions.get(one["id"]) != state:
                 self._decisions[one["id"]] = state
                 self._line("●", _CHOICES.get(state[0], "white"), "governor", f"{one['name']}: {one['words']}")
-                if state[1] in ENDED:
+                if state[1] in ENDED and one["run"]["key"] not in self._released:
+                    self._released.add(one["run"]["key"])
                     self._line("★", "cyan", "release", f"{state[1]}. {' '.join(one['run']['reasons'])}")
 
     def show_dashboards(self, text: str) -> None:
