@@ -28,6 +28,7 @@ Reason = Literal[
     "daily_budget",
     "too_few_labels",
     "labels_unknown",
+    "inputs_broken",
     "not_repeated",
     "on_trial",
     "maximum_failures",
@@ -121,6 +122,8 @@ class LabelFacts:
     version: str | None = None
     trained_as_of: datetime | None = None
     gap: Literal["none_yet", "out_of_reach", "older_than_model"] | None = None
+    broken: str | None = None
+    """What is critically wrong with the features as served, in words; None when nothing is."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,9 @@ def _review(episode: Episode, run: Run, policy: Policy, facts: Facts) -> Verdict
         return Verdict("escalate", "maximum_failures", run, count=failures)
     if episode.cause != "alert":
         return Verdict("closed", "finished", run)
-    until = (run.ended_at or run.began_at) + timedelta(hours=policy.clear_within_hours)
+    # What was not promoted cannot silence the alert: a person is asked as soon as another run could have come.
+    patience = policy.clear_within_hours if run.state == "promoted" else policy.cooldown_hours
+    until = (run.ended_at or run.began_at) + timedelta(hours=patience)
     if facts.now > until:
         return Verdict("escalate", "not_cleared", run, until)
     return Verdict("run", "on_trial", run, until)
@@ -212,7 +217,8 @@ def _restrain(episode: Episode, policy: Policy, facts: Facts) -> Verdict | None:
     failures = count_failures(facts)
     if failures >= policy.maximum_failures and episode.cause != "person":
         return Verdict("escalate", "maximum_failures", facts.runs[0], count=failures)
-    return _wait_for_alert(episode, policy, facts) or _rest(policy, facts) or _want_labels(episode, policy, facts)
+    waits = _wait_for_alert(episode, policy, facts) or _rest(policy, facts)
+    return waits or _mend_first(episode, facts) or _want_labels(episode, policy, facts)
 
 
 def _wait_for_alert(episode: Episode, policy: Policy, facts: Facts) -> Verdict | None:
@@ -236,6 +242,11 @@ def _rest(policy: Policy, facts: Facts) -> Verdict | None:
             return Verdict("hold", "cooldown", run, until)
     today = count_today(facts.runs, facts.now)
     return Verdict("hold", "daily_budget", count=today) if today >= policy.daily_budget else None
+
+
+def _mend_first(episode: Episode, facts: Facts) -> Verdict | None:
+    """Hold while the features are broken: a model would learn to live with it; a person may know better."""
+    return Verdict("hold", "inputs_broken") if facts.labels.broken and episode.cause != "person" else None
 
 
 def _want_labels(episode: Episode, policy: Policy, facts: Facts) -> Verdict | None:

@@ -124,6 +124,10 @@ def _unknown(case: _Case) -> str:
     return f"{wanted} new labels are asked, and how many have come is not known: {_GAPS[case.facts.labels.gap]}."
 
 
+def _broken(case: _Case) -> str:
+    return f"the features are broken, and a model must not learn from that: {case.facts.labels.broken}"
+
+
 def _not_repeated(case: _Case) -> str:
     return (
         f"{case.episode.name} was last heard of {case.episode.silent_hours:.0f} hours ago, and what fires is repeated "
@@ -149,6 +153,8 @@ def _failures(case: _Case) -> str:
 
 def _not_cleared(case: _Case) -> str:
     run, hours = case.verdict.run, case.policy.clear_within_hours
+    if run and run.state != "promoted":
+        return f"{case.episode.name} still fires, and its {_name(run)} ended: {_end(run)}.{_why(run)}"
     ended = write_moment(run.ended_at if run else None)
     return (
         f"{case.episode.name} still fires more than {hours:g} hours after {_name(run)} ended ({_end(run)}, {ended}); "
@@ -187,6 +193,7 @@ _WORDS: dict[Reason, Callable[[_Case], str]] = {
     "daily_budget": _budget,
     "too_few_labels": _too_few,
     "labels_unknown": _unknown,
+    "inputs_broken": _broken,
     "not_repeated": _not_repeated,
     "on_trial": _on_trial,
     "maximum_failures": _failures,

@@ -207,7 +207,13 @@ def _count_labels(result: _Newest, ledger: Ledger) -> LabelFacts:
     if promoted and promoted.version != result.model_version and (promoted.ended_at or result.as_of) >= result.as_of:
         return LabelFacts(None, gap="older_than_model")
     trained = next((run.as_of for run in ledger.runs if run.version == result.model_version), None)
-    return LabelFacts(result.labels.new_since_training, result.model_version, trained)
+    return LabelFacts(result.labels.new_since_training, result.model_version, trained, broken=_find_broken(result))
+
+
+def _find_broken(result: MonitoringResult) -> str | None:
+    """Return what is critically wrong with the features as served."""
+    critical = [one for one in result.findings if one.topic == "features" and one.severity == "critical"]
+    return " ".join(f"{one.title}. {one.text}" for one in critical) or None
 
 
 def _find_due(problem: str, cron: str, now: datetime) -> datetime:

@@ -32,6 +32,7 @@ _HOLDS = {
     "run_in_flight": "a new model is already being trained",
     "too_few_labels": "too few new outcomes are known to learn from",
     "labels_unknown": "it is not known how many new outcomes there are",
+    "inputs_broken": "the data that it decides on are broken and must be mended first",
     "paused": "a person has paused retraining",
     "on_trial": "the newest model is still on trial",
     "not_repeated": "the alarm was not repeated",

@@ -14,6 +14,7 @@ from components.watch.govern_launcher import RunReport
 from components.watch.govern_schema import Database
 from components.watch.govern_store import DecisionStore
 from components.watch.govern_worker import Worker, WorkerParts
+from components.watch.results import Finding
 
 # The problem as it is, with a policy whose numbers the tests know.
 POLICY: dict[str, object] = {
@@ -36,10 +37,12 @@ def _contract() -> Problem:
 CONTRACT = _contract()
 
 
-def result(new_labels: int, version: str = "1", as_of: datetime = START) -> SimpleNamespace:
+def result(
+    new_labels: int, version: str = "1", as_of: datetime = START, findings: tuple[Finding, ...] = ()
+) -> SimpleNamespace:
     """Return what the governor reads of a monitoring result."""
     labels = SimpleNamespace(new_since_training=new_labels)
-    return SimpleNamespace(labels=labels, model_version=version, as_of=as_of)
+    return SimpleNamespace(labels=labels, model_version=version, as_of=as_of, findings=findings)
 
 
 @dataclasses.dataclass

@@ -167,9 +167,15 @@ class TestAfterItsRun:
         assert self.judge("promoted", 241, is_firing=False)[:2] == ("closed", "cleared")
 
     def test_a_held_release_runs_no_second_time(self):
-        choice, reason, words = self.judge("held", 100)
+        choice, reason, words = self.judge("held", 47)
         assert (choice, reason) == ("run", "on_trial")
         assert "ended: held. Value gains too little. An episode runs once" in words
+
+    @pytest.mark.parametrize("state", ["held", "refused", "failed"])
+    def test_what_was_not_promoted_asks_after_the_cooldown(self, state):
+        choice, reason, words = self.judge(state, 49)
+        assert (choice, reason) == ("escalate", "not_cleared")
+        assert f"ValueBelowLimit still fires, and its run run-1 of version 2 ended: {state}." in words
 
     def test_the_last_failure_that_is_allowed_asks_at_once(self):
         known = facts(ended(1, "held", 1), ended(100, "failed", 7))

@@ -7,6 +7,7 @@ import pytest
 
 from components.base.errors import ContractError, StoreUnavailableError
 from components.watch.govern_launcher import RunReport
+from components.watch.results import Finding
 from tests.unit.watch.govern_world import START, World, result
 
 
@@ -287,3 +288,17 @@ def test_the_clock_may_go_back_without_a_second_run(world):
     world.alert("b")
     world.step()
     assert len(world.launcher.starts) == 1
+
+
+def test_broken_features_hold_an_alert_until_they_are_mended(world):
+    stale = Finding(
+        severity="critical", topic="features", title="Values of origin_weather are too old", text="Half.", action=""
+    )
+    world.newest = result(90_000, findings=(stale,))
+    world.alert()
+    world.step()
+    assert choices(world) == [("hold", "inputs_broken")]
+    assert "a model must not learn from that: Values of origin_weather are too old. Half." in world.decision().words
+    world.newest = result(90_000, findings=(stale.model_copy(update={"severity": "warning"}),))
+    world.step(hours=24)
+    assert choices(world)[-1] == ("run", "worth_it")
