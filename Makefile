@@ -76,7 +76,7 @@ bench: $(READY) ## Measure speed and memory as ratios, side by side
 
 ##@ Build
 .PHONY: generate
-generate: $(READY) ## Write what is generated: the contract's JSON Schema
+generate: $(READY) ## Write what is generated: contract schema, alert rules, Grafana provisioning, dashboards
 	@$(RUN) -m pipelines.generate
 
 .PHONY: lock

@@ -187,6 +187,13 @@ def _watch_rules(problem: Problem) -> Iterator[Fault]:
     limit = monitoring.performance
     if (limit.minimum is None) == (limit.maximum is None):
         yield ("monitoring", "performance"), "must have either a minimum or a maximum."
+    if monitoring.window_days * 24 <= monitoring.label_delay_hours:
+        days = monitoring.window_days
+        yield (
+            ("monitoring", "window_days"),
+            f"must be longer than label_delay_hours ({monitoring.label_delay_hours:g}), but got {days} days: "
+            "no label would ever be due.",
+        )
     for section, schedule in (("monitoring", monitoring.schedule), ("retraining", problem.retraining.schedule)):
         try:
             CronSim(schedule, datetime.now(UTC))

@@ -12,7 +12,7 @@ from typing import Literal
 from components.base.contract import Problem
 from components.base.scores import METRICS, gain
 from components.base.wording import say_plainly, write_count, write_money, write_percent, write_score
-from components.watch.findings_inputs import find_drift, find_features, find_skew
+from components.watch.findings_inputs import find_drift, find_features, find_skew, find_stale_views
 from components.watch.findings_words import say_who_acts, write_interval, write_money_interval
 from components.watch.results import Estimate, EstimatedPerformance, Finding, MonitoringResult
 
@@ -135,11 +135,11 @@ def _find_performance(problem: Problem, result: MonitoringResult) -> Iterator[Fi
 
 def _find_change_of_concept(problem: Problem, result: MonitoringResult, promised: float | None) -> Iterator[Finding]:
     """Say so when the truth is worse than both the probabilities promise and the release was, beyond its interval."""
-    performance, accepted = result.performance, problem.monitoring.quality.maximum_expired_rise
+    performance = result.performance
     if performance is None or promised is None or performance.limit_metric not in performance.scores:
         return
     # A feed that is late makes the model worse while everything means what it meant.
-    if any(view.expired_rise > accepted for view in result.views):
+    if find_stale_views(problem, result):
         return
     metric = performance.limit_metric
     found, before = performance.scores[metric], performance.at_release.get(metric)

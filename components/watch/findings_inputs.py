@@ -17,7 +17,7 @@ _NAMED = 4
 def find_features(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
     """Find views that are too old, and features that are missing more often than in training."""
     quality = problem.monitoring.quality
-    stale = [view for view in result.views if view.expired_rise > quality.maximum_expired_rise]
+    stale = find_stale_views(problem, result)
     for view in stale:
         yield _stale(view, result.model_rows, quality.maximum_expired_rise)
     rises = [one for one in result.features if _rise(one) > quality.maximum_missing_rise]
@@ -35,6 +35,13 @@ def find_features(problem: Problem, result: MonitoringResult) -> Iterator[Findin
             if is_explained
             else "Look at the newest quality report of `validate` and at the source that the features are built from.",
         )
+
+
+def find_stale_views(problem: Problem, result: MonitoringResult) -> list[ViewAge]:
+    """Return the views that were too old in more rows than the contract accepts; in few rows nothing is told."""
+    if result.model_rows < problem.monitoring.minimum_rows:
+        return []
+    return [view for view in result.views if view.expired_rise > problem.monitoring.quality.maximum_expired_rise]
 
 
 def _stale(view: ViewAge, rows: int, limit: float) -> Finding:
@@ -79,7 +86,7 @@ def find_drift(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
 def find_skew(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
     """Find values that differ from the point-in-time join."""
     limit, skew = problem.monitoring.quality.maximum_skew_ratio, result.skew
-    if skew is None or skew.different_ratio <= limit:
+    if skew is None or skew.different_ratio <= limit or result.model_rows < problem.monitoring.minimum_rows:
         return
     worst = [one.name for one in skew.features if one.different_ratio > limit][:_NAMED]
     yield Finding(

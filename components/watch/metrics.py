@@ -104,14 +104,16 @@ class ProblemReader:
                 return
             self._tried_at = time.monotonic()
             self._pending = self._pool.submit(self._read)
+        pending = self._pending
         try:
-            self._kept = self._pending.result(self._timing.patience_seconds)
+            self._kept = pending.result(self._timing.patience_seconds)
             self._kept_at, self._succeeded, self._pending = time.time(), True, None
-        except TimeoutError:
+        except Exception as error:  # one problem that cannot be read must not keep the others from being shown
             self._succeeded = False
-        except TidemillError as error:
-            self._succeeded, self._pending = False, None
-            log.warning("metrics: %s cannot be read: %s", self.name, error)
+            # The read itself goes on after a wait that was too short; it is taken at a later scrape.
+            if pending.done():
+                self._pending = None
+                log.warning("metrics: %s cannot be read: %r", self.name, str(error)[:300])
 
     def _read(self) -> list[Sample]:
         newest = read_results(self._store, self.name, last=1)

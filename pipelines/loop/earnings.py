@@ -40,8 +40,8 @@ class EarnedMonth:
     start: datetime
     rows: int
     served: float
-    frozen: float
-    """Of the first model, had it stayed in charge."""
+    frozen: float | None
+    """Of the first model, had it stayed in charge; None where it reads features that are not logged any more."""
     current_solution: float
     frozen_score: float | None
     """Of the first model, in the metric that the contract limits."""
@@ -62,7 +62,7 @@ class Earnings:
     @property
     def frozen(self) -> float:
         """Earned without any retraining."""
-        return sum(month.frozen for month in self.months)
+        return sum(month.frozen for month in self.months if month.frozen is not None)
 
     @property
     def current_solution(self) -> float:
@@ -72,7 +72,8 @@ class Earnings:
     @property
     def words(self) -> str:
         """The answer in a sentence."""
-        gain = self.served - self.frozen
+        # Months in which the first model cannot be asked are not compared.
+        gain = sum(month.served - month.frozen for month in self.months if month.frozen is not None)
         direction = "more" if gain >= 0 else "less"
         return (
             f"With retraining the decisions earned {write_money(self.served, self.currency)}, "
@@ -131,9 +132,7 @@ def _score(problem: Problem, rows: ServedRows, rival: Rival) -> float | None:
 
 def _read_month(month: ServedMonth, value: Value | None, frozen_score: float | None) -> EarnedMonth:
     if value is None:
-        return EarnedMonth(month.start, 0, 0.0, 0.0, 0.0, frozen_score)
+        return EarnedMonth(month.start, 0, 0.0, None, 0.0, frozen_score)
     totals = {name: contender.total for name, contender in value.contenders.items()}
     served, rows = totals["served"], value.contenders["served"].rows
-    return EarnedMonth(
-        month.start, rows, served, totals.get("previous", served), totals["current_solution"], frozen_score
-    )
+    return EarnedMonth(month.start, rows, served, totals.get("previous"), totals["current_solution"], frozen_score)

@@ -102,7 +102,7 @@ def _alerted(alerts: Sequence[AlertSpan]) -> Iterator[LoopEvent]:
 
 def _decided(replayed: Replayed) -> Iterator[LoopEvent]:
     for decision in replayed.decisions:
-        for change in decision["history"]:
+        for change in _changes(decision["history"]):
             title, words = (
                 f"{change['choice']}: {decision['name']}",
                 change["words"].removeprefix(f"{change['choice']}: "),
@@ -118,6 +118,12 @@ def _decided(replayed: Replayed) -> Iterator[LoopEvent]:
                 " ".join(run["reasons"]),
                 link=f"{run['key']}/report.html" if report.is_file() else "",
             )
+
+
+def _changes(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the changes of a choice, each told by its first words."""
+    pairs = zip([{"choice": None}, *history], history, strict=False)
+    return [change for before, change in pairs if change["choice"] != before["choice"]]
 
 
 def _reported(months: Sequence[PlayedMonth]) -> Iterator[LoopEvent]:

@@ -146,3 +146,17 @@ def test_any_damaged_section_is_reported_by_name(field: str, value: object) -> N
         return
     content[field] = value
     assert f"`{field}" in faults_of(yaml.safe_dump(content))
+
+
+def test_window_that_ends_before_any_label_is_due_is_refused() -> None:
+    short = FLIGHTS.replace("window_days: 30", "window_days: 1")
+    with pytest.raises(ContractError, match=re.escape("must be longer than label_delay_hours (24), but got 1 days")):
+        parse_problem(short, "flights.yaml")
+
+
+def test_key_that_a_request_does_not_hold_and_schedule_that_is_none_are_refused() -> None:
+    text = FLIGHTS.replace("request: [carrier, flight,", "request: [carrier,").replace('"0 6 * * *"', '"0 66 * * *"')
+    with pytest.raises(ContractError) as refused:
+        parse_problem(text, "flights.yaml")
+    assert "by which labels find predictions, but lacks ['flight']" in str(refused.value)
+    assert "must be a cron line of five fields, but got '0 66 * * *'" in str(refused.value)

@@ -157,6 +157,19 @@ def test_score_whose_interval_holds_the_limit_is_near_it():
     assert (finding.severity, finding.title) == ("warning", "The ROC AUC is near its limit")
 
 
+def test_stale_views_and_skew_of_too_few_rows_are_no_findings():
+    fewest = PROBLEM.monitoring.minimum_rows
+    view = HEALTHY.views[0].model_copy(
+        update={"expired_ratio": 0.9, "unknown_ratio": 0.0, "reference_missing_ratio": 0.0}
+    )
+    skew = HEALTHY.skew.model_copy(update={"different_ratio": 0.9})
+    changes = {"views": (view, *HEALTHY.views[1:]), "skew": skew}
+    assert found(result(model_rows=fewest - 1, **changes), "features") == []
+    assert found(result(model_rows=fewest - 1, **changes), "skew") == []
+    assert len(found(result(model_rows=fewest, **changes), "features")) == 1
+    assert len(found(result(model_rows=fewest, **changes), "skew")) == 1
+
+
 def test_late_feed_is_blamed_before_a_change_of_concept():
     view = HEALTHY.views[0].model_copy(
         update={"expired_ratio": 0.5, "unknown_ratio": 0.0, "reference_missing_ratio": 0.0}

@@ -32,6 +32,7 @@ DECISION = {
     "history": [
         {"at": "2013-09-01T00:00:00+00:00", "choice": "hold", "words": "hold: 58,544 of 60,000 new labels have come."},
         {"at": "2013-10-01T00:00:00+00:00", "choice": "run", "words": "run: PerformanceBelowLimit fires."},
+        {"at": "2013-10-01T00:00:00+00:00", "choice": "run", "words": "run: it must be silent by 15 November."},
     ],
     "run": {
         "key": KEY,
