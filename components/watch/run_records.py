@@ -1,6 +1,6 @@
 """Records of pipeline runs in the object store: one JSON a run, the same here and on a cluster.
 
-In: a run that has ended, from whoever ran it (`pipelines/run.py`, the exit handler on a cluster). Out:
+In: a run that has ended, from whoever ran it (`pipelines/run.py`; on a cluster nobody writes them yet). Out:
 `<problem>/runs/<pipeline>/<name>.json`. The exporter reads them: what ran, what failed, what is overdue. Nothing is
 judged here, and nothing removes old records: a counter that is counted from them would fall.
 """
