@@ -28,7 +28,7 @@ from pipelines.launch import LocalLauncher
 
 RUN = (sys.executable, str(Path(__file__).with_name("governor_run.py")))
 LABELS = SimpleNamespace(new_since_training=1_000_000)
-NEWEST = SimpleNamespace(labels=LABELS, model_version="1", as_of=datetime(2026, 11, 1, tzinfo=UTC))
+NEWEST = SimpleNamespace(labels=LABELS, model_version="1", as_of=datetime(2026, 11, 1, tzinfo=UTC), findings=())
 LABELS_OF_ALERT = {"alertname": "ValueBelowLimit", "problem": "flight-delays", "action": "retrain"}
 ALERT = {"status": "firing", "labels": LABELS_OF_ALERT, "startsAt": "2026-11-22T23:00:00Z", "fingerprint": "c6ea"}
 # Read once: YAML takes longer than a life.
