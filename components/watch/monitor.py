@@ -24,7 +24,7 @@ from components.base.scores import METRICS
 from components.base.settings import Settings
 from components.base.store import open_store
 from components.models.parallel import quiet_fits
-from components.release.prediction_schema import EVENT_TIME, PROBABILITY, REQUEST_ID, ROW, feature_column
+from components.release.prediction_schema import PROBABILITY
 from components.watch.drift import describe_ages, describe_drift, describe_features
 from components.watch.estimate import estimate_score
 from components.watch.findings import list_findings
@@ -37,7 +37,7 @@ from components.watch.reference import Reference, read_reference
 from components.watch.results import Contender, MonitoringResult, Performance, Skew, Value, Window, write_result
 from components.watch.rivals import ask_current_solution, ask_previous, read_columns
 from components.watch.served_rows import ServedRows, describe_labels, describe_traffic, read_served_rows
-from components.watch.skew import measure_skew, sample_rows
+from components.watch.skew import list_sampled_columns, measure_skew, sample_rows
 from components.watch.value import Rival, measure_value
 from components.watch.window_counts import count_window, list_counted_columns
 
@@ -155,8 +155,7 @@ def _measure_skew(material: _Material, features_uri: str) -> Skew | None:
     if not material.rows.in_charge.any():
         return None
     features = material.reference.features
-    columns = [REQUEST_ID, ROW, *material.problem.examples.request, EVENT_TIME]
-    columns += [feature_column(feature.name) for feature in features]
+    columns = list_sampled_columns(material.problem, features)
     sample = sample_rows(material.predictions.iterate(columns, material.in_charge.version))
     return measure_skew(material.problem, features, features_uri, sample) if sample is not None else None
 
