@@ -19,43 +19,43 @@ install: $(READY) ## Create .venv and install the locked packages: make install 
 
 .PHONY: demo
 demo: $(READY) ## Run the whole way on this machine, no cluster: make demo PROBLEM=flight-delays AS_OF=2013-07-01
-	@$(RUN) -m pipelines.local --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+	@$(RUN) -m pipelines.commands.demo --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
 
 .PHONY: loop
 loop: $(READY) ## Play half a year after the first release: traffic, drift, alerts, one retraining: make loop MONTHS=6
-	@$(RUN) -m pipelines.loop --months $(MONTHS)
+	@$(RUN) -m pipelines.simulation --months $(MONTHS)
 
 .PHONY: land
 land: $(READY) ## Land the files of a folder for a problem: make land PROBLEM=wine FROM=drops
-	@$(RUN) -m pipelines.land --problem $(PROBLEM) --folder $(FROM)
+	@$(RUN) -m pipelines.commands.land --problem $(PROBLEM) --folder $(FROM)
 
 .PHONY: serve
 serve: $(READY) ## Keep the endpoint up and print a request that works
-	@$(RUN) -m pipelines.serve --problem $(PROBLEM)
+	@$(RUN) -m pipelines.commands.serve --problem $(PROBLEM)
 
 .PHONY: refresh
 refresh: $(READY) ## Bring features and online store up to a moment: make refresh AS_OF=2013-08-01
-	@$(RUN) -m pipelines.local --pipeline refresh --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+	@$(RUN) -m pipelines.commands.demo --pipeline refresh --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
 
 .PHONY: monitor
 monitor: $(READY) ## Judge what was served before a moment, and report: make monitor AS_OF=2013-08-01
-	@$(RUN) -m pipelines.local --pipeline monitoring --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+	@$(RUN) -m pipelines.commands.demo --pipeline monitoring --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
 
 .PHONY: govern
 govern: $(READY) ## Run the governor: takes alerts, decides, starts trainings
-	@$(RUN) -m pipelines.govern
+	@$(RUN) -m pipelines.commands.govern
 
 .PHONY: decisions
 decisions: $(READY) ## List what the governor decided, in words
-	@$(RUN) -m pipelines.decisions --problem $(PROBLEM)
+	@$(RUN) -m pipelines.commands.rulings --problem $(PROBLEM)
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow and all reports on loopback
-	@$(RUN) -m pipelines.ui
+	@$(RUN) -m pipelines.commands.ui
 
 .PHONY: runs
 runs: $(READY) ## List the runs of this machine
-	@$(RUN) -m pipelines.runs
+	@$(RUN) -m pipelines.runners.records
 
 ##@ Check
 .PHONY: test
@@ -68,7 +68,7 @@ lint: $(READY) ## Check format, style, types, import rules and generated files
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
-	@$(RUN) -m pipelines.generate --check
+	@$(RUN) -m pipelines.commands.generate --check
 
 .PHONY: bench
 bench: $(READY) ## Measure speed and memory as ratios, side by side
@@ -77,7 +77,7 @@ bench: $(READY) ## Measure speed and memory as ratios, side by side
 ##@ Build
 .PHONY: generate
 generate: $(READY) ## Write what is generated: contract schema, alert rules, Grafana provisioning, dashboards
-	@$(RUN) -m pipelines.generate
+	@$(RUN) -m pipelines.commands.generate
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml into requirements.lock

@@ -1,8 +1,8 @@
 """The monitoring pipeline: what was served in the window before a moment, judged by what has become known since.
 
-Compiled for Kubeflow Pipelines and run by `pipelines/local.py`, unchanged. Labels and point-in-time features come from
-the same steps as in training. It changes neither a model nor the online store; the governor and the alerts read its
-result. Steps that read the world outside are never reused.
+Compiled for Kubeflow Pipelines and run by `pipelines/commands/demo.py`, unchanged. Labels and point-in-time features
+come from the same steps as in training. It changes neither a model nor the online store; the governor and the alerts
+read its result. Steps that read the world outside are never reused.
 """
 
 from kfp import dsl
@@ -11,7 +11,8 @@ from kfp.dsl import Artifact
 from components.base.steps import frame
 from components.data.steps import ingest, validate
 from components.features.steps import build
-from components.watch.steps import monitor, report
+from components.monitoring.steps import monitor
+from components.reports.steps import report
 
 PIPELINE_NAME = "monitoring"
 

@@ -1,7 +1,7 @@
 """The refresh pipeline: fresh data to the feature tables and the online store, between two trainings.
 
-Compiled for Kubeflow Pipelines and run by `pipelines/local.py`, unchanged. The endpoint sees the new features with its
-next request; no model changes.
+Compiled for Kubeflow Pipelines and run by `pipelines/commands/demo.py`, unchanged. The endpoint sees the new features
+with its next request; no model changes.
 """
 
 from kfp import dsl

@@ -1,7 +1,7 @@
 """The training pipeline: from the contract to a deployed, reported model, steps in the order of the data.
 
-Compiled for Kubeflow Pipelines and run by `pipelines/local.py`, unchanged. A step is reused only when its inputs and
-its code are unchanged; steps that read or change the world outside are never reused.
+Compiled for Kubeflow Pipelines and run by `pipelines/commands/demo.py`, unchanged. A step is reused only when its
+inputs and its code are unchanged; steps that read or change the world outside are never reused.
 """
 
 from kfp import dsl
@@ -11,7 +11,8 @@ from components.base.steps import frame
 from components.data.steps import ingest, validate
 from components.features.steps import build, explore, materialize, prepare
 from components.models.steps import ensemble, evaluate, select, tune
-from components.release.steps import deploy, present, register
+from components.release.steps import deploy, register
+from components.reports.steps import present
 
 PIPELINE_NAME = "training"
 

@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture(scope="session")
 def seaweedfs(tmp_path_factory):
     """A real object store on loopback; under pytest-xdist each worker has its own."""
-    from components.base.object_store import SeaweedFS
+    from components.base.adapters.seaweedfs import SeaweedFS
     from components.base.settings import load_settings
 
     home = tmp_path_factory.mktemp("home")
@@ -20,8 +20,8 @@ def seaweedfs(tmp_path_factory):
 @pytest.fixture
 def store_settings(seaweedfs, tmp_path):
     """Settings of a fresh home and a fresh bucket on the session's object store."""
+    from components.base.adapters.s3 import open_store
     from components.base.settings import load_settings
-    from components.base.store import open_store
 
     bucket = f"test-{uuid.uuid4().hex}"
     settings = load_settings({"TIDEMILL_HOME": str(tmp_path / "home"), "TIDEMILL_BUCKET": bucket})
@@ -33,6 +33,6 @@ def store_settings(seaweedfs, tmp_path):
 @pytest.fixture
 def store(store_settings):
     """An empty bucket of its own on the session's object store."""
-    from components.base.store import open_store
+    from components.base.adapters.s3 import open_store
 
     return open_store(store_settings)

@@ -14,7 +14,7 @@ from kfp import dsl
 
 from components.base.settings import load_settings
 
-PHASES = ("base", "data", "features", "models", "release", "watch")
+PHASES = ("base", "data", "features", "models", "serving", "release", "monitoring", "reports")
 _ROOT = Path(__file__).parents[2]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import duckdb
 
-from components.base.contract import Assumption, Problem
-from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.contract.problem import Assumption, Problem
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 
-from components.base.contract import Column, Source
-from components.base.duckdb_session import quote_name
+from components.base.adapters.duckdb import quote_name
+from components.base.contract.problem import Column, Source
 from components.data.row_checks import range_words
 
 _SHOWN_VALUES = 8

@@ -18,10 +18,10 @@ from typing import Literal
 import duckdb
 from pydantic import BaseModel, ConfigDict
 
-from components.base.contract import Problem
-from components.base.duckdb_session import explain_duckdb_errors, quote_text
+from components.base.adapters.duckdb import explain_duckdb_errors, quote_text
+from components.base.adapters.s3 import ObjectStore
+from components.base.contract.problem import Problem
 from components.base.errors import DataError, ObjectMissingError, raise_faults, suggest_name
-from components.base.store import ObjectStore
 from components.data.landing import Drop, landing_prefix
 from components.data.row_sql import delivered_columns
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import duckdb
 
-from components.base.contract import Problem, Source
-from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
-from components.base.store import ObjectStore
+from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.adapters.s3 import ObjectStore
+from components.base.contract.problem import Problem, Source
 from components.data.drops import Converted, convert_drops
 from components.data.landing import Drop, find_drops, landing_prefix, missing_months
 from components.data.row_sql import LINEAGE, delivered_columns, text_name, typed_sql

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 
-from components.base.contract import Problem, Source
+from components.base.adapters.s3 import StoredObject
+from components.base.contract.problem import Problem, Source
 from components.base.errors import DataError, raise_faults, suggest_name
-from components.base.store import StoredObject
 
 _PERIOD = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import duckdb
 
-from components.base.contract import Problem, Reference, Source
-from components.base.duckdb_session import quote_name
-from components.data.judge import orphans
+from components.base.adapters.duckdb import quote_name
+from components.base.contract.problem import Problem, Reference, Source
+from components.data.classify_rows import orphans
 
 # With one month before it, a ratio would say as much about that month as about the newest.
 _FEWEST_EARLIER_MONTHS = 2

@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
-from components.base.contract import Source
-from components.base.duckdb_session import quote_name, quote_text
+from components.base.adapters.duckdb import quote_name, quote_text
+from components.base.contract.problem import Source
 from components.data.row_sql import delivered_columns
 
 

@@ -7,8 +7,8 @@ needs other rows (uniqueness, references) is in `judge`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from components.base.contract import Column, Source
-from components.base.duckdb_session import quote_name, quote_text
+from components.base.adapters.duckdb import quote_name, quote_text
+from components.base.contract.problem import Column, Source
 from components.data.row_sql import text_name
 
 _TYPE_WORDS = {

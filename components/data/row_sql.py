@@ -7,9 +7,9 @@ to know when a row became available, and by validation. Nothing is executed here
 
 from collections.abc import Iterable, Sequence
 
-from components.base.contract import Source
-from components.base.contract_types import ColumnType
-from components.base.duckdb_session import quote_name
+from components.base.adapters.duckdb import quote_name
+from components.base.contract.problem import Source
+from components.base.contract.types import ColumnType
 
 # What ingest adds to each delivered row: where it came from, and what kept its line from being read.
 LINEAGE = ("_drop", "_row", "_fault")

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.base.adapters.s3 import ObjectStore
 from components.base.errors import DataError, ObjectMissingError
-from components.base.store import ObjectStore
 
 
 class _Frozen(BaseModel):

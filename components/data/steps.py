@@ -8,9 +8,9 @@ from components.base.step import step
 @step
 def ingest(problem: Input[Artifact], as_of: str) -> str:
     """Snapshot what the landing zone knew at `as_of`; return the S3 prefix of the snapshot."""
-    from components.base.problem import read_problem
+    from components.base.adapters.s3 import open_store
+    from components.base.contract.load import read_problem
     from components.base.settings import load_settings
-    from components.base.store import open_store
     from components.data.ingest import ingest_sources
     from components.data.snapshot import parse_moment
 
@@ -22,9 +22,9 @@ def validate(problem: Input[Artifact], snapshot: str, accepted: Output[Artifact]
     """Accept, filter or quarantine every row of the snapshot; describe the accepted ones."""
     from pathlib import Path
 
-    from components.base.problem import read_problem
+    from components.base.adapters.s3 import open_store
+    from components.base.contract.load import read_problem
     from components.base.settings import load_settings
-    from components.base.store import open_store
     from components.data.snapshot import read_snapshot
     from components.data.validate import validate_snapshot
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import duckdb
 
-from components.base.contract import Problem, Source
-from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_text
+from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_text
+from components.base.contract.problem import Problem, Source
 from components.base.errors import DataError, raise_faults
 from components.data.assumptions import AssumptionResult, check_assumptions
+from components.data.classify_rows import Counts, filter_reasons, judge_source, judging_order
 from components.data.dictionary import describe_source
-from components.data.judge import Counts, filter_reasons, judge_source, judging_order
 from components.data.quality import (
     count_outcomes,
     measure_freshness,

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import duckdb
 
-from components.base.contract import Problem
-from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.adapters.s3 import ObjectStore
+from components.base.contract.problem import Problem
 from components.base.errors import DataError, raise_faults, suggest_name
-from components.base.store import ObjectStore
 from components.base.tables import fingerprint_files
-from components.features.feature_store import declarations_folder, declared_views
-from components.features.online_features import OnlineView
+from components.features.feast.feature_store import declarations_folder, declared_views
+from components.features.online.reader import OnlineView
 
 _logger = logging.getLogger(__name__)
 _TIMES = ("event_timestamp", "created_timestamp")

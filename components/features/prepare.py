@@ -1,6 +1,6 @@
 """Prepare the rows that models learn from: examples, their features as of the prediction, and roles by time.
 
-In: accepted sources, feature tables, `as_of`. Out: the folder that `base/prepared.py` describes. Called by the
+In: accepted sources, feature tables, `as_of`. Out: the folder that `base/dataset.py` describes. Called by the
 `prepare` step. Rows whose label is not known at `as_of` do not exist.
 
 Notation
@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.base.contract import Problem, Split
-from components.base.duckdb_session import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.contract.problem import Problem, Split
+from components.base.dataset import ROLES, Feature, Prepared, write_prepared
 from components.base.errors import DataError, raise_faults
-from components.base.prepared import ROLES, Feature, Prepared, write_prepared
 from components.base.tables import write_table
-from components.features.feature_store import declared_views, join_features, open_scratch_store
+from components.features.feast.feature_store import declared_views, join_features, open_scratch_store
 from components.features.request import feature_kind, request_table
 
 _logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-from components.base.contract import Problem, RequestFeature
+from components.base.contract.problem import Problem, RequestFeature
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ def build(problem: Input[Artifact], accepted: Input[Artifact]) -> str:
     """Build the feature tables and return their prefix in the object store."""
     from pathlib import Path
 
-    from components.base.problem import read_problem
+    from components.base.adapters.s3 import open_store
+    from components.base.contract.load import read_problem
     from components.base.settings import load_settings
-    from components.base.store import open_store
     from components.features.build import publish_features
 
     return publish_features(read_problem(problem.path), Path(accepted.path), open_store(load_settings()))
@@ -25,7 +25,7 @@ def prepare(
     """Join features to examples as of their prediction and give each example its role."""
     from pathlib import Path
 
-    from components.base.problem import read_problem
+    from components.base.contract.load import read_problem
     from components.data.snapshot import parse_moment
     from components.features.prepare import prepare_rows
 
@@ -36,10 +36,10 @@ def prepare(
 @step
 def materialize(problem: Input[Artifact], features_uri: str, as_of: str):
     """Fill the online store with what was known at `as_of`."""
-    from components.base.problem import read_problem
+    from components.base.contract.load import read_problem
     from components.base.settings import load_settings
     from components.data.snapshot import parse_moment
-    from components.features.materialize import fill_online_store
+    from components.features.online.materialize import fill_online_store
 
     fill_online_store(load_settings(), read_problem(problem.path), features_uri, parse_moment(as_of))
 
@@ -49,9 +49,9 @@ def explore(problem: Input[Artifact], prepared: Input[Artifact], profile: Output
     """Find what the training rows say, with a picture for each statement, and profile them."""
     from pathlib import Path
 
-    from components.base.prepared import read_prepared
-    from components.base.problem import read_problem
-    from components.features.explore import explore_training_rows
+    from components.base.contract.load import read_problem
+    from components.base.dataset import read_prepared
+    from components.features.explore.explore import explore_training_rows
 
     explore_training_rows(read_problem(problem.path), read_prepared(prepared.path), Path(profile.path))
 

@@ -14,8 +14,8 @@ import orjson
 import pandas as pd
 from numpy.typing import NDArray
 
+from components.base.dataset import Feature
 from components.base.errors import ModelRefusedError
-from components.base.prepared import Feature
 
 Kind = Literal["single", "voting", "stacking"]
 Calibration = Literal["none", "sigmoid", "isotonic"]

@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from components.base.contract import Problem
+from components.base.contract.problem import Problem
+from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
-from components.base.prepared import Prepared
 from components.models.calibrate import find_threshold
 
 DUMB = "prior"

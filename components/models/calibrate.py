@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract import Problem
-from components.base.decisions import break_even, choose_threshold, trace_thresholds
-from components.base.scores import row_log_loss
+from components.base.contract.problem import Problem
+from components.base.statistics.decisions import break_even, choose_threshold, trace_thresholds
+from components.base.statistics.scores import row_log_loss
 from components.models.artifact import Calibration
 
 Document = dict[str, Any]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.base.contract_types import Family
-from components.base.prepared import Feature
+from components.base.contract.types import Family
+from components.base.dataset import Feature
 
 if TYPE_CHECKING:
     from optuna import Trial

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract import Column, Problem, Source
+from components.base.contract.problem import Column, Problem, Source
+from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
-from components.base.prepared import Prepared
 from components.base.settings import Settings
 from components.models.artifact import Model, load_model
 
@@ -56,8 +56,8 @@ def fetch_champion(problem_name: str, settings: Settings) -> Champion | None:
         TrackingUnavailableError: the registry or its artifact store does not answer.
         ModelRefusedError: the registry has no files of the champion. A model that does not load is an objection.
     """
+    from components.base.adapters.mlflow import download_champion
     from components.base.tables import read_table
-    from components.base.tracking import download_champion
 
     with TemporaryDirectory() as folder:
         files = download_champion(problem_name, Path(folder), settings)
@@ -114,7 +114,7 @@ def fingerprint_test(prepared: Prepared) -> str:
 
 def record_opening(problem_name: str, prepared: Prepared, settings: Settings) -> int:
     """Record in the object store that these test rows are opened now; return how often they had been before."""
-    from components.base.store import open_store
+    from components.base.adapters.s3 import open_store
 
     store = open_store(settings)
     prefix = f"{problem_name}/test-openings/{fingerprint_test(prepared)}/"

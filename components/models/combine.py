@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract import Problem
-from components.base.contract_types import MetricName
-from components.base.resampling import Resamples, bound_interval, draw_resamples, resample_score
-from components.base.scores import METRICS, gain, score
+from components.base.contract.problem import Problem
+from components.base.contract.types import MetricName
+from components.base.statistics.resampling import Resamples, bound_interval, draw_resamples, resample_score
+from components.base.statistics.scores import METRICS, gain, score
 from components.models.artifact import Kind
 
 Document = dict[str, Any]

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.base.contract import Problem
-from components.base.prepared import Prepared
+from components.base.contract.problem import Problem
+from components.base.dataset import Prepared
+from components.base.statistics.folds import Fold, sample_folds, split_train
 from components.models.artifact import Kind, Model
 from components.models.calibrate import calibrate, find_threshold
 from components.models.candidates import build_candidate
 from components.models.combine import HeldOut, compare_kinds, fit_stacker
-from components.models.folds import Fold, sample_folds, split_train
 from components.models.parallel import quiet_fits, run_all, use_one_thread
 
 logger = logging.getLogger(__name__)

@@ -15,20 +15,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.base.contract import Problem
-from components.base.decisions import number_days, trace_thresholds
-from components.base.prepared import Prepared
-from components.base.resampling import Interval, bound_interval
-from components.base.scores import METRICS, gain, score
+from components.base.contract.problem import Problem
+from components.base.dataset import Prepared
+from components.base.statistics.decisions import number_days, trace_thresholds
+from components.base.statistics.resampling import Interval, bound_interval
+from components.base.statistics.scores import METRICS, gain, score
 from components.models import gates as gating
-from components.models import judged as judging
+from components.models import scorecard as judging
 from components.models.artifact import Model
 from components.models.baselines import Baseline, fit_baselines
 from components.models.champion import Champion, find_objection, fingerprint_test
 from components.models.gates import Gate
 from components.models.importance import list_worst_cases, permute_features
-from components.models.judged import Comparison, Judged, OpenedTest
 from components.models.parallel import quiet_fits, use_one_thread
+from components.models.scorecard import Comparison, Judged, OpenedTest
 from components.models.slices import judge_fairness, judge_slices
 from components.models.weak_spots import find_weak_spots
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from components.base.contract import Guard, Problem
-from components.base.resampling import Interval
-from components.base.scores import METRICS
-from components.models.judged import Comparison
+from components.base.contract.problem import Guard, Problem
+from components.base.statistics.resampling import Interval
+from components.base.statistics.scores import METRICS
+from components.models.scorecard import Comparison
 
 Verdict = Literal["pass", "fail", "hold"]
 Release = Literal["promote", "hold", "refuse"]

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract import Problem
-from components.base.scores import gain, score
+from components.base.contract.problem import Problem
+from components.base.statistics.folds import sample_evenly
+from components.base.statistics.scores import gain, score
 from components.models.artifact import Model
-from components.models.folds import sample_evenly
-from components.models.judged import OpenedTest
 from components.models.parallel import run_all
+from components.models.scorecard import OpenedTest
 
 Document = dict[str, Any]
 Array = NDArray[np.float64]

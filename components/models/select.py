@@ -15,14 +15,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from components.base.contract import Problem
-from components.base.decisions import choose_threshold, value_per_1000
+from components.base.contract.problem import Problem
+from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
-from components.base.prepared import Prepared
-from components.base.scores import METRICS, gain, score
+from components.base.statistics.decisions import choose_threshold, value_per_1000
+from components.base.statistics.folds import Fold, describe_folds, sample_fits, split_train, summarise
+from components.base.statistics.scores import METRICS, gain, score
 from components.models.baselines import DUMB, build_baselines
 from components.models.candidates import build_candidate
-from components.models.folds import Fold, describe_folds, sample_fits, split_train, summarise
 from components.models.parallel import run_all
 
 logger = logging.getLogger(__name__)

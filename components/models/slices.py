@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract import Fairness, Slice
-from components.base.resampling import Interval, Resamples, bound_interval, resample_mean, resample_score
-from components.base.scores import METRICS, gain, score
+from components.base.contract.problem import Fairness, Slice
+from components.base.statistics.groups import name_groups
+from components.base.statistics.resampling import Interval, Resamples, bound_interval, resample_mean, resample_score
+from components.base.statistics.scores import METRICS, gain, score
 from components.models.gates import Gate
-from components.models.groups import name_groups
-from components.models.judged import Judged, OpenedTest
+from components.models.scorecard import Judged, OpenedTest
 
 Document = dict[str, Any]
 

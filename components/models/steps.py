@@ -8,8 +8,8 @@ from components.base.step import step
 @step
 def select(problem: Input[Artifact], prepared: Input[Artifact], leaderboard: Output[Artifact]):
     """Compare the candidate families and both baselines by cross-validation in time order."""
-    from components.base.prepared import read_prepared
-    from components.base.problem import read_problem
+    from components.base.contract.load import read_problem
+    from components.base.dataset import read_prepared
     from components.models.documents import write_document
     from components.models.select import select_candidates
 
@@ -19,8 +19,8 @@ def select(problem: Input[Artifact], prepared: Input[Artifact], leaderboard: Out
 @step
 def tune(problem: Input[Artifact], prepared: Input[Artifact], leaderboard: Input[Artifact], tuned: Output[Artifact]):
     """Search the parameters of the chosen families within the budget."""
-    from components.base.prepared import read_prepared
-    from components.base.problem import read_problem
+    from components.base.contract.load import read_problem
+    from components.base.dataset import read_prepared
     from components.models.documents import read_document, write_document
     from components.models.tune import tune_candidates
 
@@ -31,8 +31,8 @@ def tune(problem: Input[Artifact], prepared: Input[Artifact], leaderboard: Input
 @step
 def ensemble(problem: Input[Artifact], prepared: Input[Artifact], tuned: Input[Artifact], model: Output[Artifact]):
     """Make the model: single, voting or stacking, calibrated, with its threshold."""
-    from components.base.prepared import read_prepared
-    from components.base.problem import read_problem
+    from components.base.contract.load import read_problem
+    from components.base.dataset import read_prepared
     from components.models.artifact import save_model
     from components.models.documents import read_document
     from components.models.ensemble import build_ensemble
@@ -52,8 +52,8 @@ def evaluate(
     classification: Output[ClassificationMetrics],
 ):
     """Judge the model on test rows, beside the champion and both baselines."""
-    from components.base.prepared import read_prepared
-    from components.base.problem import read_problem
+    from components.base.contract.load import read_problem
+    from components.base.dataset import read_prepared
     from components.base.settings import load_settings
     from components.models.artifact import load_model
     from components.models.champion import fetch_champion, record_opening, require_selected

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract import Problem
-from components.base.contract_types import Family
+from components.base.contract.problem import Problem
+from components.base.contract.types import Family
+from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
-from components.base.prepared import Prepared
-from components.base.scores import METRICS, score
+from components.base.statistics.folds import Fold, sample_folds, split_train, summarise
+from components.base.statistics.scores import METRICS, score
 from components.models.candidates import DEFAULTS, build_candidate, suggest_parameters
-from components.models.folds import Fold, sample_folds, split_train, summarise
 from components.models.parallel import count_workers, quiet_fits, use_one_thread
 
 if TYPE_CHECKING:

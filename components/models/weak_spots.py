@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.decisions import number_days
-from components.base.scores import row_log_loss
-from components.models.groups import name_groups
-from components.models.judged import OpenedTest
+from components.base.statistics.decisions import number_days
+from components.base.statistics.groups import name_groups
+from components.base.statistics.scores import row_log_loss
+from components.models.scorecard import OpenedTest
 
 Document = dict[str, Any]
 Array = NDArray[np.float64]

@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from components.base import tracking
-from components.base.contract import Problem
+from components.base.adapters import mlflow as tracking
+from components.base.contract.problem import Problem
 from components.base.settings import Settings
 from components.base.tables import read_table
-from components.release.endpoint import record_endpoint
-from components.release.inference_service import ServedVersion, Stage, plan_rollout, render_yaml
-from components.release.release import Release, fingerprint_model, read_release
-from components.release.trial import Gate, Trial, try_endpoint
+from components.release.record import Release, fingerprint_model, read_release
+from components.release.smoke_test import Gate, Trial, try_endpoint
+from components.serving.endpoint import record_endpoint
+from components.serving.inference_service import ServedVersion, Stage, plan_rollout, render_yaml
 
 log = logging.getLogger(__name__)
 _NO_TRIAL = Trial((), None, [])

@@ -21,16 +21,16 @@ from typing import Any
 
 import pandas as pd
 
-from components.base import tracking
-from components.base.contract import Problem
-from components.base.prepared import Prepared
-from components.base.problem import write_problem
+from components.base.adapters import mlflow as tracking
+from components.base.contract.load import write_problem
+from components.base.contract.problem import Problem
+from components.base.dataset import Prepared
 from components.base.settings import Settings
 from components.base.tables import read_table, write_table
-from components.features.profile import add_scores, read_profile, write_profile
+from components.features.explore.profile import add_scores, read_profile, write_profile
 from components.models.artifact import TRUSTED_TYPES, Model, load_model
-from components.release.golden import choose_golden_rows
-from components.release.release import Release, fingerprint_model, write_release
+from components.release.golden_rows import choose_golden_rows
+from components.release.record import Release, fingerprint_model, write_release
 
 log = logging.getLogger(__name__)
 # Enough to see what a request's features look like.

@@ -1,6 +1,6 @@
 """KFP faces of the release phase, in the order they run."""
 
-from kfp.dsl import HTML, Artifact, Input, Markdown, Output
+from kfp.dsl import Artifact, Input, Output
 
 from components.base.step import step
 
@@ -21,8 +21,8 @@ def register(
     """Record the model with its evaluation and its drift reference in the registry."""
     from pathlib import Path
 
-    from components.base.prepared import read_prepared
-    from components.base.problem import read_problem
+    from components.base.contract.load import read_problem
+    from components.base.dataset import read_prepared
     from components.base.settings import load_settings
     from components.release.register import Evidence, register_release
 
@@ -38,40 +38,8 @@ def deploy(problem: Input[Artifact], release: Input[Artifact], deployment: Outpu
     """Try the release behind its endpoint, and promote it or leave the champion in charge."""
     from pathlib import Path
 
-    from components.base.problem import read_problem
+    from components.base.contract.load import read_problem
     from components.base.settings import load_settings
     from components.release.deploy import deploy_release
 
     deploy_release(read_problem(problem.path), Path(release.path), Path(deployment.path), load_settings())
-
-
-@step
-def present(
-    problem: Input[Artifact],
-    accepted: Input[Artifact],
-    prepared: Input[Artifact],
-    profile: Input[Artifact],
-    leaderboard: Input[Artifact],
-    tuned: Input[Artifact],
-    model: Input[Artifact],
-    evaluation: Input[Artifact],
-    release: Input[Artifact],
-    deployment: Input[Artifact],
-    run_id: str,
-    as_of: str,
-    report: Output[HTML],
-    card: Output[Markdown],
-    summary: Output[Artifact],
-):
-    """Put everything into one report, a model card and a summary."""
-    from pathlib import Path
-
-    from components.base.problem import read_problem
-    from components.release.present import copy_presentation, present_release
-
-    data = {"accepted": accepted, "prepared": prepared, "profile": profile}
-    models = {"leaderboard": leaderboard, "tuned": tuned, "model": model, "evaluation": evaluation}
-    artifacts = {**data, **models, "release": release, "deployment": deployment}
-    places = {name: Path(artifact.path) for name, artifact in artifacts.items()}
-    present_release(read_problem(problem.path), run_id, as_of, places, Path(summary.path))
-    copy_presentation(Path(summary.path), Path(report.path), Path(card.path))

@@ -1,7 +1,7 @@
 """Declare to Feast what `flight-delays` knows two hours before a departure: entities, sources, views, one service.
 
-In: nothing. Out: objects that `feast apply` and `components/features/feature_store.py` register. The values come from
-the SQL file of the same name as the view; `build` runs it and checks the result against the schema declared here.
+In: nothing. Out: objects that `feast apply` and `components/features/feast/feature_store.py` register. The values come
+from the SQL file of the same name as the view; `build` runs it and checks the result against the schema declared here.
 
 Every row's `event_timestamp` is the moment its value was known, so a point-in-time join cannot see the future.
 """

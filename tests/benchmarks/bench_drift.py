@@ -24,8 +24,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from components.base.prepared import Feature
-from components.base.problem import load_problem
+from components.base.contract.load import load_problem
+from components.base.dataset import Feature
 from components.base.settings import load_settings
 from tests.benchmarks.bench_offline_store import read_memory
 
@@ -162,7 +162,7 @@ def evidently_environment() -> Path:
 
 def write_files(folder: Path) -> None:
     """Write windows, reference rows and profiles."""
-    from components.features.profile import add_scores, build_profile, write_profile
+    from components.features.explore.profile import add_scores, build_profile, write_profile
 
     random = np.random.default_rng(0)
     reference = draw(random, REFERENCES[-1], moved=0.0)
@@ -198,12 +198,12 @@ def draw(random: np.random.Generator, rows: int, moved: float) -> pd.DataFrame:
 
 def measure(window: Path, profile: Path) -> dict:
     """Count the window and describe its drift, as the monitor does."""
-    from components.features.profile import read_profile
-    from components.watch.drift import describe_drift, describe_features
-    from components.watch.predictions import Predictions
-    from components.watch.reference import Reference
-    from components.watch.results import Window
-    from components.watch.window_counts import count_window, list_counted_columns
+    from components.features.explore.profile import read_profile
+    from components.monitoring.drift import describe_drift, describe_features
+    from components.monitoring.predictions import Predictions
+    from components.monitoring.reference import Reference
+    from components.monitoring.results import Window
+    from components.monitoring.window_counts import count_window, list_counted_columns
 
     limits = load_problem(CONTRACT).monitoring
     wall, cpu = time.perf_counter(), time.process_time()

@@ -24,7 +24,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from components.release.compiled import MAXIMUM_DIFFERENCE
+from components.serving.predictor.compiled.pipeline import MAXIMUM_DIFFERENCE
 from tests.benchmarks.endpoint_peers import SERVERS, Server
 from tests.benchmarks.endpoint_world import World, build_world
 

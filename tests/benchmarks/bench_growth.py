@@ -67,8 +67,8 @@ def main() -> None:
 def _measure(multiple: int) -> dict:
     """Seed so many times the flights, then run each step; return its seconds and peak resident memory."""
     from components.base.settings import load_settings
-    from pipelines.seed import seed
-    from pipelines.services import embedded_services
+    from pipelines.commands.demo_data import seed
+    from pipelines.runners.services import embedded_services
 
     with tempfile.TemporaryDirectory(prefix="growth-") as home:
         os.environ["TIDEMILL_HOME"] = home

@@ -200,7 +200,7 @@ def prepare_by_hand(folder: Path, shape: str) -> Callable[[pd.DataFrame], pa.Tab
 def prepare_ours(folder: Path, shape: str) -> Callable[[pd.DataFrame], pa.Table]:
     """Open Feast with our offline store."""
     return prepare_feast(
-        folder, shape, {"type": "components.features.offline_store.AsOfOfflineStore", "root": str(folder)}
+        folder, shape, {"type": "components.features.feast.offline_store.AsOfOfflineStore", "root": str(folder)}
     )
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components.base.settings import load_settings
-from pipelines.runs import read_records
+from pipelines.runners.records import read_records
 
 
 def main() -> None:

@@ -21,10 +21,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from components.base.object_store import running_object_store
+from components.base.adapters.s3 import ObjectStore
+from components.base.adapters.seaweedfs import running_object_store
 from components.base.settings import Settings, load_settings
-from components.base.store import ObjectStore
-from components.release.prediction_schema import predictions_prefix
+from components.serving.prediction_log.schema import predictions_prefix
 from tests.benchmarks.endpoint_peers import Tidemill
 from tests.benchmarks.endpoint_world import World, build_world
 

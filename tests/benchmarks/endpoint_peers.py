@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from components.base.settings import load_settings
-from components.release.requests import write_v1
+from components.serving.predictor.requests import write_v1
 from tests.benchmarks.endpoint_world import World
 
 _START_SECONDS = 180
@@ -110,7 +110,7 @@ class Tidemill(Server):
 
     def command(self) -> list[str]:
         options = ["--model-dir", str(self.world.model_folder), "--port", str(self.port), "--model-version", "1"]
-        return [sys.executable, "-m", "components.release.predictor", *options]
+        return [sys.executable, "-m", "components.serving.predictor", *options]
 
     def body(self, rows: slice) -> dict[str, Any]:
         return write_v1(self.world.requests[rows])

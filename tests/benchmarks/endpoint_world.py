@@ -17,17 +17,17 @@ import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from components.base.contract import Problem
-from components.base.prepared import Feature
-from components.base.problem import load_problem, write_problem
+from components.base.contract.load import load_problem, write_problem
+from components.base.contract.problem import Problem
+from components.base.dataset import Feature
 from components.base.settings import load_settings
-from components.features.feature_store import apply, declared_views, online_features, open_feature_store
-from components.features.online_features import OnlineFeatures, OnlineView
+from components.features.feast.feature_store import apply, declared_views, online_features, open_feature_store
+from components.features.online.reader import OnlineFeatures, OnlineView
 from components.features.request import feature_kind
 from components.models.artifact import Model, save_model
 from components.models.candidates import build_candidate
-from components.release.requests import RequestSchema, Row, plain_value
-from components.release.served import load_served
+from components.serving.predictor.model import load_served
+from components.serving.predictor.requests import RequestSchema, Row, plain_value
 
 CONTRACT = Path("pipelines/problems/flight-delays.yaml")
 _CARRIERS = [f"{a}{b}" for a in "ABCD" for b in "1234"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.base.problem import load_problem
-from components.release.predictor import Predictor, serve
-from components.release.served import load_served
+from components.base.contract.load import load_problem
+from components.serving.predictor.model import load_served
+from components.serving.predictor.server import Predictor, serve
 
 CONTRACT = Path("pipelines/problems/flight-delays.yaml")
 CARRIERS = {"UA": 0.2, "B6": 0.3, "AA": 0.1}

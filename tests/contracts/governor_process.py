@@ -1,8 +1,8 @@
 """The governor as a process, with the real launcher and a training run that takes no time.
 
-`python governor_process.py serve`: serves as `pipelines.govern` does, with plenty of new labels and no object store.
-`python governor_process.py kill`: takes in one alert and sees its run to the end, and is killed (SIGKILL) at its first
-point; then begins again from what is stored. The same for its second point, and so on, each in a fresh home below
+`python governor_process.py serve`: serves as `pipelines.commands.govern` does, with plenty of new labels and no object
+store. `python governor_process.py kill`: takes in one alert and sees its run to the end, and is killed (SIGKILL) at its
+first point; then begins again from what is stored. The same for its second point, and so on, each in a fresh home below
 TIDEMILL_HOME, until there is no such point. A point comes before each SQL statement, before each commit, before and
 after each call of the launcher. Prints a JSON line for each.
 """
@@ -23,8 +23,8 @@ import httpx
 from sqlalchemy import Engine, event
 
 from components.base.settings import load_settings
-from pipelines.govern import Governor, assemble, load_problems, serve
-from pipelines.launch import LocalLauncher
+from pipelines.commands.govern import Governor, assemble, load_problems, serve
+from pipelines.runners.local import LocalLauncher
 
 RUN = (sys.executable, str(Path(__file__).with_name("governor_run.py")))
 LABELS = SimpleNamespace(new_since_training=1_000_000)

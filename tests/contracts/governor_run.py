@@ -1,4 +1,4 @@
-"""A training run that takes no time: claims its folder as `pipelines.local` does, notes that it ran, writes a record.
+"""A training run that takes no time: claims its folder as a real run does, notes that it ran, writes a record.
 
 `python governor_run.py --problem P --as-of T --run-id KEY --no-seed`; the home is TIDEMILL_HOME. Each real run appends
 one line to `<home>/ran.txt`: the tests count them. It lasts as long as there is a file `<home>/wait`.
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from pipelines.run_lock import claim_run
+from pipelines.runners.run_lock import claim_run
 
 if __name__ == "__main__":
     home, key = Path(os.environ["TIDEMILL_HOME"]), sys.argv[sys.argv.index("--run-id") + 1]

@@ -6,8 +6,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.base.store import ObjectStore
-from components.release.prediction_schema import predictions_prefix
+from components.base.adapters.s3 import ObjectStore
+from components.serving.prediction_log.schema import predictions_prefix
 
 
 def read_log(store: ObjectStore, problem: str = "flight-delays") -> pd.DataFrame:

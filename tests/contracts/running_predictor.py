@@ -64,7 +64,16 @@ class RunningPredictor:
 
 
 def command(model: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "components.release.predictor", "--model-dir", str(model), "--port", "0", *options]
+    return [
+        sys.executable,
+        "-m",
+        "components.serving.predictor",
+        "--model-dir",
+        str(model),
+        "--port",
+        "0",
+        *options,
+    ]
 
 
 def memory_command(model: Path) -> list[str]:

@@ -20,11 +20,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from components.base.prepared import Feature
-from components.base.problem import load_problem
+from components.base.contract.load import load_problem
+from components.base.dataset import Feature
 from components.models.artifact import Model, save_model
-from components.release.requests import RequestSchema, write_v1
-from components.release.tensors import write_v2
+from components.serving.predictor.requests import RequestSchema, write_v1
+from components.serving.predictor.tensors import write_v2
 from tests.contracts.running_predictor import FLIGHT, ROOT, V1, V2, RunningPredictor, memory_command, start
 
 NUMBERS = ("distance", "scheduled_hour", "carrier_late_ratio", "plane_age")

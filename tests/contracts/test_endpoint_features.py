@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from components.base.settings import load_settings
-from components.features.feature_store import declared_views
+from components.features.feast.feature_store import declared_views
 from tests.contracts.feature_world import PROBLEM, FeatureWorld, build_feature_world, features
 from tests.contracts.running_predictor import FLIGHT, V1, RunningPredictor, command, start
 

@@ -15,12 +15,12 @@ import httpx
 import pandas as pd
 import pytest
 
-from components.base.object_store import SeaweedFS
+from components.base.adapters.s3 import ObjectStore, open_store
+from components.base.adapters.seaweedfs import SeaweedFS
 from components.base.settings import PredictionLogSettings, Settings, load_settings
-from components.base.store import ObjectStore, open_store
-from components.features.feature_store import declared_views
-from components.release.requests import RequestSchema
-from components.release.tensors import write_v2
+from components.features.feast.feature_store import declared_views
+from components.serving.predictor.requests import RequestSchema
+from components.serving.predictor.tensors import write_v2
 from tests.contracts.feature_world import PROBLEM, THRESHOLD, FeatureWorld, build_feature_world, features
 from tests.contracts.prediction_objects import drop_replays, read_log
 from tests.contracts.running_predictor import FLIGHT, V1, V2, RunningPredictor, command, start, wait_until

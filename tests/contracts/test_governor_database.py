@@ -21,10 +21,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import Pool
 
 from components.base.errors import DecisionsUnavailableError, PermanentError
-from components.watch.govern_inbox import Inbox, Signal, Times
-from components.watch.govern_schema import Database, runs
-from components.watch.govern_store import DecisionStore, Ledger, Ruling
-from tests.unit.watch.govern_world import START, World
+from components.governor.inbox import Inbox, Signal, Times
+from components.governor.schema import Database, runs
+from components.governor.store import DecisionStore, Ledger, Ruling
+from tests.unit.governor.world import START, World
 
 NOW = Times(START, START)
 

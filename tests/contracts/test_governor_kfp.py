@@ -14,8 +14,8 @@ import pytest
 
 from components.base.errors import PermanentError, SettingsError, TransientError
 from components.base.settings import load_settings
-from components.watch.govern_launcher import RunReport
-from pipelines.launch_kfp import KfpLauncher
+from components.governor.launcher import RunReport
+from pipelines.runners.kubeflow import KfpLauncher
 
 AS_OF = datetime(2013, 10, 1, tzinfo=UTC)
 IMAGE = {"TIDEMILL_IMAGE": "python-tidemill:1"}

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from components.base.problem import load_problem
+from components.base.contract.load import load_problem
 from components.base.settings import load_settings
-from components.release.inference_service import ServedVersion, plan_rollout
+from components.serving.inference_service import ServedVersion, plan_rollout
 
 ROOT = Path(__file__).parents[2]
 PROBLEM = load_problem(ROOT / "pipelines" / "problems" / "flight-delays.yaml")

@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.watch.alert_types import Pace
-from components.watch.alertmanager import render_alertmanager
-from components.watch.alerts import list_alerts
-from components.watch.dashboards import dashboard_queries
-from components.watch.govern_webhooks import read_notification
-from components.watch.grafana_alerts import render_alert_rules
-from components.watch.metrics import Timing, running_exporter
-from components.watch.prometheus_config import render_prometheus
-from components.watch.prometheus_rules import render_rules
-from components.watch.results import write_result
-from components.watch.run_records import write_record
+from components.alerting.alertmanager import render_alertmanager
+from components.alerting.alerts import list_alerts
+from components.alerting.grafana.dashboards import dashboard_queries
+from components.alerting.grafana.rules import render_alert_rules
+from components.alerting.prometheus_rules import render_rules
+from components.alerting.types import Pace
+from components.base.run_records import write_record
+from components.exporter.server import Timing, running_exporter
+from components.governor.webhooks import read_notification
+from components.monitoring.results import write_result
+from pipelines.simulation.prometheus_config import render_prometheus
 from tests.contracts.running_prometheus import running_alertmanager, running_prometheus, running_sink, wait_until
 from tests.debian_programs import find_program
-from tests.unit.watch import monitoring_documents as documents
-from tests.unit.watch.test_run_records import make_run
-from tests.unit.watch.watched import PROBLEM
+from tests.unit.alerting.watched import PROBLEM
+from tests.unit.base.test_run_records import make_run
+from tests.unit.monitoring import documents
 
 # Five minutes of waiting are one second, two days of freshness nearly ten minutes.
 PACE = Pace(scale=300, scrape_seconds=1)

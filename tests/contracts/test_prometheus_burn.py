@@ -5,12 +5,12 @@ import threading
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 
-from components.watch.alert_types import Pace
-from components.watch.alerts import list_alerts
-from components.watch.prometheus_config import render_prometheus
-from components.watch.prometheus_rules import render_rules
+from components.alerting.alerts import list_alerts
+from components.alerting.prometheus_rules import render_rules
+from components.alerting.types import Pace
+from pipelines.simulation.prometheus_config import render_prometheus
 from tests.contracts.running_prometheus import running_prometheus, wait_until
-from tests.unit.watch.watched import PROBLEM
+from tests.unit.alerting.watched import PROBLEM
 
 # An hour is a minute, and five minutes are five seconds.
 PACE = Pace(scale=60, scrape_seconds=1)

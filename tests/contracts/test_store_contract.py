@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from components.base.adapters.s3 import ObjectStore
 from components.base.errors import (
     BucketMissingError,
     DataError,
@@ -15,7 +16,6 @@ from components.base.errors import (
     StoreAccessError,
 )
 from components.base.settings import S3Endpoint
-from components.base.store import ObjectStore
 
 # Larger than boto3's 8 MB threshold: goes up in parts and comes down in ranges.
 LARGE_BYTES = 9 * 2**20

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipelines.kfp_log import KfpLog, StepRun, error_of
+from pipelines.runners.kfp_log import KfpLog, StepRun, error_of
 
 
 class Heard:

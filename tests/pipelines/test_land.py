@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from components.base.adapters.s3 import ObjectStore
 from components.base.errors import PermanentError
-from components.base.store import ObjectStore
-from pipelines.land import land
+from pipelines.commands.land import land
 
 
 def test_folder_lands_as_it_lies(tmp_path: Path, store: ObjectStore) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import psutil
 import pytest
 
-from pipelines.kfp_log import StepRun
-from pipelines.local import main
-from pipelines.terminal import Terminal
+from pipelines.commands.demo import main
+from pipelines.runners.kfp_log import StepRun
+from pipelines.runners.terminal import Terminal
 
 
 def run(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -57,7 +57,7 @@ def test_run_whose_object_store_dies_says_so_and_the_next_one_goes_on(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.local.Terminal", StoreKiller)
+        patched.setattr("pipelines.commands.demo.Terminal", StoreKiller)
         code, record = run(home, monkeypatch, "--as-of", "2013-02-01")
     assert code == 1
     assert [(step["name"], step["status"]) for step in record["steps"]][-2:] == [

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.base.adapters.object_keys import key_faults
+from components.base.adapters.s3 import ObjectStore
 from components.base.errors import DataError
-from components.base.object_keys import key_faults
 from components.base.settings import S3Endpoint
-from components.base.store import ObjectStore
 
 
 @pytest.mark.parametrize(

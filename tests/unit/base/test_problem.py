@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.base.contract import Problem
+from components.base.contract.load import load_problem, parse_problem, problem_schema, read_problem, write_problem
+from components.base.contract.problem import Problem
 from components.base.errors import ContractError
-from components.base.problem import load_problem, parse_problem, problem_schema, read_problem, write_problem
 
 PROBLEMS = Path(__file__).parents[3] / "pipelines" / "problems"
 FLIGHTS = (PROBLEMS / "flight-delays.yaml").read_text()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from components.base.scores import METRICS, bin_calibration, gain, score
+from components.base.statistics.scores import METRICS, bin_calibration, gain, score
 
 REFERENCES = {
     "average_precision": sk.average_precision_score,

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.base.contract import Business, DecisionValues
-from components.base.decisions import choose_threshold, take_decisions, trace_thresholds, value_per_1000, value_rows
+from components.base.contract.problem import Business, DecisionValues
+from components.base.statistics.decisions import (
+    choose_threshold,
+    take_decisions,
+    trace_thresholds,
+    value_per_1000,
+    value_rows,
+)
 
 VALUES = DecisionValues(true_positive=1000, false_positive=-400, false_negative=-50, true_negative=5)
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from components.base.resampling import bound_interval, draw_resamples, resample_mean, resample_score
-from components.base.scores import METRICS, score
+from components.base.statistics.resampling import bound_interval, draw_resamples, resample_mean, resample_score
+from components.base.statistics.scores import METRICS, score
 
 
 def hourly(rows, per_day):

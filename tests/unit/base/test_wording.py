@@ -1,6 +1,6 @@
 import pytest
 
-from components.base.wording import (
+from components.base.text.wording import (
     join_words,
     say_plainly,
     write_bytes,

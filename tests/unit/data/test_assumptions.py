@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from components.base.contract import Assumption
+from components.base.contract.problem import Assumption
 from components.base.errors import DataError
 from components.base.tables import write_table
 from components.data.assumptions import check_assumptions

@@ -6,9 +6,9 @@ import re
 import pandas as pd
 import pytest
 
+from components.base.adapters.s3 import ObjectStore
 from components.base.errors import DataError, StoreUnavailableError
 from components.base.settings import S3Endpoint
-from components.base.store import ObjectStore
 from components.data.ingest import ingest_sources
 from components.data.snapshot import parse_moment, read_snapshot
 from tests.unit.data.trips import AS_OF, make_problem

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from components.base.adapters.s3 import StoredObject
 from components.base.errors import DataError
-from components.base.store import StoredObject
 from components.data.landing import Drop, find_drops, missing_months
 from tests.unit.data.trips import AS_OF
 

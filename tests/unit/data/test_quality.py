@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from components.base.contract import Freshness, Volume
-from components.base.duckdb_session import connect_duckdb
+from components.base.adapters.duckdb import connect_duckdb
+from components.base.contract.problem import Freshness, Volume
 from components.data.quality import measure_freshness, measure_volume
 from tests.unit.data.trips import make_problem
 

@@ -4,7 +4,7 @@ import json
 
 from kfp.dsl import Artifact
 
-from components.base.problem import write_problem
+from components.base.contract.load import write_problem
 from components.data.steps import ingest, validate
 from tests.unit.data.trips import make_problem
 

@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from components.base.contract import Assumption, Freshness, Volume
+from components.base.contract.problem import Assumption, Freshness, Volume
 from components.base.errors import DataError
 from components.data.ingest import ingest_sources
 from components.data.validate import validate_snapshot

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.base.contract import Source, Target
-from components.base.problem import load_problem
+from components.base.contract.load import load_problem
+from components.base.contract.problem import Source, Target
 
 FLIGHTS = Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml"
 TRIPS = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.base.problem import load_problem
-from components.features.feature_store import REPOSITORY, declarations_folder, declared_views
+from components.base.contract.load import load_problem
+from components.features.feast.feature_store import REPOSITORY, declarations_folder, declared_views
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml")
 VIEWS = declared_views(PROBLEM)

@@ -23,7 +23,7 @@ def open_store(folder: Path, root: str) -> FeatureStore:
             provider="local",
             registry=str(folder / "registry.db"),
             online_store={"type": "sqlite", "path": str(folder / "online.db")},
-            offline_store={"type": "components.features.offline_store.AsOfOfflineStore", "root": root},
+            offline_store={"type": "components.features.feast.offline_store.AsOfOfflineStore", "root": root},
             entity_key_serialization_version=3,
         )
     )

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from components.base.contract import Problem
-from components.base.problem import load_problem
+from components.base.contract.load import load_problem
+from components.base.contract.problem import Problem
 from components.base.tables import write_table
 
 START = datetime(2013, 1, 1, 5, tzinfo=UTC)

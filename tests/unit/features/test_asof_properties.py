@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.features.asof import AsOfView, join_features
+from components.features.feast.asof import AsOfView, join_features
 
 START = pd.Timestamp("2013-01-01", tz="UTC")
 TTL_SECONDS = 3

@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from moto.server import ThreadedMotoServer
 
+from components.base.adapters.s3 import ObjectStore
 from components.base.errors import DataError
 from components.base.settings import S3Endpoint
-from components.base.store import ObjectStore
 from components.features import build
 from components.features.build import build_tables, fingerprint_inputs, publish_features
-from components.features.feature_store import declarations_folder, declared_views
+from components.features.feast.feature_store import declarations_folder, declared_views
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.base.duckdb_session import connect_duckdb
+from components.base.adapters.duckdb import connect_duckdb
 
 FOLDER = Path(__file__).parents[3] / "feature_repo/flight_delays"
 VIEWS = sorted(path.stem for path in FOLDER.glob("*.sql"))

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.base.prepared import Feature, Prepared
-from components.base.problem import load_problem
-from components.features.explore import explore_training_rows
-from components.features.findings import rank_statements
-from components.features.findings_features import find_leaks, find_strongest
-from components.features.findings_quality import find_speaking_gaps
-from components.features.findings_target import find_daily_load, find_over_time
-from components.features.profile import read_profile
-from components.features.training_rows import read_training_rows
+from components.base.contract.load import load_problem
+from components.base.dataset import Feature, Prepared
+from components.features.explore.explore import explore_training_rows
+from components.features.explore.findings.data_quality import find_speaking_gaps
+from components.features.explore.findings.features import find_leaks, find_strongest
+from components.features.explore.findings.finding import rank_statements
+from components.features.explore.findings.target import find_daily_load, find_over_time
+from components.features.explore.profile import read_profile
+from components.features.explore.training_rows import read_training_rows
 
 ROOT = Path(__file__).parents[3]
 FEATURES = (

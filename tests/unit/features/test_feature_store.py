@@ -12,9 +12,9 @@ import pytest
 
 from components.base.errors import ContractError, DataError, EndpointUnavailableError
 from components.base.settings import load_settings
-from components.features import feature_store
 from components.features.build import build_tables
-from components.features.feature_store import (
+from components.features.feast import feature_store
+from components.features.feast.feature_store import (
     FeastReader,
     declared_views,
     join_features,
@@ -24,8 +24,8 @@ from components.features.feature_store import (
     open_online_features,
     open_scratch_store,
 )
-from components.features.materialize import fill_online_store
-from components.features.online_features import OnlineFeatures
+from components.features.online.materialize import fill_online_store
+from components.features.online.reader import OnlineFeatures
 
 HOURS = 60
 

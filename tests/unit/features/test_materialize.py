@@ -12,10 +12,10 @@ import pytest
 
 from components.base.errors import DataError, PermanentError
 from components.base.settings import load_settings
-from components.features import materialize
 from components.features.build import build_tables
-from components.features.feature_store import open_online_features
-from components.features.materialize import Materialized, fill_online_store
+from components.features.feast.feature_store import open_online_features
+from components.features.online import materialize
+from components.features.online.materialize import Materialized, fill_online_store
 
 ROW = {"origin": "EWR", "carrier": "UA", "route": "EWR-IAH", "tailnum": "N1"}
 

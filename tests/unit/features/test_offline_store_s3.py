@@ -50,7 +50,11 @@ def open_features(folder, root: str) -> FeatureStore:
             provider="local",
             registry=str(folder / "registry.db"),
             online_store={"type": "sqlite", "path": str(folder / "online.db")},
-            offline_store={"type": "components.features.offline_store.AsOfOfflineStore", "root": root, "threads": 1},
+            offline_store={
+                "type": "components.features.feast.offline_store.AsOfOfflineStore",
+                "root": root,
+                "threads": 1,
+            },
             entity_key_serialization_version=3,
         )
     )

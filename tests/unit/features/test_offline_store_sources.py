@@ -8,7 +8,7 @@ from feast import FeatureView, Field, FileSource, RequestSource
 from feast.types import Float64
 
 from components.base.errors import DataError, ObjectMissingError
-from components.features.offline_store import AsOfOfflineStore
+from components.features.feast.offline_store import AsOfOfflineStore
 from tests.unit.features.carrier_delays import AIRPORT, CARRIER, FEATURES, at, carrier_rows, carrier_view, open_store
 
 

@@ -6,9 +6,9 @@ import sqlite3
 
 import pytest
 
+from components.base.dataset import Feature
 from components.base.errors import EndpointUnavailableError, PermanentError
-from components.base.prepared import Feature
-from components.features.online_features import (
+from components.features.online.reader import (
     Filling,
     Found,
     OnlineFeatures,

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from components.base.dataset import ROLES, read_prepared
 from components.base.errors import DataError
-from components.base.prepared import ROLES, read_prepared
 from components.features.build import build_tables
 from components.features.prepare import model_features, prepare_rows, read_examples
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.base.contract import Split
-from components.base.prepared import ROLES
+from components.base.contract.problem import Split
+from components.base.dataset import ROLES
 from components.features.prepare import assign_roles, drop_old_examples, split_limits
 
 AS_OF = datetime(2013, 7, 1, tzinfo=UTC)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.base.dataset import Feature
 from components.base.errors import DataError
-from components.base.prepared import Feature
-from components.features.counts import CategoryCounts, NumericCounts, measure_shift
-from components.features.profile import (
+from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_shift
+from components.features.explore.profile import (
     CATEGORIES_KEPT,
     NUMERIC_BINS,
     add_scores,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.base.contract import Problem
-from components.base.problem import load_problem
+from components.base.contract.load import load_problem
+from components.base.contract.problem import Problem
 from components.features.request import feature_kind, parse_timestamp, request_row, request_table
 
 NEW_YORK = "America/New_York"

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.base.contract import Problem
-from components.base.prepared import ROLES, Feature, Prepared, write_prepared
-from components.base.problem import load_problem
+from components.base.contract.load import load_problem
+from components.base.contract.problem import Problem
+from components.base.dataset import ROLES, Feature, Prepared, write_prepared
 from components.models.combine import HeldOut
 from components.models.parallel import use_one_thread
 

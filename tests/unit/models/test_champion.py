@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.base import tracking
+from components.base.adapters import mlflow as tracking
+from components.base.contract.load import load_problem
 from components.base.errors import ModelRefusedError
-from components.base.problem import load_problem
 from components.base.settings import load_settings
 from components.base.tables import write_table
 from components.models.artifact import save_model

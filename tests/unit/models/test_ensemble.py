@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.base.decisions import break_even, value_per_1000
-from components.base.scores import score
+from components.base.statistics.decisions import break_even, value_per_1000
+from components.base.statistics.scores import score
 from components.models.calibrate import calibrate, find_threshold, halve
 from components.models.candidates import build_candidate
 from components.models.ensemble import build_ensemble, combine_members

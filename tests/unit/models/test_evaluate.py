@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 
-from components.base.decisions import take_decisions
 from components.base.errors import ModelRefusedError
-from components.base.scores import METRICS, score
+from components.base.statistics.decisions import take_decisions
+from components.base.statistics.scores import METRICS, score
 from components.models.champion import Champion, find_objection, require_selected
 from components.models.evaluate import evaluate_model
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from components.base.resampling import draw_resamples
+from components.base.statistics.resampling import draw_resamples
 from components.models.gates import gate_champion
-from components.models.judged import OpenedTest, compare, judge
+from components.models.scorecard import OpenedTest, compare, judge
 
 RELEASES = 200
 DAYS, PER_DAY = 28, 25

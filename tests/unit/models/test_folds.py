@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.base.errors import DataError
-from components.models.folds import sample_evenly, sample_fits, sample_folds, split_folds
+from components.base.statistics.folds import sample_evenly, sample_fits, sample_folds, split_folds
 
 START = pd.Timestamp("2013-01-01", tz="UTC")
 

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from components.base.contract import Guard
-from components.base.resampling import Interval
+from components.base.contract.problem import Guard
+from components.base.statistics.resampling import Interval
 from components.models.gates import (
     Gate,
     Lift,
@@ -19,7 +19,7 @@ from components.models.gates import (
     gate_guard,
     gate_incomparable,
 )
-from components.models.judged import Comparison
+from components.models.scorecard import Comparison
 
 PROVEN = Comparison(Interval(0.10, 0.05, 0.15), Interval(9000, 4000, 14000))
 

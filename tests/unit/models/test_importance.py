@@ -1,7 +1,7 @@
 """What the model leans on, and its worst cases."""
 
 from components.models.importance import list_worst_cases, permute_features
-from components.models.judged import open_rows
+from components.models.scorecard import open_rows
 
 
 def test_features_that_made_the_outcome_matter_most(problem, prepared, model):

@@ -7,8 +7,8 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from components.base.errors import ModelRefusedError
+from components.base.statistics.folds import split_train
 from components.models import select
-from components.models.folds import split_train
 from components.models.select import Contender, choose_entries, list_contenders, score_contenders, select_candidates
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.models.groups import name_groups
-from components.models.judged import judge, open_rows
+from components.base.statistics.groups import name_groups
+from components.models.scorecard import judge, open_rows
 from components.models.slices import judge_fairness, judge_slices
 
 

@@ -3,7 +3,7 @@
 import pytest
 from kfp.dsl import Artifact
 
-from components.base.problem import write_problem
+from components.base.contract.load import write_problem
 from components.models import steps
 from components.models.artifact import load_model
 from components.models.baselines import load_current_solution

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.models.judged import open_rows
+from components.models.scorecard import open_rows
 from components.models.weak_spots import find_weak_spots, mean_below_zero_p_value
 
 

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from pipelines import generate
-from pipelines.generate import CHART, PROBLEMS, main
+from pipelines.commands import generate
+from pipelines.commands.generate import CHART, PROBLEMS, main
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.base import tracking
+from components.base.adapters import mlflow as tracking
+from components.base.contract.load import load_problem
 from components.base.errors import ModelRefusedError
-from components.base.problem import load_problem
 from components.release import deploy as deploy_module
 from components.release.deploy import deploy_release, rollback_endpoint
-from components.release.endpoint import read_endpoint, start_endpoint
-from components.release.release import read_release, write_release
-from components.release.replay import Target, is_answering, replay_v1
-from components.release.requests import RequestSchema
-from components.release.trial import Gate, Trial
+from components.release.record import read_release, write_release
+from components.release.smoke_test import Gate, Trial
+from components.serving.client import Target, is_answering, replay_v1
+from components.serving.endpoint import read_endpoint, start_endpoint
+from components.serving.predictor.requests import RequestSchema
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = ROOT / "pipelines" / "problems" / "flight-delays.yaml"
@@ -227,11 +227,11 @@ def test_crash_in_between_promotes_nothing_by_half_and_the_next_try_ends_it(
 def test_killed_deployment_takes_its_predictor_along_and_promotes_nothing(filled, release, settings, tmp_path):
     folder, log = release("run-1"), tmp_path / "deployment" / "predictor.log"
     code = (
-        "import sys; from pathlib import Path; from components.base.problem import load_problem\n"
-        "from components.base.settings import load_settings; from components.release import trial\n"
+        "import sys; from pathlib import Path; from components.base.contract.load import load_problem\n"
+        "from components.base.settings import load_settings; from components.release import smoke_test\n"
         "from components.release.deploy import deploy_release\n"
         # Holds the deployment at its last moment before the replay.
-        "trial.replay_v1 = lambda *args: __import__('time').sleep(60)\n"
+        "smoke_test.replay_v1 = lambda *args: __import__('time').sleep(60)\n"
         "deploy_release(load_problem(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), load_settings())"
     )
     command = [sys.executable, "-c", code, str(CONTRACT), str(folder), str(tmp_path / "deployment")]

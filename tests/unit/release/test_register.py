@@ -13,16 +13,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from components.base import tracking
+from components.base.adapters import mlflow as tracking
+from components.base.contract.load import load_problem
+from components.base.dataset import Feature, Prepared, read_prepared, write_prepared
 from components.base.errors import ModelRefusedError
-from components.base.prepared import Feature, Prepared, read_prepared, write_prepared
-from components.base.problem import load_problem
 from components.base.tables import write_table
-from components.features.profile import build_profile, profile_numbers, read_profile, write_profile
+from components.features.explore.profile import build_profile, profile_numbers, read_profile, write_profile
 from components.models.artifact import Model, load_model, save_model
 from components.models.baselines import Baseline, GroupRate, load_current_solution, save_current_solution
+from components.release.record import fingerprint_model, read_release
 from components.release.register import Evidence, register_release
-from components.release.release import fingerprint_model, read_release
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
 FEATURES = (

@@ -1,0 +1,138 @@
+"""Turn dashboards written in data into Grafana's JSON: the only module that imports the Grafana SDK.
+
+In: a `Board`. Out: JSON. Called by `dashboards`. Why the SDK and not JSON by hand: the type checker refuses an option
+that a panel does not have, and its models read back what it wrote, so that a field that Grafana does not know cannot
+slip in. It must stay pinned: without a version, an older scheme of numbers wins, and with it Grafana 10.1.
+"""
+
+import json
+import warnings
+from collections.abc import Iterator
+
+from components.alerting.grafana.types import Board, Panel, Query
+
+with warnings.catch_warnings():
+    # The SDK would like the second schema, which Grafana reads from version 12 on; files of the first one all read.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.models.common import (
+        BigValueColorMode,
+        DataSourceRef,
+        GraphThresholdsStyleMode,
+        LegendDisplayMode,
+        LegendPlacement,
+    )
+    from grafana_foundation_sdk.models.dashboard import (
+        Dashboard,
+        DashboardCursorSync,
+        DynamicConfigValue,
+        Threshold,
+        ThresholdsMode,
+        VariableRefresh,
+    )
+
+_HEIGHT = 8
+_SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+_LIMIT = "limit"
+_BAD, _GOOD = "red", "green"
+# How the line of a limit looks, wherever it is.
+_LIMIT_LOOK = [
+    DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": _BAD}),
+    DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [10, 10]}),
+    DynamicConfigValue(id_val="custom.fillOpacity", value=0),
+]
+_Panel = timeseries.Panel | stat.Panel
+
+
+def build_dashboard(board: Board) -> dict[str, object]:
+    """Return the dashboard as Grafana reads it."""
+    builder = (
+        dashboard.Dashboard(board.title)
+        .uid(f"tidemill-{board.name}")
+        .description(board.description)
+        .tags(["tidemill", "generated"])
+        .timezone("utc")
+        .readonly()
+        .refresh("30s")
+        .time("now-6h", "now")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .variables([_datasource(), _problem()])
+    )
+    number = 0
+    for row in board.rows:
+        number += 1
+        builder = builder.with_row(dashboard.Row(row.title).id(number))
+        for panel in row.panels:
+            number += 1
+            builder = builder.with_panel(_panel(panel, number))
+    return _encode(builder.build())
+
+
+def reread_dashboard(content: dict[str, object]) -> dict[str, object]:
+    """Return what the SDK's models make of the JSON: a field that they do not know is gone."""
+    return _encode(Dashboard.from_json(content))
+
+
+def _encode(built: Dashboard) -> dict[str, object]:
+    content: dict[str, object] = json.loads(JSONEncoder(sort_keys=True).encode(built))
+    return content
+
+
+def _datasource() -> dashboard.DatasourceVariable:
+    return dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
+
+
+def _problem() -> dashboard.QueryVariable:
+    return (
+        dashboard.QueryVariable("problem")
+        .label("Problem")
+        .query("label_values(tidemill_contract_limit, problem)")
+        .datasource(_SOURCE)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+    )
+
+
+def _panel(panel: Panel, number: int) -> _Panel:
+    built: _Panel = _stat(panel) if panel.kind == "stat" else _timeseries(panel)
+    built.title(panel.title).description(panel.description).unit(panel.unit).datasource(_SOURCE)
+    built.id(number).height(_HEIGHT).span(panel.width).thresholds(_thresholds(panel))
+    built.targets(list(_targets(panel)))
+    return built
+
+
+def _timeseries(panel: Panel) -> timeseries.Panel:
+    legend = common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
+    built = timeseries.Panel().legend(legend.show_legend(True)).line_width(2).fill_opacity(8)
+    if panel.limit:
+        built = built.override_by_name(_LIMIT, _LIMIT_LOOK)
+    if panel.bad_from is not None or panel.bad_below is not None:
+        built = built.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
+    return built
+
+
+def _stat(panel: Panel) -> stat.Panel:
+    has_limit = panel.bad_from is not None or panel.bad_below is not None
+    reduce = common.ReduceDataOptions().calcs(["lastNotNull"])
+    return (
+        stat.Panel()
+        .reduce_options(reduce)
+        .color_mode(BigValueColorMode.BACKGROUND if has_limit else BigValueColorMode.NONE)
+    )
+
+
+def _thresholds(panel: Panel) -> dashboard.ThresholdsConfig:
+    steps = [Threshold(color=_GOOD)]
+    if panel.bad_from is not None:
+        steps = [Threshold(color=_GOOD), Threshold(value=panel.bad_from, color=_BAD)]
+    if panel.bad_below is not None:
+        steps = [Threshold(color=_BAD), Threshold(value=panel.bad_below, color=_GOOD)]
+    return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+
+
+def _targets(panel: Panel) -> Iterator[prometheus.Dataquery]:
+    queries = [*panel.queries, *([Query(panel.limit, _LIMIT)] if panel.limit else [])]
+    for letter, query in zip("ABCDEFGH", queries, strict=False):
+        target = prometheus.Dataquery().ref_id(letter).expr(query.expr).legend_format(query.legend)
+        target = target.datasource(_SOURCE)
+        yield target.instant() if panel.kind == "stat" else target.range()

@@ -1,0 +1,175 @@
+"""Load a problem contract and report every fault at once, with file, line, field, value and the nearest known name.
+
+In: YAML text, or the JSON that the `frame` step wrote. Out: a frozen `Problem`. Called by every step and command.
+The shape is in `base/contract/problem.py`, the rules across sections in `base/contract/rules.py`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from components.base.contract.problem import Problem
+from components.base.contract.rules import find_faults
+from components.base.errors import ContractError, describe_faults, raise_faults, suggest_name
+
+_TYPE_WORDS = {
+    "missing": "must be given, but is missing.",
+    "extra_forbidden": "must be a known field, but is not.",
+}
+Location = tuple[str | int, ...]
+
+
+def parse_problem(text: str, where: str) -> Problem:
+    """Parse and check a contract.
+
+    Args:
+        text: The YAML.
+        where: How errors name the contract, usually its file name.
+
+    Raises:
+        ContractError: with all faults: YAML that does not parse, a key given twice, fields that break the schema and,
+            once the schema holds, rules across sections.
+    """
+    node = _compose(text, where)
+    doubled = [_place(node, where, loc) + "must be given once, but is given twice." for loc in _doubled_keys(node)]
+    raise_faults(ContractError, f"problem {where}", doubled)
+    try:
+        problem = Problem.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        faults = [_place(node, where, e["loc"]) + _words(e) for e in error.errors()]
+        raise ContractError(describe_faults(f"problem {where}", faults)) from error
+    broken = [_place(node, where, loc) + words for loc, words in find_faults(problem)]
+    raise_faults(ContractError, f"problem {where}", broken)
+    return problem
+
+
+def load_problem(path: Path | str) -> Problem:
+    """Read and check a contract file.
+
+    Raises:
+        ContractError: when the file is missing (with the nearest name beside it) or has faults.
+    """
+    file = Path(path)
+    return parse_problem(read_contract(file), file.name)
+
+
+def read_contract(file: Path) -> str:
+    """Read the YAML text of a contract.
+
+    Raises:
+        ContractError: when there is no such file, with the nearest name in its folder.
+    """
+    if not file.is_file():
+        known = sorted(other.stem for other in file.parent.glob("*.yaml"))
+        raise ContractError(
+            f"problem {file.stem}: one of {', '.join(known) or '(none)'} must be named, but got {file.stem!r}."
+            f"{suggest_name(file.stem, known)} Contracts are the YAML files in {file.parent.name}/."
+        )
+    return file.read_text(encoding="utf-8")
+
+
+def read_problem(path: Path | str) -> Problem:
+    """Read the JSON of a contract that was checked before."""
+    return Problem.model_validate_json(Path(path).read_text(encoding="utf-8"))
+
+
+def write_problem(problem: Problem, path: Path | str) -> None:
+    """Write the contract as canonical JSON: the same contract gives the same bytes."""
+    content = json.dumps(problem.model_dump(mode="json"), indent=1, sort_keys=True)
+    Path(path).write_text(content, encoding="utf-8")
+
+
+def problem_schema() -> str:
+    """Return the JSON Schema of the contract, for editors."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Problem.model_json_schema()}
+    return json.dumps(schema, indent=1) + "\n"
+
+
+def _compose(text: str, where: str) -> yaml.Node:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ContractError(f"problem {where}: the file must be YAML, but it does not parse. {error}") from error
+    if not isinstance(node, yaml.MappingNode):
+        raise ContractError(f"problem {where}: the file must hold a mapping of sections, but it does not.")
+    return node
+
+
+def _doubled_keys(node: yaml.Node, loc: Location = ()) -> Iterator[Location]:
+    for key, child in _children(node):
+        yield from _doubled_keys(child, (*loc, key))
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        yield from ((*loc, key) for key in sorted({k for k in keys if keys.count(k) > 1}))
+
+
+def _children(node: yaml.Node) -> list[tuple[str | int, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        return [(key.value, value) for key, value in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        return list(enumerate(node.value))
+    return []
+
+
+def _place(node: yaml.Node, where: str, loc: Sequence[str | int]) -> str:
+    """Return `<file>:<line> <field>: `, the line being that of the nearest part that is in the file."""
+    found = node
+    for part in loc:
+        found = dict(_children(found)).get(part, found)
+    return f"{where}:{found.start_mark.line + 1} `{'.'.join(map(str, loc))}` "
+
+
+def _words(error: ErrorDetails) -> str:
+    """Say what must hold, what came and what the nearest known name is."""
+    kind, loc, got = error["type"], error["loc"], error["input"]
+    words = _TYPE_WORDS.get(kind)
+    if kind == "extra_forbidden":
+        return f"{words}{suggest_name(str(loc[-1]), _known_fields(loc[:-1]))}"
+    if kind == "missing":
+        return str(words)
+    if kind == "literal_error":
+        options = _literals(loc)
+        hint = suggest_name(str(got), [str(option) for option in options])
+        return f"must be one of {', '.join(map(str, options))}, but got {got!r}.{hint}"
+    message = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("List ")
+    return f"{message}, but got {_short(got)}."
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _known_fields(loc: Sequence[str | int]) -> list[str]:
+    kind = _annotation(loc)
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def _literals(loc: Sequence[str | int]) -> tuple[Any, ...]:
+    return get_args(_annotation(loc))
+
+
+def _annotation(loc: Sequence[str | int]) -> Any:
+    """Return the annotation of the field at `loc`, through sections, dictionaries, lists and optional fields."""
+    kind: Any = Problem
+    for part in loc:
+        kind = _present(kind)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(str(part))
+            kind = field.annotation if field else None
+        elif get_origin(kind) in (dict, list):
+            kind = get_args(kind)[-1]
+    return _present(kind)
+
+
+def _present(kind: Any) -> Any:
+    """Strip `| None` and Annotated."""
+    options = [option for option in get_args(kind) if option is not type(None)]
+    is_optional = type(None) in get_args(kind)
+    is_annotated = hasattr(kind, "__metadata__")
+    return _present(options[0]) if options and (is_optional or is_annotated) else kind

@@ -1,0 +1,277 @@
+"""The schema of the problem contract: one closed pydantic model per section.
+
+In: the YAML of `pipelines/problems/<name>.yaml`, parsed. Out: a frozen `Problem` that every step reads. The words are
+in `contract_types`, the sections on the time after the release in `contract_watch`. `base/contract/load.py` loads
+files, checks what crosses sections and puts the faults into words; nothing here does I/O.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.base.contract.monitoring import Monitoring, Retraining
+from components.base.contract.types import ColumnType, Family, MetricName, Name, Ratio, Section, Sql, Text
+
+
+class Decision(Section):
+    """The business decision that a prediction serves."""
+
+    question: Text
+    taken_by: Text
+    users: list[Text] = Field(min_length=1)
+    unit: Text
+    moment: Text
+    action: Text
+    current_solution: Text
+    expected_change: Text
+
+
+class Owner(Section):
+    """Who answers for the model."""
+
+    team: Text
+    contact: Text
+    escalation: Text
+
+
+class Column(Section):
+    """One column as delivered, or derived by `expression` after the delivered ones were typed."""
+
+    type: ColumnType
+    description: Text
+    unit: str | None = None
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: list[str] | None = None
+    pattern: str | None = None
+    expression: Sql | None = None
+
+
+class Reference(Section):
+    """Rows point to another source; `keep` accepts an orphan and counts it, `quarantine` sets it aside."""
+
+    columns: list[Name] = Field(min_length=1)
+    source: Name
+    to: list[Name] = Field(min_length=1)
+    orphans: Literal["keep", "quarantine"]
+    reason: Text
+
+
+class Filter(Section):
+    """Rows left out on purpose, shown in the report with their number."""
+
+    name: Name
+    drop_when: Sql
+    reason: Text
+
+
+class Freshness(Section):
+    """How old the newest row may be at `as_of`, in hours."""
+
+    warn_hours: float = Field(gt=0)
+    stop_hours: float = Field(gt=0)
+
+
+class Volume(Section):
+    """Rows of the newest month as a ratio of the median of earlier months."""
+
+    minimum_ratio: float = Field(ge=0)
+    maximum_ratio: float = Field(gt=0)
+
+
+class Source(Section):
+    """One feed of the landing zone: `events` come in drops that add rows, `snapshot` replaces the whole."""
+
+    description: Text
+    kind: Literal["events", "snapshot"]
+    path: Text = Field(description="glob below landing/<problem>/")
+    format: Literal["csv", "parquet"]
+    key: list[Name] = Field(min_length=1)
+    event_timestamp: Name | None = None
+    available_at: Name | None = None
+    maximum_quarantine_ratio: Ratio = 0.05
+    freshness: Freshness | None = None
+    volume: Volume | None = None
+    columns: dict[Name, Column] = Field(min_length=1)
+    references: list[Reference] = Field(default=[])
+    filters: list[Filter] = Field(default=[])
+
+
+class Examples(Section):
+    """The rows that are predicted: one row of `source`, predicted at `predicted_at`, labelled at `label_at`."""
+
+    source: Name
+    key: list[Name] = Field(min_length=1)
+    predicted_at: Name
+    label_at: Name
+    request: list[Name] = Field(min_length=1)
+
+
+class Target(Section):
+    """What is predicted. `outcomes` explains special cases (a cancelled flight) and is shown in the report."""
+
+    name: Name
+    type: Literal["binary"]
+    expression: Sql
+    positive: Text
+    negative: Text
+    outcomes: dict[Name, Sql] = Field(default={}, description="named special cases, counted in the report")
+    decision_on_special_cases: Text
+
+
+class RequestFeature(Section):
+    """A feature computed from request columns, the same way in training and serving."""
+
+    transform: Literal["identity", "hour_of_day", "day_of_week", "join"]
+    columns: list[Name] = Field(min_length=1)
+    description: Text
+    unit: str | None = None
+    timezone: str = "UTC"
+    separator: str = "-"
+    used_by_model: bool = True
+
+
+class Features(Section):
+    """The Feast feature service and the request-time features beside it."""
+
+    service: Name
+    request: dict[Name, RequestFeature]
+    fallback: Text = Field(description="what is served for an unknown entity")
+
+
+class Split(Section):
+    """Time-ordered roles, counted back from a gap before `as_of`; the gap must cover the label delay."""
+
+    train_days: int | None = Field(default=None, gt=0, description="train looks back so far; None is the whole history")
+    validation_days: int = Field(gt=0)
+    test_days: int = Field(gt=0)
+    gap_hours: int = Field(ge=0)
+    folds: int = Field(ge=2, le=10)
+    minimum_rows: int = Field(gt=0, description="fewest rows of each role")
+
+
+class Guard(Section):
+    """A secondary metric with the worst value allowed on test."""
+
+    metric: MetricName
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class Metrics(Section):
+    """Technical metrics: one primary that selects, guards that may veto."""
+
+    primary: MetricName
+    guards: list[Guard] = Field(default=[])
+    minimum_lift: float = Field(ge=0, description="smallest useful gain in the primary metric over what is in use")
+    maximum_generalisation_gap: float = Field(gt=0, description="largest accepted fall from cross-validation to test")
+
+
+class DecisionValues(Section):
+    """Value of one decision against doing nothing, in the currency."""
+
+    true_positive: float
+    false_positive: float
+    false_negative: float
+    true_negative: float
+
+
+class Business(Section):
+    """What decisions are worth and how many can be taken."""
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    values: DecisionValues
+    reasoning: Text
+    capacity_per_day: int | None = Field(default=None, gt=0)
+    capacity_shifts: int = Field(
+        default=1, ge=1, le=24, description="equal shifts of a day (UTC) with an equal part each"
+    )
+    minimum_lift_per_1000: float = Field(ge=0, description="smallest useful gain, currency per 1,000 predictions")
+
+
+class RuleBaseline(Section):
+    """The current solution: the target's past rate per group, with fewer rows than `minimum_rows` the overall rate."""
+
+    name: Name
+    description: Text
+    group_by: list[Name] = Field(min_length=1)
+    minimum_rows: int = Field(gt=0)
+
+
+class Assumption(Section):
+    """A number computed by SQL over the accepted sources, with the range that it must stay in."""
+
+    name: Name
+    statement: Text
+    sql: Sql
+    minimum: float | None = None
+    maximum: float | None = None
+    on_violation: Literal["warn", "stop"]
+
+
+class Slice(Section):
+    """A group of rows that must not get worse with a release."""
+
+    column: Name
+    maximum_regression: float = Field(ge=0, description="largest accepted loss in the primary metric")
+    minimum_rows: int = Field(gt=0)
+
+
+class Fairness(Section):
+    """Groups whose true positive rates may differ by at most `maximum_gap`."""
+
+    column: Name
+    maximum_gap: Ratio
+
+
+class Search(Section):
+    """Candidates and the budgets of the search."""
+
+    candidates: list[Family] = Field(min_length=1)
+    keep: int = Field(ge=1, le=3)
+    select_rows: int = Field(gt=0, description="rows sampled for the cross-validated comparison")
+    tune_rows: int = Field(gt=0)
+    tune_seconds: float = Field(gt=0)
+    seed: int = 0
+
+
+class Serving(Section):
+    """Limits of the endpoint."""
+
+    endpoint: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=53)]
+    p99_milliseconds: float = Field(gt=0)
+    maximum_body_bytes: int = Field(gt=0)
+    maximum_rows: int = Field(gt=0)
+    minimum_replicas: int = Field(ge=1)
+    maximum_replicas: int = Field(ge=1)
+    canary_percent: list[Annotated[int, Field(ge=0, le=100)]] = Field(min_length=1)
+    golden_rows: int = Field(gt=0, description="rows replayed through the endpoint before promotion")
+
+
+class Problem(Section):
+    """The whole contract."""
+
+    version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
+    title: Text
+    summary: Text
+    intended_use: Text
+    limits: list[Text]
+    decision: Decision
+    owner: Owner
+    sources: dict[Name, Source] = Field(min_length=1)
+    examples: Examples
+    target: Target
+    features: Features
+    split: Split
+    metrics: Metrics
+    business: Business
+    baseline: RuleBaseline
+    assumptions: list[Assumption] = Field(default=[])
+    slices: list[Slice] = Field(default=[])
+    fairness: list[Fairness] = Field(default=[])
+    search: Search
+    serving: Serving
+    monitoring: Monitoring
+    retraining: Retraining

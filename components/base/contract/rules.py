@@ -1,0 +1,206 @@
+"""Rules of the problem contract that cross sections: names must exist, SQL must parse, limits must be in order.
+
+In: a `Problem` whose schema holds. Out: faults as (field, words), all of them. Called by `base/contract/load.py`.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+import sqlglot
+from cronsim import CronSim, CronSimError
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from components.base.contract.problem import Problem, Source
+from components.base.errors import suggest_name
+
+Location = tuple[str | int, ...]
+Fault = tuple[Location, str]
+
+
+def find_faults(problem: Problem) -> list[Fault]:
+    """Check the rules across sections and return every fault."""
+    rules = (
+        _source_rules,
+        _example_rules,
+        _target_rules,
+        _feature_rules,
+        _assumption_rules,
+        _limit_rules,
+        _capacity_rules,
+        _watch_rules,
+    )
+    return [fault for rule in rules for fault in rule(problem)]
+
+
+def _unknown(loc: Location, names: Iterable[str], known: Iterable[str], of: str) -> Iterator[Fault]:
+    options = list(known)
+    for name in names:
+        if name not in options:
+            yield loc, f"must name {of}, but got {name!r}.{suggest_name(name, options)}"
+
+
+def _sql_faults(loc: Location, sql: str, known: Iterable[str], of: str) -> Iterator[Fault]:
+    try:
+        columns = {column.name for column in sqlglot.parse_one(sql, dialect="duckdb").find_all(exp.Column)}
+    except SqlglotError as error:
+        yield loc, f"must be one DuckDB expression, but got {sql!r}: {str(error).splitlines()[0]}"
+        return
+    yield from _unknown(loc, sorted(columns), known, of)
+
+
+def _source_rules(problem: Problem) -> Iterator[Fault]:
+    for name, source in problem.sources.items():
+        loc: Location = ("sources", name)
+        columns = f"a column of {name}"
+        yield from _unknown((*loc, "key"), source.key, source.columns, columns)
+        for field in ("event_timestamp", "available_at"):
+            value = getattr(source, field)
+            yield from _timestamp((*loc, field), [value] if value else [], source, columns)
+        if source.kind == "events" and not (source.event_timestamp and source.available_at):
+            yield loc, "must have event_timestamp and available_at when its kind is events."
+        yield from _column_rules(loc, source, columns)
+        for index, rule in enumerate(source.filters):
+            yield from _sql_faults((*loc, "filters", index), rule.drop_when, source.columns, columns)
+        yield from _reference_rules(problem, loc, source, columns)
+
+
+def _timestamp(loc: Location, names: list[str], source: Source, of: str) -> Iterator[Fault]:
+    yield from _unknown(loc, names, source.columns, of)
+    for name in names:
+        if name in source.columns and source.columns[name].type != "timestamp":
+            yield loc, f"must name a timestamp, but {name} is {source.columns[name].type}."
+
+
+def _column_rules(loc: Location, source: Source, of: str) -> Iterator[Fault]:
+    delivered = [name for name, column in source.columns.items() if column.expression is None]
+    for name, column in source.columns.items():
+        here = (*loc, "columns", name)
+        if column.expression is not None:
+            yield from _sql_faults(here, column.expression, delivered, f"{of} as delivered")
+        yield from _ordered(here, column.minimum, column.maximum)
+
+
+def _reference_rules(problem: Problem, loc: Location, source: Source, of: str) -> Iterator[Fault]:
+    for index, reference in enumerate(source.references):
+        here = (*loc, "references", index)
+        yield from _unknown(here, reference.columns, source.columns, of)
+        yield from _unknown(here, [reference.source], problem.sources, "a source")
+        target = problem.sources.get(reference.source)
+        if target:
+            yield from _unknown(here, reference.to, target.columns, f"a column of {reference.source}")
+        if len(reference.columns) != len(reference.to):
+            yield here, f"must pair columns, but got {len(reference.columns)} columns to {len(reference.to)}."
+
+
+def _example_rules(problem: Problem) -> Iterator[Fault]:
+    examples = problem.examples
+    yield from _unknown(("examples", "source"), [examples.source], problem.sources, "a source")
+    source = problem.sources.get(examples.source)
+    if source is None:
+        return
+    of = f"a column of {examples.source}"
+    yield from _unknown(("examples", "key"), examples.key, source.columns, of)
+    yield from _unknown(("examples", "request"), examples.request, source.columns, of)
+    for field in ("predicted_at", "label_at"):
+        yield from _timestamp(("examples", field), [getattr(examples, field)], source, of)
+
+
+def _target_rules(problem: Problem) -> Iterator[Fault]:
+    source = problem.sources.get(problem.examples.source)
+    if source is None:
+        return
+    of = f"a column of {problem.examples.source}"
+    yield from _sql_faults(("target", "expression"), problem.target.expression, source.columns, of)
+    for name, sql in problem.target.outcomes.items():
+        yield from _sql_faults(("target", "outcomes", name), sql, source.columns, of)
+
+
+def _feature_rules(problem: Problem) -> Iterator[Fault]:
+    request = problem.features.request
+    for name, feature in request.items():
+        loc: Location = ("features", "request", name)
+        yield from _unknown(
+            (*loc, "columns"), feature.columns, problem.examples.request, "a column of examples.request"
+        )
+        if feature.transform != "join" and len(feature.columns) != 1:
+            yield loc, f"must have one column for {feature.transform}, but got {len(feature.columns)}."
+    of = "a request feature"
+    yield from _unknown(("baseline", "group_by"), problem.baseline.group_by, request, of)
+    known = [*request, *problem.examples.request]
+    for section in ("slices", "fairness"):
+        for index, part in enumerate(getattr(problem, section)):
+            yield from _unknown((section, index, "column"), [part.column], known, of)
+
+
+def _assumption_rules(problem: Problem) -> Iterator[Fault]:
+    for index, assumption in enumerate(problem.assumptions):
+        loc: Location = ("assumptions", index)
+        yield from _ordered(loc, assumption.minimum, assumption.maximum)
+        if assumption.minimum is None and assumption.maximum is None:
+            yield loc, "must have a minimum or a maximum."
+        try:
+            query = sqlglot.parse_one(assumption.sql, dialect="duckdb")
+        except SqlglotError as error:
+            yield (
+                (*loc, "sql"),
+                f"must be one DuckDB query, but got {assumption.sql!r}: {str(error).splitlines()[0]}",
+            )
+            continue
+        named = {cte.alias_or_name for cte in query.find_all(exp.CTE)}
+        tables = sorted({table.name for table in query.find_all(exp.Table)} - named)
+        yield from _unknown((*loc, "sql"), tables, problem.sources, "a source")
+
+
+def _limit_rules(problem: Problem) -> Iterator[Fault]:
+    for name, source in problem.sources.items():
+        if source.volume:
+            loc: Location = ("sources", name, "volume")
+            yield from _ordered(loc, source.volume.minimum_ratio, source.volume.maximum_ratio)
+        if source.freshness:
+            limits = source.freshness
+            yield from _ordered(("sources", name, "freshness"), limits.warn_hours, limits.stop_hours)
+    for index, guard in enumerate(problem.metrics.guards):
+        yield from _ordered(("metrics", "guards", index), guard.minimum, guard.maximum)
+        if guard.minimum is None and guard.maximum is None:
+            yield ("metrics", "guards", index), "must have a minimum or a maximum."
+    serving = problem.serving
+    yield from _ordered(("serving",), serving.minimum_replicas, serving.maximum_replicas)
+    plan = serving.canary_percent
+    if plan != sorted(set(plan)) or plan[-1] != 100:
+        yield ("serving", "canary_percent"), f"must rise to 100, but got {plan}."
+
+
+def _capacity_rules(problem: Problem) -> Iterator[Fault]:
+    capacity, shifts = problem.business.capacity_per_day, problem.business.capacity_shifts
+    if capacity is not None and capacity < shifts:
+        yield ("business", "capacity_per_day"), f"must be at least capacity_shifts ({shifts}), but got {capacity}."
+    if 24 % shifts:
+        yield ("business", "capacity_shifts"), f"must divide the 24 hours of a day, but got {shifts}."
+
+
+def _watch_rules(problem: Problem) -> Iterator[Fault]:
+    monitoring, examples = problem.monitoring, problem.examples
+    absent = [name for name in examples.key if name not in examples.request]
+    if absent:
+        yield ("examples", "request"), f"must hold the key, by which labels find predictions, but lacks {absent}."
+    limit = monitoring.performance
+    if (limit.minimum is None) == (limit.maximum is None):
+        yield ("monitoring", "performance"), "must have either a minimum or a maximum."
+    if monitoring.window_days * 24 <= monitoring.label_delay_hours:
+        days = monitoring.window_days
+        yield (
+            ("monitoring", "window_days"),
+            f"must be longer than label_delay_hours ({monitoring.label_delay_hours:g}), but got {days} days: "
+            "no label would ever be due.",
+        )
+    for section, schedule in (("monitoring", monitoring.schedule), ("retraining", problem.retraining.schedule)):
+        try:
+            CronSim(schedule, datetime.now(UTC))
+        except CronSimError as error:
+            yield (section, "schedule"), f"must be a cron line of five fields, but got {schedule!r}: {error}."
+
+
+def _ordered(loc: Location, low: float | None, high: float | None) -> Iterator[Fault]:
+    if low is not None and high is not None and low > high:
+        yield loc, f"must have its lower limit below the upper one, but got {low} > {high}."

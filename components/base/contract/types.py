@@ -1,0 +1,22 @@
+"""The words that every section of the problem contract is made of: names, texts, ratios, and the closed section.
+
+Imported by `base/contract/problem.py` and by the sections that live in files of their own.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Text = Annotated[str, Field(min_length=3)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over the columns of the source")]
+ColumnType = Literal["string", "int", "float", "bool", "timestamp"]
+Family = Literal["logistic", "hist_gradient_boosting", "random_forest", "extra_trees", "mlp", "naive_bayes"]
+MetricName = Literal["average_precision", "roc_auc", "log_loss", "brier", "calibration_error", "f1"]
+
+
+class Section(BaseModel):
+    """A closed, frozen section: an unknown key is a fault."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,146 @@
+"""Templates of every page: one Jinja2 environment that escapes everything and writes numbers for people.
+
+In: a phase's folder of templates, a template's name and its values. Out: text. Called by the reports, the model card,
+the index and the timeline; what they share, the style sheet and the macros, is in this phase's own `templates`. A value
+that is not there is shown as `n/a`, so that a page never fails for the lack of a detail.
+"""
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined, select_autoescape
+from markupsafe import Markup
+
+from components.base.statistics.scores import METRICS
+from components.base.text.wording import (
+    MISSING,
+    say_plainly,
+    write_capacity,
+    write_count,
+    write_date,
+    write_gain,
+    write_moment,
+    write_money,
+    write_number,
+    write_percent,
+    write_points,
+    write_score,
+    write_span,
+)
+
+_FOLDER = Path(__file__).parent / "templates"
+_TONES = {
+    "bad": ("fail", "refuse", "refused", "critical", "failed", "stop", "bad"),
+    "hold": ("hold", "warning", "warn", "kept", "thin", "thick"),
+    "note": ("note", "not judged", "insight"),
+}
+_MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]<>|#])")
+_LONGEST_TEXT = 60
+
+
+def render(folder: Path, template: str, **values: Any) -> str:
+    """Fill a template of a phase's folder; what that one lacks is taken from the shared folder."""
+    return _environment(folder).get_template(template).render(css=_read_css(), **values)
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader([folder, _FOLDER]),
+        autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
+        undefined=ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "capacity": _tolerate(write_capacity),
+        "count": _tolerate(write_count),
+        "percent": _tolerate(write_percent),
+        "money": _tolerate(write_money),
+        "gain": _tolerate(write_gain),
+        "number": _tolerate(write_number),
+        "score": _tolerate(write_score),
+        "date": _tolerate(write_date),
+        "moment": _tolerate(write_moment),
+        "points": _tolerate(write_points),
+        "span": _tolerate(write_span),
+        "words": _tolerate(say_plainly),
+        "brief": _tolerate(write_brief),
+        "metric_label": _tolerate(label_metric),
+        "tone": choose_tone,
+        "inline_svg": inline_svg,
+        "sparkline": draw_sparkline,
+        "breakable": break_name,
+        "md": escape_markdown,
+    }
+    return environment
+
+
+@cache
+def _read_css() -> Markup:
+    return Markup((_FOLDER / "report.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+
+
+def write_brief(value: Any) -> str:
+    """Write a value of any kind in a table cell."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        text = str(value)
+        return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    return f"{value:.1e}" if 0 < abs(value) < 1e-4 else write_number(float(value))
+
+
+def label_metric(name: str) -> str:
+    """Return how a metric is called in a report."""
+    return METRICS[name].label if name in METRICS else say_plainly(name)
+
+
+def choose_tone(word: str) -> str:
+    """Return the CSS class for a verdict or severity; a good one needs none."""
+    return next((tone for tone, words in _TONES.items() if word in words), "")
+
+
+def inline_svg(svg: str | Undefined) -> Markup:
+    """Put one of our own SVG pictures into the page, without the namespaces that only files need."""
+    return Markup(re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)) if svg and not isinstance(svg, Undefined) else Markup("")  # noqa: S704
+
+
+def draw_sparkline(values: Sequence[float | None], alt: str, limit: float | None = None) -> Markup:
+    """Draw a small line of numbers with its end marked, and a limit if given; nothing for fewer than two.
+
+    An unknown value keeps its place: the line goes on from its neighbours.
+    """
+    known = [(place, float(value)) for place, value in enumerate(values) if value is not None]
+    if len(known) < 2:
+        return Markup("")
+    heights = [value for _, value in known] + ([] if limit is None else [limit])
+    low, spread, last = min(heights), (max(heights) - min(heights)) or 1.0, len(values) - 1
+    dots = [(2 + 82 * place / last, 17 - 14 * (value - low) / spread) for place, value in known]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
+    told = html.escape(f"{alt}: from {write_number(known[0][1])} to {write_number(known[-1][1])}")
+    line = "" if limit is None else f'<path d="M2 {17 - 14 * (limit - low) / spread:.1f}H84"/>'
+    end = f'<circle cx="{dots[-1][0]:.1f}" cy="{dots[-1][1]:.1f}" r="2"/>'
+    return Markup(  # noqa: S704 - numbers and escaped text
+        f'<svg class="spark" viewBox="0 0 86 20" role="img" aria-label="{told}">{line}'
+        f'<polyline points="{points}"/>{end}</svg>'
+    )
+
+
+def break_name(name: str) -> Markup:
+    """Let a long name break after each underscore or slash."""
+    return Markup(re.sub(r"([_/])", r"\1<wbr>", html.escape(str(name))))  # noqa: S704 - escaped before
+
+
+def escape_markdown(text: Any) -> str:
+    """Escape what Markdown would read as markup, and keep the text on one line."""
+    return _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def _tolerate(write: Callable[..., str]) -> Callable[..., str]:
+    def tolerant(value: Any, *options: Any) -> str:
+        return MISSING if value is None or isinstance(value, Undefined) else write(value, *options)
+
+    return tolerant

@@ -1,0 +1,188 @@
+"""Give every row of a source one fate: accepted, filtered on purpose, or quarantined with all its reasons.
+
+In: the rows as delivered. Out: typed accepted rows as parquet, and three temporary tables of the connection:
+`<source>_typed` (`_id` and the columns of the contract), `<source>_reasons` (`_id`, `check`, `column`, `words`; one
+row per reason) and `<source>_filtered` (`_id`, `name`). Called by validation and by replay. Rows in = accepted +
+filtered + quarantined, checked here for every source.
+
+`_id` numbers rows in the order of landing, so that of two rows with one key the one with the larger `_id` is the
+newer. Faulty rows are set aside before keys are compared: a broken delivery replaces nothing.
+"""
+# ruff: noqa: S608 - names and texts come from the checked contract and are quoted
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import duckdb
+
+from components.base.adapters.duckdb import quote_name, quote_text
+from components.base.contract.problem import Problem, Reference, Source
+from components.base.errors import ContractError, PermanentError
+from components.data.row_checks import Check, row_checks
+from components.data.row_sql import LINEAGE, delivered_columns, name_list, typed_sql
+
+DUPLICATE, SUPERSEDED = "duplicate_delivery", "superseded"
+_RULES = {
+    DUPLICATE: "The same row was delivered again",
+    SUPERSEDED: "A newer delivery holds the same key with other values",
+}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of one source by fate."""
+
+    rows_in: int
+    accepted: int
+    filtered: int
+    quarantined: int
+
+
+def filter_reasons(source: Source) -> dict[str, str]:
+    """Return every filter of a source with its reason, in the order in which they are applied."""
+    return _RULES | {rule.name: rule.reason for rule in source.filters}
+
+
+def judging_order(problem: Problem) -> list[str]:
+    """Return the sources, each after those that it refers to.
+
+    Raises:
+        ContractError: sources refer to each other in a circle.
+    """
+    needs = {name: {reference.source for reference in source.references} for name, source in problem.sources.items()}
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        circle = " > ".join(error.args[1])
+        raise ContractError(f"sources: references must not form a circle, but got {circle}. Remove one.") from error
+
+
+def judge_source(connection: duckdb.DuckDBPyConnection, name: str, source: Source, raw: str, accepted: Path) -> Counts:
+    """Judge every row, write the accepted ones and make them readable as a view named like the source.
+
+    Args:
+        connection: Holds a view for every source that this one refers to.
+        name: Name of the source.
+        source: Its contract.
+        raw: A relation with `_id`, the lineage columns and the delivered columns as text.
+        accepted: The parquet file to write.
+    """
+    checks = row_checks(source)
+    rows = typed_sql(source, raw, ("_id", *LINEAGE))
+    _write_typed(connection, name, source, rows, checks)
+    _write_reasons(connection, name, rows, checks)
+    for reference in source.references:
+        if reference.orphans == "quarantine":
+            _set_orphans_aside(connection, name, reference)
+    _filter_duplicates(connection, name, source)
+    _filter_on_purpose(connection, name, source)
+    (written,) = connection.execute(
+        f"COPY (SELECT {name_list(source.columns)} FROM {good_rows(name)}) TO {quote_text(str(accepted))} "
+        "(FORMAT parquet, COMPRESSION zstd)"
+    ).fetchall()[0]
+    connection.execute(
+        f"CREATE OR REPLACE VIEW {quote_name(name)} AS SELECT * FROM read_parquet({quote_text(str(accepted))})"
+    )
+    return _count(connection, name, written)
+
+
+def good_rows(name: str) -> str:
+    """Return the relation of rows that are neither quarantined nor filtered, with `_id`."""
+    return f"{name}_typed ANTI JOIN {name}_reasons USING (_id) ANTI JOIN {name}_filtered USING (_id)"
+
+
+def orphans(name: str, reference: Reference) -> str:
+    """Return the relation of typed rows whose reference leads nowhere; a reference with a NULL is none."""
+    given = " AND ".join(f"{quote_name(column)} IS NOT NULL" for column in reference.columns)
+    pairs = zip(reference.columns, reference.to, strict=True)
+    same = " AND ".join(f"r.{quote_name(column)} = t.{quote_name(to)}" for column, to in pairs)
+    return f"(SELECT * FROM {name}_typed WHERE {given}) AS r ANTI JOIN {quote_name(reference.source)} AS t ON {same}"
+
+
+def _write_typed(
+    connection: duckdb.DuckDBPyConnection, name: str, source: Source, rows: str, checks: Sequence[Check]
+) -> None:
+    faulty = " OR ".join(["_fault IS NOT NULL", *(f"({check.fails})" for check in checks)])
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {name}_typed AS "
+        f"SELECT _id, {name_list(source.columns)}, coalesce({faulty}, false) AS _faulty FROM ({rows})"
+    )
+
+
+def _write_reasons(connection: duckdb.DuckDBPyConnection, name: str, rows: str, checks: Sequence[Check]) -> None:
+    """Write every reason of the faulty rows; a line that was not read has no other."""
+    delivered = _reason_list([check for check in checks if not check.is_derived])
+    derived = _reason_list([check for check in checks if check.is_derived])
+    line = "[{'check': 'line', 'column': '', 'words': _fault}]"
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {name}_reasons AS
+        SELECT _id, unnest(reasons, recursive := true) FROM (
+            SELECT _id, CASE WHEN _fault IS NOT NULL THEN {line} WHEN len(delivered) > 0 THEN delivered ELSE derived END
+                AS reasons
+            FROM (
+                SELECT _id, _fault, {delivered} AS delivered, {derived} AS derived FROM ({rows})
+                WHERE _id IN (SELECT _id FROM {name}_typed WHERE _faulty)
+            )
+        )
+    """)
+
+
+def _reason_list(checks: Sequence[Check]) -> str:
+    reasons = [
+        f"CASE WHEN {check.fails} THEN {{'check': {quote_text(check.name)}, 'column': {quote_text(check.column)}, "
+        f"'words': {check.words}}} END"
+        for check in checks
+    ]
+    listed = f"list_filter([{', '.join(reasons)}], reason -> reason IS NOT NULL)"
+    return listed if reasons else '[]::STRUCT("check" VARCHAR, "column" VARCHAR, words VARCHAR)[]'
+
+
+def _set_orphans_aside(connection: duckdb.DuckDBPyConnection, name: str, reference: Reference) -> None:
+    columns = ", ".join(reference.columns)
+    words = f"{columns} must be in {reference.source} ({', '.join(reference.to)}), but got "
+    got = " || ', ' || ".join(f"'''' || {quote_name(column)}::VARCHAR || ''''" for column in reference.columns)
+    connection.execute(
+        f"INSERT INTO {name}_reasons SELECT _id, {quote_text(f'{columns}.reference')}, {quote_text(columns)}, "
+        f"{quote_text(words)} || {got} || {quote_text(f'. {reference.reason}')} FROM {orphans(name, reference)}"
+    )
+
+
+def _filter_duplicates(connection: duckdb.DuckDBPyConnection, name: str, source: Source) -> None:
+    """Keep the newest row of each key; older ones are the same row again, or superseded."""
+    columns = delivered_columns(source)
+    same_key = " AND ".join(f"older.{quote_name(key)} IS NOT DISTINCT FROM k.{quote_name(key)}" for key in source.key)
+    same_row = " AND ".join(
+        f"older.{quote_name(column)} IS NOT DISTINCT FROM newest.{quote_name(column)}" for column in columns
+    )
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {name}_filtered AS
+        WITH good AS (SELECT * FROM {name}_typed ANTI JOIN {name}_reasons USING (_id)),
+        keys AS (SELECT {name_list(source.key)}, max(_id) AS newest_id FROM good GROUP BY ALL HAVING count(*) > 1)
+        SELECT older._id, CASE WHEN {same_row} THEN '{DUPLICATE}' ELSE '{SUPERSEDED}' END AS name
+        FROM keys AS k
+        JOIN good AS older ON {same_key} AND older._id <> k.newest_id
+        JOIN good AS newest ON newest._id = k.newest_id
+    """)
+
+
+def _filter_on_purpose(connection: duckdb.DuckDBPyConnection, name: str, source: Source) -> None:
+    for rule in source.filters:
+        connection.execute(
+            f"INSERT INTO {name}_filtered SELECT _id, {quote_text(rule.name)} FROM {good_rows(name)} "
+            f"WHERE coalesce({rule.drop_when}, false)"
+        )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, name: str, accepted: int) -> Counts:
+    (rows_in, filtered, quarantined) = connection.execute(
+        f"SELECT (SELECT count(*) FROM {name}_typed), (SELECT count(*) FROM {name}_filtered), "
+        f"(SELECT count(DISTINCT _id) FROM {name}_reasons)"
+    ).fetchall()[0]
+    counts = Counts(rows_in, accepted, filtered, quarantined)
+    if rows_in != accepted + filtered + quarantined:
+        raise PermanentError(
+            f"validate {name}: rows in = accepted + filtered + quarantined must hold, but got {counts}. Report it."
+        )
+    return counts

@@ -1,0 +1,78 @@
+"""Judge quarantined rows again after the contract, or their text, was mended.
+
+In: the contract as it is now, a `quarantine.parquet`, and the folder with the accepted rows of the same run, which
+references may lead to. Out, in a folder of its own: one parquet per source with the rows that are right now, and a
+`quarantine.parquet` with those that still are not, under their new reasons. Called by `python -m
+pipelines.commands.requeue`. The next run of the pipeline judges the whole snapshot anew and needs none of this: it
+shows beforehand what a fix brings.
+"""
+# ruff: noqa: S608 - names and texts come from the checked contract and are quoted
+
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+
+from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.contract.problem import Problem
+from components.base.errors import DataError, suggest_name
+from components.data.classify_rows import Counts, judge_source, judging_order
+from components.data.quarantine import add_quarantined, create_quarantine, quarantined_raw, write_quarantine
+from components.data.row_sql import name_list
+
+
+def replay_quarantine(problem: Problem, quarantine: Path, accepted: Path, folder: Path) -> dict[str, Counts]:
+    """Judge the rows of a quarantine under the current contract and return their fates by source.
+
+    A row whose key was accepted in the meantime is filtered: the accepted one stands.
+
+    Raises:
+        DataError: the files cannot be read, or hold a source that the contract does not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, Counts] = {}
+    with connect_duckdb() as connection, explain_duckdb_errors(f"replay {quarantine.name}"):
+        waiting = _waiting_sources(connection, problem, quarantine)
+        create_quarantine(connection)
+        for name in judging_order(problem):
+            _view(connection, name, accepted / f"{name}.parquet")
+            if name in waiting:
+                counts[name] = _replay_source(connection, problem, name, quarantine, (accepted, folder))
+        write_quarantine(connection, folder / "quarantine.parquet")
+    return counts
+
+
+def _waiting_sources(connection: duckdb.DuckDBPyConnection, problem: Problem, quarantine: Path) -> set[str]:
+    rows = connection.execute(f"SELECT DISTINCT source FROM read_parquet({quote_text(str(quarantine))})").fetchall()
+    found = {name for (name,) in rows}
+    unknown = sorted(found - set(problem.sources))
+    if unknown:
+        hints = "".join(suggest_name(name, problem.sources) for name in unknown)
+        raise DataError(
+            f"replay {quarantine.name}: every source must be in the contract, but {', '.join(unknown)} is not.{hints}"
+        )
+    return found
+
+
+def _replay_source(
+    connection: duckdb.DuckDBPyConnection, problem: Problem, name: str, quarantine: Path, folders: tuple[Path, Path]
+) -> Counts:
+    """Judge the rows of one source; `folders` are those of the accepted and of the replayed rows."""
+    source = problem.sources[name]
+    before, after = (folder / f"{name}.parquet" for folder in folders)
+    draft = after.with_suffix(".draft")
+    raw = quarantined_raw(quarantine, name, source)
+    counts = judge_source(connection, name, source, raw, draft)
+    add_quarantined(connection, name, source, raw)
+    (written,) = connection.execute(
+        f"COPY (SELECT * FROM {quote_name(name)} ANTI JOIN read_parquet({quote_text(str(before))}) AS standing "
+        f"USING ({name_list(source.key)})) TO {quote_text(str(after))} (FORMAT parquet, COMPRESSION zstd)"
+    ).fetchall()[0]
+    draft.unlink()
+    _view(connection, name, before, after)
+    return replace(counts, accepted=written, filtered=counts.filtered + counts.accepted - written)
+
+
+def _view(connection: duckdb.DuckDBPyConnection, name: str, *paths: Path) -> None:
+    places = ", ".join(quote_text(str(path)) for path in paths)
+    connection.execute(f"CREATE OR REPLACE VIEW {quote_name(name)} AS SELECT * FROM read_parquet([{places}])")

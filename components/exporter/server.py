@@ -1,0 +1,232 @@
+"""Show Prometheus what monitoring and pipelines wrote down: `python -m components.exporter --problem <contract>`.
+
+In: the object store and contracts. Out: /metrics on loopback, its port printed. Keeps no state: all is read again
+after a restart. Why no Pushgateway: it keeps a pushed value for ever, so that a pipeline which died looks alive; it
+is one more place that can fail between the result and the alert; and every job would need it in reach. Here the truth
+stays in the object store, and what cannot be read goes away.
+
+A store that does not answer ends nothing: `tidemill_exporter_last_read_success` turns 0, the last values stay for
+`Timing.expire_seconds`, and then they are gone. Whether a value that is there is too old to act on is for the alerts to
+say, which look at `tidemill_monitoring_last_success_timestamp_seconds` beside it.
+"""
+
+import argparse
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from components.base.adapters.s3 import ObjectStore
+from components.base.contract.load import load_problem
+from components.base.contract.problem import Problem
+from components.base.errors import SettingsError, TidemillError
+from components.base.metric_names import EXPORTER
+from components.base.run_records import RunRecords
+from components.base.settings import Settings, load_settings
+from components.exporter.samples import Sample, sample_contract, sample_result, sample_runs
+from components.monitoring.results import read_results
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How often the store is asked and how long its last answer counts."""
+
+    refresh_seconds: float = 15.0
+    """Prometheus scrapes every 15 seconds; what changes once a day need not be read more often."""
+    patience_seconds: float = 2.0
+    """A scrape waits so long for the store: well within Prometheus' timeout of 10 seconds."""
+    expire_seconds: float = 3600.0
+    """When values go, alerts end, and begin again with them: longer than most outages of a store. After it no number is
+    better than an old one, and MonitoringStale fires."""
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """A running exporter."""
+
+    port: int
+    url: str
+    """Where the metrics are."""
+
+
+class ProblemReader:
+    """Reads one problem in a thread of its own, so that a store that hangs keeps no scrape waiting."""
+
+    def __init__(self, problem: Problem, store: ObjectStore, timing: Timing) -> None:
+        """Read nothing yet."""
+        self._problem = problem
+        self._store = store
+        self._timing = timing
+        self._runs = RunRecords(store, problem.name)
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, f"read-{problem.name}")
+        self._pending: Future[list[Sample]] | None = None
+        self._tried_at = -float("inf")
+        self._kept: list[Sample] = []
+        self._kept_at: float | None = None
+        self._succeeded = False
+
+    @property
+    def name(self) -> str:
+        """The problem's name."""
+        return self._problem.name
+
+    def list_samples(self) -> Iterator[Sample]:
+        """Yield what is known, after at most `patience_seconds`."""
+        with self._lock:
+            self._refresh()
+            kept, kept_at, succeeded = self._kept, self._kept_at, self._succeeded
+        yield from sample_contract(self._problem)
+        yield Sample("tidemill_exporter_last_read_success", float(succeeded))
+        if kept_at is not None:
+            yield Sample("tidemill_exporter_last_read_timestamp_seconds", kept_at)
+            if time.time() - kept_at <= self._timing.expire_seconds:
+                yield from kept
+
+    def close(self) -> None:
+        """End the thread; a read that hangs is not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _refresh(self) -> None:
+        """Start a read when one is due, and take its answer when it comes in time."""
+        if self._pending is None:
+            if time.monotonic() - self._tried_at < self._timing.refresh_seconds:
+                return
+            self._tried_at = time.monotonic()
+            self._pending = self._pool.submit(self._read)
+        pending = self._pending
+        try:
+            self._kept = pending.result(self._timing.patience_seconds)
+            self._kept_at, self._succeeded, self._pending = time.time(), True, None
+        except Exception as error:  # one problem that cannot be read must not keep the others from being shown
+            self._succeeded = False
+            # The read itself goes on after a wait that was too short; it is taken at a later scrape.
+            if pending.done():
+                self._pending = None
+                log.warning("metrics: %s cannot be read: %r", self.name, str(error)[:300])
+
+    def _read(self) -> list[Sample]:
+        newest = read_results(self._store, self.name, last=1)
+        samples = [sample for result in newest for sample in sample_result(result)]
+        return [*samples, *sample_runs(self._runs.read())]
+
+
+class MonitoringCollector(Collector):
+    """The families of all problems, as prometheus_client asks for them at each scrape."""
+
+    def __init__(self, readers: Sequence[ProblemReader]) -> None:
+        """Keep the readers."""
+        self._readers = readers
+
+    def describe(self) -> Iterable[Metric]:
+        """Describe nothing, so that registering reads nothing."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family that has a sample."""
+        families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+        for reader in self._readers:
+            for sample in reader.list_samples():
+                if sample.name not in families:
+                    families[sample.name] = _make_family(sample.name)
+                labels = [sample.labels[label] for label in EXPORTER[sample.name].labels]
+                families[sample.name].add_metric([reader.name, *labels], sample.value)
+        yield from families.values()
+
+
+@contextmanager
+def running_exporter(
+    problems: Sequence[Problem],
+    store: ObjectStore,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    timing: Timing | None = None,
+) -> Iterator[Exporter]:
+    """Serve /metrics in this process as long as the block runs; port 0 takes a free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    readers = [ProblemReader(problem, store, timing or Timing()) for problem in problems]
+    registry = CollectorRegistry()
+    registry.register(MonitoringCollector(readers))
+    server, thread = start_http_server(port, host, registry)
+    try:
+        yield Exporter(server.server_port, f"http://{host}:{server.server_port}/metrics")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        for reader in readers:
+            reader.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted; return the exit code."""
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        problems = [load_problem(path) for path in options.problem]
+        store = _open_store(load_settings())
+    except TidemillError as error:
+        log.error("%s", error)
+        return 1
+    timing = Timing(
+        options.refresh_seconds,
+        # Who asks every second waits for an answer no longer than that.
+        min(Timing.patience_seconds, options.refresh_seconds / 2),
+        options.expire_seconds,
+    )
+    try:
+        with running_exporter(problems, store, options.port, options.host, timing) as exporter:
+            sys.stdout.write(f"metrics: {exporter.url}\n")
+            sys.stdout.flush()
+            threading.Event().wait()
+    except OSError as error:
+        log.error("metrics: port %d must be free, but got %s. Use --port 0 for a free one.", options.port, error)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _open_store(settings: Settings) -> ObjectStore:
+    """Return the store with one attempt a request: the next scrape tries again.
+
+    Raises:
+        SettingsError: the settings name no store.
+    """
+    if settings.s3 is None:
+        raise SettingsError("metrics: TIDEMILL_S3_ENDPOINT must be set, but it is not. Name the store to read from.")
+    return ObjectStore(settings.s3, settings.bucket, attempts=1)
+
+
+def _make_family(name: str) -> GaugeMetricFamily | CounterMetricFamily:
+    family = EXPORTER[name]
+    labels = ("problem", *family.labels)
+    if family.kind == "counter":
+        return CounterMetricFamily(name, family.text, labels=labels)
+    return GaugeMetricFamily(name, family.text, labels=labels)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m components.exporter",
+        description="Show Prometheus what monitoring and pipelines wrote down.",
+    )
+    parser.add_argument("--problem", action="append", required=True, help="file of a contract; repeat for several")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a pod")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free port, which is printed")
+    parser.add_argument("--refresh-seconds", type=float, default=Timing.refresh_seconds)
+    parser.add_argument("--expire-seconds", type=float, default=Timing.expire_seconds)
+    return parser.parse_args(arguments)

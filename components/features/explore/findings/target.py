@@ -1,0 +1,146 @@
+"""Findings about the outcome: over time, against the capacity, and by group.
+
+In: `TrainingRows`. Out: statements with their figures. Called by explore.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from components.base.statistics.decisions import take_decisions
+from components.base.text.figures import (
+    ACCENT,
+    MUTED,
+    draw_band,
+    draw_dots,
+    draw_reference,
+    new_figure,
+    show_days,
+    show_percent,
+)
+from components.base.text.wording import say_plainly, write_capacity, write_count, write_date, write_percent
+from components.features.explore.association import Rate, count_outcomes, cramers_v, rate_by_bin
+from components.features.explore.findings.finding import Statement, state
+from components.features.explore.training_rows import Measured, TrainingRows
+
+_DAYS_PER_WEEK = 7
+# Groups with fewer rows have intervals so wide that naming them as best or worst is a lottery.
+_FEWEST_ROWS_OF_GROUP = 100
+_GROUPS_SHOWN = 12
+
+
+def find_over_time(training: TrainingRows) -> list[Statement]:
+    """State how the outcome moved from week to week."""
+    weeks = training.days // _DAYS_PER_WEEK
+    rates = rate_by_bin(weeks, training.y, training.days, int(weeks.max()) + 1)
+    seen = [number for number, rate in enumerate(rates) if rate.rows >= _FEWEST_ROWS_OF_GROUP]
+    if len(seen) < 2:
+        return []
+    start = training.times.min().floor("D")
+    dates = {number: start + pd.Timedelta(days=_DAYS_PER_WEEK * number) for number in seen}
+    lowest, highest = (pick(seen, key=lambda n: rates[n].rate) for pick in (min, max))
+    headline = (
+        f"{write_percent(training.base_rate)} of {training.noun} were {training.outcome}, from "
+        f"{write_percent(rates[lowest].rate)} in the week of {write_date(dates[lowest])} to "
+        f"{write_percent(rates[highest].rate)} in the week of {write_date(dates[highest])}."
+    )
+    finding = {
+        "id": "outcome_over_time", "kind": "target", "severity": "insight", "headline": headline,
+        "detail": f"{write_count(len(training.y))} training rows; {training.outcome}: "
+        f"{training.problem.target.positive}. "
+        "The line is the share by week, the band its 95% interval with a day as one observation, the dots are days "
+        "(UTC).",
+        "alt": f"Line of the share of {training.outcome} by week with its interval, and a dot for each day.",
+        "effect": cramers_v(count_outcomes(weeks, training.y, len(rates))),
+    }  # fmt: skip
+    return [state(finding, _plot_weeks(training, rates, list(dates.items())))]
+
+
+def find_daily_load(training: TrainingRows) -> list[Statement]:
+    """State how many outcomes a day brings, against the actions that can be taken."""
+    capacity = training.problem.business.capacity_per_day
+    if capacity is None:
+        return []
+    shifts = training.problem.business.capacity_shifts
+    by_day = np.bincount(training.days, weights=training.y)[np.bincount(training.days) > 0]
+    reached = take_decisions(training.y, 0.5, training.times, capacity, shifts)
+    missed = 1 - float(reached[training.y == 1].mean()) if training.y.any() else 0.0
+    headline = (
+        f"A median day brings {write_count(float(np.median(by_day)))} {training.noun} that are {training.outcome}, "
+        f"with room "
+        f"for {write_capacity(capacity, shifts)}: even perfect foresight could act on {write_percent(1 - missed, 0)} "
+        f"of them."
+    )
+    figure, (axes,) = new_figure(2.3)
+    axes.hist(by_day, bins=25, color=ACCENT)
+    axes.margins(y=0.18)
+    draw_reference(axes, capacity, f"capacity {capacity}", vertical=True)
+    axes.set_xlabel(f"{training.noun} that are {training.outcome}, a day")
+    axes.set_ylabel("days")
+    finding = {
+        "id": "daily_load", "kind": "target", "severity": "note", "headline": headline,
+        "detail": f"Where the room is short, ranking well matters more than finding all cases. {len(by_day)} days of "
+        f"UTC; the "
+        f"dashed line is the capacity of a day.",
+        "alt": f"Histogram of {training.outcome} {training.noun} per day with the capacity marked.", "effect": missed,
+    }  # fmt: skip
+    return [state(finding, figure)]
+
+
+def find_groups(training: TrainingRows) -> list[Statement]:
+    """State for each categorical feature which groups have the outcome most and least often."""
+    categorical = [one for one in training.measured.values() if one.feature.kind == "categorical"]
+    return [statement for one in categorical if (statement := _compare_groups(training, one))]
+
+
+def _compare_groups(training: TrainingRows, measured: Measured) -> Statement | None:
+    rates = rate_by_bin(measured.codes, training.y, training.days, len(measured.labels))
+    fewest = max(_FEWEST_ROWS_OF_GROUP, len(training.y) // 1000)
+    groups = [(name, rate) for name, rate in zip(measured.labels, rates, strict=True) if rate.rows >= fewest]
+    if len(groups) < 2:
+        return None
+    groups.sort(key=lambda group: -group[1].rate)
+    name, (top, high), (bottom, low) = measured.feature.name, groups[0], groups[-1]
+    headline = (
+        f"{say_plainly(name).capitalize()} {top} has the highest share, {write_percent(high.rate)} {training.outcome} "
+        f"(95% interval {write_percent(high.low)} to {write_percent(high.high)}); {bottom} has the lowest, "
+        f"{write_percent(low.rate)}."
+    )
+    finding = {
+        "id": f"group_{name}", "kind": "group", "severity": "insight", "headline": headline, "feature": name,
+        "detail": f"{len(groups)} groups with at least {write_count(fewest)} rows"
+        f"{f', the outer {_GROUPS_SHOWN} are shown' if len(groups) > _GROUPS_SHOWN else ''}. "
+        f"The dashed line is the overall share. {measured.feature.description}.",
+        "alt": f"Share of {training.outcome} by {say_plainly(name)} with intervals, from {top} down to {bottom}.",
+        "effect": cramers_v(count_outcomes(measured.codes, training.y, len(measured.labels))),
+    }  # fmt: skip
+    return state(finding, _plot_groups(training, groups))
+
+
+def _plot_weeks(training: TrainingRows, rates: list[Rate], dates: list[tuple[int, pd.Timestamp]]) -> Figure:
+    figure, (axes,) = new_figure()
+    per_day = np.bincount(training.days)
+    used = np.flatnonzero(per_day)
+    daily = np.bincount(training.days, weights=training.y)[used] / per_day[used]
+    start = training.times.min().floor("D").tz_localize(None)
+    axes.plot(start + pd.to_timedelta(used, unit="D"), daily, ".", color=MUTED, markersize=3, alpha=0.55)
+    middle = [date.tz_localize(None) + pd.Timedelta(days=3) for _, date in dates]
+    shown = [rates[number] for number, _ in dates]
+    draw_band(axes, middle, [r.rate for r in shown], [r.low for r in shown], [r.high for r in shown])
+    show_percent(axes)
+    show_days(axes)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel(f"share {training.outcome}")
+    return figure
+
+
+def _plot_groups(training: TrainingRows, groups: list[tuple[str, Rate]]) -> Figure:
+    half = _GROUPS_SHOWN // 2
+    shown = groups if len(groups) <= _GROUPS_SHOWN else [*groups[:half], *groups[-half:]]
+    figure, (axes,) = new_figure(0.9 + 0.2 * len(shown))
+    rates = [rate for _, rate in shown]
+    draw_dots(axes, [n for n, _ in shown], [r.rate for r in rates], [r.low for r in rates], [r.high for r in rates])
+    draw_reference(axes, training.base_rate, "all", vertical=True)
+    show_percent(axes, "x")
+    axes.set_xlabel(f"share {training.outcome}, with 95% interval")
+    return figure

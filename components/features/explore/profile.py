@@ -1,0 +1,143 @@
+"""The profile of rows: counts per bin and category, the reference that later rows are compared with.
+
+In: a table of features. Out: a `Profile`, JSON of counts and sums only: no row can be read from it. Two profiles with
+the same bins add up to the profile of both tables, so that a day's traffic is counted in pieces. Built by explore from
+training rows; the monitor counts served rows in the same bins. Bins are in `base/statistics/counts.py`.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from pydantic import Field
+
+from components.base.dataset import Feature
+from components.base.errors import DataError
+from components.base.statistics.counts import CategoryCounts, Counts, NumericCounts
+
+# Twenty bins of equal mass in the reference: with a day of 900 rows a bin still expects 45.
+NUMERIC_BINS = 20
+# More categories than this are rarer than one row in fifty: their sum drifts, one of them is noise.
+CATEGORIES_KEPT = 50
+# Names beyond the kept ones that are still known: a column with more of them is an identifier.
+RARE_KEPT = 10_000
+
+
+class Profile(Counts):
+    """What rows look like, in counts."""
+
+    version: Literal[2] = 2
+    rows: int
+    labelled: int
+    """Rows whose outcome is known."""
+    positives: int
+    numeric: dict[str, NumericCounts]
+    categorical: dict[str, CategoryCounts]
+    scores: NumericCounts | None = None
+    """Predicted probabilities, added by whoever has a model."""
+    shifts: dict[str, float] = Field(default={})
+    """How much each feature moved while the rows were gathered: the shift of their last third against the first."""
+
+    @property
+    def columns(self) -> dict[str, NumericCounts | CategoryCounts]:
+        """All features with their counts."""
+        return {**self.numeric, **self.categorical}
+
+
+def build_profile(rows: pd.DataFrame, features: Iterable[Feature], target: str) -> Profile:
+    """Choose bins from the rows and count the rows in them. `target` holds 0, 1 or a missing value."""
+    numeric, categorical = {}, {}
+    for feature in features:
+        if feature.kind == "numeric":
+            numeric[feature.name] = profile_numbers(rows[feature.name])
+        else:
+            categorical[feature.name] = _profile_categories(rows[feature.name])
+    return _count_target(
+        Profile(rows=0, labelled=0, positives=0, numeric=numeric, categorical=categorical), rows, target
+    )
+
+
+def count_rows(reference: Profile, rows: pd.DataFrame, target: str) -> Profile:
+    """Count other rows in the bins of the reference; a table without the target counts no outcomes."""
+    counted = reference.model_copy(
+        update={
+            "numeric": {name: bins.count(rows[name]) for name, bins in reference.numeric.items()},
+            "categorical": {name: bins.count(rows[name]) for name, bins in reference.categorical.items()},
+            "scores": None,
+        }
+    )
+    return _count_target(counted, rows, target)
+
+
+def merge_profiles(first: Profile, second: Profile) -> Profile:
+    """Add two profiles that were counted in the same bins.
+
+    Raises:
+        DataError: naming the features whose bins differ.
+    """
+    differing = [name for name in first.columns.keys() | second.columns.keys() if not _same_bins(first, second, name)]
+    if first.scores and second.scores and not first.scores.has_bins_of(second.scores):
+        differing.append("scores")
+    if differing:
+        raise DataError(
+            f"profile: both profiles must have the same bins, but {', '.join(sorted(differing))} differ. "
+            "Count both with `count_rows` of one reference."
+        )
+    return Profile(
+        rows=first.rows + second.rows,
+        labelled=first.labelled + second.labelled,
+        positives=first.positives + second.positives,
+        numeric={name: bins.add(second.numeric[name]) for name, bins in first.numeric.items()},
+        categorical={name: bins.add(second.categorical[name]) for name, bins in first.categorical.items()},
+        scores=first.scores.add(second.scores) if first.scores and second.scores else None,
+    )
+
+
+def add_scores(profile: Profile, probabilities: ArrayLike, edges: Sequence[float] | None = None) -> Profile:
+    """Return the profile with counts of predicted probabilities, in the edges given or in quantiles of their own."""
+    numbers = pd.Series(np.asarray(probabilities, dtype=np.float64))
+    bins = profile_numbers(numbers)
+    if edges is not None:
+        bins = NumericCounts(edges=tuple(edges), counts=(), missing=0).count(numbers)
+    return profile.model_copy(update={"scores": bins})
+
+
+def profile_numbers(values: pd.Series, bins: int = NUMERIC_BINS) -> NumericCounts:
+    """Count numbers in bins at quantiles of themselves; equal quantiles are one edge, infinite values make none."""
+    numbers = values.to_numpy(dtype=np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    levels = np.linspace(0, 1, bins + 1)[1:-1]
+    edges = np.unique(np.quantile(finite, levels, method="higher")) if len(finite) else np.array([])
+    return NumericCounts(edges=tuple(edges.tolist()), counts=(), missing=0).count(numbers)
+
+
+def read_profile(path: Path | str) -> Profile:
+    """Read a profile's JSON."""
+    return Profile.model_validate_json(Path(path).read_text(encoding="utf-8"))
+
+
+def write_profile(profile: Profile, path: Path | str) -> None:
+    """Write a profile as JSON; the same profile gives the same bytes."""
+    Path(path).write_text(profile.model_dump_json(), encoding="utf-8")
+
+
+def _profile_categories(values: pd.Series) -> CategoryCounts:
+    counts = values.value_counts()
+    ordered = [str(name) for name, _ in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))]
+    names = dict.fromkeys(ordered[:CATEGORIES_KEPT], 0)
+    rare = tuple(ordered[CATEGORIES_KEPT : CATEGORIES_KEPT + RARE_KEPT])
+    return CategoryCounts(counts=names, other=0, missing=0, rare=rare).count(values)
+
+
+def _count_target(profile: Profile, rows: pd.DataFrame, target: str) -> Profile:
+    outcomes = rows[target] if target in rows else pd.Series(dtype="float64")
+    counted = {"rows": len(rows), "labelled": int(outcomes.notna().sum()), "positives": int(outcomes.sum())}
+    return profile.model_copy(update=counted)
+
+
+def _same_bins(first: Profile, second: Profile, name: str) -> bool:
+    one = first.columns.get(name)
+    return one is not None and one.has_bins_of(second.columns.get(name))

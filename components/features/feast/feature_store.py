@@ -1,0 +1,325 @@
+"""Speak with Feast: open the store, register declarations, join, materialise and look up features.
+
+In: the settings, a problem, and `features_uri`, the prefix that `build` wrote. Out: plain tables and `OnlineFeatures`;
+no Feast type needs to be understood by the caller. Called by `build`, `prepare`, `materialize` and the predictor;
+beside the offline store and the declarations in feature_repo/, nothing else imports Feast.
+"""
+
+import importlib
+import logging
+import string
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import yaml
+
+from components.base.contract.problem import Problem
+from components.base.dataset import Feature
+from components.base.errors import ContractError, DataError, EndpointUnavailableError, suggest_name
+from components.base.settings import Settings
+from components.features.online.reader import (
+    Found,
+    Key,
+    OnlineFeatures,
+    OnlineView,
+    SqliteLayout,
+    SqliteReader,
+)
+
+if TYPE_CHECKING:
+    from feast import FeatureStore, FeatureView
+
+REPOSITORY = Path(__file__).parents[3] / "feature_repo"
+# Encoded keys and decoded values that a server keeps: a day of flights needs some thousands.
+_CACHED_KEYS = 50_000
+_ROW = "entity_row"
+
+
+def open_feature_store(settings: Settings, features_uri: str = "") -> "FeatureStore":
+    """Open Feast as feature_repo/feature_store.yaml says.
+
+    Args:
+        settings: Where registry and online store are.
+        features_uri: Folder or `s3://` prefix of the feature tables; not needed for online reads.
+    """
+    return _open(settings.registry, settings.online_store, features_uri)
+
+
+@contextmanager
+def open_scratch_store(problem: Problem, features_uri: str, online: Path | None = None) -> Iterator["FeatureStore"]:
+    """Open Feast with a registry, and unless a file is given an online store, that live as long as the block.
+
+    It then sees the declarations of this code, whatever was registered before, and registers nothing served.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        store = _open(f"{folder}/registry.db", online or Path(folder) / "online.db", features_uri)
+        apply(store, problem)
+        yield store
+
+
+def _open(registry: str, online_store: Path, features_uri: str) -> "FeatureStore":
+    with _quick_import():
+        from feast import FeatureStore, RepoConfig
+
+    # It reports each look at the registry, and doubts a setting that does work with registry files.
+    logging.getLogger("feast").setLevel(logging.WARNING)
+    logging.getLogger("feast.repo_config").setLevel(logging.ERROR)
+    places = {
+        "TIDEMILL_REGISTRY": registry,
+        "TIDEMILL_ONLINE_STORE": str(online_store),
+        "TIDEMILL_FEATURES": features_uri,
+    }
+    text = (REPOSITORY / "feature_store.yaml").read_text(encoding="utf-8")
+    configuration = yaml.safe_load(string.Template(text).substitute(places))
+    if "://" in registry:
+        configuration["registry"]["registry_type"] = "sql"
+    else:
+        Path(registry).parent.mkdir(parents=True, exist_ok=True)
+    online_store.parent.mkdir(parents=True, exist_ok=True)
+    return FeatureStore(config=RepoConfig(**configuration, repo_path=REPOSITORY))
+
+
+def apply(store: "FeatureStore", problem: Problem) -> None:
+    """Register the problem's declarations and create the tables of the online store."""
+    store.apply(_declarations(problem))
+
+
+def declared_views(problem: Problem) -> list[OnlineView]:
+    """Return the views of the problem's feature service as declared in feature_repo/, by name.
+
+    Raises:
+        ContractError: the declarations are missing, lack the service, or have a feature of another type than Float64
+            and String, or a name twice.
+    """
+    with _quick_import():
+        from feast import FeatureService, FeatureView
+
+    declared = _declarations(problem)
+    services = {item.name: item for item in declared if isinstance(item, FeatureService)}
+    service = services.get(problem.features.service)
+    if service is None:
+        raise ContractError(
+            f"features.service: a service of feature_repo/{declarations_folder(problem).name} must be named, "
+            f"but got {problem.features.service!r}.{suggest_name(problem.features.service, services)}"
+        )
+    by_name = {item.name: item for item in declared if isinstance(item, FeatureView)}
+    views = [describe_view(by_name[projection.name]) for projection in service.feature_view_projections]
+    _check_names(views, problem)
+    return sorted(views, key=lambda view: view.name)
+
+
+def join_features(store: "FeatureStore", problem: Problem, entities: pd.DataFrame) -> pa.Table:
+    """Join the feature values known at each row's moment.
+
+    Args:
+        store: Opened on the feature tables.
+        problem: Whose service is joined.
+        entities: (n, keys + 1): the key columns of all views, and `event_timestamp`, the moment in UTC.
+
+    Returns:
+        (n, features): the rows in order, one column a feature, in the order of `declared_views`.
+
+    Raises:
+        DataError: rows were lost, doubled or moved.
+    """
+    views = declared_views(problem)
+    names = [feature.name for view in views for feature in view.features]
+    numbered = entities.assign(**{_ROW: np.arange(len(entities))})
+    job = store.get_historical_features(numbered, _references(views), full_feature_names=False)
+    joined = job.to_arrow()
+    if not np.array_equal(joined.column(_ROW).to_numpy(), np.arange(len(entities))):
+        raise DataError(
+            "join features: every row must come back once and in order, "
+            f"but got rows={joined.num_rows} for {len(entities)}. Check the offline store."
+        )
+    return joined.select(names)
+
+
+def materialize(store: "FeatureStore", problem: Problem, start: datetime, end: datetime) -> None:
+    """Write the newest values with an event time from `start` to `end` to the online store.
+
+    Never Feast's incremental form: it takes event times for the times of arrival and so misses late rows.
+    """
+    # Feast prints its progress, with terminal codes, wherever it runs.
+    with redirect_stdout(None):
+        store.materialize(start, end, feature_views=[view.name for view in declared_views(problem)])
+
+
+def open_online_features(problem: Problem, settings: Settings) -> OnlineFeatures:
+    """Open the online features of a problem for reading, at the moment that the online store was filled for.
+
+    Raises:
+        PermanentError: the online store has not been filled.
+    """
+    return online_features(open_feature_store(settings), problem)
+
+
+def online_features(store: "FeatureStore", problem: Problem) -> OnlineFeatures:
+    """Read the registered views of the problem's service through the fastest reader for the online store."""
+    service = store.get_feature_service(problem.features.service)
+    registered = [store.get_feature_view(projection.name) for projection in service.feature_view_projections]
+    views = sorted((describe_view(view) for view in registered), key=lambda view: view.name)
+    if store.config.online_store.type != "sqlite":
+        return OnlineFeatures(views, FeastReader(store))
+    layout = SqliteLayout(online_tables(problem), encode_key, _decode_value)
+    return OnlineFeatures(views, SqliteReader(Path(store.config.online_store.path), problem.name, layout))
+
+
+def online_tables(problem: Problem) -> dict[str, str]:
+    """Return the name of the SQLite table that Feast makes of each view."""
+    project = yaml.safe_load((REPOSITORY / "feature_store.yaml").read_text(encoding="utf-8"))["project"]
+    return {view.name: f"{project}_{view.name}" for view in declared_views(problem)}
+
+
+class FeastReader:
+    """Reads any online store through Feast's public interface."""
+
+    def __init__(self, store: "FeatureStore") -> None:
+        """Hold the store; feature references, not the service, are asked for, as Feast parses a service each time."""
+        self._store = store
+
+    def now(self) -> float:
+        """Return the wall clock."""
+        return time.time()
+
+    def read(self, view: OnlineView, keys: Sequence[Key]) -> dict[Key, Found]:
+        """Return what is known of the given entities.
+
+        Raises:
+            EndpointUnavailableError: the online store does not answer; each kind of store has errors of its own for it.
+        """
+        entities = [dict(zip(view.keys, key, strict=True)) for key in keys]
+        try:
+            response = self._store.get_online_features(_references([view]), entities)
+        except Exception as error:
+            raise EndpointUnavailableError(
+                f"online store: it must answer for {view.name}, but got {error!r}. Try again, or run `materialize`."
+            ) from error
+        columns = response.to_dict(include_event_timestamps=True)
+        names = [feature.name for feature in view.features]
+        found = {}
+        for position, key in enumerate(keys):
+            values = {name: value for name in names if (value := columns[name][position]) is not None}
+            known_at = max(columns[f"{name}__ts"][position] for name in names)
+            # A store answers for an unknown entity with nulls known at time 0.
+            if values or known_at > 0:
+                found[key] = Found(float(known_at), values)
+        return found
+
+
+def describe_view(view: "FeatureView") -> OnlineView:
+    """Describe a Feast view, its features in alphabetical order; any but Float64 and String is a ContractError."""
+    described = [
+        Feature(field.name, _kind(view.name, field), view.name, field.description, field.tags.get("unit"))
+        for field in sorted(view.features, key=lambda field: str(field.name))
+    ]
+    keys = tuple(field.name for field in view.entity_columns)
+    return OnlineView(view.name, keys, tuple(described), view.ttl.total_seconds() if view.ttl else None)
+
+
+def _kind(view: str, field: Any) -> Literal["numeric", "categorical"]:
+    kinds: dict[str, Literal["numeric", "categorical"]] = {"Float64": "numeric", "String": "categorical"}
+    if str(field.dtype) not in kinds:
+        raise ContractError(
+            f"view {view}: `{field.name}` must be of type Float64 or String, but got {field.dtype}. "
+            "Cast it in the view's SQL."
+        )
+    return kinds[str(field.dtype)]
+
+
+def _check_names(views: Sequence[OnlineView], problem: Problem) -> None:
+    names = [feature.name for view in views for feature in view.features]
+    taken = {*problem.features.request, *problem.sources[problem.examples.source].columns}
+    doubled = sorted({name for name in names if names.count(name) > 1 or name in taken})
+    if doubled:
+        raise ContractError(
+            f"service {problem.features.service}: names of features must differ from each other and from request "
+            f"features and columns, but got {', '.join(doubled)} twice. Rename them in feature_repo/."
+        )
+
+
+def _references(views: Sequence[OnlineView]) -> list[str]:
+    return [f"{view.name}:{feature.name}" for view in views for feature in view.features]
+
+
+def _declarations(problem: Problem) -> list[Any]:
+    """Return every Feast object of feature_repo/<problem>/views.py."""
+    with _quick_import():
+        from feast import Entity, FeatureService, FeatureView
+
+    folder = declarations_folder(problem)
+    if not (folder / "views.py").is_file():
+        raise ContractError(
+            f"problem {problem.name}: feature_repo/{folder.name}/views.py must declare its features, but is missing."
+        )
+    module = importlib.import_module(f"feature_repo.{folder.name}.views")
+    return [item for item in vars(module).values() if isinstance(item, Entity | FeatureView | FeatureService)]
+
+
+def declarations_folder(problem: Problem) -> Path:
+    """Return the folder of feature_repo/ that holds the problem's `views.py` and one SQL file a view."""
+    return REPOSITORY / problem.name.replace("-", "_")
+
+
+def encode_value(value: float | str | None) -> bytes:
+    """Return a feature's value as Feast stores it; missing is empty."""
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    if value is None or value != value:  # noqa: PLR0124 - NaN is the one value that differs from itself
+        return b""
+    encoded = Value(string_val=value) if isinstance(value, str) else Value(double_val=value)
+    return bytes(encoded.SerializeToString())
+
+
+def stored_seconds(moment: datetime) -> int:
+    """Return a moment in UTC as Feast writes it to SQLite: as if it were a time of the local zone."""
+    return int(moment.astimezone(UTC).replace(tzinfo=None).timestamp())
+
+
+@lru_cache(maxsize=_CACHED_KEYS)
+def encode_key(columns: Sequence[str], key: Key) -> bytes:
+    """Return the key columns and an entity's key as Feast stores them."""
+    from feast.infra.key_encoding_utils import serialize_entity_key
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    values = [Value(string_val=part) for part in key]
+    return bytes(serialize_entity_key(EntityKey(join_keys=columns, entity_values=values), 3))
+
+
+@lru_cache(maxsize=_CACHED_KEYS)
+def _decode_value(stored: bytes) -> Any:
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    value = Value.FromString(stored)
+    kind = value.WhichOneof("val")
+    return None if kind is None else getattr(value, kind)
+
+
+@contextmanager
+def _quick_import() -> Iterator[None]:
+    """Import Feast without its run-time type checks, as `python -O` does.
+
+    Typeguard rewrites Feast's classes while they are imported, which takes half of five seconds in every process.
+    """
+    import typeguard
+
+    def unchecked(target: Any = None, **_options: Any) -> Any:
+        return unchecked if target is None else target
+
+    names = vars(typeguard)
+    checked = names["typechecked"]
+    names["typechecked"] = unchecked
+    try:
+        yield
+    finally:
+        names["typechecked"] = checked

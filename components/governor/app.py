@@ -1,0 +1,260 @@
+"""The governor's HTTP face: webhooks in, decisions out.
+
+In: requests. Out: stored episodes, decisions as JSON, metrics. Called by `pipelines/commands/govern.py`; decides
+nothing.
+
+    POST /v1/webhooks/grafana        signed by HMAC     2xx once the alerts are stored, also duplicates and ignored ones
+    POST /v1/webhooks/alertmanager   bearer token       5xx only when they are not stored
+    POST /v1/problems/<name>/runs, /pause, /resume      bearer token; {"by": "...", "note": "..."}
+    GET  /v1/decisions[?problem=], /v1/decisions/<id>, /v1/problems   no secret on loopback, else the bearer token
+    GET  /healthz, /readyz, /metrics                    no secret
+"""
+
+import ipaddress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.base.contract.problem import Problem
+from components.base.errors import TransientError
+from components.governor.archive import Archive, DecisionRecord
+from components.governor.inbox import Inbox, Times
+from components.governor.metrics import CONTENT_TYPE, GovernorMetrics
+from components.governor.rule import count_today
+from components.governor.store import DecisionStore
+from components.governor.webhooks import (
+    MAXIMUM_BODY_BYTES,
+    RefusedError,
+    Sender,
+    check_bearer,
+    check_signature,
+    read_notification,
+)
+
+# A pass takes milliseconds, and a tick seconds: a worker that was silent for so long hangs.
+_SILENT_WORKER_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What callers must know; None: whatever needs it is refused."""
+
+    token: bytes | None
+    """Bearer token of Alertmanager and of persons."""
+    hmac_secret: bytes | None
+    """Key that Grafana signs with."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the app works with."""
+
+    problems: Mapping[str, Problem]
+    secrets: Secrets
+    inbox: Inbox
+    store: DecisionStore
+    archive: Archive
+    metrics: GovernorMetrics
+    read_times: Callable[[], Times]
+    wake: Callable[[], None]
+    """Tell the worker that something has come."""
+    last_pass: Callable[[], datetime | None]
+
+
+class Wish(BaseModel):
+    """Who wants something, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+    by: str = Field(min_length=1, max_length=100)
+    note: str = Field(default="", max_length=1000)
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the application."""
+    app = FastAPI(title="Tidemill governor", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(RefusedError, _answer_refusal)
+    app.add_exception_handler(TransientError, _answer_outage)
+    _add_webhooks(app, service)
+    _add_wishes(app, service)
+    _add_reads(app, service)
+    _add_probes(app, service)
+    return app
+
+
+def _add_webhooks(app: FastAPI, service: Service) -> None:
+    @app.post("/v1/webhooks/grafana")
+    async def grafana(request: Request) -> dict[str, Any]:
+        secret = _need(service.secrets.hmac_secret, "TIDEMILL_GOVERNOR_HMAC_FILE")
+        with _counting(service):
+            raw = await _read_body(request)
+            check_signature(raw, request.headers, secret, time.time())
+        return await run_in_threadpool(_take_in, service, raw, "grafana")
+
+    @app.post("/v1/webhooks/alertmanager")
+    async def alertmanager(request: Request) -> dict[str, Any]:
+        token = _need(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
+        with _counting(service):
+            check_bearer(request.headers.get("Authorization", ""), token)
+            raw = await _read_body(request)
+        return await run_in_threadpool(_take_in, service, raw, "alertmanager")
+
+
+def _add_wishes(app: FastAPI, service: Service) -> None:
+    @app.post("/v1/problems/{problem}/runs", status_code=202)
+    async def order_run(problem: str, request: Request) -> dict[str, Any]:
+        wish = await _read_wish(service, request, problem)
+        decision = await run_in_threadpool(service.inbox.open_wish, problem, wish.by, wish.note, service.read_times())
+        service.wake()
+        return {"decision": decision, "url": f"/v1/decisions/{decision}"}
+
+    @app.post("/v1/problems/{problem}/pause")
+    async def pause(problem: str, request: Request) -> dict[str, Any]:
+        wish = await _read_wish(service, request, problem)
+        await run_in_threadpool(service.inbox.pause, problem, wish.by, wish.note)
+        service.wake()
+        return await run_in_threadpool(_describe, service, problem)
+
+    @app.post("/v1/problems/{problem}/resume")
+    async def resume(problem: str, request: Request) -> dict[str, Any]:
+        wish = await _read_wish(service, request, problem)
+        await run_in_threadpool(service.inbox.resume, problem, wish.by, service.read_times().now)
+        service.wake()
+        return await run_in_threadpool(_describe, service, problem)
+
+
+def _add_reads(app: FastAPI, service: Service) -> None:
+    @app.get("/v1/decisions")
+    def list_decisions(request: Request, problem: str | None = None, limit: int = 100) -> list[DecisionRecord]:
+        _check_reader(service, request)
+        return service.archive.list_decisions(problem, min(max(limit, 1), 1000))
+
+    @app.get("/v1/decisions/{decision}")
+    def find_decision(request: Request, decision: int) -> DecisionRecord:
+        _check_reader(service, request)
+        found = service.archive.find_decision(decision)
+        if found is None:
+            raise RefusedError(404, f"decision {decision}: it must exist, but does not. GET /v1/decisions lists them.")
+        return found
+
+    @app.get("/v1/problems")
+    def list_problems(request: Request) -> list[dict[str, Any]]:
+        _check_reader(service, request)
+        return [_describe(service, problem) for problem in service.problems]
+
+
+def _add_probes(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    def readyz() -> dict[str, str]:
+        service.archive.check()
+        last = service.last_pass()
+        if last is None or (datetime.now(UTC) - last).total_seconds() > _SILENT_WORKER_SECONDS:
+            raise RefusedError(503, f"the worker must make a pass, but its last whole one was: {last}. See the log.")
+        return {"status": "ready"}
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+
+
+def _take_in(service: Service, raw: bytes, sender: Sender) -> dict[str, Any]:
+    """Store what a notification says; the answer tells what became of each alert."""
+    with _counting(service):
+        notification = read_notification(raw, sender, service.problems)
+    stored = list(service.inbox.record_signals(notification.signals, service.read_times()))
+    results: list[str] = [*stored, *notification.ignored]
+    service.metrics.count_received(results, notification.truncated)
+    if stored:
+        service.wake()
+    return {"results": {name: results.count(name) for name in results}, "truncated": notification.truncated}
+
+
+async def _read_body(request: Request) -> bytes:
+    """Read at most `MAXIMUM_BODY_BYTES`, whatever the headers promise."""
+    words = f"the body must have at most {MAXIMUM_BODY_BYTES} bytes, but has more. Set maxAlerts or max_alerts to 500."
+    promised = request.headers.get("Content-Length", "0")
+    if not promised.isdigit() or int(promised) > MAXIMUM_BODY_BYTES:
+        raise RefusedError(413, words)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAXIMUM_BODY_BYTES:
+            raise RefusedError(413, words)
+    return bytes(body)
+
+
+def _need(secret: bytes | None, variable: str) -> bytes:
+    if secret is None:
+        raise RefusedError(503, f"{variable} must name a file with a secret, but is unset: this route takes nothing.")
+    return secret
+
+
+async def _read_wish(service: Service, request: Request, problem: str) -> Wish:
+    """Return what a person wants: first who asks, then for which problem, then the body."""
+    token = _need(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
+    check_bearer(request.headers.get("Authorization", ""), token)
+    if problem not in service.problems:
+        known = ", ".join(service.problems)
+        raise RefusedError(404, f"problem {problem[:100]!r}: it must be one of {known}, but is not.")
+    raw = await _read_body(request)
+    try:
+        return Wish.model_validate_json(raw)
+    except ValidationError as error:
+        words = "; ".join(f"`{'.'.join(map(str, fault['loc']))}` {fault['msg']}" for fault in error.errors())
+        raise RefusedError(400, f'the body must be {{"by": "you", "note": "why"}}, but got: {words}') from error
+
+
+def _check_reader(service: Service, request: Request) -> None:
+    """Let this machine read, and others with the token."""
+    host = request.client.host if request.client else ""
+    try:
+        is_near = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_near = False
+    if not is_near:
+        token = _need(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
+        check_bearer(request.headers.get("Authorization", ""), token)
+
+
+def _describe(service: Service, problem: str) -> dict[str, Any]:
+    retraining, now = service.problems[problem].retraining, service.read_times().now
+    ledger, found = service.store.read_ledger(problem), service.store.find_in_flight(problem)
+    return {
+        "problem": problem,
+        "now": now,
+        "paused_by": ledger.paused_by,
+        "run_in_flight": found[0].key if found else None,
+        "budget_left": max(0, retraining.daily_budget - count_today(ledger.runs, now)),
+        "schedule": retraining.schedule,
+        "alerts": retraining.alerts,
+    }
+
+
+@contextmanager
+def _counting(service: Service) -> Iterator[None]:
+    """Count a notification that is refused."""
+    try:
+        yield
+    except RefusedError:
+        service.metrics.count_received(["refused"])
+        raise
+
+
+async def _answer_refusal(_: Request, error: Exception) -> JSONResponse:
+    status = error.status if isinstance(error, RefusedError) else 500
+    return JSONResponse({"error": str(error)}, status)
+
+
+async def _answer_outage(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": str(error)}, 503)

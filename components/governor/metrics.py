@@ -1,0 +1,122 @@
+"""Show the governor on /metrics: what it decided, what runs, what is left of the budget.
+
+In: the database at each scrape, and the results of notifications. Out: Prometheus text. Counters of decisions and runs
+are counted from the database, so that a restart neither resets nor doubles them. Labels are never an id.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from components.base.contract.problem import Problem
+from components.base.errors import DecisionsUnavailableError
+from components.governor.archive import Archive
+from components.governor.rule import count_today
+from components.governor.store import DecisionStore
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_RESULTS = (
+    "accepted",
+    "duplicate",
+    "cleared",
+    "late",
+    "no_data",
+    "no_retraining",
+    "unknown_problem",
+    "not_listed",
+    "malformed",
+    "truncated",
+    "refused",
+)
+_OUTCOMES = ("promoted", "held", "refused", "failed")
+
+
+class GovernorMetrics:
+    """The series of one governor."""
+
+    def __init__(
+        self,
+        problems: Mapping[str, Problem],
+        archive: Archive,
+        store: DecisionStore,
+        read_now: Callable[[], datetime],
+    ) -> None:
+        """Start the series, all at zero, so that a rate is right from the first event."""
+        self._problems, self._archive, self._store, self._read_now = problems, archive, store, read_now
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        self._received = Counter(
+            "tidemill_governor_alerts_received",
+            "Alerts of notifications by what became of them; `refused` counts notifications",
+            ["result"],
+            registry=self._registry,
+        )
+        for result in _RESULTS:
+            self._received.labels(result)
+
+    def count_received(self, results: Sequence[str], truncated: int = 0) -> None:
+        """Count the alerts of one notification."""
+        for result in results:
+            self._received.labels(result).inc()
+        self._received.labels("truncated").inc(truncated)
+
+    def describe(self) -> Iterator[Metric]:
+        """Keep prometheus_client from collecting, and so from asking the database, at registration."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what the database knows; without a database, only that it is away."""
+        up = GaugeMetricFamily("tidemill_governor_database_up", "1 when the governor's database answers")
+        try:
+            families = [*self._counters(), *self._gauges()]
+            up.add_metric([], 1)
+        except DecisionsUnavailableError:
+            families = []
+            up.add_metric([], 0)
+        yield from [up, *families]
+
+    def render(self) -> bytes:
+        """Return all series as Prometheus text."""
+        return generate_latest(self._registry)
+
+    def _counters(self) -> Iterator[Metric]:
+        decisions = CounterMetricFamily(
+            "tidemill_governor_decisions", "Decisions and their changes", labels=["problem", "decision", "reason"]
+        )
+        for labels, count in self._archive.count_decisions().items():
+            decisions.add_metric(labels, count)
+        runs = CounterMetricFamily(
+            "tidemill_governor_runs", "Training runs by their end", labels=["problem", "outcome"]
+        )
+        counted = self._archive.count_runs()
+        for problem in self._problems:
+            for outcome in _OUTCOMES:
+                runs.add_metric([problem, outcome], counted.get((problem, outcome), 0))
+        yield from (decisions, runs)
+
+    def _gauges(self) -> Iterator[Metric]:
+        names = {
+            "run_in_flight": "1 while a training run is planned or runs",
+            "run_started_timestamp_seconds": "When the run in flight was started; absent without one",
+            "budget_left": "Runs that the day of UTC still allows",
+            "paused": "1 while a person has paused retraining",
+            "escalations": "Open decisions that ask for a person",
+        }
+        gauges = {
+            name: GaugeMetricFamily(f"tidemill_governor_{name}", words, labels=["problem"])
+            for name, words in names.items()
+        }
+        escalations = self._archive.count_escalations()
+        for problem, contract in self._problems.items():
+            ledger = self._store.read_ledger(problem)
+            used = count_today(ledger.runs, self._read_now())
+            gauges["budget_left"].add_metric([problem], max(0, contract.retraining.daily_budget - used))
+            gauges["paused"].add_metric([problem], ledger.paused_by is not None)
+            found = self._store.find_in_flight(problem)
+            gauges["run_in_flight"].add_metric([problem], found is not None)
+            if found:
+                gauges["run_started_timestamp_seconds"].add_metric([problem], found[1].timestamp())
+            gauges["escalations"].add_metric([problem], escalations.get(problem, 0))
+        yield from gauges.values()

@@ -1,0 +1,170 @@
+"""Check who sent a notification, and find in it the alerts that may start a run.
+
+In: raw bodies, headers, secrets, the known problems. Out: `Notification`s, or a `RefusedError` with its HTTP status and
+words. Called by `govern_app.py`; stores nothing.
+
+Bodies are what Grafana (version "1") and Alertmanager (version "4") send; unknown fields are ignored, and null counts
+as empty. An alert may start a run when its labels say `action=retrain` and a known problem, when that problem's
+contract lists its name, and when it fires because of data: `DatasourceNoData` and `DatasourceError` keep the labels of
+the rule, and a rule may be set to fire on missing data; a blind monitoring retrains nothing.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+from components.base.contract.problem import Problem
+from components.governor.inbox import Signal
+
+Sender = Literal["grafana", "alertmanager"]
+# A notification of 1,000 alerts is some 800 KB; neither sender batches more.
+MAXIMUM_BODY_BYTES = 2**20
+SIGNATURE_HEADER = "X-Grafana-Alerting-Signature"
+TIMESTAMP_HEADER = "X-Grafana-Alerting-Timestamp"
+# Clocks of machines in one cluster differ by less, and a captured request is worthless after it.
+MAXIMUM_SKEW_SECONDS = 300
+_VERSIONS: Mapping[Sender, str] = {"grafana": "1", "alertmanager": "4"}
+_BLIND_ALERTS = ("DatasourceNoData", "DatasourceError")
+# Grafana notes as an annotation why an alert fires that its query did not trip.
+_STATE_REASON = "grafana_state_reason"
+# Go writes nanoseconds, Python reads microseconds.
+_BEYOND_MICROSECONDS = re.compile(r"(\.\d{6})\d+")
+_TEXT_CHARACTERS = 200
+
+
+class RefusedError(Exception):
+    """A request that is not taken: `status` of HTTP, and words."""
+
+    def __init__(self, status: int, words: str) -> None:
+        """Take the status and the words of the answer."""
+        super().__init__(words)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What one webhook said."""
+
+    signals: list[Signal] = field(default_factory=list)
+    """Alerts that may start a run."""
+    ignored: list[str] = field(default_factory=list)
+    """Why each other alert may not."""
+    truncated: int = 0
+    """Alerts that the sender left out."""
+
+
+def check_signature(raw: bytes, headers: Mapping[str, str], secret: bytes, unix_seconds: float) -> None:
+    """Accept a body that Grafana signed not long ago.
+
+    The signature is hex(HMAC-SHA256(secret, timestamp + ":" + body)), over the body's bytes as they came.
+    Source: the notifier's own code, github.com/grafana/alerting (webhook, hmacConfig).
+
+    Raises:
+        RefusedError: 401, when timestamp or signature is missing, old or wrong.
+    """
+    timestamp, signature = headers.get(TIMESTAMP_HEADER, ""), headers.get(SIGNATURE_HEADER, "")
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+        raise RefusedError(
+            401, f"{TIMESTAMP_HEADER} must hold seconds since 1970, but does not. Set hmacConfig.timestampHeader."
+        )
+    if abs(unix_seconds - int(timestamp)) > MAXIMUM_SKEW_SECONDS:
+        raise RefusedError(
+            401,
+            f"{TIMESTAMP_HEADER} must be within {MAXIMUM_SKEW_SECONDS} s of now, but is not. Set the machines' clocks.",
+        )
+    expected = hmac.new(secret, timestamp.encode() + b":" + raw, hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(expected.encode(), signature.encode()):
+        raise RefusedError(401, f"{SIGNATURE_HEADER} must sign the body with the shared secret, but does not.")
+
+
+def check_bearer(header: str, token: bytes) -> None:
+    """Accept `Authorization: Bearer <token>`.
+
+    Raises:
+        RefusedError: 401, when it is missing or wrong.
+    """
+    scheme, _, given = header.partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token):
+        raise RefusedError(401, "Authorization must be `Bearer <token>` with the governor's token, but is not.")
+
+
+def read_notification(raw: bytes, sender: Sender, problems: Mapping[str, Problem]) -> Notification:
+    """Read a body and sort its alerts.
+
+    Raises:
+        RefusedError: 400, when it is no notification of the sender's version.
+    """
+    body = _parse(raw)
+    wanted = _VERSIONS[sender]
+    if body.get("version") != wanted:
+        raise RefusedError(
+            400, f"`version` must be {wanted!r} for {sender}, but got {str(body.get('version'))[:20]!r}."
+        )
+    alerts = body.get("alerts") or []
+    if not isinstance(alerts, list):
+        raise RefusedError(400, "`alerts` must be a list, but is not.")
+    truncated = body.get("truncatedAlerts")
+    notification = Notification(truncated=truncated if isinstance(truncated, int) else 0)
+    for alert in alerts:
+        found = _read_alert(alert, problems)
+        if isinstance(found, Signal):
+            notification.signals.append(found)
+        else:
+            notification.ignored.append(found)
+    return notification
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(400, f"the body must be JSON, but got {error}.") from error
+    if not isinstance(body, dict):
+        raise RefusedError(400, "the body must be a JSON object, but is not.")
+    return body
+
+
+def _read_alert(alert: Any, problems: Mapping[str, Problem]) -> Signal | str:
+    """Return the signal of an alert, or why it is none."""
+    if not isinstance(alert, dict):
+        return "malformed"
+    labels, annotations = _texts(alert.get("labels")), _texts(alert.get("annotations"))
+    name, problem = labels.get("alertname", ""), labels.get("problem", "")
+    is_blind = annotations.get(_STATE_REASON, "").startswith(("NoData", "Error"))
+    if name in _BLIND_ALERTS or (is_blind and alert.get("status") == "firing"):
+        return "no_data"
+    if labels.get("action") != "retrain":
+        return "no_retraining"
+    if problem not in problems:
+        return "unknown_problem"
+    if name not in problems[problem].retraining.alerts:
+        return "not_listed"
+    return _read_signal(alert, problem, name) or "malformed"
+
+
+def _read_signal(alert: Mapping[str, Any], problem: str, name: str) -> Signal | None:
+    status, fingerprint, starts_at = alert.get("status"), alert.get("fingerprint"), _moment(alert.get("startsAt"))
+    if status not in ("firing", "resolved") or not starts_at or not isinstance(fingerprint, str):
+        return None
+    if not 0 < len(fingerprint) <= _TEXT_CHARACTERS:
+        return None
+    return Signal(problem, name, fingerprint, starts_at, is_firing=status == "firing")
+
+
+def _texts(mapping: Any) -> dict[str, str]:
+    return {k: v for k, v in mapping.items() if isinstance(v, str)} if isinstance(mapping, dict) else {}
+
+
+def _moment(text: Any) -> str | None:
+    """Write a moment so that equal ones are equal texts and later ones sort later."""
+    try:
+        moment = datetime.fromisoformat(_BEYOND_MICROSECONDS.sub(r"\1", text))
+        return moment.astimezone(UTC).isoformat(timespec="microseconds") if moment.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,73 @@
+"""Fetch the model in charge from the registry, and on demand the one before it.
+
+In: the contract and the settings. Out: `InCharge`, its files in a folder. Called by the monitor; nothing in the
+registry changes.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from components.base.adapters import mlflow as tracking
+from components.base.contract.problem import Problem
+from components.base.errors import ModelRefusedError, PermanentError
+from components.base.settings import Settings
+from components.data.snapshot import parse_moment
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InCharge:
+    """The model in charge, and how to fetch the one before it."""
+
+    files: tracking.ChampionFiles
+    trained_as_of: datetime
+    previous: str | None
+    fetch_previous: Callable[[], tracking.ChampionFiles | None]
+
+    @property
+    def version(self) -> str:
+        """Its version in the registry."""
+        return self.files.version
+
+
+def fetch_in_charge(problem: Problem, settings: Settings, folder: Path) -> InCharge:
+    """Fetch the champion's files, and what the registry says of it.
+
+    Raises:
+        PermanentError: the problem has no champion.
+        ModelRefusedError: its files are missing, or of an older platform.
+        TrackingUnavailableError: the registry does not answer.
+    """
+    version = tracking.find_aliases(problem.name, settings).get("champion")
+    if version is None:
+        raise PermanentError(
+            f"monitor {problem.name}: a version must be in charge, but the registry has no champion. "
+            f"Run the training pipeline first: `make demo PROBLEM={problem.name}`."
+        )
+    tags = tracking.find_version(problem.name, version, settings).tags
+    previous = tags.get(tracking.PREVIOUS_TAG) or None
+    fetch = partial(_fetch_previous, problem.name, previous, folder / "previous", settings)
+    try:
+        files = tracking.download_version(problem.name, version, folder / "in-charge", settings)
+    except ValueError as error:
+        raise ModelRefusedError(
+            f"monitor {problem.name}: the contract of version {version} must be readable, but got {error}. "
+            "It is of an older platform: run the training pipeline again."
+        ) from error
+    return InCharge(files, parse_moment(tags["as_of"]), previous, fetch)
+
+
+def _fetch_previous(name: str, version: str | None, folder: Path, settings: Settings) -> tracking.ChampionFiles | None:
+    """Fetch the champion before; None when there is none, or it is from before the contract of now."""
+    if version is None:
+        return None
+    try:
+        return tracking.download_version(name, version, folder, settings)
+    except (ModelRefusedError, ValueError) as error:
+        log.warning("monitor: version %s cannot be compared with: %s", version, error)
+        return None

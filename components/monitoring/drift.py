@@ -1,0 +1,176 @@
+"""How far the served rows of a window are from the rows that the model learned from, and whether that matters.
+
+In: the counts of a window and the reference, nothing else. Out: one `FeatureState` a feature, a `Drift`, and one
+`ViewAge` a view. Called by the monitor.
+
+Notation
+    p, q    shares of the reference and of the window in the same bins, missing values and unseen categories being bins
+    n, m    rows of the window and of the reference
+    B       bins that are not empty in both
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import chi2
+
+from components.base.contract.monitoring import Monitoring
+from components.base.dataset import Feature
+from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_shift
+from components.monitoring.reference import Reference
+from components.monitoring.results import Drift, FeatureState, ViewAge
+from components.monitoring.served_quality import describe_age
+from components.monitoring.window_counts import WindowCounts
+
+# One feature in a thousand goes beyond it though nothing has changed: with 45 features one window in twenty.
+_NOISE_LEVEL = 0.999
+
+
+def describe_features(reference: Reference, counted: WindowCounts, limits: Monitoring) -> tuple[FeatureState, ...]:
+    """Judge every feature, the most important first; below `limits.minimum_rows` no shift is told."""
+    states = [_describe(reference, counted, feature, limits) for feature in reference.features]
+    return tuple(sorted(states, key=lambda state: (-state.importance_ratio, state.name)))
+
+
+def describe_drift(
+    reference: Reference, counted: WindowCounts, features: Sequence[FeatureState], limits: Monitoring
+) -> Drift:
+    """Put the shifts of the features in one number each, and judge the probabilities that were served."""
+    shift = shift_limit = None
+    scores, served = reference.profile.scores, counted.profile.scores
+    if scores and served and counted.rows >= limits.minimum_rows:
+        shift, shift_limit = measure_shift(scores, served), limit_shift(scores, served, limits.drift.maximum_shift)
+    greatest = _find_greatest(features, limits.drift.minimum_importance)
+    return Drift(
+        weighted_shift=_weigh(features),
+        greatest_relevant_shift=greatest[0] if greatest else None,
+        feature=greatest[1] if greatest else None,
+        prediction_shift=shift,
+        prediction_shift_limit=shift_limit,
+    )
+
+
+def describe_ages(reference: Reference, counted: WindowCounts) -> tuple[ViewAge, ...]:
+    """Say of each feature view how old its values were when they were served."""
+    return tuple(
+        describe_age(view.name, view.ttl_seconds, counted.ages[view.name], reference.measure_missing(view))
+        for view in reference.views
+    )
+
+
+def limit_shift(
+    reference: NumericCounts | CategoryCounts, current: NumericCounts | CategoryCounts, maximum_shift: float
+) -> float:
+    """Return the shift from which on a feature drifts: the contract's, or what noise reaches, whichever is larger.
+
+    Rows of one distribution have a shift of about chi2(B - 1) * (1/n + 1/m); its 0.999 quantile is the noise. Rows that
+    share a cause, such as one storm, vary more than that: against them stands the contract's limit.
+
+    Source: Yurdakul, Naranjo (2020), Statistical properties of the population stability index, Journal of Risk Model
+    Validation 14(4).
+    """
+    before, now = reference.vector(), current.vector()
+    if not before.sum() or not now.sum():
+        return maximum_shift
+    bins = int(((before > 0) | (now > 0)).sum())
+    noise = chi2.ppf(_NOISE_LEVEL, max(bins - 1, 1)) * (1 / now.sum() + 1 / before.sum())
+    return max(maximum_shift, float(noise))
+
+
+def measure_jensen_shannon(
+    reference: NumericCounts | CategoryCounts, current: NumericCounts | CategoryCounts
+) -> float | None:
+    """Return the Jensen-Shannon distance, base 2, 0 to 1; None when one of them is empty.
+
+    Source: Lin (1991), Divergence measures based on the Shannon entropy, IEEE Transactions on Information Theory 37(1);
+    Endres, Schindelin (2003), A new metric for probability distributions, the same journal 49(7).
+    """
+    p, q = reference.vector(), current.vector()
+    if not p.sum() or not q.sum():
+        return None
+    p, q = p / p.sum(), q / q.sum()
+    middle = (p + q) / 2
+    divergence = sum(float(np.sum(one[one > 0] * np.log2(one[one > 0] / middle[one > 0]))) for one in (p, q)) / 2
+    # Rounding may leave a divergence of equal shares just below 0.
+    return float(np.sqrt(max(divergence, 0.0)))
+
+
+def measure_wasserstein(reference: NumericCounts, current: NumericCounts) -> float | None:
+    """Return the Wasserstein distance of the known values in standard deviations of the reference.
+
+    Each bin stands for its rows by their mean, so that the distance is never below the difference of the two means,
+    and equals it where one distribution lies above the other in every bin. None when one is empty, or a constant moved.
+
+    Source: Vallender (1974), Calculation of the Wasserstein distance between probability distributions on the line,
+    Theory of Probability and its Applications 18(4).
+    """
+    p, q = (np.array(one.counts, dtype=np.float64) for one in (reference, current))
+    if not p.sum() or not q.sum():
+        return None
+    places = np.concatenate([reference.means()[p > 0], current.means()[q > 0]])
+    masses = np.concatenate([p[p > 0] / p.sum(), -q[q > 0] / q.sum()])
+    order = np.argsort(places, kind="stable")
+    distance = float(np.abs(np.cumsum(masses[order])[:-1]) @ np.diff(places[order]))
+    deviation = reference.deviation()
+    if deviation == 0:
+        return 0.0 if distance == 0 else None
+    return distance / deviation
+
+
+def _describe(reference: Reference, counted: WindowCounts, feature: Feature, limits: Monitoring) -> FeatureState:
+    name, rows = feature.name, counted.rows
+    before, now = reference.profile.columns[name], counted.profile.columns[name]
+    importance = reference.importance[name]
+    shift = shift_limit = distance = wasserstein = None
+    if rows >= limits.minimum_rows:
+        # What moved as much while the model learned, such as the temperature, is nothing new to it.
+        accepted = max(limits.drift.maximum_shift, reference.profile.shifts.get(name, 0.0))
+        shift, shift_limit = measure_shift(before, now), limit_shift(before, now, accepted)
+        distance = measure_jensen_shannon(before, now)
+        if isinstance(before, NumericCounts) and isinstance(now, NumericCounts):
+            wasserstein = measure_wasserstein(before, now)
+    drifts = shift is not None and shift_limit is not None and shift > shift_limit
+    return FeatureState(
+        name=name,
+        source=feature.origin,
+        kind=feature.kind,
+        importance_ratio=importance,
+        shift=shift,
+        shift_limit=shift_limit,
+        jensen_shannon=distance,
+        wasserstein=wasserstein,
+        missing_ratio=_share(now.missing, rows),
+        reference_missing_ratio=_share(before.missing, reference.profile.rows),
+        unseen_ratio=_share_unseen(before, now),
+        out_of_range_ratio=_share(counted.outside[name], rows),
+        drifts=drifts,
+        matters=drifts and importance >= limits.drift.minimum_importance,
+    )
+
+
+def _share_unseen(before: NumericCounts | CategoryCounts, now: NumericCounts | CategoryCounts) -> float:
+    """Return the share of unseen names beyond the one that the reference itself, if it has too many names, left out."""
+    if not isinstance(before, CategoryCounts) or not isinstance(now, CategoryCounts):
+        return 0.0
+    known = _share(before.unseen, int(before.vector().sum()))
+    return max(_share(now.unseen, int(now.vector().sum())) - known, 0.0)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _find_greatest(features: Sequence[FeatureState], minimum_importance: float) -> tuple[float, str] | None:
+    """Return the greatest shift, as a multiple of its limit, among features that are important enough."""
+    multiples = [
+        (state.shift / state.shift_limit, state.name)
+        for state in features
+        if state.importance_ratio >= minimum_importance and state.shift is not None and state.shift_limit
+    ]
+    return max(multiples, key=lambda found: found[0], default=None)
+
+
+def _weigh(features: Sequence[FeatureState]) -> float | None:
+    """Return the mean shift by importance, whose shares add up to 1 or are all 0."""
+    known = [state for state in features if state.shift is not None and state.importance_ratio > 0]
+    return sum(state.importance_ratio * (state.shift or 0.0) for state in known) if known else None

@@ -1,0 +1,115 @@
+"""Findings on what was asked of the model: features out of order, inputs that drift, and training/serving skew.
+
+In: a `MonitoringResult` and the contract's limits. Out: findings. Called by `findings`.
+"""
+
+from collections.abc import Iterator
+
+from components.base.contract.problem import Problem
+from components.base.text.wording import join_words, write_count, write_percent, write_score
+from components.monitoring.findings.words import count_features, name_features, say_who_acts, write_span
+from components.monitoring.results import FeatureState, Finding, MonitoringResult, ViewAge
+
+# As many of the most different features are named.
+_NAMED = 4
+
+
+def find_features(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
+    """Find views that are too old, and features that are missing more often than in training."""
+    quality = problem.monitoring.quality
+    stale = find_stale_views(problem, result)
+    for view in stale:
+        yield _stale(view, result.model_rows, quality.maximum_expired_rise)
+    rises = [one for one in result.features if _rise(one) > quality.maximum_missing_rise]
+    if rises and result.model_rows >= problem.monitoring.minimum_rows:
+        worst = max(rises, key=_rise)
+        is_explained = {one.source for one in rises} <= {view.view for view in stale}
+        yield Finding(
+            severity="warning",
+            topic="features",
+            title=f"{count_features(rises, 'feature is', 'features are')} missing more often than in training",
+            text=f"{name_features(rises)}: {worst.name} is missing in {write_percent(worst.missing_ratio)} of rows, "
+            f"{write_percent(worst.reference_missing_ratio)} in training; a rise of "
+            f"{write_percent(quality.maximum_missing_rise)} is accepted.",
+            action="The stale view explains it: mend that first."
+            if is_explained
+            else "Look at the newest quality report of `validate` and at the source that the features are built from.",
+        )
+
+
+def find_stale_views(problem: Problem, result: MonitoringResult) -> list[ViewAge]:
+    """Return the views that were too old in more rows than the contract accepts; in few rows nothing is told."""
+    if result.model_rows < problem.monitoring.minimum_rows:
+        return []
+    return [view for view in result.views if view.expired_rise > problem.monitoring.quality.maximum_expired_rise]
+
+
+def _stale(view: ViewAge, rows: int, limit: float) -> Finding:
+    return Finding(
+        severity="critical",
+        topic="features",
+        title=f"Values of {view.view} are too old",
+        text=f"{write_percent(view.expired_ratio)} of {write_count(rows)} rows had values older than "
+        f"{write_span(view.ttl_seconds)} and were served as missing, {write_percent(view.expired_rise)} more than in "
+        f"training; {write_percent(limit)} more is accepted.",
+        action="Run `make refresh` and see why it had not run: the runbook is FeaturesStale.",
+    )
+
+
+def find_drift(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
+    """Find shifts that matter, and note those that do not."""
+    relevant = [one for one in result.features if one.matters]
+    harmless = [one for one in result.features if one.drifts and not one.matters]
+    if relevant:
+        worst = max(relevant, key=_multiple)
+        yield Finding(
+            severity="warning",
+            topic="drift",
+            title=f"{count_features(relevant, 'feature', 'features')} that the model leans on moved",
+            text=f"{name_features(relevant)}: the shift of {worst.name} is {write_score(worst.shift)}, and "
+            f"{write_score(worst.shift_limit)} is accepted; it has {write_percent(worst.importance_ratio)} of the "
+            f"importance. {_prediction_words(result)}",
+            action=say_who_acts(problem, "DriftMatters", "Performance decides: judge it as soon as labels are there."),
+        )
+    if harmless:
+        least = problem.monitoring.drift.minimum_importance
+        yield Finding(
+            severity="note",
+            topic="drift",
+            title=f"{count_features(harmless, 'feature', 'features')} moved that the model hardly uses",
+            text=f"{name_features(harmless)}: each has less than {write_percent(least)} of the importance. "
+            f"{_prediction_words(result)}",
+            action="Nothing to do.",
+        )
+
+
+def find_skew(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
+    """Find values that differ from the point-in-time join."""
+    limit, skew = problem.monitoring.quality.maximum_skew_ratio, result.skew
+    if skew is None or skew.different_ratio <= limit or result.model_rows < problem.monitoring.minimum_rows:
+        return
+    worst = [one.name for one in skew.features if one.different_ratio > limit][:_NAMED]
+    yield Finding(
+        severity="warning",
+        topic="skew",
+        title="Features were served with other values than training would see",
+        text=f"In a sample of {write_count(skew.rows)} rows {write_percent(skew.different_ratio)} of values differ "
+        f"from the point-in-time join; {write_percent(limit)} is accepted. The most: {join_words(worst)}.",
+        action="See whether the online store was filled in time; else compare both paths for one row.",
+    )
+
+
+def _prediction_words(result: MonitoringResult) -> str:
+    shift, limit = result.drift.prediction_shift, result.drift.prediction_shift_limit
+    if shift is None or limit is None:
+        return "The predictions are too few to be compared."
+    verb = "moved as well" if shift > limit else "did not move"
+    return f"The predictions {verb}: their shift is {write_score(shift)}, and {write_score(limit)} is accepted."
+
+
+def _rise(feature: FeatureState) -> float:
+    return feature.missing_ratio - feature.reference_missing_ratio
+
+
+def _multiple(feature: FeatureState) -> float:
+    return feature.shift / feature.shift_limit if feature.shift is not None and feature.shift_limit else 0.0

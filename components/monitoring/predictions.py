@@ -1,0 +1,141 @@
+"""Fetch the predictions of one window from the prediction log, each once, and read columns of them.
+
+In: the segments of the log in the object store. Out: `Predictions`, one parquet file on this machine. Called by the
+monitor; what the columns mean is said by the log's writer, `serving/prediction_log/schema.py`.
+
+The window is copied as a stream, and columns are read from the copy when they are needed: a million rows never stand
+in memory whole. A request that came again under its id is a replay: of equal (request_id, row) the first logged counts.
+That is told within the window alone. Segments of different model versions have different columns; a column that a
+version does not know is null in its rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_text
+from components.base.adapters.s3 import ObjectStore, StoredObject
+from components.base.contract.problem import Problem
+from components.base.errors import DataError, raise_faults, suggest_name
+from components.base.tables import write_table
+from components.monitoring.results import Window
+from components.monitoring.segments import copy_segments
+from components.serving.prediction_log.schema import (
+    LOGGED_AT,
+    MODEL_VERSION,
+    REQUEST_ID,
+    ROW,
+    SegmentHeader,
+    day_prefix,
+)
+
+# DuckDB's part of the monitor's memory; beyond it sorts and joins go through the disk.
+MEMORY_LIMIT = "400MB"
+# Rows a batch: 50 columns of numbers make 26 MB.
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions of one window, in the order of the log."""
+
+    path: Path
+    """Parquet; replays are left out."""
+    window: Window
+    replayed_rows: int
+    """Rows that came again under the same request id."""
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(pq.read_schema(self.path).names)
+
+    @cached_property
+    def rows(self) -> int:
+        """Number of predictions."""
+        return int(pq.read_metadata(self.path).num_rows)
+
+    def read(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Read the named columns of all rows.
+
+        Raises:
+            DataError: the log lacks columns; all are named.
+        """
+        self._require(columns)
+        table: pd.DataFrame = pq.read_table(self.path, columns=list(columns)).select(list(columns)).to_pandas()
+        return table
+
+    def iterate(self, columns: Sequence[str], version: str | None = None) -> Iterator[pa.RecordBatch]:
+        """Read the named columns in batches, of all rows or those of one model version.
+
+        Raises:
+            DataError: the log lacks columns; all are named.
+        """
+        self._require(columns)
+        names = list(dict.fromkeys([*columns, MODEL_VERSION]))
+        # Buffered ahead, the whole window would stand in memory.
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=names):
+                chosen = batch if version is None else batch.filter(pc.equal(batch[MODEL_VERSION], version))
+                if len(chosen):
+                    yield chosen.select(list(columns))
+
+    def _require(self, columns: Sequence[str]) -> None:
+        missing = [name for name in columns if name not in self.columns]
+        faults = [f"column `{name}` must be logged, but is not.{suggest_name(name, self.columns)}" for name in missing]
+        raise_faults(DataError, "prediction log", faults)
+
+
+def fetch_predictions(problem: Problem, store: ObjectStore, window: Window, folder: Path) -> Predictions:
+    """Copy the predictions of a window into a folder; a window without any is an empty table.
+
+    Raises:
+        DataError: a segment is damaged.
+        StoreUnavailableError: the object store does not answer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, replayed = folder / "predictions.parquet", 0
+    copies = copy_segments(store, _list_segments(problem, store, window), window, folder)
+    if copies:
+        replayed = _unite_copies(copies, path)
+    else:
+        write_table(SegmentHeader.of(problem, [], [], "", 0.0).schema().empty_table(), path)
+    return Predictions(path, window, replayed)
+
+
+def _list_segments(problem: Problem, store: ObjectStore, window: Window) -> list[StoredObject]:
+    """List the segments of the days that the window touches, by day and name."""
+    first, last = window.start.date(), (window.end - timedelta(microseconds=1)).date()
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    segments = [found for day in days for found in store.list_objects(day_prefix(problem.name, day))]
+    return [found for found in segments if found.key.endswith(".parquet")]
+
+
+def _unite_copies(copies: Sequence[Path], path: Path) -> int:
+    """Make one file of the copies, the first logged row of each request id and place; return how many had to go."""
+    source = f"read_parquet([{', '.join(quote_text(str(copy)) for copy in copies)}], union_by_name = true"
+    identity = f'PARTITION BY {REQUEST_ID}, "{ROW}" ORDER BY {LOGGED_AT}, filename, file_row_number'
+    with explain_duckdb_errors("prediction log"), connect_duckdb(MEMORY_LIMIT) as connection:
+        connection.execute(
+            "CREATE TABLE replays AS SELECT filename, file_row_number "  # noqa: S608 - paths of our own
+            f"FROM {source}, filename = true, file_row_number = true) QUALIFY row_number() OVER ({identity}) > 1"
+        )
+        replayed = int(connection.table("replays").shape[0])
+        if not replayed and len(copies) == 1:
+            copies[0].replace(path)
+            return 0
+        kept = (
+            f"SELECT * EXCLUDE (filename, file_row_number) FROM {source}, filename = true, file_row_number = true) "  # noqa: S608
+            "ANTI JOIN replays USING (filename, file_row_number)"
+        )
+        connection.execute(f"COPY ({kept}) TO {quote_text(str(path))} (FORMAT parquet)")
+    for copy in copies:
+        copy.unlink()
+    return replayed

@@ -1,0 +1,96 @@
+"""Training/serving skew: the features as they were served against the point-in-time join for the same keys and moments.
+
+In: record batches of the prediction log, and the feature tables of today. Out: a sample of the log and a `Skew`. Called
+by the monitor. The join is the one that makes training rows, at the moment at which the served features were read.
+
+What differs is what the model never saw in training: a value of the online store that was overtaken before it was
+served (it was filled too rarely), a value that arrived late, or a fault in one of the two paths.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from components.base.contract.problem import Problem
+from components.base.dataset import Feature
+from components.features.prepare import add_features
+from components.monitoring.results import FeatureSkew, Skew
+from components.serving.prediction_log.schema import EVENT_TIME, REQUEST_ID, ROW, feature_column
+
+# The standard error of a share of 5 % in so many rows is half a percent.
+SAMPLE_ROWS = 2000
+_HASH = "sample_hash"
+# Values travel as doubles; what computes them in another order differs by less.
+_TOLERANCE = 1e-9
+
+
+def list_sampled_columns(problem: Problem, features: Sequence[Feature]) -> list[str]:
+    """Return the columns of the prediction log that the comparison needs: read no others."""
+    served = [feature_column(feature.name) for feature in features]
+    return [REQUEST_ID, ROW, EVENT_TIME, *problem.examples.request, *served]
+
+
+def sample_rows(batches: Iterable[pa.RecordBatch], rows: int = SAMPLE_ROWS) -> pa.Table | None:
+    """Choose at most so many rows of the log by the hash of their request id and place; None without any.
+
+    The choice depends neither on the order of the rows nor on the batches.
+    """
+    kept: pa.Table | None = None
+    for batch in batches:
+        identity = batch.select([REQUEST_ID, ROW]).to_pandas()
+        hashes = pa.array(pd.util.hash_pandas_object(identity, index=False, categorize=False).to_numpy())
+        hashed = pa.Table.from_batches([batch]).append_column(_HASH, hashes)
+        kept = _keep_smallest(hashed if kept is None else pa.concat_tables([kept, hashed]), rows)
+    return None if kept is None or not len(kept) else kept.drop_columns([_HASH])
+
+
+def measure_skew(problem: Problem, features: Sequence[Feature], features_uri: str, sample: pa.Table) -> Skew:
+    """Compare the served features of the sampled rows with the join.
+
+    Args:
+        problem: The contract.
+        features: The model's inputs.
+        features_uri: Folder or `s3://` prefix of the feature tables.
+        sample: (n, columns): rows of the prediction log with the columns of `list_sampled_columns`.
+    """
+    served = sample.to_pandas()
+    requested = served[list(problem.examples.request)]
+    joined = add_features(problem, requested.assign(predicted_at=served[EVENT_TIME]), features_uri)
+    compared = [_compare(feature, served[feature_column(feature.name)], joined[feature.name]) for feature in features]
+    return Skew(
+        rows=len(served),
+        different_ratio=float(np.mean([found.different_ratio for found in compared])) if compared else 0.0,
+        features=tuple(sorted(compared, key=lambda found: (-found.different_ratio, found.name))),
+    )
+
+
+def _keep_smallest(table: pa.Table, rows: int) -> pa.Table:
+    order = np.argsort(table.column(_HASH).to_numpy(), kind="stable")
+    return table.take(order[:rows])
+
+
+def _compare(feature: Feature, served: "pd.Series[float]", joined: "pd.Series[float]") -> FeatureSkew:
+    """Count the rows that differ; values that are missing on both sides are equal."""
+    both_missing = (served.isna() & joined.isna()).to_numpy()
+    if feature.kind == "categorical":
+        same, difference = (served == joined).to_numpy(dtype=bool), None
+    else:
+        one, other = np.asarray(served, dtype=np.float64), np.asarray(joined, dtype=np.float64)
+        same = np.isclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE)
+        difference = _mean_difference(one, other)
+    return FeatureSkew(
+        name=feature.name,
+        rows=len(served),
+        different_ratio=float(1 - (same | both_missing).mean()) if len(served) else 0.0,
+        mean_absolute_difference=difference,
+    )
+
+
+def _mean_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    """Return the mean absolute difference of the rows that both sides know; None without any."""
+    differences = np.abs(one - other)
+    known = differences[~np.isnan(differences)]
+    return float(known.mean()) if len(known) else None

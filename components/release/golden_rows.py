@@ -1,0 +1,89 @@
+"""Choose golden rows and compare what an endpoint answers for them with what it should.
+
+`register` chooses the rows and stores them with the model; `deploy` replays them. What an answer should be: the
+probability of the scikit-learn pipeline over the online features of that moment, to `TOLERANCE`, and the decision.
+
+The features that training saw for the same rows were those of another moment. How far the two are apart is reported
+(`measure_skew`) and no reason to refuse: a rate that has moved on since is as it should be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from components.base.contract.problem import Problem
+from components.base.dataset import Feature, Prepared
+from components.serving.client import Answers
+
+# The compiled model adds in another order than scikit-learn: a few units in the last place of a double.
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the endpoint should answer, row by row."""
+
+    probabilities: NDArray[np.float64]
+    decisions: tuple[bool, ...]
+
+
+def choose_golden_rows(problem: Problem, prepared: Prepared) -> pd.DataFrame:
+    """Take rows of the test period at even distances in time: request columns and features, no outcome."""
+    columns = list(dict.fromkeys([*problem.examples.request, *prepared.feature_names]))
+    return spread_rows(prepared.read("test"), problem.serving.golden_rows)[columns]
+
+
+def spread_rows(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Take at most `count` rows at even distances, the first and the last among them."""
+    positions = np.linspace(0, len(table) - 1, min(count, len(table))).round().astype(int)
+    return table.iloc[positions].reset_index(drop=True)
+
+
+def greatest_difference(answers: Answers, expected: Expected) -> float:
+    """Return the greatest absolute difference of two probabilities; 1, the greatest there is, for missing answers."""
+    if len(answers.probabilities) != len(expected.probabilities):
+        return 1.0
+    return float(np.abs(answers.probabilities - expected.probabilities).max(initial=0.0))
+
+
+def count_different_decisions(answers: Answers, expected: Expected) -> int:
+    """Count the rows whose decision differs; missing answers differ."""
+    same = sum(got == wanted for got, wanted in zip(answers.decisions, expected.decisions, strict=False))
+    return max(len(answers.decisions), len(expected.decisions)) - same
+
+
+def measure_skew(features: Sequence[Feature], trained: pd.DataFrame, served: pd.DataFrame) -> list[dict[str, Any]]:
+    """Compare the features served now with those that training saw for the same rows.
+
+    Args:
+        features: The model's inputs.
+        trained: n rows of the features at the time of each row's prediction.
+        served: The same n rows with the online features of now.
+
+    Returns:
+        One entry a feature: rows that differ, and the mean absolute difference where both are numbers.
+    """
+    return [_feature_skew(feature, trained[feature.name], served[feature.name]) for feature in features]
+
+
+def _feature_skew(feature: Feature, trained: "pd.Series[Any]", served: "pd.Series[Any]") -> dict[str, Any]:
+    both_missing = trained.isna().to_numpy() & served.isna().to_numpy()
+    mean: float | None = None
+    if feature.kind == "numeric":
+        before, now = trained.to_numpy(dtype=float), served.to_numpy(dtype=float)
+        is_same = np.isclose(before, now, rtol=0, atol=TOLERANCE)
+        difference = np.abs(before - now)
+        mean = float(np.nanmean(difference)) if np.isfinite(difference).any() else None
+    else:
+        is_same = (trained.to_numpy() == served.to_numpy()).astype(bool)
+    different = int((~(is_same | both_missing)).sum())
+    return {
+        "feature": feature.name,
+        "rows": len(trained),
+        "different_rows": different,
+        "mean_absolute_difference": mean,
+    }

@@ -1,0 +1,103 @@
+"""The first screen of the daily report: is it well, what changed, what is being done, and six numbers.
+
+In: a `History`. Out: a `Status`, in words and texts. Called by the daily report and by the summary of a run. What is
+well or not is judged by the monitor, against the contract; only its verdicts and limits are read here.
+"""
+
+from dataclasses import dataclass
+
+from components.base.text.wording import join_words, say_plainly, write_count
+from components.monitoring.results import MonitoringResult
+from components.reports.daily.tiles import StatusTile, Tone, tell_tiles
+from components.reports.history import History, compare_findings
+
+_TONES: dict[str, Tone] = {"critical": "bad", "warning": "hold", "note": "good"}
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an engineer reads first."""
+
+    tone: Tone
+    title: str
+    well: str
+    changed: str
+    done: str
+    tiles: tuple[StatusTile, ...]
+
+
+def tell_status(history: History) -> Status:
+    """Put the newest window into three answers and six numbers."""
+    tone = judge_window(history.newest)
+    return Status(
+        tone=tone,
+        title=_title(history.newest, tone),
+        well=_say_well(history),
+        changed=_say_changed(history),
+        done=_say_done(history),
+        tiles=tell_tiles(history),
+    )
+
+
+def judge_window(result: MonitoringResult) -> Tone:
+    """Return the tone of the gravest finding."""
+    tones = [_TONES[one.severity] for one in result.findings]
+    return next((tone for tone in ("bad", "hold") if tone in tones), "good")
+
+
+def _title(result: MonitoringResult, tone: Tone) -> str:
+    graves = [one for one in result.findings if _TONES[one.severity] == tone]
+    if tone == "good":
+        return "All is well"
+    others = f", and {_count(len(graves) - 1, 'finding')} more" if len(graves) > 1 else ""
+    return f"{graves[0].title}{others}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{write_count(number)} {thing}{'' if number == 1 else 's'}"
+
+
+def _say_well(history: History) -> str:
+    findings = history.newest.findings
+    numbers = {name: sum(one.severity == name for one in findings) for name in _TONES}
+    told = [f"{number} {name}" for name, number in numbers.items() if number and name != "note"]
+    if numbers["note"]:
+        told.append(_count(numbers["note"], "note"))
+    judged = "" if history.newest.performance else f" Too few known outcomes: the {history.noun} are not scored."
+    if not told:
+        return f"Yes: nothing was found.{judged}"
+    answer = "Yes" if judge_window(history.newest) == "good" else "No"
+    gravest = "" if findings[0].severity == "note" else f" {findings[0].text}"
+    return f"{answer}: {join_words(told)}.{gravest}{judged}"
+
+
+def _say_changed(history: History) -> str:
+    previous, newest = history.previous, history.newest
+    if previous is None:
+        return "This is the first window: there is nothing to compare with."
+    words = []
+    if previous.model_version != newest.model_version:
+        words.append(f"Version {newest.model_version} is in charge instead of version {previous.model_version}.")
+    new, gone = compare_findings(history)
+    for found, what in ((new, "New"), (gone, "Gone")):
+        titles = "; ".join(one.title for one in found[:3])
+        if found:
+            words.append(f"{what}: {titles}{_more(len(found) - 3)}.")
+    return " ".join(words) or "The same findings, the same model as in the window before."
+
+
+def _more(number: int) -> str:
+    return f", and {number} more" if number > 0 else ""
+
+
+def _say_done(history: History) -> str:
+    recent = history.recent_decisions
+    if recent:
+        run = next((one for one in recent if one.decision in {"run", "escalate"}), recent[0])
+        more = f" ({_count(len(recent) - 1, 'more decision')} below.)" if len(recent) > 1 else ""
+        ended = f" The run ended: {run.outcome}." if run.outcome else ""
+        return f"{say_plainly(run.decision).capitalize()}: {run.words}{ended}{more}"
+    graves = [one.action for one in history.newest.findings if one.severity != "note"]
+    if graves:
+        return f"The governor decided nothing since the window before. To do: {graves[0]}"
+    return "Nothing has to be done; the governor decided nothing since the window before."

@@ -1,0 +1,198 @@
+"""The six numbers of the daily report: each with its limit, how it moved, and all its values so far.
+
+In: a `History`. Out: one `StatusTile` each for traffic, drift, performance, value, labels and freshness. Called by
+`status`. What is beyond a limit is judged by the monitor, against the contract.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from components.base.statistics.scores import METRICS
+from components.base.text.wording import (
+    MISSING,
+    write_count,
+    write_gain,
+    write_number,
+    write_percent,
+    write_points,
+    write_score,
+    write_span,
+)
+from components.monitoring.results import Estimate, MonitoringResult, ViewAge
+from components.reports.history import History
+
+Tone = Literal["good", "hold", "bad", "note"]
+
+
+@dataclass(frozen=True)
+class StatusTile:
+    """One number of the window, its limit, how it moved and all its values so far."""
+
+    label: str
+    number: str
+    note: str
+    change: str
+    tone: Tone
+    verdict: str
+    """The tone in a word, for who sees no colours."""
+    trend: tuple[float | None, ...]
+    limit: float | None = None
+
+
+def tell_tiles(history: History) -> tuple[StatusTile, ...]:
+    """Put the newest window into six numbers."""
+    told = (_tell_traffic, _tell_drift, _tell_performance, _tell_value, _tell_labels, _tell_freshness)
+    return tuple(tell(history) for tell in told)
+
+
+def write_bounds(estimate: Estimate | None, write: Callable[[float], str]) -> str:
+    """Write the bounds of a 95% interval, or that the rows cannot tell."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "no interval: too few rows"
+    return f"95% interval {write(estimate.low)} to {write(estimate.high)}"
+
+
+def find_oldest_view(result: MonitoringResult) -> ViewAge | None:
+    """Return the view of which most values were too old, beyond the share that training lacked too."""
+    return max(result.views, key=lambda view: view.expired_rise, default=None)
+
+
+def _tell_traffic(history: History) -> StatusTile:
+    def read(result: MonitoringResult) -> float:
+        return result.traffic.rows
+
+    newest, needed = history.newest, history.problem.monitoring.minimum_rows
+    enough = newest.traffic.rows >= needed
+    return StatusTile(
+        label="Traffic",
+        number=write_count(newest.traffic.rows),
+        note=f"{history.noun} predicted, {write_count(newest.traffic.actions)} actions; {write_count(needed)} are "
+        "needed to judge",
+        change=history.say_change(read, lambda moved: f"{moved:+,.0f}"),
+        tone="good" if enough else "hold",
+        verdict="enough" if enough else "too few",
+        trend=tuple(history.trend(read)),
+    )
+
+
+def _tell_drift(history: History) -> StatusTile:
+    def read(result: MonitoringResult) -> float | None:
+        return result.drift.greatest_relevant_shift
+
+    shift = read(history.newest)
+    name = history.newest.drift.feature
+    return StatusTile(
+        label="Drift",
+        number=MISSING if shift is None else f"{write_number(shift, 2)} × limit",
+        note=f"greatest shift of an important feature, {name}; {write_count(history.newest.model_rows)} rows"
+        if name
+        else f"no shift is told for {write_count(history.newest.model_rows)} rows",
+        change=history.say_change(read, lambda moved: f"{moved:+.2f}"),
+        tone=_tone(shift is not None, shift is not None and shift > 1),
+        verdict=_verdict(shift is not None, shift is not None and shift > 1, "beyond limit"),
+        trend=tuple(history.trend(read)),
+        limit=1.0,
+    )
+
+
+def _tell_performance(history: History) -> StatusTile:
+    limits, performance = history.problem.monitoring.performance, history.newest.performance
+    metric = METRICS[limits.metric]
+    limit = limits.minimum if limits.minimum is not None else limits.maximum
+
+    def find(result: MonitoringResult) -> Estimate | None:
+        return result.performance.scores.get(limits.metric) if result.performance else None
+
+    def read(result: MonitoringResult) -> float | None:
+        found = find(result)
+        return found.estimate if found else None
+
+    score = find(history.newest)
+    side = "at least" if metric.higher_is_better else "at most"
+    rows = f"{write_count(performance.rows if performance else 0)} labelled rows"
+    told = write_bounds(score, write_score) if score else "not scored"
+    is_beyond = bool(performance and performance.is_below_limit)
+    return StatusTile(
+        label="Performance",
+        number=write_score(score.estimate if score else None),
+        note=f"{metric.label}, {told}; {side} {write_number(limit)}; {rows}",
+        change=history.say_change(read, lambda moved: f"{moved:+.3f}"),
+        tone=_tone(score is not None, is_beyond),
+        verdict=_verdict(score is not None, is_beyond, "beyond limit"),
+        trend=tuple(history.trend(read)),
+        limit=limit,
+    )
+
+
+def _tell_value(history: History) -> StatusTile:
+    def find(result: MonitoringResult) -> Estimate | None:
+        other = result.value.contenders.get("current_solution") if result.value else None
+        return other.gain_of_served_per_1000 if other else None
+
+    def read(result: MonitoringResult) -> float | None:
+        found = find(result)
+        return found.estimate if found else None
+
+    gain, value = find(history.newest), history.newest.value
+    limit, is_below = history.problem.monitoring.minimum_value_gain_per_1000, bool(value and value.is_below_limit)
+    note = write_bounds(gain, write_count) if gain else "not known"
+    return StatusTile(
+        label="Value",
+        number=write_gain(gain.estimate if gain else None, history.currency),
+        note=f"gain over the current solution per 1,000 {history.noun}, {note}; at least {write_number(limit)}",
+        change=history.say_change(read, lambda moved: write_gain(moved, history.currency)),
+        tone=_tone(gain is not None, is_below),
+        verdict=_verdict(gain is not None, is_below, "below limit"),
+        trend=tuple(history.trend(read)),
+        limit=limit,
+    )
+
+
+def _tell_labels(history: History) -> StatusTile:
+    def read(result: MonitoringResult) -> float | None:
+        return result.labels.coverage_ratio
+
+    labels, limit = history.newest.labels, history.problem.monitoring.minimum_label_coverage
+    is_below = labels.coverage_ratio is not None and labels.coverage_ratio < limit
+    return StatusTile(
+        label="Labels",
+        number=write_percent(labels.coverage_ratio),
+        note=f"of {write_count(labels.due)} that are due have come, {write_count(labels.overdue)} are overdue; "
+        f"at least {write_percent(limit)}",
+        change=history.say_change(read, write_points),
+        tone=_tone(labels.coverage_ratio is not None, is_below),
+        verdict=_verdict(labels.coverage_ratio is not None, is_below, "below limit"),
+        trend=tuple(history.trend(read)),
+        limit=limit,
+    )
+
+
+def _tell_freshness(history: History) -> StatusTile:
+    def read(result: MonitoringResult) -> float | None:
+        view = find_oldest_view(result)
+        return view.expired_rise if view else None
+
+    view, limit = find_oldest_view(history.newest), history.problem.monitoring.quality.maximum_expired_rise
+    ratio = view.expired_rise if view else None
+    rows = write_count(history.newest.model_rows)
+    old = f"{view.view} older than {write_span(view.ttl_seconds)}" if view and view.ttl_seconds else "a view"
+    note = f"more of {rows} rows than in training had values of {old}; at most {write_percent(limit)}"
+    return StatusTile(
+        label="Freshness",
+        number=write_percent(ratio),
+        note=note if view else "no view is served",
+        change=history.say_change(read, write_points),
+        tone=_tone(ratio is not None, ratio is not None and ratio > limit),
+        verdict=_verdict(ratio is not None, ratio is not None and ratio > limit, "beyond limit"),
+        trend=tuple(history.trend(read)),
+        limit=limit,
+    )
+
+
+def _tone(is_known: bool, is_beyond: bool) -> Tone:
+    return "note" if not is_known else "bad" if is_beyond else "good"
+
+
+def _verdict(is_known: bool, is_beyond: bool, words: str) -> str:
+    return "not known" if not is_known else words if is_beyond else "within limit"

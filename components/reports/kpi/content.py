@@ -1,0 +1,222 @@
+"""What the KPI report says: the answer, four numbers, what moved, what is done and what to decide.
+
+In: a `History`. Out: a `Kpi`, in words and texts for a reader who knows the business and no statistics. Called by the
+KPI report; every number comes from the monitoring results.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from components.base.text.wording import MISSING, write_count, write_gain, write_money, write_percent
+from components.monitoring.results import MonitoringResult
+from components.reports.daily.tiles import Tone
+from components.reports.earnings import Earnings, count_right, find_contender, sum_beginning, sum_window, use_capacity
+from components.reports.history import History, Read
+from components.reports.kpi.words import judge_gain, say_decision, say_gain, say_topic
+
+# Above it more actions could have been taken than were possible; below the other, many were left.
+_CAPACITY_FULL, _CAPACITY_IDLE = 0.98, 0.5
+
+
+@dataclass(frozen=True)
+class KpiTile:
+    """One number, and what it means."""
+
+    label: str
+    number: str
+    note: str
+
+
+@dataclass(frozen=True)
+class KpiRow:
+    """One number in this period and the one before, with its trend."""
+
+    label: str
+    now: str
+    before: str
+    change: str
+    trend: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """What a business owner reads."""
+
+    tone: Tone
+    title: str
+    sentences: tuple[str, ...]
+    tiles: tuple[KpiTile, ...]
+    rows: tuple[KpiRow, ...]
+    happened: tuple[str, ...]
+    done: tuple[str, ...]
+    advice: tuple[str, ...]
+
+
+def tell_kpi(history: History) -> Kpi:
+    """Put the newest window, and all of them, into words for the business."""
+    window, beginning = sum_window(history), sum_beginning(history)
+    tone, title = _judge(history, window)
+    return Kpi(
+        tone=tone,
+        title=title,
+        sentences=(_say_window(history, window), *_say_beginning(history, beginning)),
+        tiles=_tell_tiles(history, window, beginning),
+        rows=_compare(history),
+        happened=_say_happened(history),
+        done=tuple(dict.fromkeys(say_decision(one) for one in history.recent_decisions)),
+        advice=_advise(history, window),
+    )
+
+
+def _judge(history: History, window: Earnings | None) -> tuple[Tone, str]:
+    if window is None:
+        return "note", "What was earned is not known yet"
+    gain, currency = window.more_than_current, history.currency
+    if gain is None:
+        return "hold", f"The decisions earned {write_money(window.earned, currency)}"
+    sure, amount = judge_gain(gain), write_money(abs(gain.estimate), currency)
+    if sure == "less":
+        return "bad", f"The decisions earned {amount} less than the current solution"
+    if sure == "more":
+        grave = any(one.severity == "critical" for one in history.newest.findings)
+        return "hold" if grave else "good", f"The decisions earned {amount} more than the current solution"
+    if sure == "unknown":
+        return "hold", f"The decisions earned {write_money(window.earned, currency)}"
+    return "hold", "The decisions earned about as much as the current solution"
+
+
+def _say_window(history: History, window: Earnings | None) -> str:
+    if window is None:
+        return (
+            f"Of the {write_count(history.newest.traffic.rows)} {history.noun} of this period too few outcomes are "
+            "known to say what was earned."
+        )
+    text = (
+        f"In this period the decisions earned {write_money(window.earned, history.currency)} on "
+        f"{write_count(window.rows)} {history.noun} with a known outcome"
+    )
+    return f"{text}{_say_others(history, window)}"
+
+
+def _say_beginning(history: History, beginning: Earnings | None) -> tuple[str, ...]:
+    if beginning is None or beginning.windows < 2:
+        return ()
+    earned = write_money(beginning.earned, history.currency)
+    text = f"Since the beginning, over {beginning.windows} periods, they earned {earned}"
+    return (f"{text}{_say_others(history, beginning)}",)
+
+
+def _say_others(history: History, earnings: Earnings) -> str:
+    """Say how much more that is than what others would have earned."""
+    others = {"the current solution": earnings.more_than_current, "the model before": earnings.more_than_previous}
+    said = [say_gain(gain, history.currency, name) for name, gain in others.items() if gain]
+    return f": {', and '.join(said)}." if said else "."
+
+
+def _tell_tiles(history: History, window: Earnings | None, beginning: Earnings | None) -> tuple[KpiTile, ...]:
+    newest, currency = history.newest, history.currency
+    right, other, used = count_right(newest), count_right(newest, "current_solution"), use_capacity(history, newest)
+    gain = window.more_than_current if window else None
+    compared = "" if other is None else f"; with the current solution {other:.0f} of 100"
+    possible = f" of {write_count(newest.traffic.actions / used)} possible ones" if used else ""
+    total = f"{write_money(beginning.earned, currency)} since the beginning" if beginning else "not known yet"
+    actions = write_count(newest.traffic.actions)
+    return (
+        KpiTile("Earned in this period", write_money(window.earned if window else None, currency), total),
+        KpiTile(
+            "More than the current solution",
+            write_gain(gain.estimate if gain else None, currency),
+            f"between {write_count(gain.low)} and {write_count(gain.high)}"
+            if gain and gain.low is not None
+            else "too few outcomes to say how sure",
+        ),
+        KpiTile("Right actions", MISSING if right is None else f"{right:.0f} of 100", f"{_taken(newest)}{compared}"),
+        KpiTile("Possible actions used", write_percent(used, 0), f"{actions} actions taken{possible}"),
+    )
+
+
+def _taken(result: MonitoringResult) -> str:
+    served = find_contender(result, "served")
+    return f"{write_count(served.actions)} actions with a known outcome" if served else "no outcome is known yet"
+
+
+def _compare(history: History) -> tuple[KpiRow, ...]:
+    """Compare this period with the one before, number by number."""
+    currency = history.currency
+
+    def read_earned(result: MonitoringResult) -> float | None:
+        served = find_contender(result, "served")
+        return served.total if served else None
+
+    def read_gain(result: MonitoringResult) -> float | None:
+        other = find_contender(result, "current_solution")
+        gain = other.gain_of_served_per_1000 if other else None
+        return gain.estimate if gain else None
+
+    return (
+        _row(history, f"{history.noun} looked at".capitalize(), lambda result: result.traffic.rows, write_count),
+        _row(history, "Actions taken", lambda result: result.traffic.actions, write_count),
+        _row(history, "Right actions of 100", count_right, lambda number: f"{number:.0f}"),
+        _row(history, f"Earned, {currency}", read_earned, write_count),
+        _row(history, f"More than the current solution, {currency} per 1,000 {history.noun}", read_gain, write_count),
+        _row(history, "Possible actions used, %", lambda result: _percent(use_capacity(history, result)), write_count),
+    )
+
+
+def _percent(ratio: float | None) -> float | None:
+    return None if ratio is None else ratio * 100
+
+
+def _row(history: History, label: str, read: Read, write: Callable[[float], str]) -> KpiRow:
+    now, before = read(history.newest), read(history.previous) if history.previous else None
+    moved = None if now is None or before is None else now - before
+    return KpiRow(
+        label=label,
+        now=MISSING if now is None else write(now),
+        before=MISSING if before is None else write(before),
+        change=MISSING if moved is None else _write_change(moved, write),
+        trend=tuple(history.trend(read)),
+    )
+
+
+def _write_change(moved: float, write: Callable[[float], str]) -> str:
+    text = f"{'+' if moved > 0 else ''}{write(moved)}"
+    return text if re.search("[1-9]", text) else "as before"
+
+
+def _say_happened(history: History) -> tuple[str, ...]:
+    """Say what was found, in words of the business, and whether another model is in charge."""
+    newest, previous = history.newest, history.previous
+    said = [say_topic(one.topic, history.noun, history.outcome) for one in newest.findings if one.severity != "note"]
+    if previous and previous.model_version != newest.model_version:
+        said.insert(0, f"Model {newest.model_version} is in charge; model {previous.model_version} was before.")
+    return tuple(dict.fromkeys(said))
+
+
+def _advise_loss(history: History) -> str:
+    if any(one.outcome == "promoted" for one in history.recent_decisions):
+        return "Watch the next report: a better model has taken over, and it must earn more than the current solution."
+    now = history.problem.decision.current_solution
+    return (
+        "Decide whether to go back to the current solution until a better model is in charge: "
+        f"{now[:1].lower()}{now[1:]}."
+    )
+
+
+def _advise(history: History, window: Earnings | None) -> tuple[str, ...]:
+    """Say what the business should know or decide, most urgent first."""
+    said, owner = [], history.problem.owner
+    if any(one.decision == "escalate" for one in history.recent_decisions):
+        said.append(f"Decide how to go on: the platform has stopped by itself and waits for {owner.contact}.")
+    if history.newest.value and history.newest.value.is_below_limit:
+        said.append(_advise_loss(history))
+    used = use_capacity(history, history.newest)
+    if used is not None and used >= _CAPACITY_FULL:
+        said.append("Every possible action was taken: more capacity may earn more. The release report shows how much.")
+    enough = history.newest.traffic.rows >= history.problem.monitoring.minimum_rows
+    if used is not None and used < _CAPACITY_IDLE and enough:
+        said.append("Less than half of the possible actions were taken: capacity is free for other work.")
+    if window is None:
+        said.append("Wait for more outcomes before you judge this period.")
+    return tuple(said) or ("Nothing has to be decided now.",)

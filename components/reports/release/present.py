@@ -1,0 +1,49 @@
+"""Present a release: the report for everyone, the model card for the registry's readers, the summary for the terminal.
+
+In: the problem and the artifacts of all steps. Out: a folder with `report.html`, `model_card.md` and `summary.json`.
+Called by the `present` step.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.base.contract.problem import Problem
+from components.base.text.wording import write_bytes
+from components.reports.release.material import Material, read_material
+from components.reports.release.page import draw_pictures, render_card, render_report
+from components.reports.release.summary import summarise
+
+REPORT, CARD, SUMMARY = "report.html", "model_card.md", "summary.json"
+
+
+def present_release(problem: Problem, run_id: str, as_of: str, places: Mapping[str, Path], folder: Path) -> Material:
+    """Write report, model card and summary into `folder`.
+
+    Args:
+        problem: The contract.
+        run_id: The run's id in Kubeflow Pipelines.
+        as_of: ISO 8601, UTC.
+        places: Path of each step's artifact, as `read_material` takes them.
+        folder: Where to write; made when missing.
+    """
+    material = read_material(problem, run_id, as_of, places)
+    folder.mkdir(parents=True, exist_ok=True)
+    report = render_report(material, draw_pictures(material))
+    (folder / REPORT).write_text(report, encoding="utf-8")
+    (folder / CARD).write_text(render_card(material), encoding="utf-8")
+    summary = summarise(problem, run_id, as_of, dict(material.documents))
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    logging.getLogger(__name__).info(
+        "present: a report of %s, %s findings", write_bytes(len(report.encode())), len(material.pictures)
+    )
+    return material
+
+
+def copy_presentation(folder: Path, report: Path, card: Path) -> None:
+    """Copy report and card to where the Kubeflow UI looks for its HTML and Markdown."""
+    for source, target in ((folder / REPORT, report), (folder / CARD, card)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)

@@ -1,0 +1,75 @@
+"""Write the reports of a monitoring run: the daily one for engineers, the KPI one for the business, the summary.
+
+In: the contract, all monitoring results, the governor's decisions. Out: a folder with `daily.html`, `kpi.html` and
+`summary.json`, which the index of reports and the terminal read. Called by the `report` step.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.base.contract.problem import Problem
+from components.base.errors import DataError
+from components.base.text.wording import write_bytes
+from components.monitoring.results import MonitoringResult
+from components.reports.daily.page import render_daily
+from components.reports.daily.pictures import draw_daily
+from components.reports.daily.status import tell_status
+from components.reports.history import History, make_history, write_window
+from components.reports.kpi.page import render_kpi
+from components.reports.kpi.pictures import draw_kpi
+
+DAILY, KPI, SUMMARY = "daily.html", "kpi.html", "summary.json"
+
+
+def write_reports(
+    problem: Problem, results: Sequence[MonitoringResult], decisions: Sequence[Mapping[str, Any]], folder: Path
+) -> dict[str, Path]:
+    """Write the reports about the newest result, with the trend over all of them; return the paths by name.
+
+    Args:
+        problem: The contract.
+        results: Of that problem, in any order.
+        decisions: As the governor lists them; those of other problems are left out. May be empty.
+        folder: Where to write; made when missing.
+
+    Raises:
+        DataError: there is no result.
+    """
+    if not results:
+        raise DataError(
+            f"report {problem.name}: at least one monitoring result must exist, but got 0. Run `make monitor` first."
+        )
+    history = make_history(problem, results, decisions)
+    pages = {
+        DAILY: render_daily(history, draw_daily(history), KPI),
+        KPI: render_kpi(history, draw_kpi(history), DAILY),
+        SUMMARY: json.dumps(summarise_monitoring(history), indent=1),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    sizes = ", ".join(f"{name} {write_bytes(len(text.encode()))}" for name, text in pages.items())
+    logging.getLogger(__name__).info("report: %s findings; %s", len(history.newest.findings), sizes)
+    return {name: folder / name for name in pages}
+
+
+def summarise_monitoring(history: History) -> dict[str, Any]:
+    """Put the newest window into one small JSON, whose fields stand in the record of the run."""
+    result, status = history.newest, tell_status(history)
+    return {
+        "problem": result.problem,
+        "as_of": result.as_of.isoformat(),
+        "model_version": result.model_version,
+        "window": write_window(result.window),
+        "rows": result.traffic.rows,
+        "tone": status.tone,
+        "headline": status.title,
+        "verdict_in_words": f"{status.title}. {status.changed}",
+        "numbers": [
+            {"label": tile.label, "number": tile.number, "note": tile.note, "verdict": tile.verdict}
+            for tile in status.tiles
+        ],
+    }

@@ -1,0 +1,138 @@
+"""Send request rows to a running endpoint over REST, V1 row by row with a clock, V2 in batches.
+
+In come the endpoint's address and typed rows, out go the answers in the order of the rows. Called by `deploy`.
+"""
+
+import http.client
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.base.errors import EndpointUnavailableError
+from components.serving.predictor.requests import RequestSchema, Row, write_v1
+from components.serving.predictor.tensors import write_v2
+
+# Longer than a busy machine needs for one request, short enough to end a hung deployment.
+_TIMEOUT_SECONDS = 30.0
+# Rows a V2 request, so that the batch path is exercised too.
+_BATCH_ROWS = 50
+_HINT = "Read the predictor's log."
+
+
+@dataclass(frozen=True)
+class Target:
+    """One model of one running endpoint."""
+
+    url: str
+    """`http://host:port`."""
+    name: str
+    schema: RequestSchema
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the endpoint answered, row by row."""
+
+    probabilities: NDArray[np.float64]
+    decisions: tuple[bool, ...]
+    missing: tuple[tuple[str, ...], ...]
+    """Names of the features that were missing, a row each."""
+    milliseconds: NDArray[np.float64]
+    """One measurement a request, of the client's clock."""
+
+
+def replay_v1(target: Target, rows: Sequence[Row]) -> Answers:
+    """Send the rows one by one over V1.
+
+    Raises:
+        EndpointUnavailableError: the endpoint does not answer, or answers anything but 200 and JSON.
+    """
+    path = f"/v1/models/{target.name}:predict"
+    with _connect(target.url) as connection, _reading(target.url + path):
+        timed = [_post(connection, path, write_v1([row])) for row in rows]
+        return _answers_v1(timed)
+
+
+def replay_v2(target: Target, rows: Sequence[Row]) -> Answers:
+    """Send the rows in batches over V2.
+
+    Raises:
+        EndpointUnavailableError: the endpoint does not answer, or answers anything but 200 and JSON.
+    """
+    path = f"/v2/models/{target.name}/infer"
+    size = min(_BATCH_ROWS, target.schema.maximum_rows)
+    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+    with _connect(target.url) as connection, _reading(target.url + path):
+        timed = [_post(connection, path, write_v2(target.schema, batch)) for batch in batches]
+        return _answers_v2(timed)
+
+
+def is_answering(url: str, path: str) -> bool:
+    """Tell whether a GET is answered with 200."""
+    try:
+        with _connect(url) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _connect(url: str) -> "closing[http.client.HTTPConnection]":
+    parts = urlsplit(url)
+    return closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS))
+
+
+def _answers_v1(timed: list[tuple[Any, float]]) -> Answers:
+    predictions = [answer["predictions"][0] for answer, _ in timed]
+    return Answers(
+        probabilities=np.array([prediction["probability"] for prediction in predictions]),
+        decisions=tuple(prediction["decision"] for prediction in predictions),
+        missing=tuple(tuple(prediction["missing_features"]) for prediction in predictions),
+        milliseconds=np.array([milliseconds for _, milliseconds in timed]),
+    )
+
+
+def _answers_v2(timed: list[tuple[Any, float]]) -> Answers:
+    outputs = [{output["name"]: output["data"] for output in answer["outputs"]} for answer, _ in timed]
+    return Answers(
+        probabilities=np.array([value for output in outputs for value in output["probability"]]),
+        decisions=tuple(value for output in outputs for value in output["decision"]),
+        missing=tuple(tuple(json.loads(names)) for output in outputs for names in output["missing_features"]),
+        milliseconds=np.array([milliseconds for _, milliseconds in timed]),
+    )
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """Turn silence and answers of another shape into the platform's error."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        raise EndpointUnavailableError(f"replay {where}: it must answer, but got {error!r}. {_HINT}") from error
+    except (LookupError, TypeError, ValueError) as error:
+        raise EndpointUnavailableError(
+            f"replay {where}: it must answer as the protocol says, but reading it gave {error!r}. {_HINT}"
+        ) from error
+
+
+def _post(connection: http.client.HTTPConnection, path: str, request: dict[str, Any]) -> tuple[Any, float]:
+    """Return the decoded answer and the milliseconds from the first byte sent to the last one read."""
+    body = json.dumps(request).encode()
+    start = time.perf_counter()
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    content = response.read()
+    milliseconds = (time.perf_counter() - start) * 1000
+    if response.status != http.client.OK:
+        raise EndpointUnavailableError(
+            f"replay http://{connection.host}:{connection.port}{path}: it must answer 200, but got {response.status} "
+            f"{content[:500].decode(errors='replace')} {_HINT}"
+        )
+    return json.loads(content), milliseconds

@@ -1,0 +1,164 @@
+"""Name the columns and the objects of the prediction log, and what a segment of it says about itself.
+
+In: the contract, the model's features and the views that are looked up. Out: names, keys, the schema of the parquet
+files, and a `SegmentHeader`, with which a segment can be read by a later process that serves another model. Called by
+the predictor's log and by whatever reads the log.
+
+One row a predicted row, in `<problem>/predictions/day=<day of event_time>/<segment>.parquet`. A request that was sent
+twice under one id is there twice: of equal (`request_id`, `row`) the first `logged_at` counts.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Literal, Self
+
+import orjson
+import pyarrow as pa
+
+from components.base.contract.problem import Problem
+from components.base.contract.types import ColumnType
+from components.base.dataset import Feature
+from components.base.errors import ContractError, DataError
+
+REQUEST_ID = "request_id"
+ROW = "row"
+"""Place of the row in its request, from 0."""
+EVENT_TIME = "event_time"
+"""The moment at which the online features were read: in production the wall clock."""
+LOGGED_AT = "logged_at"
+"""The wall clock when the prediction was made."""
+LABEL_DUE_AT = "label_due_at"
+"""`event_time` plus the contract's `monitoring.label_delay_hours`."""
+MODEL_VERSION = "model_version"
+PROBABILITY = "probability"
+THRESHOLD = "threshold"
+DECISION = "decision"
+"""Whether the probability reached the threshold; a capacity is applied by whoever acts."""
+SAMPLING_RATIO = "sampling_ratio"
+"""Share of requests that are logged: each row stands for 1 / ratio rows."""
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+_HEAD = {REQUEST_ID: pa.string(), ROW: pa.int32()}
+_TAIL = {
+    EVENT_TIME: TIMESTAMP,
+    LOGGED_AT: TIMESTAMP,
+    LABEL_DUE_AT: TIMESTAMP,
+    MODEL_VERSION: pa.string(),
+    PROBABILITY: pa.float64(),
+    THRESHOLD: pa.float64(),
+    DECISION: pa.bool_(),
+    SAMPLING_RATIO: pa.float64(),
+}
+COLUMN_TYPES: dict[ColumnType, pa.DataType] = {
+    "string": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": TIMESTAMP,
+}
+KIND_TYPES = {"numeric": pa.float64(), "categorical": pa.string()}
+# Readers of an older file must be able to tell.
+_FORMAT = 1
+
+
+def feature_column(name: str) -> str:
+    """Return the column that holds a model input as it was served."""
+    return f"feature__{name}"
+
+
+def age_column(view: str) -> str:
+    """Return the column that holds the age in seconds of a view's values; null for an unknown entity."""
+    return f"age_seconds__{view}"
+
+
+def predictions_prefix(problem: str) -> str:
+    """Return the prefix of a problem's whole log."""
+    return f"{problem}/predictions/"
+
+
+def day_prefix(problem: str, day: date) -> str:
+    """Return the prefix of the rows whose `event_time` is on that day of UTC."""
+    return f"{predictions_prefix(problem)}day={day.isoformat()}/"
+
+
+def object_key(problem: str, day: date, segment: str) -> str:
+    """Return the key of one segment's rows of one day: uploaded twice, it is still one object."""
+    return f"{day_prefix(problem, day)}{segment}.parquet"
+
+
+@dataclass(frozen=True)
+class SegmentHeader:
+    """What is equal for all rows of a segment: its first line."""
+
+    problem: str
+    model_version: str
+    threshold: float
+    sampling_ratio: float
+    label_delay_hours: float
+    request: dict[str, ColumnType]
+    """Request columns with the types of the contract."""
+    features: dict[str, Literal["numeric", "categorical"]]
+    """Model inputs with their kind."""
+    views: tuple[str, ...]
+    """Feature views whose ages are logged."""
+
+    @classmethod
+    def of(
+        cls, problem: Problem, features: Iterable[Feature], views: Sequence[str], version: str, threshold: float
+    ) -> Self:
+        """Derive the header of a served model.
+
+        Raises:
+            ContractError: a request column has the name of a column of the log.
+        """
+        types = problem.sources[problem.examples.source].columns
+        header = cls(
+            problem=problem.name,
+            model_version=version,
+            threshold=threshold,
+            sampling_ratio=problem.monitoring.log.sampling_ratio,
+            label_delay_hours=problem.monitoring.label_delay_hours,
+            request={name: types[name].type for name in problem.examples.request},
+            features={feature.name: feature.kind for feature in features},
+            views=tuple(views),
+        )
+        names = header.schema().names
+        doubled = sorted({name for name in header.request if names.count(name) > 1})
+        if doubled:
+            raise ContractError(
+                f"problem {problem.name}: `examples.request` must not use names of the prediction log, "
+                f"but got {', '.join(doubled)}. Rename the columns in the source's `columns`."
+            )
+        return header
+
+    def schema(self) -> pa.Schema:
+        """Return the schema of the parquet files."""
+        fields = {
+            **{feature_column(name): KIND_TYPES[kind] for name, kind in self.features.items()},
+            **{age_column(view): pa.float64() for view in self.views},
+        }
+        request = [(name, COLUMN_TYPES[kind]) for name, kind in self.request.items()]
+        return pa.schema([*_HEAD.items(), *request, *_TAIL.items(), *fields.items()])
+
+    def write(self) -> bytes:
+        """Return the header as the line that begins a segment."""
+        return orjson.dumps({"format": _FORMAT, **asdict(self)}, option=orjson.OPT_APPEND_NEWLINE)
+
+    @classmethod
+    def read(cls, line: bytes, where: str) -> Self:
+        """Read the line that begins a segment.
+
+        Raises:
+            DataError: it is no such line, or one of another format.
+        """
+        try:
+            told: dict[str, Any] = orjson.loads(line)
+            if told.pop("format") != _FORMAT:
+                raise ValueError("another format")
+            return cls(**{**told, "views": tuple(told["views"])})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(
+                f"{where}: the first line must be the header of a segment (format {_FORMAT}), "
+                f"but got {line[:80]!r} ({error}). Move the file away."
+            ) from error

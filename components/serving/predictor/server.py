@@ -1,0 +1,222 @@
+"""Serve one model with KServe: `python -m components.serving.predictor --model-dir DIR --port 8080`.
+
+In: a model folder, the contract and the online features. Out: the V1 and V2 REST protocols, Prometheus metrics and
+readiness. Started by `deploy`, by `make serve` and as the container of the InferenceService. The only module that
+imports kserve.
+
+It listens on loopback unless told otherwise: KServe's server has 0.0.0.0 written into it, so it is given a socket that
+is bound already. gRPC is off: it cannot be bound to loopback, and costs the CPU of REST.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import kserve
+from kserve.model_server import app as kserve_app
+from kserve.protocol.rest.server import RESTServer
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from components.base.contract.load import read_problem
+from components.base.settings import Settings, load_settings
+from components.serving.prediction_log.log import PredictionLog, open_prediction_log
+from components.serving.predictor.metrics import PredictionLogMetrics, PredictorMetrics
+from components.serving.predictor.model import LookedUp, OnlineLookup, Prediction, ServedModel, load_served
+from components.serving.predictor.requests import Row
+from components.serving.predictor.routes import build_app
+from components.serving.predictor.tensors import describe_inputs, describe_outputs
+
+logger = logging.getLogger(__name__)
+# Requests in flight are answered before the process ends; Kubernetes kills after 30.
+_GRACE_SECONDS = 20
+
+
+class Predictor(kserve.Model):  # type: ignore[misc]
+    """The served model as KServe knows it."""
+
+    def __init__(self, name: str, served: ServedModel, log: PredictionLog | None = None) -> None:
+        """Wrap a loaded model; without a log its predictions are not recorded."""
+        super().__init__(name)
+        self.served = served
+        self.version = served.version
+        self.schema = served.schema
+        self.maximum_body_bytes = served.problem.serving.maximum_body_bytes
+        self.metrics = PredictorMetrics(served)
+        # Probes of health go past the clock.
+        self._answering = replace(served, lookup=_TimedLookup(served.lookup, self.metrics.observe_lookup))
+        self._log = log
+
+    def load(self) -> bool:
+        """Become ready once one prediction went through, lookup included."""
+        self.served.check()
+        self.ready = True
+        return True
+
+    def predict(self, payload: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
+        """Predict the typed rows under `instances`."""
+        del headers
+        return {"predictions": self._answering.predict(payload["instances"])}
+
+    async def healthy(self) -> bool:
+        """Tell whether a prediction goes through now: the online store may be gone since the start."""
+        try:
+            self.served.check()
+        except Exception as error:
+            logger.warning("predictor: not ready: %r", str(error)[:300])
+            return False
+        return bool(self.ready)
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        """Describe the request tensors for the V2 metadata."""
+        return describe_inputs(self.schema)
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        """Describe the answer's tensors for the V2 metadata."""
+        return describe_outputs()
+
+    async def infer(self, rows: Sequence[Row], request_id: str) -> list[Prediction]:
+        """Predict through KServe's model call, which times each phase for /metrics; count and log the rows."""
+        answer, _ = await self({"instances": rows})
+        predictions: list[Prediction] = answer["predictions"]
+        self.metrics.count_predictions(predictions)
+        if self._log is not None:
+            self._log.add(request_id, rows, predictions)
+        return predictions
+
+    async def is_ready(self) -> bool:
+        """Tell whether predictions are answered."""
+        return await self.healthy()
+
+
+@dataclass(frozen=True)
+class _TimedLookup:
+    """A lookup that tells how long each read took."""
+
+    lookup: OnlineLookup
+    observe: Callable[[float], None]
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        return self.lookup.view_names
+
+    def read(self, rows: Sequence[Row]) -> Sequence[LookedUp]:
+        begun = time.perf_counter()
+        try:
+            return self.lookup.read(rows)
+        finally:
+            self.observe(time.perf_counter() - begun)
+
+
+class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
+    """KServe's model server on a socket of our choice, with our routes in front."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        """Take a listening socket."""
+        super().__init__(
+            http_port=listener.getsockname()[1], enable_grpc=False, enable_latency_logging=False, workers=1
+        )
+        self._listener = listener
+
+    def start(self, models: list[Predictor]) -> None:
+        """Serve one predictor until SIGTERM, then answer what is in flight and return."""
+        (model,) = models
+        self.register_model(model)
+        server = RESTServer(
+            build_app(model, kserve_app),
+            self.dataplane,
+            self.model_repository_extension,
+            self.http_port,
+            grace_period=_GRACE_SECONDS,
+        )
+        server.run(sockets=[self._listener])
+
+
+def serve(predictor: Predictor, host: str, port: int) -> None:
+    """Serve a predictor until SIGTERM.
+
+    Args:
+        predictor: The model by its name in the paths.
+        host: 127.0.0.1, or 0.0.0.0 in a pod.
+        port: 0 takes a free one, which the log names.
+    """
+    # uvicorn answers what is in flight and then hands the signal on: that is a good end, not a failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(os.EX_OK))
+    predictor.load()
+    served = predictor.served
+    with socket.create_server((host, port), backlog=2048) as listener:
+        server = PredictorServer(listener)
+        _quiet()
+        bound = listener.getsockname()[1]
+        form = "compiled" if served.scorer.is_compiled else "as its scikit-learn pipeline"
+        where = f"http://{host}:{bound}"
+        logger.info("predictor: %s version %s (%s) listens on %s", predictor.name, served.version, form, where)
+        server.start([predictor])
+
+
+@contextmanager
+def logging_predictions(served: ServedModel, settings: Settings, *, is_on: bool) -> Iterator[PredictionLog | None]:
+    """Log what is predicted within the block, unless the caller or the settings say no; then flush."""
+    if not (is_on and settings.prediction_log.is_on):
+        logger.info("predictor: predictions are not logged")
+        yield None
+        return
+    log = open_prediction_log(served, settings, PredictionLogMetrics(served.problem.name))
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def _quiet() -> None:
+    """Log what is worth reading, once: KServe and uvicorn write four lines a request."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
+    )
+    # KServe 0.21 still answers its own paths with it.
+    warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
+    for name in ("kserve", "kserve.trace", "uvicorn", "uvicorn.access", "uvicorn.error"):
+        noisy = logging.getLogger(name)
+        noisy.handlers.clear()
+        noisy.propagate = True
+        noisy.setLevel(logging.WARNING)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m components.serving.predictor", description="Serve one model with KServe."
+    )
+    parser.add_argument("--model-dir", type=Path, required=True, help="folder with model.skops and model.json")
+    parser.add_argument("--problem", type=Path, help="contract as JSON (default: problem.json in the model folder)")
+    parser.add_argument("--model-version", default="", help="version in the registry (default: from the model's hash)")
+    parser.add_argument("--name", help="name of the model in the paths (default: the contract's endpoint)")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a pod (default: %(default)s)")
+    parser.add_argument("--no-log", action="store_true", help="do not log predictions: this is a trial")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes a free port (default: %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Load the model and serve it."""
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    from components.features.feast.feature_store import open_online_features
+
+    problem = read_problem(options.problem or options.model_dir / "problem.json")
+    settings = load_settings()
+    # One thread: more of them only spin against each other on one row.
+    with threadpool_limits(limits=1):
+        lookup = open_online_features(problem, settings)
+        served = load_served(options.model_dir, problem, lookup, options.model_version)
+        name = options.name or problem.serving.endpoint
+        with logging_predictions(served, settings, is_on=not options.no_log) as log:
+            serve(Predictor(name, served, log), options.host, options.port)

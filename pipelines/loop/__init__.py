@@ -1,1 +1,0 @@
-"""Play half a year after the first release on one machine: `make loop`."""

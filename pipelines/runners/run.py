@@ -1,0 +1,200 @@
+"""Run one pipeline once on this machine: the very pipeline that Kubeflow runs, its steps shown, a record kept.
+
+In: the settings with a running object store, and a `Job`. Out: a `RunRecord`; `<home>/runs/<name>/` with the log, the
+record and what the pipeline presents. Called by `make demo`, `make refresh`, `make monitor`, `make loop`, and by the
+governor's runs.
+"""
+
+import contextlib
+import json
+import logging
+import resource
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+from components.base import run_records
+from components.base.adapters.s3 import open_store
+from components.base.errors import StepFailedError, TidemillError
+from components.base.run_records import Pipeline, PipelineRun
+from components.base.settings import Settings
+from components.data.snapshot import parse_moment
+from pipelines.runners.kfp_log import KfpLog, error_of
+from pipelines.runners.records import RunRecord, write_record
+from pipelines.runners.terminal import Terminal
+
+_logger = logging.getLogger(__name__)
+
+PIPELINES: tuple[Pipeline, ...] = get_args(Pipeline)
+# The page that a person opens first; refresh presents nothing.
+_REPORTS = {"training": "report.html", "monitoring": "daily.html"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run."""
+
+    pipeline: Pipeline
+    problem: str
+    contract: str
+    """The contract as YAML text."""
+    as_of: str
+    """ISO 8601, UTC."""
+    name: str = ""
+    """Of the run and its folder; empty makes one of problem, moment and time."""
+
+
+def run_pipeline(settings: Settings, job: Job, terminal: Terminal) -> RunRecord:
+    """Run the pipeline, show it and record it, whether it ends well or not.
+
+    Raises:
+        StepFailedError: when a step failed; the record is written and the error shown before.
+    """
+    terminal.show_title(job.problem, job.as_of, job.pipeline)
+    folder = settings.home / "runs" / (job.name or _name_run(job))
+    folder.mkdir(parents=True, exist_ok=True)
+    started, clock = datetime.now(UTC), time.monotonic()
+    log = KfpLog(folder / "run.log", terminal)
+    presented = _call_pipeline(settings, job, log)
+    if presented and presented.is_dir():
+        _copy_files(presented, folder)
+    record = _describe(job, log, folder, presented is not None, started, time.monotonic() - clock)
+    write_record(settings.home, record)
+    _publish(job, record, settings)
+    if record.status == "failed":
+        failed = next((step for step in log.steps if step.status == "failed"), None)
+        terminal.show_failure(failed, record.log)
+        name = failed.name if failed else "none"
+        raise StepFailedError(f"{job.problem}: every step of {job.pipeline} must end well, but {name} failed.")
+    return record
+
+
+def _name_run(job: Job) -> str:
+    kind = "" if job.pipeline == "training" else f"{job.pipeline}-"
+    return f"{job.problem}-{kind}{job.as_of[:10]}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+
+
+def _call_pipeline(settings: Settings, job: Job, log: KfpLog) -> Path | None:
+    """Call the pipeline; return the path of its output, or None when a step failed."""
+    with _all_output_to(log):
+        from kfp import local
+
+        local.init(
+            local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(settings.home / "kfp"),
+            enable_caching=True,
+            cache_root=str(settings.home / "kfp-cache"),
+        )
+        try:
+            task = _import_pipeline(job.pipeline)(contract=job.contract, as_of=job.as_of)
+        except RuntimeError as error:
+            log.write(f"{error}\n")
+            return None
+    return Path(getattr(task.output, "path", task.output))
+
+
+def _import_pipeline(name: Pipeline) -> Any:
+    if name == "training":
+        from pipelines.training import training
+
+        return training
+    if name == "refresh":
+        from pipelines.refresh import refresh
+
+        return refresh
+    from pipelines.monitoring import monitoring
+
+    return monitoring
+
+
+def _copy_files(source: Path, folder: Path) -> None:
+    """Keep what a person or the exporter reads; the tables of a folder stay where they are."""
+    for file in source.iterdir():
+        if file.is_file() and file.suffix != ".parquet":
+            shutil.copy2(file, folder / file.name)
+
+
+def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datetime, seconds: float) -> RunRecord:
+    failed = next((step for step in log.steps if step.status == "failed"), None)
+    report, summary = folder / _REPORTS.get(job.pipeline, ""), folder / "summary.json"
+    return RunRecord(
+        name=folder.name,
+        pipeline=job.pipeline,
+        problem=job.problem,
+        as_of=job.as_of,
+        status="done" if is_done else "failed",
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(seconds, 1),
+        peak_memory_bytes=_peak_memory_bytes(),
+        steps=[
+            {
+                "name": step.name,
+                "status": step.status,
+                "seconds": round(step.seconds, 2),
+                "own_seconds": round(step.own_seconds, 2),
+                "message": step.message,
+            }
+            for step in log.steps
+        ],
+        error=error_of(failed) if failed else None,
+        log=str(folder / "run.log"),
+        report=str(report) if is_done and report.is_file() else None,
+        summary=json.loads(summary.read_text()) if is_done and summary.is_file() else {},
+    )
+
+
+def _publish(job: Job, record: RunRecord, settings: Settings) -> None:
+    """Tell the exporter of the run; when the store is out of reach, that is what the run failed of, and is said."""
+    run = PipelineRun(
+        pipeline=job.pipeline,
+        problem=job.problem,
+        name=record.name,
+        as_of=parse_moment(job.as_of),
+        status="done" if record.status == "done" else "failed",
+        started=parse_moment(record.started),
+        ended=datetime.now(UTC),
+        seconds=record.seconds,
+        error=record.error,
+        source_age_hours=_read_ages(Path(record.log).parent),
+    )
+    try:
+        run_records.write_record(open_store(settings), run)
+    except TidemillError as error:
+        _logger.warning("run %s: its record is kept on this machine only: %s", record.name, error)
+
+
+def _read_ages(folder: Path) -> dict[str, float]:
+    """Return the age of each source from the quality report, where the pipeline presents one."""
+    quality = folder / "quality.json"
+    if not quality.is_file():
+        return {}
+    sources = json.loads(quality.read_text())["sources"]
+    ages = {name: (source["freshness"] or {}).get("age_hours") for name, source in sources.items()}
+    return {name: float(age) for name, age in ages.items() if age is not None}
+
+
+@contextlib.contextmanager
+def _all_output_to(log: KfpLog) -> Iterator[None]:
+    """Send what kfp and the steps print to the run's log; that a step was reused is said by a logger alone."""
+    handler, root = logging.StreamHandler(log), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
+def _peak_memory_bytes() -> int:
+    """Return the largest resident set of this process and its ended children; Linux counts in KiB."""
+    usages = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(usage).ru_maxrss for usage in usages) * 1024

@@ -1,0 +1,72 @@
+"""Let a run of one key begin once on this machine, however often it is started.
+
+In: the run's folder, `<home>/runs/<key>/`. Out: a claim on it, or none. Called by `pipelines/commands/demo.py` for a
+run with a key, before it does anything else, and by the local launcher, which reads the state.
+
+The claim is a lock of the kernel on the file `lock`, which ends with the process however that ends, and the process's
+id in it, which stays. So the folder tells all by itself:
+
+    no lock file, or an empty one that nobody holds   nothing has begun
+    lock held                                         the run is running
+    run.json                                          it has ended, and that is how
+    an id in the lock, not held, no run.json          it died
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+RunFolderState = Literal["unknown", "running", "ended", "died"]
+LOCK, RECORD = "lock", "run.json"
+# A look takes microseconds; who still holds the lock after half a second is the run.
+_ATTEMPTS, _PAUSE_SECONDS = 25, 0.02
+
+
+@contextmanager
+def claim_run(folder: Path) -> Iterator[bool]:
+    """Give True to the one process that is to do the run, which holds the claim as long as the block; else False."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        yield _take(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_state(folder: Path) -> RunFolderState:
+    """Return what the folder tells of its run."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return "unknown"
+    try:
+        # Shared, so that two that look do not take each other for the run.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        has_begun = os.fstat(descriptor).st_size > 0
+    except BlockingIOError:
+        return "running"
+    finally:
+        os.close(descriptor)
+    if (folder / RECORD).is_file():
+        return "ended"
+    return "died" if has_begun else "unknown"
+
+
+def _take(descriptor: int) -> bool:
+    """Lock and sign; a lock on an unsigned file may be somebody's look at it, which is over at once."""
+    for _ in range(_ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            time.sleep(_PAUSE_SECONDS)
+    else:
+        return False
+    if os.fstat(descriptor).st_size > 0:
+        return False
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return True

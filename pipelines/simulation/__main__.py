@@ -1,0 +1,162 @@
+"""Play half a year after the first release: `make loop`.
+
+Trains the first release, then lives through six months: traffic, labels, drift, alerts, one retraining, the champion
+gate. Has a home of its own below the home of the settings, which it begins anew each time.
+"""
+
+import argparse
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from components.base.contract.load import load_problem, read_contract
+from components.base.errors import HomeInUseError, StepFailedError, TidemillError
+from components.base.settings import Settings, load_settings
+from components.reports.home_page import render_index
+from pipelines.commands.demo_data import seed
+from pipelines.runners.records import read_records
+from pipelines.runners.run import Job, run_pipeline
+from pipelines.runners.services import embedded_services
+from pipelines.simulation.alert_watch import AlertWatch
+from pipelines.simulation.dashboards import ask_dashboards, describe_answers
+from pipelines.simulation.earnings import ServedMonth, measure_earnings
+from pipelines.simulation.observers import find_missing
+from pipelines.simulation.platform import Platform, running_platform
+from pipelines.simulation.play import Clock, Play
+from pipelines.simulation.scenario import FIRST_RELEASE, MONTH_ENDS, PROBLEM, change_contract
+from pipelines.simulation.show import LoopTerminal
+from pipelines.simulation.story import Replayed, tell_timeline
+from pipelines.simulation.timeline_page import render_timeline
+
+# A month is served in half a minute; its log must be in the object store right after.
+_SEGMENT_SECONDS = 3
+_AFTER_SCHEDULE = timedelta(hours=12)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play; return the exit code."""
+    parser = argparse.ArgumentParser(prog="make loop", description="Play half a year after the first release.")
+    parser.add_argument("--months", type=int, default=len(MONTH_ENDS), choices=range(1, len(MONTH_ENDS) + 1))
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    terminal = LoopTerminal(Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140))
+    try:
+        settings = load_settings()
+        with _own_home(settings) as home, embedded_services(home):
+            _play(load_settings(), MONTH_ENDS[: options.months], terminal)
+    except KeyboardInterrupt:
+        return 1
+    except StepFailedError:
+        return 1
+    except TidemillError as error:
+        terminal.console.print(str(error), style="red", markup=False, highlight=False)
+        return 1
+    return 0
+
+
+def _play(settings: Settings, ends: Sequence[datetime], terminal: LoopTerminal) -> None:
+    started = time.monotonic()
+    contract_file = settings.problems / f"{PROBLEM}.yaml"
+    contract, problem = read_contract(contract_file), load_problem(contract_file)
+    clock = Clock(settings, FIRST_RELEASE)
+    clock.move(FIRST_RELEASE)
+    if missing := find_missing():
+        terminal.console.print(missing, style="yellow", markup=False, highlight=False)
+    _release_first(settings, contract, terminal)
+    # The run of the schedule's moment of this morning is the first release itself.
+    clock.move(FIRST_RELEASE + _AFTER_SCHEDULE)
+    with running_platform(settings, problem, contract_file) as platform, _watching(platform, clock, terminal) as watch:
+        terminal.show_platform(platform.addresses)
+        play = Play(settings, problem, contract, platform, clock, watch, terminal)
+        for start, end in zip([FIRST_RELEASE, *ends], ends, strict=False):
+            play.play_month(start, end)
+        _tell(play, time.monotonic() - started)
+
+
+def _release_first(settings: Settings, contract: str, terminal: LoopTerminal) -> None:
+    """Train and deploy the first release, and monitor it once, as the next morning's schedule would."""
+    terminal.console.rule(f"[bold]The first release[/], as of {FIRST_RELEASE:%d %B %Y}", align="left")
+    seed(PROBLEM, until=FIRST_RELEASE.isoformat())
+    trained = run_pipeline(settings, Job("training", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
+    terminal.show_run(trained, str(trained.summary["verdict_in_words"]))
+    monitored = run_pipeline(settings, Job("monitoring", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
+    terminal.show_run(monitored, "nothing was served yet")
+
+
+@contextmanager
+def _watching(platform: Platform, clock: Clock, terminal: LoopTerminal) -> Iterator[AlertWatch | None]:
+    """Follow the alerts, where there is a Prometheus."""
+    if platform.observers is None:
+        yield None
+        return
+    with AlertWatch(platform.observers, lambda: clock.moment, terminal.show_alert) as watch:
+        yield watch
+
+
+def _tell(play: Play, seconds: float) -> None:
+    """Write the timeline and the index, and show what the half year brought."""
+    settings, platform, terminal = play.settings, play.platform, play.terminal
+    if platform.observers:
+        terminal.show_dashboards(describe_answers(ask_dashboards(platform.observers, PROBLEM, seconds)))
+    served = [ServedMonth(month.start, month.end, month.served_version) for month in play.months]
+    earnings = measure_earnings(play.problem, settings, served)
+    alerts, decisions = play.watch.spans if play.watch else [], platform.read_histories(PROBLEM)
+    runs = settings.home / "runs"
+    timeline = tell_timeline(Replayed(play.problem, play.months, alerts, decisions, earnings, runs, seconds))
+    (runs / "timeline.html").write_text(render_timeline(timeline), encoding="utf-8")
+    render_index(read_records(settings.home), runs / "index.html")
+    terminal.show_timeline(timeline)
+    terminal.show_earnings(earnings, len(play.months), seconds)
+    terminal.show_pages(runs)
+
+
+@contextmanager
+def _own_home(settings: Settings) -> Iterator[Settings]:
+    """Begin the replay's home anew, and let every part live in it, by the replay's clock and contract.
+
+    Raises:
+        HomeInUseError: another replay lives there.
+    """
+    home = settings.home / "loop"
+    _refuse_used(home)
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "problems").mkdir(parents=True)
+    changed = change_contract(read_contract(settings.problems / f"{PROBLEM}.yaml"))
+    (home / "problems" / f"{PROBLEM}.yaml").write_text(changed)
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("TIDEMILL_")]:
+        del os.environ[name]
+    os.environ["TIDEMILL_HOME"] = str(home)
+    os.environ["TIDEMILL_PROBLEMS"] = str(home / "problems")
+    os.environ["TIDEMILL_CLOCK"] = str(home / "clock")
+    os.environ["TIDEMILL_PREDICTION_LOG_SEGMENT_SECONDS"] = str(_SEGMENT_SECONDS)
+    try:
+        yield load_settings()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _refuse_used(home: Path) -> None:
+    """Raise a HomeInUseError when the object store of the home runs."""
+    lock = home / "object-store" / "lock"
+    if not lock.is_file():
+        return
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise HomeInUseError(f"{home}: no other replay must live there, but one does. Wait for its end.") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""What the half year earned, with retraining and without: the first model, frozen, decides on the same requests.
+
+In: the months as they were served, the prediction log, and the labels as known at the end. Out: `Earnings`, in the
+contract's currency. Called by the loop at its end; everything is measured by the functions of the monitor.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from components.base.adapters.mlflow import ChampionFiles, download_version
+from components.base.adapters.s3 import open_store
+from components.base.contract.problem import Problem
+from components.base.settings import Settings
+from components.base.statistics.scores import score
+from components.base.text.wording import write_money
+from components.monitoring.alternatives import ask_current_solution, ask_previous
+from components.monitoring.labels import read_labels
+from components.monitoring.predictions import fetch_predictions
+from components.monitoring.results import Contender, Value, Window
+from components.monitoring.served_rows import ServedRows, read_served_rows
+from components.monitoring.value import Rival, measure_value
+
+
+@dataclass(frozen=True)
+class ServedMonth:
+    """One month and the version that served it."""
+
+    start: datetime
+    end: datetime
+    version: str
+
+
+@dataclass(frozen=True)
+class EarnedMonth:
+    """What the decisions of one month were worth, by who took them."""
+
+    start: datetime
+    rows: int
+    served: float
+    frozen: float | None
+    """Of the first model, had it stayed in charge; None where it reads features that are not logged any more."""
+    current_solution: float
+    frozen_score: float | None
+    """Of the first model, in the metric that the contract limits."""
+
+
+@dataclass(frozen=True)
+class Earnings:
+    """The whole replay."""
+
+    currency: str
+    months: tuple[EarnedMonth, ...]
+
+    @property
+    def served(self) -> float:
+        """Earned as it was."""
+        return sum(month.served for month in self.months)
+
+    @property
+    def frozen(self) -> float:
+        """Earned without any retraining."""
+        return sum(month.frozen for month in self.months if month.frozen is not None)
+
+    @property
+    def current_solution(self) -> float:
+        """Earned without a model."""
+        return sum(month.current_solution for month in self.months)
+
+    @property
+    def words(self) -> str:
+        """The answer in a sentence."""
+        # Months in which the first model cannot be asked are not compared.
+        gain = sum(month.served - month.frozen for month in self.months if month.frozen is not None)
+        direction = "more" if gain >= 0 else "less"
+        return (
+            f"With retraining the decisions earned {write_money(self.served, self.currency)}, "
+            f"{write_money(abs(gain), self.currency)} {direction} than the first model would have, which earned "
+            f"{write_money(self.frozen, self.currency)} on the same requests; the rule of thumb "
+            f"{write_money(self.current_solution, self.currency)}."
+        )
+
+
+def measure_earnings(problem: Problem, settings: Settings, months: Sequence[ServedMonth]) -> Earnings:
+    """Value each month's decisions, and those that the first model would have taken."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        files = {
+            version: download_version(problem.name, version, folder / f"version-{version}", settings)
+            for version in sorted({month.version for month in months})
+        }
+        first = files[months[0].version]
+        earned = []
+        for month in months:
+            earned.append(_value_month(problem, settings, month, files[month.version], first, months[-1].end))
+    return Earnings(problem.business.currency, tuple(earned))
+
+
+def _value_month(
+    problem: Problem,
+    settings: Settings,
+    month: ServedMonth,
+    served: ChampionFiles,
+    first: ChampionFiles,
+    known_at: datetime,
+) -> EarnedMonth:
+    store = open_store(settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        predictions = fetch_predictions(problem, store, Window(start=month.start, end=month.end), Path(scratch))
+        labels = read_labels(problem, store, known_at, month.start)
+        rows = read_served_rows(problem, predictions, labels, month.version, known_at)
+        frozen = ask_previous(predictions, first, served)
+        rivals: dict[Contender, Rival] = {
+            "current_solution": ask_current_solution(problem, predictions, served.model_folder)
+        }
+        if frozen:
+            rivals["previous"] = frozen
+        value = measure_value(problem, rows, rivals, f"version {month.version}")
+    return _read_month(month, value, _score(problem, rows, frozen) if frozen else None)
+
+
+def _score(problem: Problem, rows: ServedRows, rival: Rival) -> float | None:
+    """Score a rival on the labelled rows, in the metric of the contract's performance limit."""
+    judged = rows.judged
+    if not judged.any():
+        return None
+    metric = problem.monitoring.performance.metric
+    return score(metric, rows.outcomes[judged], rival.probabilities[judged], rival.threshold)
+
+
+def _read_month(month: ServedMonth, value: Value | None, frozen_score: float | None) -> EarnedMonth:
+    if value is None:
+        return EarnedMonth(month.start, 0, 0.0, None, 0.0, frozen_score)
+    totals = {name: contender.total for name, contender in value.contenders.items()}
+    served, rows = totals["served"], value.contenders["served"].rows
+    return EarnedMonth(month.start, rows, served, totals.get("previous"), totals["current_solution"], frozen_score)

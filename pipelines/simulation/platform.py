@@ -1,0 +1,159 @@
+"""Everything that runs while the replay lasts: endpoint, exporter, governor, Prometheus and Alertmanager, on loopback.
+
+In: the settings of the replay's home, with a running object store and a champion. Out: a running `Platform`. Each part
+is the program that runs on a cluster; all of them end with the block.
+"""
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from components.base.adapters.mlflow import find_aliases
+from components.base.contract.problem import Problem
+from components.base.settings import Settings
+from components.serving.endpoint import Endpoint, start_endpoint
+from pipelines.simulation.observers import ObserverPlan, Observers, find_missing, running_observers
+from pipelines.simulation.servers import HOST, ServerPlan, free_port, running_server
+
+# The exporter looks as often as Prometheus asks, so that a month's result is seen at once.
+_EXPORTER_SECONDS = 1
+_TICK_SECONDS = 0.5
+# The pass that is under way may have looked already; the one after it sees all.
+_PASSES = 3
+
+
+@dataclass
+class RunningEndpoint:
+    """The champion behind one port, started again when another version takes over."""
+
+    settings: Settings
+    problem: Problem
+    port: int
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _endpoint: Endpoint | None = None
+
+    def restart(self) -> Endpoint:
+        """Serve the champion of now; the one before has answered and logged what it was asked."""
+        self._stack.close()
+        self._endpoint = self._stack.enter_context(start_endpoint(self.problem.name, self.settings, self.port))
+        return self._endpoint
+
+    def follow_champion(self) -> None:
+        """Serve the champion of now, unless it is the version that answers already."""
+        if find_aliases(self.problem.name, self.settings).get("champion") != self.current.version:
+            self.restart()
+
+    @property
+    def current(self) -> Endpoint:
+        """The endpoint that answers now; it must have been started."""
+        return self._endpoint or self.restart()
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._stack.close()
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The running parts."""
+
+    endpoint: RunningEndpoint
+    exporter_url: str
+    governor_url: str
+    observers: Observers | None
+    """None where Prometheus or Alertmanager is not installed."""
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each part answers."""
+        own = {"endpoint": self.endpoint.current.url, "exporter": self.exporter_url, "governor": self.governor_url}
+        if self.observers is None:
+            return own
+        return {**own, "prometheus": self.observers.prometheus_url, "alertmanager": self.observers.alertmanager_url}
+
+    def read_decisions(self, problem: str) -> list[dict[str, Any]]:
+        """Return the governor's decisions, as its API gives them."""
+        answer = httpx.get(f"{self.governor_url}/v1/decisions", params={"problem": problem}, trust_env=False)
+        answer.raise_for_status()
+        decisions: list[dict[str, Any]] = answer.json()
+        return decisions
+
+    def read_histories(self, problem: str) -> list[dict[str, Any]]:
+        """Return the decisions, each with all that it was before."""
+        ids = [one["id"] for one in self.read_decisions(problem)]
+        answers = [httpx.get(f"{self.governor_url}/v1/decisions/{one}", trust_env=False) for one in ids]
+        return [answer.raise_for_status().json() for answer in answers]
+
+    def wait_pass(self) -> None:
+        """Let the governor look at everything once more."""
+        time.sleep(_PASSES * _TICK_SECONDS)
+
+
+@contextmanager
+def running_platform(settings: Settings, problem: Problem, contract: Path) -> Iterator[Platform]:
+    """Run every part until the end of the block.
+
+    Raises:
+        ModelRefusedError: there is no champion to serve.
+        EndpointUnavailableError: a part did not become ready; its log is named.
+    """
+    folder = settings.home / "platform"
+    folder.mkdir(parents=True, exist_ok=True)
+    token_file = _write_token(folder)
+    exporter, governor = _plan_exporter(folder, contract), _plan_governor(folder, token_file)
+    endpoint = RunningEndpoint(settings, problem, free_port())
+    with ExitStack() as stack:
+        stack.callback(endpoint.stop)
+        for plan in (exporter, governor):
+            stack.enter_context(running_server(plan))
+        endpoint.restart()
+        observers = None
+        if find_missing() is None:
+            targets = {"exporter": exporter.address, "governor": governor.address}
+            targets["predictor"] = f"{HOST}:{endpoint.port}"
+            observers = stack.enter_context(
+                running_observers(ObserverPlan(folder / "observers", problem, targets, token_file))
+            )
+        yield Platform(endpoint, f"http://{exporter.address}", f"http://{governor.address}", observers)
+
+
+def _write_token(folder: Path) -> Path:
+    path = folder / "governor.token"
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_urlsafe(32))
+    return path
+
+
+def _plan_exporter(folder: Path, contract: Path) -> ServerPlan:
+    port = free_port()
+    command = [sys.executable, "-m", "components.exporter", "--problem", str(contract), "--port", str(port)]
+    options = ["--refresh-seconds", str(_EXPORTER_SECONDS)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    return ServerPlan("exporter", [*command, *options], environment, port, "/metrics", folder / "exporter.log")
+
+
+def _plan_governor(folder: Path, token_file: Path) -> ServerPlan:
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.commands.govern",
+        "--port",
+        str(port),
+        "--tick-seconds",
+        str(_TICK_SECONDS),
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "TIDEMILL_GOVERNOR_TOKEN_FILE": str(token_file),
+    }
+    return ServerPlan("governor", command, environment, port, "/readyz", folder / "governor.log")

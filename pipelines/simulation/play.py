@@ -1,0 +1,145 @@
+"""Play the months: land, refresh, serve, log, mature, monitor, alert, decide, retrain, release.
+
+In: the settings of the replay's home with a running object store and platform. Out: `PlayedMonth`s; the reports are in
+the home. Called by `make loop`. The clock is a file that this module moves on; nothing sleeps for it, and whatever is
+waited for (a scrape, a decision, a training) is real.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from components.base.adapters.s3 import open_store
+from components.base.clock import set_clock
+from components.base.contract.problem import Problem
+from components.base.run_records import Pipeline
+from components.base.settings import Settings
+from components.features.online.time_travel import open_replay, plan_replay
+from components.monitoring.results import MonitoringResult, read_results
+from pipelines.commands.demo_data import seed
+from pipelines.runners.records import RunRecord
+from pipelines.runners.run import Job, run_pipeline
+from pipelines.simulation.alert_watch import AlertWatch
+from pipelines.simulation.injections import change_drop
+from pipelines.simulation.platform import Platform
+from pipelines.simulation.played import PlayedMonth
+from pipelines.simulation.scenario import BROKEN_FEED, BROKEN_VIEW, PROBLEM, SLOW_MODEL, Episode
+from pipelines.simulation.show import LoopTerminal
+from pipelines.simulation.slow_model import slowed
+from pipelines.simulation.traffic import Answered, HourlyRequest, Sender, read_requests
+from pipelines.simulation.waiting import wait_decided, wait_logged, wait_seen
+
+
+@dataclass
+class Clock:
+    """The moment of the replay, for those who ask from another thread."""
+
+    settings: Settings
+    moment: datetime
+
+    def move(self, moment: datetime) -> None:
+        """Let everybody live at this moment."""
+        self.moment = moment
+        set_clock(self.settings, moment)
+
+
+@dataclass
+class Play:
+    """One replay."""
+
+    settings: Settings
+    problem: Problem
+    contract: str
+    platform: Platform
+    clock: Clock
+    watch: AlertWatch | None
+    """None without Prometheus and Alertmanager."""
+    terminal: LoopTerminal
+    months: list[PlayedMonth] = field(default_factory=list)
+
+    def play_month(self, start: datetime, end: datetime) -> PlayedMonth:
+        """Live through one month, and let the platform act at its end.
+
+        Raises:
+            StepFailedError: a pipeline failed.
+            EndpointUnavailableError: something that was waited for did not come.
+        """
+        endpoint = self.platform.endpoint.current
+        self.terminal.show_month(f"{start:%B %Y}")
+        seed(PROBLEM, until=end.isoformat(), change=change_drop)
+        refreshed = self._refresh(end)
+        self.terminal.show_run(refreshed, refreshed.steps[-2]["message"])
+        began = time.monotonic()
+        answered = self._serve(start, end, str(refreshed.summary["features_uri"]))
+        self.terminal.show_traffic(answered, time.monotonic() - began)
+        wait_logged(endpoint.url)
+        # What the refresh prepared takes the place of the store that was moved on hour by hour.
+        _next_store(self.settings).replace(self.settings.online_store)
+        self.clock.move(end)
+        reports = run_pipeline(self.settings, self._job("monitoring", end), self.terminal)
+        (result,) = read_results(open_store(self.settings), PROBLEM, last=1)
+        self.terminal.show_monitoring(result, reports)
+        month = PlayedMonth(start, end, answered, result, endpoint.version, reports)
+        self.months.append(month)
+        self._let_act(result)
+        return month
+
+    def _let_act(self, result: MonitoringResult) -> None:
+        """Wait for alerts, decisions and trainings; serve what was promoted."""
+        if self.platform.observers and self.watch:
+            wait_seen(self.platform.observers, result)
+            self.watch.look()
+        wait_decided(self.platform, PROBLEM, set(self.problem.retraining.alerts), self.terminal.show_decisions)
+        self.terminal.show_decisions(self.platform.read_decisions(PROBLEM))
+        self.platform.endpoint.follow_champion()
+
+    def _job(self, pipeline: Pipeline, end: datetime) -> Job:
+        return Job(pipeline, PROBLEM, self.contract, end.isoformat())
+
+    def _refresh(self, end: datetime) -> RunRecord:
+        """Bring feature tables and a second online store up to the end of the month."""
+        with _environment({"TIDEMILL_ONLINE_STORE": str(_next_store(self.settings))}):
+            return run_pipeline(self.settings, self._job("refresh", end), self.terminal)
+
+    def _serve(self, start: datetime, end: datetime, features_uri: str) -> Answered:
+        """Send the month's requests, hour by hour, each to a store that knows what was known by then."""
+        requests = read_requests(open_store(self.settings), start, end)
+        steps = plan_replay(self.problem, features_uri, start, [request.moment for request in requests])
+        endpoint = self.platform.endpoint.current
+        with (
+            Sender(endpoint.url, endpoint.name) as sender,
+            open_replay(self.problem, self.settings.online_store) as replay,
+        ):
+            for request, step in zip(requests, steps, strict=True):
+                self.clock.move(request.moment)
+                replay.advance(step, [BROKEN_VIEW] if _is_within(request, BROKEN_FEED) else [])
+                with slowed(endpoint.process.pid) if _is_within(request, SLOW_MODEL) else nullcontext():
+                    sender.send(request)
+        return sender.answered
+
+
+def _is_within(request: HourlyRequest, episode: Episode) -> bool:
+    return episode.start <= request.moment < episode.end
+
+
+def _next_store(settings: Settings) -> Path:
+    return settings.online_store.with_name("online-next.db")
+
+
+@contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    """Change the environment that the steps of a pipeline inherit."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

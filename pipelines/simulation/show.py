@@ -1,0 +1,163 @@
+"""What a person sees of a replay in the terminal: each month as it is lived through, then the whole in one table.
+
+In: what `play` brings. Out: lines. Extends the terminal of single runs, whose steps are shown while they run only.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from components.base.text.wording import write_count, write_score
+from components.monitoring.results import Estimate, MonitoringResult
+from pipelines.runners.kfp_log import StepRun
+from pipelines.runners.records import RunRecord
+from pipelines.runners.terminal import Terminal
+from pipelines.simulation.alert_watch import AlertSpan
+from pipelines.simulation.earnings import Earnings
+from pipelines.simulation.scenario import EPISODES
+from pipelines.simulation.timeline import LoopMonth, Timeline
+from pipelines.simulation.traffic import Answered
+
+# Mark, name and time of an entry; its text takes the rest.
+_COLUMNS: tuple[tuple[int, Literal["left", "right"]], ...] = ((2, "right"), (11, "left"), (6, "right"))
+# The states of a run that has ended.
+ENDED = ("promoted", "held", "refused", "failed")
+_CHOICES = {"run": "green", "hold": "yellow", "escalate": "red"}
+
+
+class LoopTerminal(Terminal):
+    """Shows a replay."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to `console`."""
+        super().__init__(console)
+        self._decisions: dict[int, tuple[str, str]] = {}
+        self._released: set[str] = set()
+
+    def step_finished(self, step: StepRun) -> None:  # noqa: ARG002 - the interface is the listener's
+        """Leave no line for a step of a pipeline."""
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+    def show_title(self, problem: str, as_of: str, pipeline: str = "training") -> None:
+        """Leave the titles to the months."""
+
+    def show_platform(self, addresses: Mapping[str, str]) -> None:
+        """Show what runs, and where."""
+        self._line("✓", "green", "platform", ", ".join(f"{name} {url}" for name, url in addresses.items()))
+
+    def show_month(self, month: str) -> None:
+        """Announce a month and what is injected in it."""
+        self.console.rule(f"[bold]{month}", align="left")
+        for episode in EPISODES:
+            if f"{episode.start:%B %Y}" == month:
+                self._line("≈", "magenta", "injected", f"{episode.title}. {episode.text}", f"{episode.start:%d %b}")
+
+    def show_run(self, record: RunRecord, text: str = "") -> None:
+        """Show that a pipeline has ended."""
+        self._line("✓", "green", record.pipeline, text, f"{record.seconds:.0f} s")
+
+    def show_traffic(self, answered: Answered, seconds: float) -> None:
+        """Show what was asked and answered."""
+        failed = f", {answered.failed} not answered" if answered.failed else ""
+        text = f"{write_count(answered.rows)} flights in {write_count(answered.requests)} requests{failed}"
+        self._line("✓", "green", "traffic", text, f"{seconds:.0f} s")
+
+    def show_result(self, summary: dict[str, Any]) -> None:
+        """Leave the leaderboard to the report."""
+
+    def show_monitoring(self, result: MonitoringResult, record: RunRecord) -> None:
+        """Show what the monitoring found."""
+        self.show_run(record, describe_result(result))
+        for finding in result.findings:
+            if finding.severity != "note":
+                colour = "red" if finding.severity == "critical" else "yellow"
+                self._line("!", colour, finding.topic, finding.title)
+
+    def show_alert(self, span: AlertSpan) -> None:
+        """Show that an alert fires or has cleared."""
+        moment = f"{span.cleared_at or span.fired_at:%d %b}"
+        if span.is_firing:
+            severity = span.alert.labels.get("severity", "")
+            self._line("▲", "red", "alert", f"{span.alert.title} fires ({severity}): {span.alert.summary}", moment)
+        else:
+            self._line("▽", "green", "alert", f"{span.alert.title} has cleared", moment)
+
+    def show_decisions(self, decisions: list[dict[str, Any]]) -> None:
+        """Show the decisions that are new or have changed."""
+        for one in sorted(decisions, key=lambda decision: int(decision["id"])):
+            state = (str(one["decision"]), str(one["run"]["state"]) if one["run"] else "")
+            if one["decided_at"] and self._decisions.get(one["id"]) != state:
+                self._decisions[one["id"]] = state
+                self._line("●", _CHOICES.get(state[0], "white"), "governor", f"{one['name']}: {one['words']}")
+                if state[1] in ENDED and one["run"]["key"] not in self._released:
+                    self._released.add(one["run"]["key"])
+                    self._line("★", "cyan", "release", f"{state[1]}. {' '.join(one['run']['reasons'])}")
+
+    def show_dashboards(self, text: str) -> None:
+        """Show whether every query of the dashboards has an answer."""
+        self._line("✓", "green", "dashboards", text)
+
+    def show_timeline(self, timeline: Timeline) -> None:
+        """Show the whole in one table, one row a month."""
+        table = Table(title="\nThe half year", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+        for column in ("month", "flights", "model", "drift × limit", timeline.metric, "served", "first model", "rule"):
+            table.add_column(column, justify="left" if column == "month" else "right", no_wrap=True)
+        table.add_column("alerts")
+        table.add_column("decisions")
+        for month in timeline.months:
+            earned = (write_count(one) for one in (month.value, month.frozen_value, month.current_value))
+            judged = (write_score(month.drift, 1), write_score(month.score))
+            table.add_row(
+                f"{month.start:%b %Y}",
+                write_count(month.rows),
+                month.model_version,
+                *judged,
+                *earned,
+                _name_events(timeline, month, "alert_fired"),
+                _name_events(timeline, month, "decision", "release"),
+            )
+        self.console.print(table)
+
+    def show_earnings(self, earnings: Earnings, months: int, seconds: float) -> None:
+        """Show what retraining has earned."""
+        self.console.print(f"\n{earnings.words}\n", highlight=False)
+        self.console.print(f"{months} months in {seconds:.0f} s")
+
+    def show_pages(self, folder: Path) -> None:
+        """Name the pages to read."""
+        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        for page, purpose in (("timeline.html", "the half year on one page"), ("index.html", "all reports and models")):
+            self.console.print(f"[bold]{escape(str(shown / page))}[/]  {purpose}", soft_wrap=True, highlight=False)
+
+    def _line(self, mark: str, colour: str, name: str, text: str, time: str = "") -> None:
+        """Print one entry; a long text goes on below itself."""
+        line = Table.grid(padding=(0, 1))
+        for width, justify in _COLUMNS:
+            line.add_column(width=width, justify=justify)
+        line.add_column(overflow="fold")
+        line.add_row(f"[{colour}]{mark}[/]", name, time, f"[dim]{escape(text)}[/]")
+        self.console.print(line, highlight=False)
+
+
+def describe_result(result: MonitoringResult) -> str:
+    """Say in one line what a monitoring run found."""
+    labels = f"{write_count(result.labels.labelled)} of {write_count(result.labels.due)} due labels"
+    if result.performance is None:
+        return f"{write_count(result.traffic.rows)} rows, {labels}, too few to judge"
+    score = result.performance.scores[result.performance.limit_metric]
+    return f"{write_count(result.traffic.rows)} rows, {labels}; {result.performance.limit_metric} {_interval(score)}"
+
+
+def _name_events(timeline: Timeline, month: LoopMonth, *kinds: str) -> str:
+    """Name the events of some kinds in a month, each once."""
+    return ", ".join(dict.fromkeys(event.title for event in timeline.events_of(month) if event.kind in kinds))
+
+
+def _interval(score: Estimate) -> str:
+    return f"{write_score(score.estimate)} ({write_score(score.low)} to {write_score(score.high)})"

@@ -1,0 +1,106 @@
+"""The timeline of a loop as an HTML page: the answer, one picture, one row a month, and every event in order.
+
+In: a `Timeline`. Out: HTML that loads nothing from elsewhere. Called by `make loop` at its end. Judges nothing.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+from components.base.statistics.scores import METRICS
+from components.base.text.templating import render
+from components.base.text.wording import join_words, say_plainly, write_count, write_money
+from pipelines.simulation.pictures_timeline import PHONE, SCREEN, draw_loop
+from pipelines.simulation.timeline import LoopMonth, Span, Timeline, Totals, covers, pair_alerts
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_KINDS = {
+    "injected": "injected",
+    "alert_fired": "alert",
+    "alert_cleared": "cleared",
+    "decision": "decision",
+    "release": "release",
+    "report": "report",
+}
+# How each kind is toned, as in every page.
+_TONES = {"injected": "hold", "alert_fired": "bad", "decision": "note", "report": "note"}
+
+
+def render_timeline(timeline: Timeline) -> str:
+    """Render the timeline as one HTML file; links are relative to where it is written."""
+    spans, totals = pair_alerts(timeline), timeline.totals
+    return render(
+        _TEMPLATES,
+        "timeline.html.j2",
+        timeline=timeline,
+        metric=METRICS[timeline.metric].label if timeline.metric in METRICS else say_plainly(timeline.metric),
+        totals=totals,
+        tone=_tone(totals),
+        heading=_title(timeline, totals),
+        sentences=_say(timeline, totals, spans),
+        months=[(month, _lanes(month, spans), timeline.events_of(month)) for month in timeline.months],
+        most_rows=max((month.rows for month in timeline.months), default=0),
+        lanes=len(spans),
+        kinds=_KINDS,
+        tones=_TONES,
+        screen=draw_loop(timeline, SCREEN),
+        phone=draw_loop(timeline, PHONE),
+    )
+
+
+def _tone(totals: Totals | None) -> str:
+    if totals is None or round(totals.retraining_earned) == 0:
+        return "hold"
+    return "good" if totals.retraining_earned > 0 else "bad"
+
+
+def _title(timeline: Timeline, totals: Totals | None) -> str:
+    if totals is None:
+        return "What retraining earned is not known"
+    earned = write_money(abs(totals.retraining_earned), timeline.currency)
+    if round(totals.retraining_earned) == 0:
+        return "Retraining earned nothing yet"
+    return f"Retraining {'earned' if totals.retraining_earned > 0 else 'lost'} {earned}"
+
+
+def _say(timeline: Timeline, totals: Totals | None, spans: list[Span]) -> list[str]:
+    """Say what was earned, and what happened."""
+    said = []
+    if totals:
+        served, frozen, current = (
+            write_money(amount, timeline.currency) for amount in (totals.served, totals.frozen, totals.current)
+        )
+        over = f"{write_count(totals.months)} month{'' if totals.months == 1 else 's'}"
+        said.append(
+            f"Over {over} the decisions earned {served}; the first model, never retrained, would have earned {frozen}, "
+            f"and the current solution {current}, all on the same {timeline.noun}."
+        )
+    kinds = Counter(event.kind for event in timeline.events)
+    counted = [
+        _count(kinds["injected"], "episode was injected", "episodes were injected"),
+        _count(len(spans), "alert fired", "alerts fired"),
+        _count(
+            sum(event.is_run for event in timeline.events), "training run was decided", "training runs were decided"
+        ),
+        _count(sum(event.is_promotion for event in timeline.events), "new model took over", "new models took over"),
+    ]
+    firing = [span.title for span in spans if span.end is None]
+    still = f" Still firing: {join_words(firing)}." if firing else " Every alert cleared." if spans else ""
+    return [*said, f"{join_words(counted)}.{still}"]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{write_count(number)} {one if number == 1 else many}"
+
+
+def _lanes(month: LoopMonth, spans: list[Span]) -> list[tuple[int, Span, bool, bool]]:
+    """Return the alerts that fire in a month: lane, alert, whether it starts and whether it ends there."""
+    return [
+        (
+            lane,
+            span,
+            month.start < span.start <= month.end,
+            span.end is not None and month.start < span.end <= month.end,
+        )
+        for lane, span in enumerate(spans)
+        if covers(span, month)
+    ]

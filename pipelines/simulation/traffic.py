@@ -1,0 +1,107 @@
+"""Send the flights of a month to the endpoint as the dispatchers' system would: every full hour, one request.
+
+In: the drops of `flight-delays` in the landing zone. Out: `HourlyRequest`s in order of time, and what became of them.
+Each request has an id made of its hour, so that a repeated one is counted once.
+"""
+
+import io
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+import httpx
+import orjson
+import pandas as pd
+
+from components.base.adapters.s3 import ObjectStore
+from components.base.errors import DataError
+from pipelines.simulation.scenario import PROBLEM
+
+_COLUMNS = ["carrier", "flight", "origin", "dest", "tailnum", "scheduled_at", "distance"]
+_LEAD = timedelta(hours=2)
+_TIMEOUT_SECONDS = 30.0
+# The predictor answers 503 while its store is written.
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class HourlyRequest:
+    """All flights that are predicted at one moment."""
+
+    moment: datetime
+    rows: int
+    body: bytes
+
+    @property
+    def request_id(self) -> str:
+        """Names the hour."""
+        return f"{PROBLEM}-{self.moment:%Y%m%dT%H}"
+
+
+@dataclass
+class Answered:
+    """How many requests and rows were answered so far, and how many requests were not."""
+
+    requests: int = 0
+    rows: int = 0
+    failed: int = 0
+
+
+def read_requests(store: ObjectStore, start: datetime, end: datetime) -> list[HourlyRequest]:
+    """Return the requests with a moment of prediction in [start, end).
+
+    Raises:
+        DataError: no drop of flights has landed.
+    """
+    # Drops are by local month: its last evening is predicted on the first of the next month in UTC.
+    first = f"landing/{PROBLEM}/flights/{start - timedelta(days=1):%Y-%m}.csv"
+    keys = [found.key for found in store.list_objects(f"landing/{PROBLEM}/flights/") if found.key >= first]
+    if not keys:
+        raise DataError(f"traffic: flights of {start:%B %Y} must have landed, but none have. Land them first.")
+    flights = pd.concat([_read_flights(store.get_bytes(key), start, end) for key in keys], ignore_index=True)
+    hours = flights.groupby("predicted_at")
+    return [_make_request(pd.Timestamp(str(moment)).to_pydatetime(), hour) for moment, hour in hours]
+
+
+class Sender:
+    """Sends requests over one connection and counts the answers."""
+
+    def __init__(self, url: str, endpoint: str) -> None:
+        """Name where the endpoint answers."""
+        self._client = httpx.Client(base_url=url, timeout=_TIMEOUT_SECONDS, trust_env=False)
+        self._path = f"/v1/models/{endpoint}:predict"
+        self.answered = Answered()
+
+    def send(self, request: HourlyRequest) -> None:
+        """Send one request, again when the endpoint is busy."""
+        headers = {"content-type": "application/json", "x-request-id": request.request_id}
+        for _ in range(_ATTEMPTS):
+            answer = self._client.post(self._path, content=request.body, headers=headers)
+            if answer.status_code == 200:
+                self.answered.requests += 1
+                self.answered.rows += request.rows
+                return
+        self.answered.failed += 1
+
+    def __enter__(self) -> Self:
+        """Keep the connection open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+def _read_flights(content: bytes, start: datetime, end: datetime) -> pd.DataFrame:
+    """Read the flights of a drop that are predicted in [start, end); one without an aircraft was never announced."""
+    drop = pd.read_csv(io.BytesIO(content), dtype={"tailnum": str, "carrier": str})
+    hour = pd.to_datetime(drop["time_hour"], utc=True)
+    scheduled_at = hour + pd.to_timedelta(drop["minute"], unit="min")
+    flights = drop.assign(predicted_at=hour - _LEAD, scheduled_at=scheduled_at.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    chosen = (flights["predicted_at"] >= start) & (flights["predicted_at"] < end) & flights["tailnum"].notna()
+    return flights.loc[chosen, [*_COLUMNS, "predicted_at"]]
+
+
+def _make_request(moment: datetime, flights: pd.DataFrame) -> HourlyRequest:
+    instances = flights[_COLUMNS].to_dict("records")
+    return HourlyRequest(moment, len(instances), orjson.dumps({"instances": instances}))

@@ -1,0 +1,186 @@
+"""The rule of the governor, case by case, with its words."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from components.governor.rule import Episode, Facts, LabelFacts, Policy, Run, decide
+from components.governor.words import explain
+
+NOW = datetime(2013, 10, 3, 12, tzinfo=UTC)
+POLICY = Policy("flight-delays", 48, 1, 20_000, 2, 240, "team@airline.example", "boss@airline.example")
+LABELS = LabelFacts(30_000, "1", datetime(2013, 7, 1, tzinfo=UTC))
+
+
+def episode(number=9, cause="alert", name="ValueBelowLimit", **changes):
+    fields = {"fingerprint": "f", "starts_at": "2013-10-03T12:00:00+00:00", "opened_at": NOW, "is_firing": True}
+    return Episode(number, "flight-delays", cause, name, **{**fields, **changes})
+
+
+def ended(hours_ago, state, number=1, version="2", reasons=("Value gains too little.",)):
+    at = NOW - timedelta(hours=hours_ago)
+    return Run(f"run-{number}", number, "flight-delays", at, state, at, at, at, version, reasons)
+
+
+def facts(*runs, labels=LABELS, now=NOW, **changes):
+    return Facts(now, runs, labels, **changes)
+
+
+def rule(this, known, policy=POLICY):
+    verdict = decide(this, policy, known)
+    return verdict.choice, verdict.reason, explain(this, policy, known, verdict)
+
+
+def test_an_alert_that_is_worth_it_runs_and_says_with_which_numbers():
+    assert rule(episode(), facts()) == (
+        "run",
+        "worth_it",
+        "run: ValueBelowLimit fires. 30,000 new labels have come since version 1 was trained as of 1 July 2013, 20,000 "
+        "are asked. No run is in flight, the cooldown is over, and the day's budget of 1 is not used up.",
+    )
+
+
+def test_too_few_labels_hold_with_both_numbers():
+    labels = LabelFacts(12_000, "1", datetime(2013, 7, 1, tzinfo=UTC))
+    assert rule(episode(), facts(labels=labels)) == (
+        "hold",
+        "too_few_labels",
+        "hold: 12,000 of 20,000 new labels have come since version 1 was trained as of 1 July 2013. "
+        "The alert is looked at again with each repeat and as time passes, while it fires.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "reason", "words"),
+    [
+        (facts(paused_by="anna"), "paused", "retraining of flight-delays is paused by anna"),
+        (
+            facts(ended(1, "running")),
+            "run_in_flight",
+            "run run-1 of version 2 runs since 3 October 2013, 11:00 UTC; one runs at a time",
+        ),
+        (
+            facts(ended(47, "held")),
+            "cooldown",
+            "48 hours of rest, until 3 October 2013, 13:00 UTC",
+        ),
+        (facts(labels=LabelFacts(None, gap="none_yet")), "labels_unknown", "there is no monitoring result yet"),
+        (facts(labels=LabelFacts(None, gap="out_of_reach")), "labels_unknown", "the object store did not give"),
+        (facts(labels=LabelFacts(None, gap="older_than_model")), "labels_unknown", "older than the model in charge"),
+    ],
+)
+def test_each_hold_says_what_it_waits_for(known, reason, words):
+    choice, found, text = rule(episode(), known)
+    assert (choice, found) == ("hold", reason)
+    assert words in text
+
+
+def test_a_day_has_its_budget_and_the_next_one_a_new_one():
+    policy = Policy("flight-delays", 1, 1, 0, 9, 240, "c", "e")
+    known = facts(ended(2, "held"))
+    assert rule(episode(), known, policy)[:2] == ("hold", "daily_budget")
+    assert "1 of 1 runs of 3 October 2013 (UTC) are used" in rule(episode(), known, policy)[2]
+    tomorrow = facts(ended(2, "held"), now=NOW + timedelta(hours=12))
+    assert rule(episode(), tomorrow, policy)[0] == "run"
+
+
+def test_a_run_that_was_planned_yesterday_and_started_today_counts_today():
+    policy = Policy("flight-delays", 0, 1, 0, 9, 240, "c", "e")
+    run = ended(2, "held")
+    late = Run("r", 1, "flight-delays", NOW, "held", NOW - timedelta(days=1), NOW, NOW)
+    assert rule(episode(), facts(late), policy)[1] == "daily_budget"
+    assert rule(episode(), facts(run), policy)[1] == "daily_budget"
+
+
+def test_failures_in_a_row_ask_a_person_by_name_and_the_last_reason():
+    runs = [ended(100, "refused", 3, "4"), ended(200, "failed", 2, None), ended(300, "promoted", 1)]
+    choice, reason, words = rule(episode(), facts(*runs))
+    assert (choice, reason) == ("escalate", "maximum_failures")
+    assert "2 releases in a row were not promoted, and 2 are enough" in words
+    assert "run run-3 of version 4: refused. Value gains too little." in words
+    assert words.endswith("Asked: team@airline.example; then boss@airline.example.")
+
+
+def test_a_promotion_between_failures_starts_the_count_again():
+    runs = [ended(100, "held", 3), ended(200, "promoted", 2), ended(300, "failed", 1)]
+    late = episode(opened_at=NOW - timedelta(hours=1))
+    assert rule(late, facts(*runs))[0] == "run"
+
+
+def test_a_person_forgives_the_failures():
+    runs = [ended(100, "held", 3), ended(200, "failed", 2)]
+    assert rule(episode(), facts(*runs, answered_at=NOW - timedelta(hours=150)))[0] == "run"
+    assert rule(episode(), facts(*runs, answered_at=NOW - timedelta(hours=250)))[0] == "escalate"
+
+
+def test_a_person_is_not_bound_by_failures_and_labels_but_by_the_rest():
+    wish = episode(cause="person", name="anna")
+    few = LabelFacts(3, "1")
+    runs = [ended(100, "held", 3), ended(200, "failed", 2)]
+    assert rule(wish, facts(*runs, labels=few))[0] == "run"
+    assert rule(wish, facts(ended(1, "held"), labels=few))[1] == "cooldown"
+    assert rule(wish, facts(ended(1, "running"), labels=few))[1] == "run_in_flight"
+    assert rule(wish, facts(labels=few, paused_by="ben"))[1] == "paused"
+
+
+def test_the_schedule_trains_a_first_model_when_nothing_was_ever_monitored():
+    due = episode(cause="schedule", name="schedule")
+    assert rule(due, facts(labels=LabelFacts(None, gap="none_yet")))[0] == "run"
+    assert rule(due, facts(labels=LabelFacts(None, gap="out_of_reach")))[1] == "labels_unknown"
+
+
+def test_a_release_meanwhile_answers_the_schedule():
+    due = episode(cause="schedule", name="schedule", opened_at=NOW - timedelta(hours=100))
+    assert rule(due, facts(ended(80, "held")))[:2] == ("closed", "answered")
+    assert rule(due, facts(ended(80, "failed")))[0] == "run"
+
+
+def test_an_alert_from_before_a_promotion_waits_for_it_to_help_and_then_asks():
+    old = episode(opened_at=NOW - timedelta(hours=100))
+    choice, reason, words = rule(old, facts(ended(80, "promoted")))
+    assert (choice, reason) == ("hold", "on_trial")
+    assert "must be silent by 10 October 2013, 04:00 UTC, or a person is asked" in words
+    choice, reason, words = rule(old, facts(ended(80, "promoted"), now=NOW + timedelta(hours=161)))
+    assert (choice, reason) == ("escalate", "not_cleared")
+    assert "still fires more than 240 hours after run run-1 of version 2 ended" in words
+
+
+def test_an_alert_that_nobody_repeats_starts_nothing():
+    assert rule(episode(silent_hours=25.2), facts())[:2] == ("hold", "not_repeated")
+    assert rule(episode(silent_hours=23.9), facts())[0] == "run"
+
+
+def test_an_alert_that_cleared_before_it_ran_is_closed():
+    assert rule(episode(is_firing=False), facts(paused_by="anna"))[:2] == ("closed", "cleared")
+
+
+class TestAfterItsRun:
+    def judge(self, state, hours_ago, **changes):
+        return rule(episode(1, **changes), facts(ended(hours_ago, state)))
+
+    def test_a_run_in_flight_is_waited_for(self):
+        assert decide(episode(1), POLICY, facts(ended(1, "running"))) is None
+
+    def test_a_promotion_has_its_time_to_silence_the_alert(self):
+        assert self.judge("promoted", 239)[:2] == ("run", "on_trial")
+        assert self.judge("promoted", 241)[:2] == ("escalate", "not_cleared")
+        assert self.judge("promoted", 241, is_firing=False)[:2] == ("closed", "cleared")
+
+    def test_a_held_release_runs_no_second_time(self):
+        choice, reason, words = self.judge("held", 47)
+        assert (choice, reason) == ("run", "on_trial")
+        assert "ended: held. Value gains too little. An episode runs once" in words
+
+    @pytest.mark.parametrize("state", ["held", "refused", "failed"])
+    def test_what_was_not_promoted_asks_after_the_cooldown(self, state):
+        choice, reason, words = self.judge(state, 49)
+        assert (choice, reason) == ("escalate", "not_cleared")
+        assert f"ValueBelowLimit still fires, and its run run-1 of version 2 ended: {state}." in words
+
+    def test_the_last_failure_that_is_allowed_asks_at_once(self):
+        known = facts(ended(1, "held", 1), ended(100, "failed", 7))
+        assert rule(episode(1), known)[:2] == ("escalate", "maximum_failures")
+
+    def test_what_is_no_alert_ends_with_its_run(self):
+        assert self.judge("held", 1, cause="schedule")[:2] == ("closed", "finished")
+        assert self.judge("promoted", 1, cause="person")[:2] == ("closed", "finished")

@@ -1,0 +1,82 @@
+"""Rows of a window: who is judged, who gets the action, and how traffic and labels are counted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.base.statistics.decisions import take_decisions
+from components.monitoring.served_rows import decide_rows, describe_labels, describe_traffic
+from tests.unit.monitoring.flights_world import PROBLEM, make_flights, make_rows
+
+BUSINESS = PROBLEM.business
+
+
+def test_row_that_was_labelled_early_is_not_judged():
+    """Its label is there because it came early: what is late, say, comes later."""
+    rows = make_rows(make_flights())
+    early = rows.labelled & ~rows.due
+    assert early.sum() == 18 * 60 / 24
+    assert not (rows.judged & early).any()
+
+
+@given(st.integers(1, 400), st.sampled_from([1, 24]))
+def test_decisions_are_those_that_training_counted_on(capacity, shifts):
+    flights = make_flights(days=2)
+    business = BUSINESS.model_copy(update={"capacity_per_day": capacity * shifts, "capacity_shifts": shifts})
+    rows = make_rows(flights)
+    expected = take_decisions(rows.probabilities, 0.3, rows.event_time, capacity * shifts, shifts)
+    assert (decide_rows(rows, business, rows.probabilities, 0.3) == expected).all()
+
+
+def test_each_row_has_its_own_threshold():
+    rows = make_rows(make_flights(days=2))
+    thresholds = np.where(np.arange(len(rows.weights)) % 2, 0.2, 0.6)
+    business = BUSINESS.model_copy(update={"capacity_per_day": None})
+    decided = decide_rows(rows, business, rows.probabilities, thresholds)
+    assert (decided == (rows.probabilities >= thresholds)).all()
+
+
+def test_logged_share_of_requests_has_that_share_of_the_capacity():
+    business = BUSINESS.model_copy(update={"capacity_per_day": 20, "capacity_shifts": 1})
+    flights = make_flights(days=4)
+    rows = make_rows(flights, weights=np.full(len(flights), 4.0))
+    by_day = pd.Series(decide_rows(rows, business, rows.probabilities, 0.0)).groupby(flights["event_time"].dt.date)
+    assert by_day.sum().tolist() == [5] * 4
+
+
+def test_traffic_is_counted_by_day_and_version():
+    flights = make_flights(days=3)
+    rows = make_rows(flights, versions=pd.Series(["1"] * 100 + ["2"] * 80))
+    traffic = describe_traffic(rows, BUSINESS, replayed_rows=7)
+    assert traffic.versions == {"1": 100, "2": 80}
+    assert [day.day for day in traffic.by_day] == ["2013-06-01", "2013-06-02", "2013-06-03"]
+    assert (traffic.rows, traffic.replayed_rows) == (sum(day.rows for day in traffic.by_day), 7)
+    assert traffic.actions == sum(day.actions for day in traffic.by_day) > 0
+    assert traffic.mean_probability == pytest.approx(flights["probability"].mean())
+
+
+def test_labels_are_covered_by_age():
+    rows = make_rows(make_flights())
+    labels = describe_labels(rows, new_since_training=12)
+    assert (labels.rows, labels.due, labels.overdue, labels.coverage_ratio) == (1800, 29 * 60 + 1, 0, 1.0)
+    assert (labels.lag_hours_median, labels.new_since_training) == (6.0, 12)
+    ages = {age.age_days: (age.rows, age.labelled) for age in labels.by_age}
+    assert ages[0] == (59, 45)
+    assert ages[29] == (60, 60)
+
+
+def test_label_that_never_came_is_overdue():
+    flights = make_flights()
+    outcomes = np.where(np.arange(len(flights)) < 90, np.nan, flights["late"])
+    labels = describe_labels(make_rows(flights, outcomes=outcomes), 0)
+    assert labels.overdue == 90
+    assert labels.coverage_ratio == pytest.approx(1 - 90 / labels.due)
+
+
+def test_empty_window_counts_nothing():
+    rows = make_rows(make_flights(days=1).head(0))
+    traffic, labels = describe_traffic(rows, BUSINESS, 0), describe_labels(rows, 0)
+    assert (traffic.rows, traffic.mean_probability, traffic.by_day) == (0, None, ())
+    assert (labels.rows, labels.coverage_ratio, labels.lag_hours_p95, labels.by_age) == (0, None, None, ())

@@ -1,0 +1,181 @@
+"""Lines of a segment become the rows of the log: right types, exact values, whatever else lies in the file."""
+
+import dataclasses
+import io
+import math
+import re
+from datetime import UTC, date, datetime, timedelta
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.base.contract.load import load_problem
+from components.base.dataset import Feature
+from components.base.errors import ContractError, DataError
+from components.serving.prediction_log.schema import SegmentHeader, object_key
+from components.serving.prediction_log.segment import LineWriter, read_segment, write_days
+from tests.unit.serving.prediction_rows import HEADER, MOMENT, ROW, make_prediction, write_lines
+
+PROBLEM = load_problem("pipelines/problems/flight-delays.yaml")
+LOGGED = MOMENT + 60
+floats = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def write(path, *lines: bytes, header: bytes = HEADER.write()):
+    path.write_bytes(b"".join([header, *lines]))
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a.jsonl"
+
+
+def test_a_row_holds_everything_that_was_known(path):
+    lines = write_lines("r-1", [ROW], [make_prediction()], LOGGED)
+    (row,) = read_segment(write(path, *lines)).rows.to_pylist()
+    read = datetime.fromtimestamp(MOMENT, UTC)
+    assert row == {
+        "request_id": "r-1",
+        "row": 0,
+        **ROW,
+        "event_time": read,
+        "logged_at": read + timedelta(seconds=60),
+        "label_due_at": read + timedelta(hours=24),
+        "model_version": "3",
+        "probability": 0.25,
+        "threshold": 0.4,
+        "decision": False,
+        "sampling_ratio": 1.0,
+        "feature__carrier": "UA",
+        "feature__wind": 7.125,
+        "age_seconds__carrier_delays": 90.5,
+        "age_seconds__weather": 3600.0,
+    }
+
+
+def test_types_are_the_contracts_even_when_all_is_missing(path):
+    row = dict.fromkeys(ROW)
+    lines = write_lines("r-1", [row], [make_prediction(wind=math.nan)], LOGGED)
+    rows = read_segment(write(path, *lines)).rows
+    assert rows.schema == HEADER.schema()
+    assert rows.column("feature__wind").to_pylist() == rows.column("age_seconds__weather").to_pylist() == [None]
+    assert rows.column("scheduled_at").type == pa.timestamp("us", tz="UTC")
+
+
+# A busy disk is no fault.
+@settings(deadline=None)
+@given(st.lists(st.tuples(floats, st.text(max_size=20), st.integers(-(2**63), 2**63 - 1)), min_size=1, max_size=5))
+def test_values_come_back_exactly(tmp_path_factory, drawn):
+    rows = [{**ROW, "distance": number, "carrier": text, "flight": whole} for number, text, whole in drawn]
+    predictions = [make_prediction(wind=number) for number, _, _ in drawn]
+    path = write(tmp_path_factory.mktemp("s") / "a.jsonl", *write_lines("r", rows, predictions, LOGGED))
+    table = read_segment(path).rows
+    assert [
+        (row["distance"], row["feature__wind"], row["carrier"], row["flight"], row["row"])
+        for row in sorted(table.to_pylist(), key=lambda row: row["row"])
+    ] == [(number, number, text, whole, i) for i, (number, text, whole) in enumerate(drawn)]
+
+
+@pytest.mark.parametrize("text", ["null", "", "a,b", 'say "a"', "two\nlines", "\\", "[0", "0]", "é\u2028\0"])
+def test_any_text_stays_itself(path, text):
+    lines = [*write_lines("r", [{**ROW, "carrier": text}], [make_prediction()], LOGGED)] * 2
+    lines += write_lines("r", [ROW], [make_prediction()], LOGGED)
+    assert sorted(read_segment(write(path, *lines)).rows.column("carrier").to_pylist()) == sorted([text, text, "UA"])
+
+
+def test_a_model_of_one_feature_without_views_is_logged(path):
+    header = dataclasses.replace(HEADER, features={"wind": "numeric"}, views=(), request={"flight": "int"})
+    lines = LineWriter(header).write("r", [ROW], [make_prediction()], LOGGED)
+    (row,) = read_segment(write(path, *lines, header=header.write())).rows.to_pylist()
+    assert (row["flight"], row["feature__wind"]) == (1545, 7.125)
+
+
+def test_days_are_those_of_the_event_time(path):
+    midnight = datetime(2013, 7, 2, tzinfo=UTC).timestamp()
+    moments = [midnight - 1e-6, midnight, midnight + 86_399, MOMENT]
+    predictions = [make_prediction(read_at=moment) for moment in moments]
+    segment = read_segment(write(path, *write_lines("r", [ROW] * 4, predictions, LOGGED)))
+    files = {day: pq.read_table(io.BytesIO(content)) for day, content in write_days(segment)}
+    assert {day: file.column("row").to_pylist() for day, file in files.items()} == {
+        date(2013, 7, 1): [0, 3],
+        date(2013, 7, 2): [1, 2],
+    }
+    assert all(file.schema == HEADER.schema() for file in files.values())
+    assert list(write_days(segment)) == list(write_days(segment))
+
+
+# A busy disk is no fault.
+@settings(deadline=None)
+@given(cut=st.integers(min_value=0, max_value=2000))
+def test_a_file_cut_off_anywhere_keeps_its_whole_lines(tmp_path_factory, cut):
+    lines = write_lines("r", [ROW] * 4, [make_prediction()] * 4, LOGGED)
+    content = HEADER.write() + b"".join(lines)
+    cut = len(content) - cut % len(content)
+    path = tmp_path_factory.mktemp("s") / "a.jsonl"
+    path.write_bytes(content[:cut])
+    whole = content[:cut].count(b"\n") - 1
+    segment = read_segment(path)
+    if whole <= 0:
+        assert segment is None
+    else:
+        assert segment.rows.column("row").to_pylist() == list(range(whole))
+        assert segment.damaged == (not content[:cut].endswith(b"\n"))
+
+
+# A busy disk is no fault.
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["row", b"\0" * 40 + b"\n", b'{"row": "one"}\n', b"{}}\n", b'{"new": "\\\\"}\n']), max_size=9
+    )
+)
+def test_lines_that_cannot_be_read_are_left_out_and_counted(tmp_path_factory, kinds):
+    (line,) = write_lines("r", [ROW], [make_prediction()], LOGGED)
+    path = write(tmp_path_factory.mktemp("s") / "a.jsonl", *(line if kind == "row" else kind for kind in kinds))
+    segment = read_segment(path)
+    rows = kinds.count("row")
+    assert (len(segment.rows), segment.damaged) == (rows, len(kinds) - rows) if rows else segment is None
+
+
+@pytest.mark.parametrize("header", [b"nothing\n", b"[]\n", HEADER.write().replace(b'"format":1', b'"format":9')])
+def test_rows_under_another_header_are_refused(path, header):
+    lines = write_lines("r", [ROW], [make_prediction()], LOGGED)
+    with pytest.raises(DataError, match=re.escape(f"{path}: the first line must be the header of a segment")):
+        read_segment(write(path, *lines, header=header))
+
+
+def test_a_header_comes_back_as_it_was_written():
+    assert SegmentHeader.read(HEADER.write(), "here") == HEADER
+
+
+def test_a_header_is_derived_from_the_contract():
+    features = [Feature("carrier", "categorical", "request", "c")]
+    header = SegmentHeader.of(PROBLEM, features, ("weather",), "7", 0.3)
+    assert list(header.request) == PROBLEM.examples.request
+    assert (header.request["scheduled_at"], header.request["flight"]) == ("timestamp", "int")
+    assert (header.features, header.views) == ({"carrier": "categorical"}, ("weather",))
+    assert (header.label_delay_hours, header.sampling_ratio) == (24, 1.0)
+
+
+def test_a_request_column_with_a_name_of_the_log_is_refused():
+    columns = PROBLEM.sources["flights"].columns
+    source = PROBLEM.sources["flights"].model_copy(update={"columns": {**columns, "row": columns["flight"]}})
+    examples = PROBLEM.examples.model_copy(update={"request": [*PROBLEM.examples.request, "row"]})
+    problem = PROBLEM.model_copy(update={"sources": {**PROBLEM.sources, "flights": source}, "examples": examples})
+    with pytest.raises(ContractError, match=re.escape("must not use names of the prediction log, but got row.")):
+        SegmentHeader.of(problem, [], (), "7", 0.3)
+
+
+def test_the_key_of_a_segment_names_problem_and_day():
+    assert object_key("wine", date(2013, 7, 1), "a-1") == "wine/predictions/day=2013-07-01/a-1.parquet"
+
+
+def test_lines_are_json_one_a_row():
+    lines = write_lines("r-1", [ROW, ROW], [make_prediction()] * 2, LOGGED)
+    assert [orjson.loads(line)[1:3] for line in lines] == [["r-1", 0], ["r-1", 1]]
+    assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)

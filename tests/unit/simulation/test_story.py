@@ -1,0 +1,141 @@
+"""The timeline tells what was played: months, alerts, decisions with their history, releases, earnings."""
+
+import io
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from components.base.contract.load import load_problem
+from components.base.settings import load_settings
+from pipelines.runners.records import RunRecord
+from pipelines.simulation.alert_watch import AlertSpan
+from pipelines.simulation.earnings import EarnedMonth, Earnings
+from pipelines.simulation.observers import ActiveAlert
+from pipelines.simulation.played import PlayedMonth
+from pipelines.simulation.scenario import EPISODES, FIRST_RELEASE, MONTH_ENDS
+from pipelines.simulation.show import LoopTerminal
+from pipelines.simulation.story import Replayed, tell_timeline
+from pipelines.simulation.timeline import pair_alerts
+from pipelines.simulation.timeline_page import render_timeline
+from pipelines.simulation.traffic import Answered
+from tests.unit.monitoring.documents import concept_shift, healthy
+from tests.unit.pages import assert_stands_alone, text_of
+
+PROBLEM = load_problem(load_settings({}).problems / "flight-delays.yaml")
+KEY = "flight-delays-alert-1"
+SEPTEMBER = datetime(2013, 9, 1, tzinfo=UTC)
+DECISION = {
+    "name": "PerformanceBelowLimit",
+    "history": [
+        {"at": "2013-09-01T00:00:00+00:00", "choice": "hold", "words": "hold: 58,544 of 60,000 new labels have come."},
+        {"at": "2013-10-01T00:00:00+00:00", "choice": "run", "words": "run: PerformanceBelowLimit fires."},
+        {"at": "2013-10-01T00:00:00+00:00", "choice": "run", "words": "run: it must be silent by 15 November."},
+    ],
+    "run": {
+        "key": KEY,
+        "state": "promoted",
+        "version": "2",
+        "ended_at": "2013-10-01T00:00:00+00:00",
+        "reasons": ["All 7 gates are passed."],
+    },
+}
+UNDECIDED = {"name": "ValueBelowLimit", "history": [], "run": None}
+
+
+def month(number: int, result, version: str) -> PlayedMonth:
+    start = FIRST_RELEASE if number == 0 else MONTH_ENDS[number - 1]
+    record = RunRecord(
+        f"monitoring-{number}", "monitoring", PROBLEM.name, "", "done", "", 9.0, 0, [], None, "", None, {}
+    )
+    return PlayedMonth(start, MONTH_ENDS[number], Answered(10, 1000 + number, 0), result, version, record)
+
+
+def alert(title: str, **labels: str) -> ActiveAlert:
+    return ActiveAlert(title, "firing", {"severity": "ticket", **labels}, "2026-11-24T11:00:00Z", f"{title} is bad")
+
+
+@pytest.fixture
+def timeline(tmp_path: Path):
+    months = [month(0, healthy()[0], "1"), month(1, concept_shift(), "1"), month(2, concept_shift(), "1")]
+    months.append(month(3, healthy()[1], "2"))
+    (tmp_path / KEY).mkdir()
+    (tmp_path / KEY / "report.html").touch()
+    (tmp_path / "monitoring-1").mkdir()
+    (tmp_path / "monitoring-1" / "daily.html").touch()
+    earned = tuple(
+        EarnedMonth(one.start, 1000, served, frozen, 100.0, 0.5)
+        for one, served, frozen in zip(months, (900.0, 300.0, -50.0, 800.0), (900.0, 300.0, -50.0, 70.0), strict=True)
+    )
+    alerts = [
+        AlertSpan(alert("PerformanceBelowLimit"), SEPTEMBER, datetime(2013, 11, 1, tzinfo=UTC)),
+        AlertSpan(alert("LatencyBudgetBurn", window="1h"), datetime(2013, 10, 9, 5, tzinfo=UTC)),
+    ]
+    earnings = Earnings("USD", earned)
+    return tell_timeline(Replayed(PROBLEM, months, alerts, [DECISION, UNDECIDED], earnings, tmp_path, 430.0))
+
+
+def events(timeline, kind: str) -> list[tuple[datetime, str]]:
+    return [(event.at, event.title) for event in timeline.ordered if event.kind == kind]
+
+
+def test_retraining_earned_what_was_served_beyond_the_frozen_model(timeline):
+    assert (timeline.totals.served, timeline.totals.frozen, timeline.totals.current) == (1950.0, 1220.0, 400.0)
+    assert timeline.totals.retraining_earned == 730.0
+
+
+def test_months_hold_the_judgement_of_their_window_and_the_version_that_served(timeline):
+    result = concept_shift()
+    august = timeline.months[1]
+    assert (august.rows, august.model_version, august.frozen_score) == (1001, "1", 0.5)
+    metric = result.performance.limit_metric
+    assert (august.score, august.score_limit) == (result.performance.scores[metric].estimate, result.performance.limit)
+    assert [link.address for link in august.links] == ["monitoring-1/daily.html"]
+    assert timeline.months[3].model_version == "2"
+
+
+def test_alerts_are_told_from_fired_to_cleared_each_window_by_itself(timeline):
+    spans = [(span.title, span.end) for span in pair_alerts(timeline)]
+    assert spans == [
+        ("PerformanceBelowLimit", datetime(2013, 11, 1, tzinfo=UTC)),
+        ("LatencyBudgetBurn (1h)", None),
+    ]
+
+
+def test_every_change_of_a_decision_is_told_without_saying_it_twice(timeline):
+    assert events(timeline, "decision") == [
+        (SEPTEMBER, "hold: PerformanceBelowLimit"),
+        (datetime(2013, 10, 1, tzinfo=UTC), "run: PerformanceBelowLimit"),
+    ]
+    (held, _) = [event for event in timeline.ordered if event.kind == "decision"]
+    assert held.text == "58,544 of 60,000 new labels have come."
+
+
+def test_release_links_its_report(timeline):
+    (release,) = [event for event in timeline.ordered if event.kind == "release"]
+    assert (release.title, release.link) == ("Version 2 promoted", f"{KEY}/report.html")
+
+
+def test_only_episodes_that_were_played_are_told(timeline):
+    played = [(episode.start, episode.title) for episode in EPISODES if episode.start < MONTH_ENDS[3]]
+    assert events(timeline, "injected") == played
+    assert len(played) == 2
+
+
+def test_page_of_the_replay_stands_alone_and_names_the_city_as_it_is_written(timeline):
+    html = render_timeline(timeline)
+    assert_stands_alone(html)
+    assert "Half a year of flight delays out of New York" in text_of(html)
+    assert "Retraining earned 730 USD" in text_of(html)
+
+
+def test_terminal_shows_one_row_a_month_with_alerts_and_decisions(timeline):
+    output = io.StringIO()
+    LoopTerminal(Console(file=output, width=200)).show_timeline(timeline)
+    rows = [line for line in output.getvalue().splitlines() if re.match(r"\w{3} 2013", line.strip())]
+    assert [row.split()[0] for row in rows] == ["Jul", "Aug", "Sep", "Oct"]
+    assert "PerformanceBelowLimit" in rows[1]
+    assert "run: PerformanceBelowLimit, Version 2 promoted" in rows[2]
+    assert "LatencyBudgetBurn (1h)" in rows[3]
