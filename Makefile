@@ -12,6 +12,7 @@ MONTHS ?= 6
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+LOCK := -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 
 ##@ Start here
 .PHONY: install
@@ -80,9 +81,9 @@ generate: $(READY) ## Write what is generated: contract schema, alert rules, Gra
 	@$(RUN) -m pipelines.commands.generate
 
 .PHONY: lock
-lock: $(READY) ## Resolve pyproject.toml into requirements.lock
-	@$(VENV)/bin/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url -o requirements.lock
+lock: $(READY) ## Resolve pyproject.toml into requirements.lock, and its runtime part for images
+	@$(VENV)/bin/uv pip compile $(LOCK) --extra local --extra dev -o requirements.lock
+	@$(VENV)/bin/uv pip compile $(LOCK) --constraint requirements.lock -o requirements-runtime.lock
 
 .PHONY: clean
 clean: ## Remove runs, data and caches of this machine; .venv stays
