@@ -5,7 +5,7 @@ the newer delivery. `snapshot.json` is written last: a prefix without it is no s
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -72,16 +72,3 @@ def read_snapshot(store: ObjectStore, prefix: str) -> Snapshot:
     except ObjectMissingError as error:
         raise DataError(f"{place}: snapshot.json must lie there, but does not. Run ingest again.") from error
     return Snapshot.model_validate({**json.loads(content), "prefix": place})
-
-
-def parse_moment(text: str) -> datetime:
-    """Return the moment of an ISO 8601 date or time; without a zone it counts as UTC.
-
-    Raises:
-        DataError: the text is no date or time.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise DataError(f"as_of: it must be an ISO 8601 date or time, but got {text!r}. Write 2013-07-01.") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

@@ -11,10 +11,10 @@ def ingest(problem: Input[Artifact], as_of: str) -> str:
     from components.base.adapters.s3 import open_store
     from components.base.contract.load import read_problem
     from components.base.settings import load_settings
+    from components.base.times import parse_time
     from components.data.ingest import ingest_sources
-    from components.data.snapshot import parse_moment
 
-    return ingest_sources(read_problem(problem.path), parse_moment(as_of), open_store(load_settings())).prefix
+    return ingest_sources(read_problem(problem.path), parse_time(as_of), open_store(load_settings())).prefix
 
 
 @step

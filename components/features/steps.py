@@ -26,10 +26,10 @@ def prepare(
     from pathlib import Path
 
     from components.base.contract.load import read_problem
-    from components.data.snapshot import parse_moment
+    from components.base.times import parse_time
     from components.features.prepare import prepare_rows
 
-    moment = parse_moment(as_of)
+    moment = parse_time(as_of)
     prepare_rows(read_problem(problem.path), Path(accepted.path), features_uri, moment, Path(prepared.path))
 
 
@@ -38,10 +38,10 @@ def materialize(problem: Input[Artifact], features_uri: str, as_of: str):
     """Fill the online store with what was known at `as_of`."""
     from components.base.contract.load import read_problem
     from components.base.settings import load_settings
-    from components.data.snapshot import parse_moment
+    from components.base.times import parse_time
     from components.features.online.materialize import fill_online_store
 
-    fill_online_store(load_settings(), read_problem(problem.path), features_uri, parse_moment(as_of))
+    fill_online_store(load_settings(), read_problem(problem.path), features_uri, parse_time(as_of))
 
 
 @step
@@ -61,7 +61,7 @@ def record(accepted: Input[Artifact], features_uri: str, as_of: str, refreshed: 
     """Keep the quality report of a refresh and the place of its feature tables."""
     from pathlib import Path
 
-    from components.data.snapshot import parse_moment
+    from components.base.times import parse_time
     from components.features.refresh import record_refresh
 
-    record_refresh(Path(accepted.path), features_uri, parse_moment(as_of), Path(refreshed.path))
+    record_refresh(Path(accepted.path), features_uri, parse_time(as_of), Path(refreshed.path))

@@ -15,7 +15,7 @@ from components.base.adapters import mlflow as tracking
 from components.base.contract.problem import Problem
 from components.base.errors import ModelRefusedError, PermanentError
 from components.base.settings import Settings
-from components.data.snapshot import parse_moment
+from components.base.times import parse_time
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def fetch_in_charge(problem: Problem, settings: Settings, folder: Path) -> InCha
             f"monitor {problem.name}: the contract of version {version} must be readable, but got {error}. "
             "It is of an older platform: run the training pipeline again."
         ) from error
-    return InCharge(files, parse_moment(tags["as_of"]), previous, fetch)
+    return InCharge(files, parse_time(tags["as_of"]), previous, fetch)
 
 
 def _fetch_previous(name: str, version: str | None, folder: Path, settings: Settings) -> tracking.ChampionFiles | None:

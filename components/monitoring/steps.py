@@ -14,9 +14,9 @@ def monitor(
 
     from components.base.contract.load import read_problem
     from components.base.settings import load_settings
-    from components.data.snapshot import parse_moment
+    from components.base.times import parse_time
     from components.monitoring.monitor import monitor_window, publish_result
 
-    settings, moment = load_settings(), parse_moment(as_of)
+    settings, moment = load_settings(), parse_time(as_of)
     found = monitor_window(read_problem(problem.path), Path(accepted.path), features_uri, moment, settings)
     publish_result(found, settings, Path(result.path))

@@ -17,7 +17,7 @@ from components.base.clock import read_clock
 from components.base.contract.load import parse_problem, read_contract
 from components.base.errors import SettingsError, StepFailedError, TidemillError
 from components.base.settings import Settings, load_settings
-from components.data.snapshot import parse_moment
+from components.base.times import parse_time
 from pipelines.runners.records import RunRecord
 from pipelines.runners.run import PIPELINES, Job, run_pipeline
 from pipelines.runners.run_lock import claim_run
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings()
         contract = read_contract(settings.problems / f"{options.problem}.yaml")
         parse_problem(contract, f"{options.problem}.yaml")
-        moments = [parse_moment(as_of).isoformat() for as_of in options.as_of or _choose_moments(options, settings)]
+        moments = [parse_time(as_of).isoformat() for as_of in options.as_of or _choose_moments(options, settings)]
         jobs = [Job(options.pipeline, options.problem, contract, as_of, options.run_id) for as_of in moments]
         with _claimed(settings, options.run_id) as is_ours:
             if is_ours:

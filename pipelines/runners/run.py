@@ -23,7 +23,7 @@ from components.base.adapters.s3 import open_store
 from components.base.errors import StepFailedError, TidemillError
 from components.base.run_records import Pipeline, PipelineRun
 from components.base.settings import Settings
-from components.data.snapshot import parse_moment
+from components.base.times import parse_time
 from pipelines.runners.kfp_log import KfpLog, error_of
 from pipelines.runners.records import RunRecord, write_record
 from pipelines.runners.terminal import Terminal
@@ -154,9 +154,9 @@ def _publish(job: Job, record: RunRecord, settings: Settings) -> None:
         pipeline=job.pipeline,
         problem=job.problem,
         name=record.name,
-        as_of=parse_moment(job.as_of),
+        as_of=parse_time(job.as_of),
         status="done" if record.status == "done" else "failed",
-        started=parse_moment(record.started),
+        started=parse_time(record.started),
         ended=datetime.now(UTC),
         seconds=record.seconds,
         error=record.error,

@@ -10,7 +10,7 @@ from components.base.adapters.s3 import ObjectStore
 from components.base.errors import DataError, StoreUnavailableError
 from components.base.settings import S3Endpoint
 from components.data.ingest import ingest_sources
-from components.data.snapshot import parse_moment, read_snapshot
+from components.data.snapshot import read_snapshot
 from tests.unit.data.trips import AS_OF, make_problem
 
 
@@ -122,9 +122,3 @@ def test_store_that_dies_before_the_end_leaves_no_snapshot(problem, zone, store,
         ingest_sources(problem, AS_OF, store)
     assert not [entry for entry in store.list_objects("trips/snapshots/") if entry.key.endswith("snapshot.json")]
     monkeypatch.undo()
-
-
-def test_as_of_without_a_zone_is_utc_and_nonsense_is_refused():
-    assert parse_moment("2013-07-01") == parse_moment("2013-06-30T20:00:00-04:00")
-    with pytest.raises(DataError, match=re.escape("as_of: it must be an ISO 8601 date or time, but got 'July'.")):
-        parse_moment("July")
