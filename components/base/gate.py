@@ -1,0 +1,24 @@
+"""A gate: one check of a release with its outcome, in numbers and in words."""
+
+from typing import Literal
+
+from components.base.documents import Document
+
+GateVerdict = Literal["pass", "fail", "hold"]
+
+
+class Gate(Document):
+    """One check with its outcome."""
+
+    name: str
+    verdict: GateVerdict
+    value: float | None
+    """What was measured; None where there is no number."""
+    limit: float | None
+    reason: str
+    """What was measured, what is required, in words."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the release may go on."""
+        return self.verdict == "pass"
