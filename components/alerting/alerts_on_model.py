@@ -7,9 +7,10 @@ limit.
 
 from dataclasses import dataclass
 
-from components.alerting.promql import LAST_MONITORING, constant_for, greatest, longest_gap_seconds, select, when_judged
+from components.alerting.promql import LAST_MONITORING, constant_for, greatest, select, when_judged
 from components.alerting.types import MINUTE, Action, Alert, Case, Limit, Operator, Pace, Series
 from components.base.contract.problem import Problem
+from components.base.schedule import find_longest_gap
 
 # Results change once a run; this bridges a restart of the exporter.
 _WAIT_SECONDS = 5 * MINUTE
@@ -43,7 +44,7 @@ class _Judgement:
 
 def fresh_seconds(problem: Problem, pace: Pace) -> float:
     """Return how long a monitoring result counts."""
-    return pace.scaled(_LOST_RUNS * longest_gap_seconds(problem.monitoring.schedule))
+    return pace.scaled(_LOST_RUNS * find_longest_gap(problem.monitoring.schedule).total_seconds())
 
 
 def list_model_alerts(problem: Problem, pace: Pace) -> list[Alert]:

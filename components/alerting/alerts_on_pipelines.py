@@ -3,10 +3,11 @@
 In: the contract, and the pace of time. Out: `Alert`s. Called by `alerts.list_alerts`.
 """
 
-from components.alerting.promql import GOVERNOR_JOB, age, greatest, longest_gap_seconds, select
+from components.alerting.promql import GOVERNOR_JOB, age, greatest, select
 from components.alerting.types import HOUR, MINUTE, Alert, Case, Limit, Pace, Series
 from components.base.contract.problem import Problem
 from components.base.run_records import Pipeline
+from components.base.schedule import find_longest_gap
 
 # A run waits for a free node and takes its time; within a shift somebody can still act on the same day.
 _GRACE_SECONDS = 6 * HOUR
@@ -54,7 +55,7 @@ def _failed(problem: Problem) -> Alert:
 
 def _overdue(problem: Problem, pipeline: Pipeline, field: str, schedule: str, pace: Pace) -> Alert:
     success = select("tidemill_pipeline_last_success_timestamp_seconds", problem=problem.name, pipeline=pipeline)
-    limit = pace.scaled(longest_gap_seconds(schedule) + _GRACE_SECONDS)
+    limit = pace.scaled(find_longest_gap(schedule).total_seconds() + _GRACE_SECONDS)
     return Alert(
         name="PipelineOverdue",
         meaning="A pipeline has not succeeded for longer than its schedule allows.",

@@ -1,12 +1,8 @@
-"""Pieces of PromQL that alerts and dashboards share, and the schedule arithmetic behind their thresholds.
+"""Pieces of PromQL that alerts and dashboards share.
 
 In: names, labels, durations in seconds. Out: expressions. Metric names are those of `metric_names`; `job` labels
 those of `prometheus_config`.
 """
-
-from datetime import datetime, timedelta
-
-from cronsim import CronSim
 
 from components.alerting.types import write_duration, write_threshold
 
@@ -14,11 +10,6 @@ PREDICTOR_JOB = "tidemill-predictor"
 EXPORTER_JOB = "tidemill-exporter"
 GOVERNOR_JOB = "tidemill-governor"
 LAST_MONITORING = "tidemill_monitoring_last_success_timestamp_seconds"
-# A leap year and the one after it: long enough for every rule of a crontab but those of one leap day.
-_SCHEDULE_START = datetime(2024, 1, 1)
-_SCHEDULE_SPAN = timedelta(days=2 * 365)
-# Enough for half a year of hours; a schedule that fires more often repeats long before.
-_MOST_FIRINGS = 5000
 
 
 def select(name: str, **labels: str) -> str:
@@ -59,15 +50,3 @@ def when_judged(query: str, rows: str, minimum_rows: float, fresh_seconds: float
         f"{query} and on (problem) ({greatest(select(rows, problem=problem))} >= {write_threshold(minimum_rows)})"
         f" and on (problem) ({age(select(LAST_MONITORING, problem=problem))} < {fresh})"
     )
-
-
-def longest_gap_seconds(schedule: str) -> float:
-    """Return the longest time between two moments of a crontab line."""
-    moments = CronSim(schedule, _SCHEDULE_START)
-    earlier, longest = next(moments), timedelta(0)
-    for _ in range(_MOST_FIRINGS):
-        moment = next(moments, None)
-        if moment is None or moment - _SCHEDULE_START > _SCHEDULE_SPAN:
-            break
-        earlier, longest = moment, max(longest, moment - earlier)
-    return longest.total_seconds()

@@ -10,12 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-
-from cronsim import CronSim, CronSimError
+from datetime import UTC, datetime
 
 from components.base.contract.problem import Problem
-from components.base.errors import ContractError, PermanentError, TidemillError, TransientError
+from components.base.errors import PermanentError, TidemillError, TransientError
+from components.base.schedule import find_previous
 from components.governor.inbox import Inbox, Times
 from components.governor.launcher import Launcher, RunReport
 from components.governor.rule import Episode, Facts, LabelFacts, Policy, Run, decide
@@ -62,8 +61,8 @@ class Worker:
         self._troubles: dict[str, str] = {}
         self._started: dict[str, float] = {}
         self.last_pass: datetime | None = None
-        for name, problem in parts.problems.items():
-            _find_due(name, problem.retraining.schedule, datetime.now(UTC))
+        for problem in parts.problems.values():
+            find_previous(problem.retraining.schedule, datetime.now(UTC))
 
     def run(self, tick_seconds: float) -> None:
         """Work until `stop`; `wake` makes the next pass begin at once."""
@@ -143,7 +142,7 @@ class Worker:
     def _look_at_schedule(self, problem: str) -> None:
         """Open an episode for the newest due moment; those that were missed before it are covered by it."""
         times = self._parts.read_times()
-        due = _find_due(problem, self._parts.problems[problem].retraining.schedule, times.now)
+        due = find_previous(self._parts.problems[problem].retraining.schedule, times.now)
         if due > self._parts.inbox.seen_schedule(problem):
             self._parts.inbox.open_due(problem, due, times)
 
@@ -214,19 +213,3 @@ def _find_broken(result: MonitoringResult) -> str | None:
     """Return what is critically wrong with the features as served."""
     critical = [one for one in result.findings if one.topic == "features" and one.severity == "critical"]
     return " ".join(f"{one.title}. {one.text}" for one in critical) or None
-
-
-def _find_due(problem: str, cron: str, now: datetime) -> datetime:
-    """Return the newest moment of the schedule that has come.
-
-    Raises:
-        ContractError: the line is no cron line.
-    """
-    try:
-        minute = now.replace(second=0, microsecond=0)
-        return next(CronSim(cron, minute + timedelta(minutes=1), reverse=True))
-    except (CronSimError, StopIteration) as error:
-        raise ContractError(
-            f"problem {problem}: `retraining.schedule` must be five cron fields that come true, but got {cron!r}. "
-            "Write `0 4 1 * *` for 04:00 UTC on the first of each month."
-        ) from error

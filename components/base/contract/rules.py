@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import sqlglot
-from cronsim import CronSim, CronSimError
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from components.base.contract.problem import Problem, Source
-from components.base.errors import suggest_name
+from components.base.errors import ContractError, suggest_name
+from components.base.schedule import find_next
 
 Location = tuple[str | int, ...]
 Fault = tuple[Location, str]
@@ -196,9 +196,9 @@ def _watch_rules(problem: Problem) -> Iterator[Fault]:
         )
     for section, schedule in (("monitoring", monitoring.schedule), ("retraining", problem.retraining.schedule)):
         try:
-            CronSim(schedule, datetime.now(UTC))
-        except CronSimError as error:
-            yield (section, "schedule"), f"must be a cron line of five fields, but got {schedule!r}: {error}."
+            find_next(schedule, datetime.now(UTC))
+        except ContractError:
+            yield (section, "schedule"), f"must be five cron fields that come true, but got {schedule!r}."
 
 
 def _ordered(loc: Location, low: float | None, high: float | None) -> Iterator[Fault]:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.alerting.alerts import list_alerts
-from components.alerting.promql import longest_gap_seconds
 from components.alerting.types import Pace, write_duration, write_threshold
 from components.base.contract.limits import list_limits, read_limit
 from components.base.contract.monitoring import RetrainingAlert
@@ -156,20 +155,6 @@ def test_a_replay_divides_every_duration_but_keeps_windows_that_hold_scrapes():
     assert {key: alert.threshold for key, alert in faster.items() if alert.name == "DataLate"} == {
         key: alert.threshold for key, alert in ALERTS.items() if alert.name == "DataLate"
     }
-
-
-@pytest.mark.parametrize(
-    ("schedule", "seconds"),
-    [
-        ("0 6 * * *", 86400),
-        ("*/5 * * * *", 300),
-        ("0 6 * * 1-5", 3 * 86400),
-        # From July to January are 184 days, from January to July 181 or 182.
-        ("0 4 1 1,7 *", 184 * 86400),
-    ],
-)
-def test_the_longest_gap_of_a_schedule(schedule, seconds):
-    assert longest_gap_seconds(schedule) == seconds
 
 
 @pytest.mark.parametrize(

@@ -159,4 +159,4 @@ def test_key_that_a_request_does_not_hold_and_schedule_that_is_none_are_refused(
     with pytest.raises(ContractError) as refused:
         parse_problem(text, "flights.yaml")
     assert "by which labels find predictions, but lacks ['flight']" in str(refused.value)
-    assert "must be a cron line of five fields, but got '0 66 * * *'" in str(refused.value)
+    assert "must be five cron fields that come true, but got '0 66 * * *'" in str(refused.value)
