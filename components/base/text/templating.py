@@ -18,12 +18,12 @@ from markupsafe import Markup
 from components.base.statistics.scores import METRICS
 from components.base.text.wording import (
     MISSING,
+    format_time,
     say_plainly,
     write_capacity,
     write_count,
     write_date,
     write_gain,
-    write_moment,
     write_money,
     write_number,
     write_percent,
@@ -65,7 +65,7 @@ def _environment(folder: Path) -> Environment:
         "number": _tolerate(write_number),
         "score": _tolerate(write_score),
         "date": _tolerate(write_date),
-        "moment": _tolerate(write_moment),
+        "moment": _tolerate(format_time),
         "points": _tolerate(write_points),
         "span": _tolerate(write_span),
         "words": _tolerate(say_plainly),

@@ -69,11 +69,11 @@ def write_date(moment: str | datetime | None) -> str:
     return f"{time.day} {time:%B %Y}"
 
 
-def write_moment(moment: str | datetime | None) -> str:
-    """Write an ISO 8601 time to the minute: `2013-07-01T04:00:00+00:00` -> `1 July 2013, 04:00`."""
-    if not moment:
+def format_time(time: str | datetime | None) -> str:
+    """Format an ISO 8601 time to the minute: `2013-07-01T04:00:00+00:00` -> `1 July 2013, 04:00`."""
+    if not time:
         return MISSING
-    time = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
+    time = time if isinstance(time, datetime) else datetime.fromisoformat(time)
     return f"{write_date(time)}, {time:%H:%M}"
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from components.base.text.wording import (
+    format_time,
     join_words,
     say_plainly,
     write_bytes,
@@ -8,7 +9,6 @@ from components.base.text.wording import (
     write_count,
     write_date,
     write_gain,
-    write_moment,
     write_money,
     write_number,
     write_percent,
@@ -45,7 +45,7 @@ from components.base.text.wording import (
         (write_gain(8420.2, "USD"), "+8,420 USD"),
         (write_gain(-0.2, "USD"), "0 USD"),
         (write_gain(None, "USD"), "n/a"),
-        (write_moment("2013-07-01T04:05:00+00:00"), "1 July 2013, 04:05"),
+        (format_time("2013-07-01T04:05:00+00:00"), "1 July 2013, 04:05"),
         (write_span(86_400), "1 day"),
         (write_span(151_200), "1.8 days"),
         (write_span(1_750), "29.2 minutes"),
