@@ -1,6 +1,5 @@
 """Fixtures for every test: one SeaweedFS a test process, started when the first test asks for it."""
 
-import dataclasses
 import uuid
 
 import pytest
@@ -25,7 +24,7 @@ def store_settings(seaweedfs, tmp_path):
 
     bucket = f"test-{uuid.uuid4().hex}"
     settings = load_settings({"TIDEMILL_HOME": str(tmp_path / "home"), "TIDEMILL_BUCKET": bucket})
-    settings = dataclasses.replace(settings, s3=seaweedfs.endpoint)
+    settings = settings.with_store(seaweedfs.endpoint)
     open_store(settings).ensure_bucket()
     return settings
 

@@ -120,14 +120,7 @@ class PredictorProcess:
         raise EndpointUnavailableError(self._failure("nothing in that time"))
 
     def _environment(self) -> dict[str, str]:
-        settings = self._settings
-        places = {
-            "TIDEMILL_HOME": str(settings.home),
-            "TIDEMILL_REGISTRY": settings.registry,
-            "TIDEMILL_ONLINE_STORE": str(settings.online_store),
-        }
-        if settings.s3 is not None:
-            places = settings.child_environment(settings.s3)
+        places = self._settings.child_environment()
         return {**os.environ, **places, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
     def _failure(self, got: str) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from components.base.contract.problem import Problem
-from components.base.settings import PredictionLogSettings, Settings
+from components.base.settings import Settings
 
 Manifest = dict[str, Any]
 _PORT = 8080
@@ -34,8 +34,8 @@ _RESOURCES = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": 
 # Above this share of the requested CPU the pods multiply, before requests queue in the one process.
 _SCALE_CPU_PERCENT = 70
 _SPOOL_FOLDER = "/var/spool/tidemill"
-# Beside the log's own limit a segment that is kept aside; a pod that writes more than its volume holds is evicted.
-_SPOOL_VOLUME_MIB = PredictionLogSettings.spool_bytes // 2**20 + 256
+# Beside the log's own limit: a segment that is kept aside; a pod that writes more than its volume holds is evicted.
+_SPOOL_RESERVE_MIB = 256
 # Any but 0: the image's files are readable by all.
 _USER = 1000
 
@@ -102,6 +102,7 @@ def _manifest(problem: Problem, stable: ServedVersion, settings: Settings) -> Ma
 
 
 def _predictor(problem: Problem, served: ServedVersion, settings: Settings) -> Manifest:
+    spool_mib = settings.prediction_log_spool_bytes // 2**20 + _SPOOL_RESERVE_MIB
     return {
         "name": f"v{served.version}",
         "labels": {**_labels(problem), "tidemill.io/model-version": served.version},
@@ -122,7 +123,7 @@ def _predictor(problem: Problem, served: ServedVersion, settings: Settings) -> M
         "containers": [_container(problem, served, settings)],
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
-            {"name": "spool", "emptyDir": {"sizeLimit": f"{_SPOOL_VOLUME_MIB}Mi"}},
+            {"name": "spool", "emptyDir": {"sizeLimit": f"{spool_mib}Mi"}},
         ],
     }
 

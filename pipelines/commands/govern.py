@@ -87,8 +87,8 @@ def load_problems(settings: Settings) -> dict[str, Problem]:
 
 
 def open_launcher(settings: Settings, problems: Mapping[str, Problem]) -> Launcher:
-    """Return what starts runs here, by TIDEMILL_GOVERNOR_LAUNCHER."""
-    if settings.governor.launcher == "kfp":
+    """Return what starts runs here, by TIDEMILL_PLATFORM."""
+    if settings.platform == "kubernetes":
         from pipelines.runners.kubeflow import KfpLauncher, read_registry
 
         contracts = {name: (settings.problems / f"{name}.yaml").read_text(encoding="utf-8") for name in problems}
@@ -112,8 +112,8 @@ def assemble(
         return Times(read_clock(settings), datetime.now(UTC))
 
     secrets = Secrets(
-        token=_read_secret(settings.governor.token_file, "TIDEMILL_GOVERNOR_TOKEN_FILE"),
-        hmac_secret=_read_secret(settings.governor.hmac_file, "TIDEMILL_GOVERNOR_HMAC_FILE"),
+        token=_read_secret(settings.governor_token_file, "TIDEMILL_GOVERNOR_TOKEN_FILE"),
+        hmac_secret=_read_secret(settings.governor_hmac_file, "TIDEMILL_GOVERNOR_HMAC_FILE"),
     )
     database = Database(settings.governor_database)
     inbox, store, archive = Inbox(database), DecisionStore(database), Archive(database)

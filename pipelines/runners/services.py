@@ -26,7 +26,7 @@ def embedded_services(settings: Settings) -> Iterator[None]:
     settings.home.mkdir(parents=True, exist_ok=True)
     before = dict(os.environ)
     with running_object_store(settings) as endpoint:
-        os.environ.update(settings.child_environment(endpoint))
+        os.environ.update(settings.with_store(endpoint).child_environment())
         os.environ.update(_ENVIRONMENT)
         try:
             yield

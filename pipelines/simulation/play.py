@@ -112,7 +112,7 @@ class Play:
         endpoint = self.platform.endpoint.current
         with (
             Sender(endpoint.url, endpoint.name) as sender,
-            open_replay(self.problem, self.settings.online_store) as replay,
+            open_replay(self.problem, Path(self.settings.online_store)) as replay,
         ):
             for request, step in zip(requests, steps, strict=True):
                 self.clock.move(request.moment)
@@ -127,7 +127,7 @@ def _is_within(request: HourlyRequest, episode: Episode) -> bool:
 
 
 def _next_store(settings: Settings) -> Path:
-    return settings.online_store.with_name("online-next.db")
+    return Path(settings.online_store).with_name("online-next.db")
 
 
 @contextmanager

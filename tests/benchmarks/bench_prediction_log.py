@@ -58,7 +58,7 @@ def main() -> None:
         with running_object_store(settings) as endpoint:
             store = ObjectStore(endpoint, settings.bucket)
             store.ensure_bucket()
-            placed = dataclasses.replace(settings, s3=endpoint)
+            placed = settings.with_store(endpoint)
             servers = {name: make_server(name, world, folder, placed) for name in _SERVERS}
             try:
                 for server in servers.values():
@@ -75,14 +75,12 @@ def main() -> None:
 
 def make_server(name: str, world: World, folder: Path, settings: Settings) -> Tidemill:
     """Return a predictor with its log on or off."""
-    log = dataclasses.replace(
-        settings.prediction_log,
-        is_on=_SERVERS[name],
-        segment_seconds=_SEGMENT_SECONDS,
-        spool=folder / "spool" / name.replace(" ", "-"),
-    )
-    placed = dataclasses.replace(settings, prediction_log=log)
-    environ = {**world.environ, **placed.child_environment(placed.s3)}
+    log = {
+        "prediction_log": "on" if _SERVERS[name] else "off",
+        "prediction_log_segment_seconds": _SEGMENT_SECONDS,
+        "prediction_log_spool": folder / "spool" / name.replace(" ", "-"),
+    }
+    environ = {**world.environ, **settings.model_copy(update=log).child_environment()}
     server = Tidemill(dataclasses.replace(world, environ=environ), folder)
     server.name = name
     return server

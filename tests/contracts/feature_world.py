@@ -42,7 +42,7 @@ def build_feature_world(folder: Path, settings: Settings) -> FeatureWorld:
     # Whole seconds: SQLite as Feast fills it keeps no more in every version.
     known_at = (datetime.now(UTC) - timedelta(minutes=5)).replace(microsecond=0)
     values = _fill(settings, known_at)
-    return FeatureWorld(folder, _fit(folder), settings.online_store, values, known_at)
+    return FeatureWorld(folder, _fit(folder), Path(settings.online_store), values, known_at)
 
 
 def features() -> tuple[Feature, ...]:

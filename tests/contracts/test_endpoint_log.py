@@ -1,15 +1,15 @@
 """The prediction log over the real predictor and a real object store: what is in it, and what it survives."""
 
 import asyncio
-import dataclasses
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pandas as pd
@@ -17,7 +17,7 @@ import pytest
 
 from components.base.adapters.s3 import ObjectStore, open_store
 from components.base.adapters.seaweedfs import SeaweedFS
-from components.base.settings import PredictionLogSettings, Settings, load_settings
+from components.base.settings import Settings, load_settings
 from components.features.feast.feature_store import declared_views
 from components.serving.predictor.requests import RequestSchema
 from components.serving.predictor.tensors import write_v2
@@ -31,9 +31,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
-QUICK = PredictionLogSettings(segment_seconds=0.3)
+QUICK = {"prediction_log_segment_seconds": 0.3}
 # Nothing is uploaded before the end.
-SLOW = PredictionLogSettings(segment_seconds=3600)
+SLOW = {"prediction_log_segment_seconds": 3600}
 HEADERS = {"content-type": "application/json"}
 
 
@@ -48,9 +48,9 @@ def run(world, store_settings, tmp_path) -> Iterator[Callable[..., RunningPredic
     """Start predictors over the test's own bucket and spool."""
     started: list[RunningPredictor] = []
 
-    def begin(log: PredictionLogSettings = QUICK, settings: Settings | None = None, *options: str) -> RunningPredictor:
+    def begin(log: Mapping[str, Any] = QUICK, settings: Settings | None = None, *options: str) -> RunningPredictor:
         placed = place(settings or store_settings, world, log)
-        environ = placed.child_environment(placed.s3)
+        environ = placed.child_environment()
         log_path = tmp_path / f"predictor-{len(started)}.log"
         started.append(start(command(world.folder, "--model-version", "7", *options), log_path, environ))
         return started[-1]
@@ -75,20 +75,20 @@ class Logging(RunningPredictor):
 def shared(world, seaweedfs, tmp_path_factory) -> Iterator[Logging]:
     home = tmp_path_factory.mktemp("shared")
     settings = load_settings({"TIDEMILL_HOME": str(home), "TIDEMILL_BUCKET": "test-shared-log"})
-    placed = place(dataclasses.replace(settings, s3=seaweedfs.endpoint), world, QUICK)
+    placed = place(settings.with_store(seaweedfs.endpoint), world, QUICK)
     open_store(placed).ensure_bucket()
     words = command(world.folder, "--model-version", "7")
-    running = start(words, home / "log.txt", placed.child_environment(placed.s3))
+    running = start(words, home / "log.txt", placed.child_environment())
     try:
         yield Logging(running.url, running.process, running.log, open_store(placed))
     finally:
         running.stop()
 
 
-def place(settings: Settings, world: FeatureWorld, log: PredictionLogSettings) -> Settings:
+def place(settings: Settings, world: FeatureWorld, log: Mapping[str, Any]) -> Settings:
     """Return the settings with the world's features."""
     registry = str(world.online_store.with_name("registry.db"))
-    return dataclasses.replace(settings, registry=registry, online_store=world.online_store, prediction_log=log)
+    return settings.model_copy(update={"registry": registry, "online_store": str(world.online_store), **log})
 
 
 def wait_stored(predictor: RunningPredictor, rows: int) -> None:
@@ -200,11 +200,11 @@ def test_sigterm_stores_what_was_answered(run, store, store_settings):
     assert predictor.process.returncode == 0
     assert statuses == [200] * 200
     assert keys(read_log(store)) == {(f"a-{i}", row) for i in range(200) for row in (0, 1)}
-    assert list((store_settings.prediction_spool / "flight-delays").iterdir()) == []
+    assert list((store_settings.prediction_log_spool / "flight-delays").iterdir()) == []
 
 
 def test_a_killed_predictor_loses_nothing_that_it_had_counted_as_spooled(run, store):
-    predictor = run(PredictionLogSettings(segment_seconds=3600, segment_bytes=100_000))
+    predictor = run({**SLOW, "prediction_log_segment_bytes": 100_000})
 
     async def load_and_kill() -> float:
         loading = asyncio.create_task(load(predictor, 100_000, "a"))
@@ -231,7 +231,7 @@ def test_a_killed_predictor_loses_nothing_that_it_had_counted_as_spooled(run, st
 def test_a_dead_object_store_costs_no_answer_and_no_row(run, world, tmp_path):
     settings = load_settings({"TIDEMILL_HOME": str(tmp_path / "own")})
     with SeaweedFS(settings) as server:
-        placed = dataclasses.replace(settings, s3=server.endpoint)
+        placed = settings.with_store(server.endpoint)
         open_store(placed).ensure_bucket()
         predictor = run(QUICK, placed)
         before = asyncio.run(load(predictor, 100, "before"))
@@ -285,7 +285,7 @@ def test_a_full_disk_drops_rows_counts_them_and_answers(run, store, tmp_path):
     with small_disk(tmp_path / "disk", 2 * 2**20) as disk:
         ballast = disk / "ballast"
         ballast.write_bytes(b"\0" * (2 * 2**20 - 200_000))
-        predictor = run(dataclasses.replace(SLOW, spool=disk / "spool"))
+        predictor = run({**SLOW, "prediction_log_spool": disk / "spool"})
         statuses = asyncio.run(load(predictor, 500, "full"))
         wait_until(lambda: predictor.logged("spooled") + predictor.logged("dropped") == 1000)
         dropped = predictor.logged("dropped")

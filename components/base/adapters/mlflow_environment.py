@@ -29,7 +29,7 @@ def mlflow_environment(settings: Settings) -> Iterator[None]:
     MLflow and its boto3 read these from the environment and nowhere else.
     """
     before = dict(os.environ)
-    wanted = settings.child_environment(settings.s3) if settings.s3 else {}
+    wanted = settings.child_environment()
     os.environ.update({name: value for name, value in wanted.items() if name.startswith(("AWS_", "MLFLOW_"))})
     for name, value in _MANNERS.items():
         os.environ.setdefault(name, value)

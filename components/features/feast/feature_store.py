@@ -51,7 +51,7 @@ def open_feature_store(settings: Settings, features_uri: str = "") -> "FeatureSt
         settings: Where registry and online store are.
         features_uri: Folder or `s3://` prefix of the feature tables; not needed for online reads.
     """
-    return _open(settings.registry, settings.online_store, features_uri)
+    return _open(settings.registry, Path(settings.online_store), features_uri)
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def fill_online_store(settings: Settings, problem: Problem, features_uri: str, a
         DataError: what is read back differs from the feature tables.
         PermanentError: the online store is no database.
     """
-    target = settings.online_store
+    target = Path(settings.online_store)
     held_as_of = _held_as_of(target, problem)
     if held_as_of and held_as_of > as_of:
         _logger.info("materialize: the store already holds %s, kept", held_as_of)

@@ -32,7 +32,7 @@ from components.base.adapters.s3 import ObjectStore
 from components.base.settings import Settings
 from components.serving.prediction_log.schema import SegmentHeader
 from components.serving.prediction_log.segment import LineWriter
-from components.serving.prediction_log.spool import Spool
+from components.serving.prediction_log.spool import Spool, SpoolLimits
 from components.serving.prediction_log.upload import LogMetrics, Uploader
 from components.serving.predictor.model import Prediction, ServedModel
 from components.serving.predictor.requests import Row
@@ -136,7 +136,13 @@ def open_prediction_log(served: ServedModel, settings: Settings, metrics: Watche
     """
     problem = served.problem
     header = SegmentHeader.of(problem, served.features, served.lookup.view_names, served.version, served.threshold)
-    spool = Spool(settings.prediction_spool / problem.serving.endpoint, header.write, settings.prediction_log)
+    folder = settings.prediction_log_spool / problem.serving.endpoint
+    limits = SpoolLimits(
+        segment_seconds=settings.prediction_log_segment_seconds,
+        segment_bytes=settings.prediction_log_segment_bytes,
+        spool_bytes=settings.prediction_log_spool_bytes,
+    )
+    spool = Spool(folder, header.write, limits)
     uploader = None
     if settings.s3 is None:
         logger.warning("prediction log: no object store is set (TIDEMILL_S3_ENDPOINT): rows stay in the spool.")

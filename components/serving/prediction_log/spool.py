@@ -19,15 +19,26 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
-from components.base.settings import PredictionLogSettings
-
 logger = logging.getLogger(__name__)
 _SUFFIX = ".jsonl"
 _LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class SpoolLimits:
+    """When a segment is closed, and how much may be spooled; TIDEMILL_PREDICTION_LOG_*."""
+
+    segment_seconds: float
+    """An older segment is closed."""
+    segment_bytes: int
+    """A fuller segment is closed."""
+    spool_bytes: int
+    """Rows beyond it are dropped."""
 
 
 class OpenSegment:
@@ -77,7 +88,7 @@ class OpenSegment:
 class Spool:
     """The segments of this process, and of those that died before it."""
 
-    def __init__(self, folder: Path, header: Callable[[], bytes], limits: PredictionLogSettings) -> None:
+    def __init__(self, folder: Path, header: Callable[[], bytes], limits: SpoolLimits) -> None:
         """Name the endpoint's folder; it is made with the first row, and again if it is lost.
 
         Args:

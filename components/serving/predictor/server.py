@@ -166,7 +166,7 @@ def serve(predictor: Predictor, host: str, port: int) -> None:
 @contextmanager
 def logging_predictions(served: ServedModel, settings: Settings, *, is_on: bool) -> Iterator[PredictionLog | None]:
     """Log what is predicted within the block, unless the caller or the settings say no; then flush."""
-    if not (is_on and settings.prediction_log.is_on):
+    if not (is_on and settings.prediction_log == "on"):
         logger.info("predictor: predictions are not logged")
         yield None
         return

@@ -1,6 +1,5 @@
 """The registry with its artifacts on a real object store, alive and dead."""
 
-import dataclasses
 import re
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def test_artifacts_live_in_the_bucket_and_come_back(record, store_settings, stor
 def test_dead_object_store_is_transient_and_leaves_no_version(record, store_settings, monkeypatch):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     dead = S3Endpoint("http://127.0.0.1:9", "key", "secret")
-    unreachable = dataclasses.replace(store_settings, s3=dead)
+    unreachable = store_settings.with_store(dead)
     with pytest.raises(TrackingUnavailableError, match=re.escape("its artifacts at http://127.0.0.1:9 must answer")):
         tracking.log_release(record, unreachable)
 

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -102,7 +101,7 @@ def test_credentials_and_data_outlive_the_run_and_nothing_else_does(home):
     (folder / "ports.json").unlink()
     with running_object_store(home) as endpoint:
         assert (endpoint.access_key, endpoint.secret_key) == (first.access_key, first.secret_key)
-        store = open_store(replace(home, s3=endpoint))
+        store = open_store(home.with_store(endpoint))
         store.put_bytes("new", b"other")
         assert (store.get_bytes("kept"), store.get_bytes("new")) == (b"content", b"other")
 
@@ -178,7 +177,7 @@ def test_a_damaged_file_of_ports_is_written_anew(tmp_path, content):
 
 def test_another_service_is_used_as_it_is(home):
     other = S3Endpoint("http://s3.example", "key", "secret")
-    with running_object_store(replace(home, s3=other)) as endpoint:
+    with running_object_store(home.with_store(other)) as endpoint:
         assert endpoint == other
     assert not home.home.exists()
 
@@ -192,7 +191,7 @@ def test_the_service_reaches_a_child_through_its_environment(store, store_settin
     child = subprocess.run(
         [sys.executable, "-c", read],
         cwd=REPOSITORY,
-        env=store_settings.child_environment(store.endpoint),
+        env=store_settings.child_environment(),
         capture_output=True,
         text=True,
         check=True,

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from components.base.errors import SettingsError
-from components.base.settings import PredictionLogSettings, S3Endpoint, load_settings
+from components.base.settings import S3Endpoint, load_settings
 
 OTHER_S3 = {
     "TIDEMILL_S3_ENDPOINT": "http://127.0.0.1:9000",
@@ -22,7 +22,7 @@ def test_defaults_live_under_an_absolute_home(tmp_path, monkeypatch):
     assert settings.s3 is None
     assert settings.mlflow_uri == f"sqlite:///{home}/mlflow.db"
     assert settings.registry == f"{home}/feast/registry.db"
-    assert settings.online_store == home / "feast" / "online.db"
+    assert settings.online_store == f"{home}/feast/online.db"
     assert not home.exists()
 
 
@@ -39,7 +39,7 @@ def test_relative_places_become_absolute(tmp_path, monkeypatch):
     assert settings.home == tmp_path / "state"
     assert settings.mlflow_uri == f"sqlite:///{tmp_path}/runs.db"
     assert settings.registry == f"{tmp_path}/registry.db"
-    assert settings.online_store == Path.home() / "online.db"
+    assert settings.online_store == f"{Path.home()}/online.db"
 
 
 @pytest.mark.parametrize("uri", ["http://mlflow:5000", "postgresql+psycopg2://db/mlflow"])
@@ -80,7 +80,7 @@ def test_all_faults_are_told_at_once():
         )
     lines = str(refusal.value).splitlines()
     assert lines[0] == "settings: 6 faults."
-    assert lines[2] == "  TIDEMILL_BUCKET must be 3 to 63 of a-z, 0-9 and inner hyphens, but got 'Not_A_Bucket'."
+    assert lines[3] == "  TIDEMILL_BUCKET must be 3 to 63 of a-z, 0-9 and inner hyphens, but got 'Not_A_Bucket'."
     assert lines[-1].endswith("Set it, or unset the others.")
 
 
@@ -97,7 +97,7 @@ def test_an_endpoint_that_is_no_service_root_is_refused(endpoint):
 def test_a_child_reads_the_same_settings_from_its_environment(tmp_path, monkeypatch):
     settings = load_settings({"TIDEMILL_HOME": str(tmp_path), "TIDEMILL_BUCKET": "other"})
     endpoint = S3Endpoint("http://127.0.0.1:4711", "made", "here")
-    child = settings.child_environment(endpoint)
+    child = settings.with_store(endpoint).child_environment()
     monkeypatch.chdir("/")
     assert load_settings(child) == load_settings(OTHER_S3 | child)
     assert load_settings(child).s3 == endpoint
@@ -106,7 +106,7 @@ def test_a_child_reads_the_same_settings_from_its_environment(tmp_path, monkeypa
 
 def test_a_child_can_reach_the_store_with_stock_clients(tmp_path):
     settings = load_settings({"TIDEMILL_HOME": str(tmp_path)})
-    child = settings.child_environment(S3Endpoint("http://127.0.0.1:4711", "made", "here"))
+    child = settings.with_store(S3Endpoint("http://127.0.0.1:4711", "made", "here")).child_environment()
     stock = {name: value for name, value in child.items() if not name.startswith("TIDEMILL_")}
     assert stock == {
         "AWS_ACCESS_KEY_ID": "made",
@@ -120,14 +120,14 @@ def test_a_child_can_reach_the_store_with_stock_clients(tmp_path):
 
 
 def test_a_child_without_keys_keeps_its_own_credentials():
-    child = load_settings({}).child_environment(S3Endpoint("https://s3.example"))
+    child = load_settings({}).with_store(S3Endpoint("https://s3.example")).child_environment()
     assert not {"AWS_ACCESS_KEY_ID", "AWS_EC2_METADATA_DISABLED", "TIDEMILL_S3_ACCESS_KEY"} & set(child)
 
 
 def test_the_prediction_log_is_on_and_spools_below_home(tmp_path):
     settings = load_settings({"TIDEMILL_HOME": str(tmp_path)})
-    assert settings.prediction_log.is_on
-    assert settings.prediction_spool == tmp_path / "spool"
+    assert settings.prediction_log == "on"
+    assert settings.prediction_log_spool == tmp_path / "spool"
 
 
 def test_what_is_set_of_the_prediction_log_reaches_a_child(tmp_path, monkeypatch):
@@ -140,11 +140,12 @@ def test_what_is_set_of_the_prediction_log_reaches_a_child(tmp_path, monkeypatch
         "TIDEMILL_PREDICTION_LOG_SPOOL_BYTES": "5000",
     }
     settings = load_settings(OTHER_S3 | given)
-    assert settings.prediction_log == PredictionLogSettings(False, tmp_path / "held", 0.5, 1000, 5000)
-    child = settings.child_environment(settings.s3)
-    assert load_settings({name: value for name, value in child.items() if "LOG" in name}).prediction_log == (
-        settings.prediction_log
-    )
+    child = settings.child_environment()
+    for read in (settings, load_settings({name: value for name, value in child.items() if "LOG" in name})):
+        assert read.prediction_log == "off"
+        assert read.prediction_log_spool == tmp_path / "held"
+        assert read.prediction_log_segment_seconds == 0.5
+        assert (read.prediction_log_segment_bytes, read.prediction_log_spool_bytes) == (1000, 5000)
 
 
 @pytest.mark.parametrize(
@@ -160,3 +161,48 @@ def test_what_is_set_of_the_prediction_log_reaches_a_child(tmp_path, monkeypatch
 def test_wrong_values_of_the_prediction_log_are_refused(name, value, words):
     with pytest.raises(SettingsError, match=re.escape(f"{name} {words}")):
         load_settings({name: value})
+
+
+@pytest.mark.parametrize("url", ["redis://cache:6379", "rediss://:hunter2@cache:6380/3"])
+def test_the_online_store_can_be_a_redis(url):
+    settings = load_settings({"TIDEMILL_ONLINE_STORE": url})
+    assert settings.online_store == url
+    assert settings.child_environment()["TIDEMILL_ONLINE_STORE"] == url
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:hunter2@db/online", "redis://:hunter2@cache/0", "redis://cache:6379/a"]
+)
+def test_another_online_store_is_refused_without_showing_a_password(url):
+    words = "TIDEMILL_ONLINE_STORE must be a path on this machine or redis[s]://host:port[/number], but got"
+    with pytest.raises(SettingsError, match=re.escape(words)) as refusal:
+        load_settings({"TIDEMILL_ONLINE_STORE": url})
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_the_platform_is_this_machine_unless_it_is_named():
+    cluster = OTHER_S3 | {"TIDEMILL_IMAGE": "python-tidemill:1", "TIDEMILL_PLATFORM": "kubernetes"}
+    assert load_settings({}).platform == "local"
+    assert load_settings(cluster).platform == "kubernetes"
+    with pytest.raises(SettingsError, match="TIDEMILL_PLATFORM must be local or kubernetes, but got 'kfp'"):
+        load_settings({"TIDEMILL_PLATFORM": "kfp"})
+
+
+def test_a_cluster_needs_an_image_and_an_object_store():
+    with pytest.raises(SettingsError) as refusal:
+        load_settings({"TIDEMILL_PLATFORM": "kubernetes"})
+    first, *faults = str(refusal.value).splitlines()
+    assert first == "settings: 2 faults."
+    for line, name in zip(faults, ("TIDEMILL_IMAGE", "TIDEMILL_S3_ENDPOINT"), strict=True):
+        assert line.startswith(f"  {name} must be set when TIDEMILL_PLATFORM is kubernetes, but is not. Name ")
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings({}).bucket = "other"
+
+
+def test_a_child_gets_no_secret_of_the_governor():
+    settings = load_settings({"TIDEMILL_GOVERNOR_TOKEN_FILE": "/secret/token", "TIDEMILL_FEATURES": "s3://tidemill/f"})
+    assert not [name for name in settings.child_environment() if "GOVERNOR" in name or "FEATURES" in name]

@@ -29,7 +29,7 @@ class LandingZone:
 @pytest.fixture
 def zone(store, store_settings, monkeypatch):
     """A landing zone with cities PARIS and ROME, and the environment that DuckDB reads."""
-    for name, value in store_settings.child_environment(store_settings.s3).items():
+    for name, value in store_settings.child_environment().items():
         monkeypatch.setenv(name, value)
     landing = LandingZone(store)
     landing.land("cities/2013-01-01.csv", "city\nPARIS\nROME\n")

@@ -204,7 +204,7 @@ def test_one_problem_that_cannot_be_read_hides_no_other(full):
 
 
 def test_the_command_prints_its_free_port_and_answers_on_loopback(store_settings):
-    environment = {**os.environ, **store_settings.child_environment(store_settings.s3)}
+    environment = {**os.environ, **store_settings.child_environment()}
     command = [sys.executable, "-m", "components.exporter", "--problem", str(CONTRACT), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
         try:

@@ -60,7 +60,7 @@ def _registry(settings):
 
 
 def _leftovers(settings):
-    return [path.name for path in settings.online_store.parent.glob(f"{settings.online_store.name}?*")]
+    return [path.name for path in Path(settings.online_store).parent.glob(f"{Path(settings.online_store).name}?*")]
 
 
 def test_filling_again_changes_nothing(problem, settings, features, late):
@@ -74,10 +74,10 @@ def test_filling_again_changes_nothing(problem, settings, features, late):
 
 def test_an_earlier_moment_after_a_later_one_keeps_the_later(problem, settings, features, early, late, caplog):
     filled = fill_online_store(settings, problem, features, late)
-    held, registered = settings.online_store.read_bytes(), _registry(settings).read_bytes()
+    held, registered = Path(settings.online_store).read_bytes(), _registry(settings).read_bytes()
     caplog.set_level("INFO")
     kept = fill_online_store(settings, problem, features, early)
-    assert (settings.online_store.read_bytes(), _registry(settings).read_bytes()) == (held, registered)
+    assert (Path(settings.online_store).read_bytes(), _registry(settings).read_bytes()) == (held, registered)
     assert kept == Materialized(filled.entities, early, kept_from=late)
     assert caplog.messages[-1] == "materialize: the store already holds 2013-01-02 17:00:00+00:00, kept"
     assert _leftovers(settings) == []
@@ -111,15 +111,15 @@ def test_a_failure_leaves_the_old_store_and_registry_and_no_draft(
 
 
 def test_nothing_is_registered_before_the_new_store_is_in_place(problem, settings, features, late):
-    settings.online_store.mkdir(parents=True)
+    Path(settings.online_store).mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
         fill_online_store(settings, problem, features, late)
     assert not _registry(settings).exists()
 
 
 def test_a_store_that_is_no_database_is_told(problem, settings, features, late):
-    settings.online_store.parent.mkdir(parents=True)
-    settings.online_store.write_bytes(b"no database at all" * 100)
+    Path(settings.online_store).parent.mkdir(parents=True)
+    Path(settings.online_store).write_bytes(b"no database at all" * 100)
     with pytest.raises(PermanentError, match=re.escape("but got file is not a database. Remove it and run again.")):
         fill_online_store(settings, problem, features, late)
     assert _leftovers(settings) == []
@@ -142,7 +142,7 @@ def test_values_that_differ_from_the_tables_are_noticed(problem, settings, featu
 
 
 def test_tables_of_other_problems_stay(problem, settings, features, late):
-    settings.online_store.parent.mkdir(parents=True)
+    Path(settings.online_store).parent.mkdir(parents=True)
     connection = sqlite3.connect(settings.online_store)
     with connection:
         connection.execute("CREATE TABLE tidemill_other (entity_key BLOB)")

@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +42,7 @@ def _held(settings):
 
 
 def _replay(problem, features, settings, start, moments, withheld=()):
-    with open_replay(problem, settings.online_store) as replay:
+    with open_replay(problem, Path(settings.online_store)) as replay:
         for step in plan_replay(problem, features, start, moments):
             replay.advance(step, withheld)
 

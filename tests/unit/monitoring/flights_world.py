@@ -125,6 +125,6 @@ def put_flights(folder, flights):
 
 def allow_duckdb(settings, monkeypatch):
     """Put the object store's address where DuckDB looks for it, as the runner of a step does."""
-    for name, value in settings.child_environment(settings.s3).items():
+    for name, value in settings.child_environment().items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)

@@ -2,7 +2,6 @@
 
 import re
 import uuid
-from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -39,7 +38,7 @@ def world(seaweedfs, tmp_path_factory):
     """Two versions, the second in charge, which served the last 25 days of the window; no test changes it."""
     folder = tmp_path_factory.mktemp("world")
     settings = load_settings({"TIDEMILL_HOME": str(folder / "home"), "TIDEMILL_BUCKET": f"test-{uuid.uuid4().hex}"})
-    settings = replace(settings, s3=seaweedfs.endpoint)
+    settings = settings.with_store(seaweedfs.endpoint)
     settings.home.mkdir()
     store = open_store(settings)
     store.ensure_bucket()

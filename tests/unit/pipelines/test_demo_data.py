@@ -13,7 +13,7 @@ from pipelines.commands.demo_data import Seeded, seed
 @pytest.fixture
 def landing(store, store_settings, monkeypatch):
     """The landing zone of a fresh bucket, named by the environment."""
-    for name, value in store_settings.child_environment(store_settings.s3).items():
+    for name, value in store_settings.child_environment().items():
         monkeypatch.setenv(name, value)
     return store
 

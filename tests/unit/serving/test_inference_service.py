@@ -1,6 +1,5 @@
 """The rollout that is rendered for a cluster."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from components.base.settings import load_settings
 from components.serving.inference_service import ServedVersion, plan_rollout, render_yaml
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
-SETTINGS = dataclasses.replace(load_settings({}), image="registry.example/tidemill-python@sha256:abc")
+SETTINGS = load_settings({"TIDEMILL_IMAGE": "registry.example/tidemill-python@sha256:abc"})
 CHAMPION = ServedVersion("2", "s3://tidemill/mlflow/flight-delays/models/m-2/artifacts", {"model": "aa"})
 CANDIDATE = ServedVersion("3", "s3://tidemill/mlflow/flight-delays/models/m-3/artifacts", {"model": "bb"})
 
@@ -78,8 +77,8 @@ def test_the_prediction_log_has_a_disk_of_its_own_that_holds_its_limit():
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     limits = {volume["name"]: volume["emptyDir"]["sizeLimit"] for volume in predictor["volumes"]}
     settings = load_settings(environ)
-    size = limits[mounts[str(settings.prediction_spool)]]
-    assert int(size.removesuffix("Mi")) * 2**20 >= settings.prediction_log.spool_bytes
+    size = limits[mounts[str(settings.prediction_log_spool)]]
+    assert int(size.removesuffix("Mi")) * 2**20 >= settings.prediction_log_spool_bytes
 
 
 def test_arguments_are_ones_that_the_predictor_takes():
@@ -101,5 +100,5 @@ def test_yaml_is_the_same_each_time_and_without_anchors(stage):
 
 
 def test_missing_image_says_what_to_set():
-    settings = dataclasses.replace(SETTINGS, image=None)
+    settings = load_settings({})
     assert "set-TIDEMILL_IMAGE" in render_yaml(plan_rollout(PROBLEM, CANDIDATE, None, settings)[0].manifest)

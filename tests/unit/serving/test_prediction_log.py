@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.base.settings import PredictionLogSettings
 from components.serving.prediction_log import log as prediction_log
 from components.serving.prediction_log.log import PredictionLog, is_sampled
-from components.serving.prediction_log.spool import Spool
+from components.serving.prediction_log.spool import Spool, SpoolLimits
 from components.serving.prediction_log.upload import Uploader
 from tests.unit.serving.prediction_rows import HEADER, ROW, make_prediction
 from tests.unit.serving.test_prediction_spool import CountedRows, MemoryStore
@@ -21,7 +20,8 @@ class World:
 
     def __init__(self, folder, ratio: float = 1.0, has_store: bool = True, **limits) -> None:
         self.folder, self.store, self.counted = folder, MemoryStore(), CountedRows()
-        self.spool = Spool(folder, HEADER.write, PredictionLogSettings(**limits))
+        defaults = SpoolLimits(segment_seconds=300, segment_bytes=2**24, spool_bytes=2**30)
+        self.spool = Spool(folder, HEADER.write, dataclasses.replace(defaults, **limits))
         uploader = Uploader(self.spool, self.store, self.counted) if has_store else None
         header = dataclasses.replace(HEADER, sampling_ratio=ratio)
         self.log = PredictionLog(header, self.spool, uploader, self.counted)

@@ -1,6 +1,7 @@
 """What the spool took is stored exactly once, whatever process, disk or store dies in between."""
 
 import collections
+import dataclasses
 import io
 import logging
 import os
@@ -11,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.base.errors import StoreUnavailableError
-from components.base.settings import PredictionLogSettings
-from components.serving.prediction_log.spool import Spool
+from components.serving.prediction_log.spool import Spool, SpoolLimits
 from components.serving.prediction_log.upload import Uploader
 from tests.unit.serving.prediction_rows import HEADER, MOMENT, ROW, make_prediction, write_lines
 
-LIMITS = PredictionLogSettings(segment_bytes=1000, segment_seconds=300)
+LIMITS = SpoolLimits(segment_seconds=300, segment_bytes=1000, spool_bytes=2**30)
 LINE = write_lines("r-0", [ROW], [make_prediction()], MOMENT)[0]
 
 
@@ -50,7 +50,7 @@ class CountedRows(collections.Counter):
 
 
 def open_spool(folder, **limits) -> Spool:
-    return Spool(folder, HEADER.write, PredictionLogSettings(**limits) if limits else LIMITS)
+    return Spool(folder, HEADER.write, dataclasses.replace(LIMITS, **limits))
 
 
 def kill(spool: Spool, torn: bytes = b"") -> None:
