@@ -127,7 +127,7 @@ def try_endpoint(files: ChampionFiles, golden: pd.DataFrame, log_path: Path, set
 def _look_up(problem: Problem, model_folder: Path, rows: Sequence[Row], settings: Settings) -> _Reference:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    from components.features.feast.feature_store import open_online_features
+    from components.features.online.store import open_online_features
 
     model = load_model(model_folder)
     requested = [{**row, **request_row(problem, row)} for row in rows]

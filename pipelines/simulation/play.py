@@ -18,7 +18,7 @@ from components.base.clock import set_clock
 from components.base.contract.problem import Problem
 from components.base.run_records import Pipeline
 from components.base.settings import Settings
-from components.features.online.time_travel import open_replay, plan_replay
+from components.features.online.time_travel import open_time_travel, plan_time_travel
 from components.monitoring.results import MonitoringResult, read_results
 from pipelines.commands.demo_data import seed
 from pipelines.runners.records import RunRecord
@@ -108,15 +108,15 @@ class Play:
     def _serve(self, start: datetime, end: datetime, features_uri: str) -> Answered:
         """Send the month's requests, hour by hour, each to a store that knows what was known by then."""
         requests = read_requests(open_store(self.settings), start, end)
-        steps = plan_replay(self.problem, features_uri, start, [request.moment for request in requests])
+        steps = plan_time_travel(self.problem, features_uri, start, [request.moment for request in requests])
         endpoint = self.platform.endpoint.current
         with (
             Sender(endpoint.url, endpoint.name) as sender,
-            open_replay(self.problem, Path(self.settings.online_store)) as replay,
+            open_time_travel(self.problem, Path(self.settings.online_store)) as travel,
         ):
             for request, step in zip(requests, steps, strict=True):
                 self.clock.move(request.moment)
-                replay.advance(step, [BROKEN_VIEW] if _is_within(request, BROKEN_FEED) else [])
+                travel.advance(step, [BROKEN_VIEW] if _is_within(request, BROKEN_FEED) else [])
                 with slowed(endpoint.process.pid) if _is_within(request, SLOW_MODEL) else nullcontext():
                     sender.send(request)
         return sender.answered

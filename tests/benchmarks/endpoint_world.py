@@ -21,8 +21,9 @@ from components.base.contract.load import load_problem, write_problem
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
 from components.base.settings import load_settings
-from components.features.feast.feature_store import apply, declared_views, online_features, open_feature_store
+from components.features.feast.feature_store import apply, declared_views, open_feature_store
 from components.features.online.reader import OnlineFeatures, OnlineView
+from components.features.online.store import open_online_features
 from components.features.request import feature_kind
 from components.models.artifact import Model, save_model
 from components.models.candidates import build_candidate
@@ -92,12 +93,13 @@ def _environment(places: dict[str, str]) -> dict[str, str]:
 
 
 def _fill_online_store(problem: Problem, places: dict[str, str]) -> OnlineFeatures:
-    store = open_feature_store(load_settings(places))
+    settings = load_settings(places)
+    store = open_feature_store(settings)
     apply(store, problem)
     rng = np.random.default_rng(2)
     for view in declared_views(problem):
         store.write_to_online_store(view.name, _view_rows(view, rng))
-    return online_features(store, problem)
+    return open_online_features(problem, settings)
 
 
 def _view_rows(view: OnlineView, rng: np.random.Generator) -> pd.DataFrame:

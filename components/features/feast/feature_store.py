@@ -1,21 +1,21 @@
-"""Speak with Feast: open the store, register declarations, join, materialise and look up features.
+"""The adapter of Feast: open its store, register declarations, join features, and encode what it stores in SQLite.
 
-In: the settings, a problem, and `features_uri`, the prefix that `build` wrote. Out: plain tables and `OnlineFeatures`;
-no Feast type needs to be understood by the caller. Called by `build`, `prepare`, `materialize` and the predictor;
-beside the offline store and the declarations in feature_repo/, nothing else imports Feast.
+In: the settings, a problem, and `features_uri`, the prefix that `build` wrote. Out: plain tables and `OnlineView`s; a
+caller needs no type of Feast. Called by `build`, `prepare`, `materialize` and the online store; only this module, the
+offline store and the declarations in feature_repo/ import Feast.
 """
 
 import importlib
 import logging
 import string
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -24,22 +24,15 @@ import yaml
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
-from components.base.errors import ContractError, DataError, EndpointUnavailableError, suggest_name
+from components.base.errors import ContractError, DataError, suggest_name
 from components.base.settings import Settings
-from components.features.online.reader import (
-    Found,
-    Key,
-    OnlineFeatures,
-    OnlineView,
-    SqliteLayout,
-    SqliteReader,
-)
+from components.features.online.reader import Key, OnlineView
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
 
 REPOSITORY = Path(__file__).parents[3] / "feature_repo"
-# Encoded keys and decoded values that a server keeps: a day of flights needs some thousands.
+# Encoded keys and decoded values that a server keeps: a day of flights has some thousands.
 _CACHED_KEYS = 50_000
 _ROW = "entity_row"
 
@@ -51,31 +44,31 @@ def open_feature_store(settings: Settings, features_uri: str = "") -> "FeatureSt
         settings: Where registry and online store are.
         features_uri: Folder or `s3://` prefix of the feature tables; not needed for online reads.
     """
-    return _open(settings.registry, Path(settings.online_store), features_uri)
+    return _open(settings.registry, settings.online_store, features_uri)
 
 
 @contextmanager
-def open_scratch_store(problem: Problem, features_uri: str, online: Path | None = None) -> Iterator["FeatureStore"]:
-    """Open Feast with a registry, and unless a file is given an online store, that live as long as the block.
+def open_scratch_store(problem: Problem, features_uri: str) -> Iterator["FeatureStore"]:
+    """Open Feast with a registry and an online store that are removed at the end of the block.
 
-    It then sees the declarations of this code, whatever was registered before, and registers nothing served.
+    It reads the declarations of this code, not the registered ones, and changes nothing that is served.
     """
     with tempfile.TemporaryDirectory() as folder:
-        store = _open(f"{folder}/registry.db", online or Path(folder) / "online.db", features_uri)
+        store = _open(f"{folder}/registry.db", f"{folder}/online.db", features_uri)
         apply(store, problem)
         yield store
 
 
-def _open(registry: str, online_store: Path, features_uri: str) -> "FeatureStore":
+def _open(registry: str, online_store: str, features_uri: str) -> "FeatureStore":
     with _quick_import():
         from feast import FeatureStore, RepoConfig
 
-    # It reports each look at the registry, and doubts a setting that does work with registry files.
+    # Feast logs every read of the registry, and warns of a setting that does work with registry files.
     logging.getLogger("feast").setLevel(logging.WARNING)
     logging.getLogger("feast.repo_config").setLevel(logging.ERROR)
     places = {
         "TIDEMILL_REGISTRY": registry,
-        "TIDEMILL_ONLINE_STORE": str(online_store),
+        "TIDEMILL_ONLINE_STORE": online_store,
         "TIDEMILL_FEATURES": features_uri,
     }
     text = (REPOSITORY / "feature_store.yaml").read_text(encoding="utf-8")
@@ -84,7 +77,13 @@ def _open(registry: str, online_store: Path, features_uri: str) -> "FeatureStore
         configuration["registry"]["registry_type"] = "sql"
     else:
         Path(registry).parent.mkdir(parents=True, exist_ok=True)
-    online_store.parent.mkdir(parents=True, exist_ok=True)
+    url = urlsplit(online_store)
+    if url.scheme in ("redis", "rediss"):
+        # Feast registers declarations for it, and neither reads nor writes there: no password, and no search for keys.
+        place = f"{url.hostname}:{url.port or 6379},db={url.path.strip('/') or 0}"
+        configuration["online_store"] = {"type": "redis", "connection_string": place, "full_scan_for_deletion": False}
+    else:
+        Path(online_store).parent.mkdir(parents=True, exist_ok=True)
     return FeatureStore(config=RepoConfig(**configuration, repo_path=REPOSITORY))
 
 
@@ -117,13 +116,21 @@ def declared_views(problem: Problem) -> list[OnlineView]:
     return sorted(views, key=lambda view: view.name)
 
 
+def registered_views(problem: Problem, settings: Settings) -> list[OnlineView]:
+    """Return the views of the problem's service as the last filling registered them, by name."""
+    store = open_feature_store(settings)
+    service = store.get_feature_service(problem.features.service)
+    registered = [store.get_feature_view(projection.name) for projection in service.feature_view_projections]
+    return sorted((describe_view(view) for view in registered), key=lambda view: view.name)
+
+
 def join_features(store: "FeatureStore", problem: Problem, entities: pd.DataFrame) -> pa.Table:
-    """Join the feature values known at each row's moment.
+    """Join the feature values known at each row's time.
 
     Args:
         store: Opened on the feature tables.
         problem: Whose service is joined.
-        entities: (n, keys + 1): the key columns of all views, and `event_timestamp`, the moment in UTC.
+        entities: (n, keys + 1): the key columns of all views, and `event_timestamp`, a time in UTC.
 
     Returns:
         (n, features): the rows in order, one column a feature, in the order of `declared_views`.
@@ -142,78 +149,6 @@ def join_features(store: "FeatureStore", problem: Problem, entities: pd.DataFram
             f"but got rows={joined.num_rows} for {len(entities)}. Check the offline store."
         )
     return joined.select(names)
-
-
-def materialize(store: "FeatureStore", problem: Problem, start: datetime, end: datetime) -> None:
-    """Write the newest values with an event time from `start` to `end` to the online store.
-
-    Never Feast's incremental form: it takes event times for the times of arrival and so misses late rows.
-    """
-    # Feast prints its progress, with terminal codes, wherever it runs.
-    with redirect_stdout(None):
-        store.materialize(start, end, feature_views=[view.name for view in declared_views(problem)])
-
-
-def open_online_features(problem: Problem, settings: Settings) -> OnlineFeatures:
-    """Open the online features of a problem for reading, at the moment that the online store was filled for.
-
-    Raises:
-        PermanentError: the online store has not been filled.
-    """
-    return online_features(open_feature_store(settings), problem)
-
-
-def online_features(store: "FeatureStore", problem: Problem) -> OnlineFeatures:
-    """Read the registered views of the problem's service through the fastest reader for the online store."""
-    service = store.get_feature_service(problem.features.service)
-    registered = [store.get_feature_view(projection.name) for projection in service.feature_view_projections]
-    views = sorted((describe_view(view) for view in registered), key=lambda view: view.name)
-    if store.config.online_store.type != "sqlite":
-        return OnlineFeatures(views, FeastReader(store))
-    layout = SqliteLayout(online_tables(problem), encode_key, _decode_value)
-    return OnlineFeatures(views, SqliteReader(Path(store.config.online_store.path), problem.name, layout))
-
-
-def online_tables(problem: Problem) -> dict[str, str]:
-    """Return the name of the SQLite table that Feast makes of each view."""
-    project = yaml.safe_load((REPOSITORY / "feature_store.yaml").read_text(encoding="utf-8"))["project"]
-    return {view.name: f"{project}_{view.name}" for view in declared_views(problem)}
-
-
-class FeastReader:
-    """Reads any online store through Feast's public interface."""
-
-    def __init__(self, store: "FeatureStore") -> None:
-        """Hold the store; feature references, not the service, are asked for, as Feast parses a service each time."""
-        self._store = store
-
-    def now(self) -> float:
-        """Return the wall clock."""
-        return time.time()
-
-    def read(self, view: OnlineView, keys: Sequence[Key]) -> dict[Key, Found]:
-        """Return what is known of the given entities.
-
-        Raises:
-            EndpointUnavailableError: the online store does not answer; each kind of store has errors of its own for it.
-        """
-        entities = [dict(zip(view.keys, key, strict=True)) for key in keys]
-        try:
-            response = self._store.get_online_features(_references([view]), entities)
-        except Exception as error:
-            raise EndpointUnavailableError(
-                f"online store: it must answer for {view.name}, but got {error!r}. Try again, or run `materialize`."
-            ) from error
-        columns = response.to_dict(include_event_timestamps=True)
-        names = [feature.name for feature in view.features]
-        found = {}
-        for position, key in enumerate(keys):
-            values = {name: value for name in names if (value := columns[name][position]) is not None}
-            known_at = max(columns[f"{name}__ts"][position] for name in names)
-            # A store answers for an unknown entity with nulls known at time 0.
-            if values or known_at > 0:
-                found[key] = Found(float(known_at), values)
-        return found
 
 
 def describe_view(view: "FeatureView") -> OnlineView:
@@ -270,6 +205,13 @@ def declarations_folder(problem: Problem) -> Path:
     return REPOSITORY / problem.name.replace("-", "_")
 
 
+@cache
+def online_table(view: str) -> str:
+    """Return the name of the SQLite table that Feast makes of a view."""
+    project = yaml.safe_load((REPOSITORY / "feature_store.yaml").read_text(encoding="utf-8"))["project"]
+    return f"{project}_{view}"
+
+
 def encode_value(value: float | str | None) -> bytes:
     """Return a feature's value as Feast stores it; missing is empty."""
     from feast.protos.feast.types.Value_pb2 import Value
@@ -280,9 +222,9 @@ def encode_value(value: float | str | None) -> bytes:
     return bytes(encoded.SerializeToString())
 
 
-def stored_seconds(moment: datetime) -> int:
-    """Return a moment in UTC as Feast writes it to SQLite: as if it were a time of the local zone."""
-    return int(moment.astimezone(UTC).replace(tzinfo=None).timestamp())
+def stored_seconds(time: datetime) -> int:
+    """Return a time as Feast writes it to SQLite: in UTC, as if it were a time of the local zone."""
+    return int(time.astimezone(UTC).replace(tzinfo=None).timestamp())
 
 
 @lru_cache(maxsize=_CACHED_KEYS)
@@ -297,7 +239,8 @@ def encode_key(columns: Sequence[str], key: Key) -> bytes:
 
 
 @lru_cache(maxsize=_CACHED_KEYS)
-def _decode_value(stored: bytes) -> Any:
+def decode_value(stored: bytes) -> Any:
+    """Return the feature value that Feast stored; None when it is missing."""
     from feast.protos.feast.types.Value_pb2 import Value
 
     value = Value.FromString(stored)

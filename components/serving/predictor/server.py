@@ -209,7 +209,7 @@ def main(arguments: Sequence[str]) -> None:
     """Load the model and serve it."""
     options = _parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    from components.features.feast.feature_store import open_online_features
+    from components.features.online.store import open_online_features
 
     problem = read_problem(options.problem or options.model_dir / "problem.json")
     settings = load_settings()

@@ -10,22 +10,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from components.base.errors import ContractError, DataError, EndpointUnavailableError
+from components.base.errors import ContractError, DataError
 from components.base.settings import load_settings
 from components.features.build import build_tables
 from components.features.feast import feature_store
 from components.features.feast.feature_store import (
-    FeastReader,
+    apply,
     declared_views,
     join_features,
-    online_features,
-    online_tables,
+    online_table,
     open_feature_store,
-    open_online_features,
     open_scratch_store,
 )
 from components.features.online.materialize import fill_online_store
-from components.features.online.reader import OnlineFeatures
+from components.features.online.reader import Found, Lookup, OnlineFeatures
+from components.features.online.store import open_online_features
 
 HOURS = 60
 
@@ -122,34 +121,61 @@ def test_what_is_served_is_what_the_join_gives_at_as_of(problem, built, settings
     _assert_equal(_served(open_online_features(problem, settings), entities), joined)
 
 
+class FeastReader:
+    """Reads an online store through Feast's public interface, at a given time."""
+
+    def __init__(self, store, views, now):
+        self._store = store
+        self._views = views
+        self._now = now
+
+    def read(self, wanted):
+        return Lookup(self._now, {view.name: self._read_view(view, wanted[view.name]) for view in self._views})
+
+    def _read_view(self, view, keys):
+        names = [feature.name for feature in view.features]
+        entities = [dict(zip(view.keys, key, strict=True)) for key in keys]
+        response = self._store.get_online_features([f"{view.name}:{name}" for name in names], entities)
+        columns = response.to_dict(include_event_timestamps=True)
+        found = {}
+        for position, key in enumerate(keys):
+            values = {name: value for name in names if (value := columns[name][position]) is not None}
+            known_at = max(columns[f"{name}__ts"][position] for name in names)
+            # A store answers for an unknown entity with nulls known at time 0.
+            if values or known_at > 0:
+                found[key] = Found(float(known_at), values)
+        return found
+
+
 def test_feasts_own_interface_serves_the_same(problem, settings, as_of):
-    """The fast reader stands on Feast's layout, which no interface promises: this holds it to Feast's own answer."""
-    store = open_feature_store(settings)
-    fast = online_features(store, problem)
-
-    class AtTheSameTime(FeastReader):
-        def now(self):
-            return as_of.timestamp()
-
+    """The SQLite store uses Feast's layout, which no interface promises: its tables answer Feast as they answer us."""
     entities = _entities([as_of])
     rows = entities.to_dict("records")
-    views = sorted(declared_views(problem), key=lambda view: view.name)
-    slow = OnlineFeatures(views, AtTheSameTime(store)).read(rows)
-    for left, right in zip(fast.read(rows), slow, strict=True):
+    views = declared_views(problem)
+    slow = OnlineFeatures(views, FeastReader(open_feature_store(settings), views, as_of.timestamp())).read(rows)
+    for left, right in zip(open_online_features(problem, settings).read(rows), slow, strict=True):
         assert left.missing == right.missing
         assert (left.ages, left.expired, left.read_at) == (right.ages, right.expired, right.read_at)
         _assert_equal([left.values], [right.values])
 
 
-def test_a_store_that_does_not_answer_is_an_outage_whatever_its_own_error(problem, built, as_of):
-    with open_scratch_store(problem, str(built)) as store:
-        (view, *_) = declared_views(problem)
-        reader = FeastReader(store)
-        with closing(sqlite3.connect(store.config.online_store.path)) as connection:
-            connection.execute(f"DROP TABLE {online_tables(problem)[view.name]}")
-        keys = [tuple("A" for _ in view.keys)]
-        with pytest.raises(EndpointUnavailableError, match=re.escape(f"it must answer for {view.name}, but got ")):
-            reader.read(view, keys)
+def test_tables_are_created_as_feast_creates_them(problem, settings, tmp_path):
+    home = load_settings({"TIDEMILL_HOME": str(tmp_path)})
+    apply(open_feature_store(home), problem)
+
+    def schema(place):
+        with closing(sqlite3.connect(place)) as connection:
+            tables = [online_table(view.name) for view in declared_views(problem)]
+            columns = {table: connection.execute(f"PRAGMA table_info({table})").fetchall() for table in tables}
+            return columns, {table: connection.execute(f"PRAGMA index_list({table})").fetchall() for table in tables}
+
+    assert schema(settings.online_store) == schema(home.online_store)
+
+
+def test_a_redis_url_is_named_to_feast_without_its_password(problem, settings):
+    at_redis = settings.model_copy(update={"online_store": "rediss://user:secret@redis.svc:6380/2"})
+    online_store = open_feature_store(at_redis).config.online_store
+    assert (online_store.type, online_store.connection_string) == ("redis", "redis.svc:6380,db=2")
 
 
 def test_unknown_entities_are_named_feature_by_feature(problem, settings):

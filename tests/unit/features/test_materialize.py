@@ -6,16 +6,14 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from components.base.errors import DataError, PermanentError
 from components.base.settings import load_settings
 from components.features.build import build_tables
-from components.features.feast.feature_store import open_online_features
-from components.features.online import materialize
+from components.features.online import materialize, sqlite
 from components.features.online.materialize import Materialized, fill_online_store
+from components.features.online.store import open_online_features
 
 ROW = {"origin": "EWR", "carrier": "UA", "route": "EWR-IAH", "tailnum": "N1"}
 
@@ -72,7 +70,7 @@ def test_filling_again_changes_nothing(problem, settings, features, late):
     assert first.entities["plane_profile"] == 1
 
 
-def test_an_earlier_moment_after_a_later_one_keeps_the_later(problem, settings, features, early, late, caplog):
+def test_an_earlier_as_of_after_a_later_one_keeps_the_later(problem, settings, features, early, late, caplog):
     filled = fill_online_store(settings, problem, features, late)
     held, registered = Path(settings.online_store).read_bytes(), _registry(settings).read_bytes()
     caplog.set_level("INFO")
@@ -90,7 +88,7 @@ def test_a_kept_store_that_lacks_a_declared_view_holds_no_entity_of_it(problem, 
     assert fill_online_store(settings, problem, features, early).entities["plane_profile"] == 0
 
 
-def test_a_later_moment_after_an_earlier_one_replaces_it(problem, settings, features, early, late):
+def test_a_later_as_of_after_an_earlier_one_replaces_it(problem, settings, features, early, late):
     fill_online_store(settings, problem, features, early)
     held = _dump(settings)
     assert fill_online_store(settings, problem, features, late).kept_from is None
@@ -117,7 +115,7 @@ def test_nothing_is_registered_before_the_new_store_is_in_place(problem, setting
     assert not _registry(settings).exists()
 
 
-def test_a_store_that_is_no_database_is_told(problem, settings, features, late):
+def test_a_store_that_is_no_database_is_reported(problem, settings, features, late):
     Path(settings.online_store).parent.mkdir(parents=True)
     Path(settings.online_store).write_bytes(b"no database at all" * 100)
     with pytest.raises(PermanentError, match=re.escape("but got file is not a database. Remove it and run again.")):
@@ -126,19 +124,12 @@ def test_a_store_that_is_no_database_is_told(problem, settings, features, late):
 
 
 def test_values_that_differ_from_the_tables_are_noticed(problem, settings, features, late, monkeypatch):
-    """Write a table half an hour after Feast read it: every changed value is told."""
-    whole = materialize.materialize
-
-    def materialize_and_change(*arguments):
-        whole(*arguments)
-        place = f"{features}/plane_profile.parquet"
-        table = pq.read_table(place)
-        seats = table.schema.get_field_index("plane_seats")
-        pq.write_table(table.set_column(seats, "plane_seats", pc.add(table["plane_seats"], 1.0)), place)
-
-    monkeypatch.setattr(materialize, "materialize", materialize_and_change)
-    with pytest.raises(DataError, match=re.escape("`plane_seats` of N1 must be read back as 151.0, but got 150.0.")):
+    """Store every number one too low: each changed value is reported."""
+    whole = sqlite.encode_value
+    monkeypatch.setattr(sqlite, "encode_value", lambda value: whole(value - 1.0 if isinstance(value, float) else value))
+    with pytest.raises(DataError, match=re.escape("`plane_seats` of N1 must be read back as 150.0, but got 149.0.")):
         fill_online_store(settings, problem, features, late)
+    assert _leftovers(settings) == []
 
 
 def test_tables_of_other_problems_stay(problem, settings, features, late):

@@ -8,16 +8,9 @@ import pytest
 
 from components.base.dataset import Feature
 from components.base.errors import EndpointUnavailableError, PermanentError
-from components.features.online.reader import (
-    Filling,
-    Found,
-    OnlineFeatures,
-    OnlineView,
-    SqliteLayout,
-    SqliteReader,
-    read_filling,
-    write_filling,
-)
+from components.features.feast.feature_store import encode_key, encode_value
+from components.features.online.reader import Filling, Found, Lookup, OnlineFeatures, OnlineView
+from components.features.online.sqlite import SqliteReader, read_filling, write_filling
 
 NOW = 1_000_000.0
 WEATHER = OnlineView(
@@ -30,18 +23,19 @@ PLANE = OnlineView("plane", ("tailnum",), (Feature("seats", "numeric", "plane", 
 
 
 class DictionaryReader:
-    """An online store in memory that remembers what was asked for."""
+    """An online store in memory that records what it is read for."""
 
     def __init__(self, stored):
         self.stored = stored
-        self.asked = []
+        self.wanted = []
 
-    def now(self):
-        return NOW
-
-    def read(self, view, keys):
-        self.asked.append((view.name, list(keys)))
-        return {key: self.stored[view.name, key] for key in keys if (view.name, key) in self.stored}
+    def read(self, wanted):
+        self.wanted.append(dict(wanted))
+        found = {
+            view: {key: self.stored[view, key] for key in keys if (view, key) in self.stored}
+            for view, keys in wanted.items()
+        }
+        return Lookup(NOW, found)
 
 
 @pytest.fixture
@@ -83,7 +77,7 @@ def test_what_is_too_old_unknown_or_unnamed_is_missing(reader, origin, missing):
         assert served.values[name] is None or math.isnan(served.values[name])
 
 
-def test_ages_are_told_by_view_also_of_what_is_too_old(reader):
+def test_ages_come_by_view_also_of_what_is_too_old(reader):
     rows = [{"origin": "EWR", "tailnum": "N1"}, {"origin": "JFK", "tailnum": "N2"}, {"origin": "LGA"}]
     features = OnlineFeatures([WEATHER, PLANE], reader)
     served = features.read(rows)
@@ -97,10 +91,10 @@ def test_ages_are_told_by_view_also_of_what_is_too_old(reader):
     assert {row.read_at for row in served} == {NOW}
 
 
-def test_each_entity_is_asked_for_once(reader):
+def test_each_entity_is_read_once(reader):
     rows = [{"origin": origin, "tailnum": None} for origin in ("EWR", "JFK", "EWR", None, "EWR")]
     served = OnlineFeatures([WEATHER, PLANE], reader).read(rows)
-    assert reader.asked == [("weather", [("EWR",), ("JFK",)])]
+    assert reader.wanted == [{"weather": [("EWR",), ("JFK",)], "plane": []}]
     assert [row.values["cloud"] for row in served] == ["few", None, "few", None, "few"]
 
 
@@ -112,9 +106,6 @@ def test_rows_do_not_share_their_answers(reader):
 
 def test_no_rows_give_no_answers(reader):
     assert OnlineFeatures([WEATHER], reader).read([]) == []
-
-
-LAYOUT = SqliteLayout({"plane": "tidemill_plane"}, lambda columns, key: key[0].encode(), float)
 
 
 @pytest.fixture
@@ -129,55 +120,66 @@ def _write(path, seats, filling=None):
         connection.execute(
             "CREATE TABLE tidemill_plane (entity_key BLOB, feature_name TEXT, value BLOB, event_ts timestamp)"
         )
-        connection.execute("INSERT INTO tidemill_plane VALUES (?, 'seats', ?, 0)", [b"N1", str(seats).encode()])
+        connection.execute(
+            "INSERT INTO tidemill_plane VALUES (?, 'seats', ?, 0)",
+            [encode_key(("tailnum",), ("N1",)), encode_value(float(seats))],
+        )
     if filling:
         write_filling(connection, "flights", filling)
     connection.close()
     draft.replace(path)
 
 
+def _seats(reader):
+    return reader.read({"plane": [("N1",)]}).found["plane"]["N1",].values["seats"]
+
+
+def _now(reader):
+    return reader.read({}).read_at
+
+
 def test_a_replaced_file_is_seen_at_the_next_read(path):
     _write(path, 100)
-    reader = SqliteReader(path, "flights", LAYOUT)
-    assert reader.read(PLANE, [("N1",)])[("N1",)].values == {"seats": 100.0}
+    reader = SqliteReader(path, "flights", [PLANE])
+    assert _seats(reader) == 100.0
     _write(path, 200, Filling(NOW, 0))
-    assert reader.read(PLANE, [("N1",)])[("N1",)].values == {"seats": 200.0}
+    assert _seats(reader) == 200.0
 
 
 def test_a_replacement_that_cannot_be_read_is_tried_again(path, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 0.0)
     _write(path, 100, Filling(as_of=NOW, filled_at=0))
-    reader = SqliteReader(path, "flights", LAYOUT)
+    reader = SqliteReader(path, "flights", [PLANE])
     _write(path, 200, Filling(as_of=2 * NOW, filled_at=0))
     whole = path.read_bytes()
     path.write_bytes(b"no database at all" * 100)
     for _ in range(2):
         with pytest.raises(EndpointUnavailableError, match=re.escape("file is not a database")):
-            reader.read(PLANE, [("N1",)])
+            reader.read({"plane": [("N1",)]})
     path.write_bytes(whole)
-    assert reader.read(PLANE, [("N1",)])[("N1",)].values == {"seats": 200.0}
-    assert reader.now() == 2 * NOW
+    assert _seats(reader) == 200.0
+    assert _now(reader) == 2 * NOW
 
 
 def test_a_file_that_cannot_be_read_at_the_start_is_an_outage(path):
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(EndpointUnavailableError, match=re.escape("file is not a database")):
-        SqliteReader(path, "flights", LAYOUT)
+        SqliteReader(path, "flights", [PLANE])
 
 
 def test_a_lost_file_is_an_outage_that_may_pass(path):
     _write(path, 100)
-    reader = SqliteReader(path, "flights", LAYOUT)
+    reader = SqliteReader(path, "flights", [PLANE])
     path.unlink()
     with pytest.raises(EndpointUnavailableError, match=re.escape("Run `materialize` again.")):
-        reader.read(PLANE, [("N1",)])
+        reader.read({"plane": [("N1",)]})
 
 
 def test_a_store_that_was_never_filled_is_refused(path):
     with pytest.raises(
         PermanentError, match=re.escape("the file must exist, but it does not. Run `materialize` first.")
     ):
-        SqliteReader(path, "flights", LAYOUT)
+        SqliteReader(path, "flights", [PLANE])
 
 
 def test_another_layout_is_refused(path):
@@ -185,21 +187,21 @@ def test_another_layout_is_refused(path):
     connection.execute("CREATE TABLE tidemill_plane (entity_key BLOB, seats REAL)")
     connection.close()
     with pytest.raises(PermanentError, match=re.escape("the table of plane must have the columns")):
-        SqliteReader(path, "flights", LAYOUT)
+        SqliteReader(path, "flights", [PLANE])
 
 
 def test_the_clock_shows_as_of_when_the_store_was_filled_and_runs_on_by_the_hour(path, monkeypatch):
     _write(path, 100, Filling(as_of=NOW, filled_at=5_000_000.0))
-    reader = SqliteReader(path, "flights", LAYOUT)
+    reader = SqliteReader(path, "flights", [PLANE])
     for passed, shown in ((0, 0), (3599, 0), (3600, 3600), (10_000, 7200)):
         monkeypatch.setattr("time.time", lambda passed=passed: 5_000_000.0 + passed)
-        assert reader.now() == NOW + shown
+        assert _now(reader) == NOW + shown
 
 
 def test_a_store_that_feast_filled_alone_is_read_at_the_wall_clock(path, monkeypatch):
     _write(path, 100)
     monkeypatch.setattr("time.time", lambda: 42.0)
-    assert SqliteReader(path, "flights", LAYOUT).now() == 42.0
+    assert _now(SqliteReader(path, "flights", [PLANE])) == 42.0
 
 
 def test_fillings_are_kept_by_problem(path):

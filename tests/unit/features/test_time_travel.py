@@ -1,4 +1,4 @@
-"""A replay passes through the states that a refresh would have made, and ends in the same one."""
+"""Time travel passes through the states that a refresh would have made, and ends in the same one."""
 
 import sqlite3
 from contextlib import closing
@@ -9,9 +9,9 @@ import pytest
 
 from components.base.settings import load_settings
 from components.features.build import build_tables
-from components.features.feast.feature_store import open_online_features
 from components.features.online.materialize import fill_online_store
-from components.features.online.time_travel import open_replay, plan_replay
+from components.features.online.store import open_online_features
+from components.features.online.time_travel import open_time_travel, plan_time_travel
 
 ROW = {"origin": "EWR", "carrier": "UA", "route": "EWR-IAH", "tailnum": "N1"}
 
@@ -23,9 +23,9 @@ def features(problem, tmp_path, write_accepted, make):
     return str(tmp_path / "features")
 
 
-def _filled(problem, features, home, moment):
+def _filled(problem, features, home, as_of):
     settings = load_settings({"TIDEMILL_HOME": str(home)})
-    fill_online_store(settings, problem, features, moment)
+    fill_online_store(settings, problem, features, as_of)
     return settings
 
 
@@ -41,25 +41,25 @@ def _held(settings):
         }
 
 
-def _replay(problem, features, settings, start, moments, withheld=()):
-    with open_replay(problem, Path(settings.online_store)) as replay:
-        for step in plan_replay(problem, features, start, moments):
-            replay.advance(step, withheld)
+def _travel(problem, features, settings, start, times, withheld=()):
+    with open_time_travel(problem, Path(settings.online_store)) as travel:
+        for step in plan_time_travel(problem, features, start, times):
+            travel.advance(step, withheld)
 
 
 @pytest.mark.parametrize("hours", [1, 5, 24])
-def test_a_replay_ends_with_what_a_refresh_at_the_end_would_hold(problem, features, tmp_path, make, hours):
+def test_time_travel_ends_with_what_a_refresh_at_the_end_would_hold(problem, features, tmp_path, make, hours):
     start, end = make.start + timedelta(hours=12), make.start + timedelta(hours=36)
-    settings = _filled(problem, features, tmp_path / "replayed", start)
+    settings = _filled(problem, features, tmp_path / "travelled", start)
     stops = [start + timedelta(hours=n) for n in range(hours, 24, hours)]
-    _replay(problem, features, settings, start, [*stops, end])
+    _travel(problem, features, settings, start, [*stops, end])
     assert _held(settings) == _held(_filled(problem, features, tmp_path / "refreshed", end))
 
 
-def test_a_moment_on_the_way_is_served_as_it_was(problem, features, tmp_path, make):
+def test_a_time_on_the_way_is_served_as_it_was(problem, features, tmp_path, make):
     start, middle = make.start + timedelta(hours=12), make.start + timedelta(hours=20)
-    settings = _filled(problem, features, tmp_path / "replayed", start)
-    _replay(problem, features, settings, start, [middle])
+    settings = _filled(problem, features, tmp_path / "travelled", start)
+    _travel(problem, features, settings, start, [middle])
     (served,) = open_online_features(problem, settings).read([ROW])
     (wanted,) = open_online_features(problem, _filled(problem, features, tmp_path / "other", middle)).read([ROW])
     assert served.values == wanted.values
@@ -69,18 +69,18 @@ def test_a_moment_on_the_way_is_served_as_it_was(problem, features, tmp_path, ma
 def test_a_withheld_view_grows_old_and_is_served_as_missing(problem, features, tmp_path, make):
     start, end = make.start + timedelta(hours=12), make.start + timedelta(hours=36)
     settings = _filled(problem, features, tmp_path / "home", start)
-    _replay(problem, features, settings, start, [end], withheld=["origin_weather"])
+    _travel(problem, features, settings, start, [end], withheld=["origin_weather"])
     (served,) = open_online_features(problem, settings).read([ROW])
     assert "weather_pressure" in served.missing
     assert "carrier_late_ratio_24h" not in served.missing
 
 
-def test_an_open_reader_follows_the_replay_with_its_clock(problem, features, tmp_path, make):
+def test_an_open_reader_follows_with_its_clock(problem, features, tmp_path, make):
     start, middle = make.start + timedelta(hours=12), make.start + timedelta(hours=20)
-    settings = _filled(problem, features, tmp_path / "replayed", start)
+    settings = _filled(problem, features, tmp_path / "travelled", start)
     reader = open_online_features(problem, settings)
     assert reader.read([ROW])[0].read_at == start.timestamp()
-    _replay(problem, features, settings, start, [middle])
+    _travel(problem, features, settings, start, [middle])
     (served,) = reader.read([ROW])
     assert served.read_at == middle.timestamp()
     assert 0 <= served.ages["origin_weather"] <= 3600

@@ -12,8 +12,9 @@ import pytest
 from components.base.contract.load import load_problem
 from components.base.settings import load_settings
 from components.base.tables import write_table
-from components.features.feast.feature_store import declared_views, open_online_features
+from components.features.feast.feature_store import declared_views
 from components.features.online.materialize import fill_online_store
+from components.features.online.store import open_online_features
 from components.features.prepare import model_features
 from components.features.request import request_row
 from components.monitoring.skew import list_sampled_columns, measure_skew, sample_rows
