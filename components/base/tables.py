@@ -5,7 +5,7 @@ gives the same bytes. Called by every phase. Files on S3 are DuckDB's and the ob
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,18 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pd.Dat
     return frame
 
 
-def fingerprint_files(paths: Iterable[Path | str]) -> str:
-    """Return the SHA-256 over the names and contents of files, whatever their order and folder."""
+def fingerprint_files(paths: Iterable[Path | str], texts: Mapping[str, str] | None = None) -> str:
+    """Return the SHA-256 over the names and contents of files, whatever their order and folder.
+
+    Args:
+        paths: Files on disk.
+        texts: By name: files that are not on disk.
+    """
+    contents = [(path.name, _content_digest(path)) for path in map(Path, paths)]
+    contents += [(name, hashlib.sha256(text.encode()).hexdigest()) for name, text in (texts or {}).items()]
     digest = hashlib.sha256()
-    for path in sorted(map(Path, paths), key=lambda file: file.name):
-        digest.update(path.name.encode() + b"\0" + bytes.fromhex(_content_digest(path)))
+    for name, content in sorted(contents):
+        digest.update(name.encode() + b"\0" + bytes.fromhex(content))
     return digest.hexdigest()
 
 

@@ -3,9 +3,10 @@
 In: the folder of accepted sources, one parquet each. Out: one parquet a feature view, sorted by key and time, under a
 prefix named after the content it was built from. Called by the `build` step; Feast reads what it writes.
 
-A view's SQL (feature_repo/<problem>/<view>.sql) sees the sources by name and yields the view's key, its features,
-`event_timestamp`, the moment when the values were known, and `created_timestamp`, which breaks ties. Nothing here can
-make it honest about that moment: `tests/unit/features/test_build_leakage.py` does, by cutting the sources off.
+A view's SQL (feature_repo/<problem>/<view>.sql, a Jinja template, so that views can share one) reads the sources by
+name and selects the view's key, its features, `event_timestamp`, the time at which the values were known, and
+`created_timestamp`, which breaks ties. Nothing here checks that this time is true:
+`tests/unit/features/test_build_leakage.py` does, by cutting the sources off.
 """
 
 import json
@@ -15,11 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.adapters.s3 import ObjectStore
 from components.base.contract.problem import Problem
-from components.base.errors import DataError, raise_faults, suggest_name
+from components.base.errors import ContractError, DataError, raise_faults, suggest_name
 from components.base.tables import fingerprint_files
 from components.features.feast.feature_store import declarations_folder, declared_views
 from components.features.online.reader import OnlineView
@@ -40,7 +42,7 @@ def publish_features(problem: Problem, accepted: Path, store: ObjectStore) -> st
     fingerprint = fingerprint_inputs(problem, accepted)
     uri = store.uri(f"{problem.name}/features/{fingerprint}")
     if store.exists(f"{uri}/{_MARKER}"):
-        _logger.info("build: the tables are there already, %s", uri)
+        _logger.info("build: the tables are built already, %s", uri)
         return uri
     with tempfile.TemporaryDirectory() as folder:
         rows = build_tables(problem, accepted, Path(folder))
@@ -52,9 +54,28 @@ def publish_features(problem: Problem, accepted: Path, store: ObjectStore) -> st
 
 
 def fingerprint_inputs(problem: Problem, accepted: Path) -> str:
-    """Return 16 hexadecimal digits over the accepted sources and the declarations: equal inputs, equal tables."""
-    declared = [path for path in declarations_folder(problem).iterdir() if path.suffix in (".py", ".sql")]
-    return fingerprint_files([*_source_files(problem, accepted), *declared])[:16]
+    """Return 16 hexadecimal digits over the accepted sources and the declarations: equal inputs, equal tables.
+
+    SQL counts as it is rendered.
+    """
+    folder = declarations_folder(problem)
+    declared = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.suffix == ".py"}
+    declared |= {path.name: render_sql(path) for path in folder.iterdir() if path.suffix == ".sql"}
+    return fingerprint_files(_source_files(problem, accepted), declared)[:16]
+
+
+def render_sql(path: Path) -> str:
+    """Render the SQL of a view; it may include other files of its folder."""
+    environment = Environment(
+        loader=FileSystemLoader(path.parent),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - SQL, not HTML
+    )
+    try:
+        return environment.get_template(path.name).render()
+    except TemplateError as error:
+        raise ContractError(f"build {path.name}: it must be a Jinja template, but got: {error}. Correct it.") from error
 
 
 def build_tables(problem: Problem, accepted: Path, out: Path) -> dict[str, int]:
@@ -64,8 +85,8 @@ def build_tables(problem: Problem, accepted: Path, out: Path) -> dict[str, int]:
         DataError: a source is missing, or a table breaks its view's declaration; all faults are named.
     """
     connection = connect_duckdb()
-    # Where DuckDB guesses that a side of an ASOF join is small it loops over all pairs, which takes for ever when it is
-    # not: 20 s instead of 0.3 s for 18,000 flights.
+    # Where DuckDB guesses that a side of an ASOF join is small, it loops over all pairs. When the guess is wrong, that
+    # takes 20 s instead of 0.3 s for 18,000 flights.
     connection.execute("SET asof_loop_join_threshold = 0")
     for path in _source_files(problem, accepted):
         connection.execute(f"CREATE VIEW {quote_name(path.stem)} AS FROM read_parquet({quote_text(str(path))})")
@@ -93,7 +114,7 @@ def _build_view(connection: duckdb.DuckDBPyConnection, problem: Problem, view: O
     if not path.is_file():
         return [f"{view.name}: {path.name} must exist beside views.py, but does not."]
     with explain_duckdb_errors(f"build {path.name}"):
-        connection.execute(f"CREATE TEMP TABLE {quote_name(view.name)} AS {path.read_text(encoding='utf-8')}")
+        connection.execute(f"CREATE TEMP TABLE {quote_name(view.name)} AS {render_sql(path)}")
     faults = list(_schema_faults(connection, view))
     # Rows are checked through the declared columns, so these must be there.
     return [f"{view.name}: {fault}" for fault in faults or _row_faults(connection, view)]
@@ -131,7 +152,7 @@ def _row_faults(connection: duckdb.DuckDBPyConnection, view: OnlineView) -> Iter
     for name, count in zip(checks, counts[1:], strict=True):
         if count:
             rule = "be finite or NULL" if name in numbers else "not be NULL"
-            yield f"`{name}` must {rule}, but in {count:,} of {counts[0]:,} rows it is not so."
+            yield f"`{name}` must {rule}, but in {count:,} of {counts[0]:,} rows it is not."
     grouped = f"SELECT {identity}, count(*) AS n FROM {table} GROUP BY ALL HAVING n > 1"  # noqa: S608
     doubled = connection.execute(f"{grouped} ORDER BY ALL LIMIT 1").fetchall()
     if doubled:

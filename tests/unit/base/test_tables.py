@@ -70,6 +70,14 @@ def test_truncated_file_is_named(table, tmp_path):
         read_table(path)
 
 
+def test_fingerprint_of_a_text_is_that_of_a_file_with_it(tmp_path):
+    paths = [tmp_path / name for name in ("a.sql", "b.sql")]
+    for path in paths:
+        path.write_text(f"SELECT '{path.stem} é'", encoding="utf-8")
+    texts = {"a.sql": "SELECT 'a é'"}
+    assert fingerprint_files(paths) == fingerprint_files(paths[1:], texts) != fingerprint_files(paths[1:])
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.binary(max_size=30), min_size=1))
 def test_fingerprint_sees_names_and_contents_and_no_order(tmp_path_factory, contents):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.base.contract.load import load_problem
+from components.features.build import render_sql
 from components.features.feast.feature_store import REPOSITORY, declarations_folder, declared_views
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml")
@@ -17,7 +18,7 @@ VIEWS = declared_views(PROBLEM)
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 def test_every_view_has_its_sql_and_every_feature_its_words_and_unit(view):
-    assert (declarations_folder(PROBLEM) / f"{view.name}.sql").read_text().startswith("-- ")
+    assert render_sql(declarations_folder(PROBLEM) / f"{view.name}.sql").startswith("-- ")
     for feature in view.features:
         assert len(feature.description) > 3
         assert feature.kind == "categorical" or feature.unit

@@ -9,10 +9,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from components.base.adapters.s3 import ObjectStore
-from components.base.errors import DataError
+from components.base.errors import ContractError, DataError
 from components.base.settings import S3Endpoint
 from components.features import build
-from components.features.build import build_tables, fingerprint_inputs, publish_features
+from components.features.build import build_tables, fingerprint_inputs, publish_features, render_sql
 from components.features.feast.feature_store import declarations_folder, declared_views
 
 
@@ -71,7 +71,7 @@ def test_a_table_that_breaks_its_declaration_is_refused(problem, accepted, tmp_p
     assert fault in str(caught.value)
 
 
-def test_faults_of_all_views_are_told_at_once(problem, accepted, tmp_path, declarations):
+def test_faults_of_all_views_are_reported_at_once(problem, accepted, tmp_path, declarations):
     (declarations / "route_delays.sql").unlink()
     sql = declarations / "plane_profile.sql"
     sql.write_text(sql.read_text().replace("AS plane_seats", "AS seats"))
@@ -85,6 +85,32 @@ def test_broken_sql_names_its_file(problem, accepted, tmp_path, declarations):
     (declarations / "plane_profile.sql").write_text("SELECT tail FROM planes")
     with pytest.raises(DataError, match=re.escape("build plane_profile.sql: ")):
         build_tables(problem, accepted, tmp_path / "features")
+
+
+def test_a_template_that_cannot_be_rendered_names_its_file(problem, accepted, tmp_path, declarations):
+    (declarations / "plane_profile.sql").write_text("SELECT {{ kee }} FROM planes")
+    with pytest.raises(
+        ContractError, match=re.escape("build plane_profile.sql: it must be a Jinja template, but got: ")
+    ):
+        build_tables(problem, accepted, tmp_path / "features")
+
+
+def test_views_that_share_a_template_differ_in_their_key_alone(problem):
+    carrier, origin = (
+        render_sql(declarations_folder(problem) / f"{name}_delays.sql") for name in ("carrier", "origin")
+    )
+    assert carrier.splitlines()[1:] == origin.replace("origin", "carrier").splitlines()[1:]
+
+
+def test_the_fingerprint_is_of_the_rendered_sql(problem, accepted, declarations):
+    """Writing a view out instead of including its template changes no table, and no prefix."""
+    before = fingerprint_inputs(problem, accepted)
+    sql = declarations / "carrier_delays.sql"
+    sql.write_text(render_sql(sql))
+    assert fingerprint_inputs(problem, accepted) == before
+    shared = declarations / "delays.sql.j2"
+    shared.write_text(shared.read_text() + "-- changed\n")
+    assert fingerprint_inputs(problem, accepted) != before
 
 
 def test_missing_sources_are_all_named(problem, accepted, tmp_path):
