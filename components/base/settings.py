@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     s3_access_key: str | None = None
     """Both keys, or neither: see `S3Endpoint`."""
     s3_secret_key: str | None = Field(None, repr=False)
-    s3_region: str = S3Endpoint.region
+    s3_region: str | None = None
 
     mlflow_uri: Annotated[str, _database("sqlite", "postgresql", "mysql", "http", "https")] = Field(
         default_factory=lambda known: f"{_SQLITE}{known['home']}/mlflow.db", repr=False
@@ -167,7 +167,8 @@ class Settings(BaseSettings):
         """The object store, or None when the run starts the embedded one."""
         if self.s3_endpoint is None:
             return None
-        return S3Endpoint(self.s3_endpoint, self.s3_access_key, self.s3_secret_key, self.s3_region)
+        region = self.s3_region or S3Endpoint.region
+        return S3Endpoint(self.s3_endpoint, self.s3_access_key, self.s3_secret_key, region)
 
     @property
     def object_store_folder(self) -> Path:

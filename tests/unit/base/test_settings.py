@@ -104,6 +104,11 @@ def test_a_child_reads_the_same_settings_from_its_environment(tmp_path, monkeypa
     assert load_settings(child).home == settings.home
 
 
+def test_a_child_of_settings_without_a_store_reads_them_again(tmp_path):
+    settings = load_settings({"TIDEMILL_HOME": str(tmp_path), "TIDEMILL_CLOCK": "clock"})
+    assert load_settings(settings.child_environment()) == settings
+
+
 def test_a_child_can_reach_the_store_with_stock_clients(tmp_path):
     settings = load_settings({"TIDEMILL_HOME": str(tmp_path)})
     child = settings.with_store(S3Endpoint("http://127.0.0.1:4711", "made", "here")).child_environment()
