@@ -28,11 +28,13 @@ D = TypeVar("D", bound=BaseModel)
 
 
 def write(document: BaseModel, path: Path | str) -> None:
-    """Write a document; its folder is made when it is missing."""
+    """Write a document, whole or not at all; its folder is made when it is missing."""
     place = Path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
-    place.write_bytes(orjson.dumps(document.model_dump(), option=options))
+    partial = place.with_name(f"{place.name}.partial")
+    partial.write_bytes(orjson.dumps(document.model_dump(), option=options))
+    partial.replace(place)
 
 
 def read(kind: type[D], path: Path | str) -> D:

@@ -1,175 +1,195 @@
-"""Deploy a release: try it behind its real endpoint, then promote it or leave the champion in charge.
+"""Deploy a release: try it behind its real endpoint, then promote it or keep the champion. And back again: `rollback`.
 
-In come the contract and the folder of a release, out goes the folder of a deployment: `deployment.json` and, for a
-cluster, the manifests of the rollout. Called by the `deploy` step.
+In: the contract and the folder of a release. Out: the folder of a `Deployment` with the manifests of its rollout.
+Called by the `deploy` step and by `tidemill rollback`; reads the same on one machine and on a cluster, which differ in
+their `ServingHost`.
 
-The champion changes at one moment, when the registry's alias moves, and that comes after all that can fail. Whatever
-ends this process before leaves the champion in charge; what it leaves undone after, the next run or `make serve` does.
+The order is: try, judge, shift the traffic, promote, and last the registry's alias, once the host says that the version
+answers. So the registry never names a champion that does not serve. After a crash in between, the next run starts over:
+every part may be repeated.
 """
 
-import json
 import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from components.base import documents
 from components.base.adapters import mlflow as tracking
 from components.base.contract.problem import Problem
+from components.base.errors import EndpointUnavailableError
+from components.base.gate import Gate
 from components.base.settings import Settings
 from components.base.tables import read_table
-from components.release.record import Release, fingerprint_model, read_release
-from components.release.smoke_test import Gate, Trial, try_endpoint
-from components.serving.endpoint import record_endpoint
+from components.release.record import Deployment, Release, RolloutStage, SmokeTest, fingerprint_model
+from components.release.smoke_test import limit_gate, run_smoke_test
+from components.serving.host import ServingHost, open_host, read_served_version
 from components.serving.inference_service import ServedVersion, Stage, plan_rollout, render_yaml
 
 log = logging.getLogger(__name__)
-_NO_TRIAL = Trial((), None, [])
+_MANIFEST = "inference-service.yaml"
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """What became of a release."""
+class _Case:
+    """One release to deploy."""
 
-    outcome: Literal["promoted", "refused", "kept"]
-    """`refused`: the endpoint did not prove itself. `kept`: not wanted, or compared with another champion."""
-    reasons: Sequence[str]
+    problem: Problem
+    release: Release
     champion: str | None
-    """In charge from now on."""
-    previous: str | None
-    """In charge before."""
-    trial: Trial = _NO_TRIAL
-    stages: Sequence[Stage] = ()
+    """The registry's, before."""
+    release_folder: Path
+    folder: Path
+    """Of the deployment."""
+    settings: Settings
+
+    def conclude(
+        self, outcome: Literal["promoted", "refused", "kept"], reasons: Sequence[str], **found: Any
+    ) -> Deployment:
+        """Describe the result; unless `found` says another, the champion is the one before."""
+        described = {"champion": self.champion, "previous": self.champion, **found}
+        return Deployment(
+            problem=self.problem.name,
+            endpoint=self.problem.serving.endpoint,
+            outcome=outcome,
+            candidate=self.release.version,
+            reasons=tuple(reasons),
+            deployed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            **described,
+        )
 
 
 def deploy_release(problem: Problem, release_folder: Path, folder: Path, settings: Settings) -> Deployment:
-    """Try a release that `evaluate` would promote, and make it the champion when its endpoint proves itself.
+    """Try a release that `evaluate` would promote, and make it the champion when its endpoint passes every gate.
 
     Raises:
-        PermanentError: the online store was not filled.
-        TrackingUnavailableError: the registry or its artifact store does not answer; nothing was changed.
+        PermanentError: the online store was not filled, or nothing can deploy to this platform.
+        EndpointUnavailableError: the host could not promote; the alias has not moved.
+        TrackingUnavailableError: the registry or its artifact store does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    release = read_release(release_folder)
+    release = documents.read(Release, release_folder / "release.json")
     champion = tracking.find_aliases(problem.name, settings).get("champion")
+    case = _Case(problem, release, champion, release_folder, folder, settings)
     if release.version is None or release.verdict != "promote":
-        deployment = _keep(release, champion)
+        deployment = case.conclude("kept", [_say_champion(release.version, champion), *release.reasons])
     elif release.version == champion:
-        deployment = _resume(problem, champion, settings)
+        deployment = _finish(case, release.version)
     elif release.compared_with != champion:
-        deployment = _keep_changed(release, champion)
+        deployment = case.conclude("kept", [_say_changed(release, champion)])
     else:
-        with tempfile.TemporaryDirectory() as downloads:
-            files = tracking.download_version(problem.name, release.version, Path(downloads), settings)
-            trial = _try(release, files, release_folder, folder, settings)
-            deployment = _decide(files, trial, champion, settings)
+        deployment = _roll_out(case, release.version)
     log.info("deploy: %s: %s", deployment.outcome, deployment.reasons[0].splitlines()[0])
-    _write(problem, release, deployment, folder)
+    documents.write(deployment, folder / "deployment.json")
     return deployment
 
 
-def rollback_endpoint(problem: Problem, reason: str, settings: Settings) -> str:
-    """Put the champion before the present one back in charge of the endpoint, and return its version.
+def rollback_release(problem: Problem, reason: str, settings: Settings) -> str:
+    """Make the champion before the present one the champion again, and return its version.
 
     Raises:
         ModelRefusedError: there is no champion before.
+        PermanentError: nothing can deploy to this platform.
         TrackingUnavailableError: the registry or its artifact store does not answer.
     """
-    version = tracking.rollback(problem.name, reason, settings)
-    record_endpoint(problem, tracking.find_version(problem.name, version, settings), settings)
-    return version
+    previous = tracking.find_previous_champion(problem.name, settings)
+    _serve(open_host(settings), read_served_version(problem, previous, settings))
+    return tracking.rollback(problem.name, reason, settings)
 
 
-def _keep(release: Release, champion: str | None) -> Deployment:
-    in_charge = f"Version {champion} stays in charge." if champion else "No version is in charge of the endpoint yet."
-    if release.version is not None and release.version == champion:
-        in_charge = f"Version {champion} is in charge already."
-    return Deployment("kept", [in_charge, *release.reasons], champion, champion)
+def _roll_out(case: _Case, version: str) -> Deployment:
+    settings = case.settings
+    with tempfile.TemporaryDirectory() as downloads:
+        files = tracking.download_version(case.problem.name, version, Path(downloads), settings)
+        candidate = read_served_version(files.problem, version, settings)
+        stages = _plan(candidate, case.champion, settings)
+        rollout = _write_rollout(stages, case.folder)
+        host = open_host(settings)
+        smoke_test = _test(case, host, candidate, files.model_folder)
+        canary_gates: list[Gate] = []
+        for stage in stages[:-1]:
+            if any(not gate.passed for gate in (*smoke_test.gates, *canary_gates)):
+                break
+            canary_gates.extend(host.shift(candidate, stage.percent))
+    gates = [*smoke_test.gates, *canary_gates]
+    found = {"smoke_test": smoke_test, "canary_gates": tuple(canary_gates)}
+    failed = [gate.reason for gate in gates if not gate.passed]
+    if failed:
+        host.withdraw(candidate)
+        tracking.withdraw(case.problem.name, version, failed, settings)
+        return case.conclude("refused", [*failed, _say_champion(version, case.champion)], **found)
+    _serve(host, candidate)
+    previous = tracking.promote(case.problem.name, version, settings)
+    reasons = [_say_champion(version, version), *(gate.reason for gate in gates)]
+    found |= {"champion": version, "previous": previous, "rollout": rollout, "inference_service": _MANIFEST}
+    return case.conclude("promoted", reasons, **found)
 
 
-def _resume(problem: Problem, version: str, settings: Settings) -> Deployment:
-    """Finish what a crash left undone once the alias had moved; the trial was passed before that."""
-    previous = tracking.promote(problem.name, version, settings)
-    stages = _plan(problem, version, previous, settings)
-    record_endpoint(problem, tracking.find_version(problem.name, version, settings), settings)
-    return Deployment("promoted", [f"Version {version} is in charge already."], version, previous, stages=stages)
+def _finish(case: _Case, version: str) -> Deployment:
+    """Finish what a crash left undone after the alias had moved; every gate was passed before that."""
+    previous = tracking.promote(case.problem.name, version, case.settings)
+    candidate = read_served_version(case.problem, version, case.settings)
+    rollout = _write_rollout(_plan(candidate, previous, case.settings), case.folder)
+    _serve(open_host(case.settings), candidate)
+    return case.conclude(
+        "promoted",
+        [f"Version {version} is the champion already."],
+        previous=previous,
+        rollout=rollout,
+        inference_service=_MANIFEST,
+    )
 
 
-def _keep_changed(release: Release, champion: str | None) -> Deployment:
-    """Promote nothing that was never compared with the champion of now."""
+def _test(case: _Case, host: ServingHost, candidate: ServedVersion, model_folder: Path) -> SmokeTest:
+    """Test the files of the registry, if they are those that were evaluated."""
+    if fingerprint_model(model_folder) != case.release.fingerprints["model"]:
+        reason = f"The registry's files of version {candidate.version} are not the model that was evaluated."
+        return SmokeTest(gates=(limit_gate("changed_models", 1, 0, reason),))
+    golden = read_table(case.release_folder / "golden.parquet")
+    return run_smoke_test(host, candidate, model_folder, golden, case.folder / "predictor.log", case.settings)
+
+
+def _serve(host: ServingHost, version: ServedVersion) -> None:
+    """Promote a version on its host, and return when the host says that it answers every request."""
+    host.promote(version)
+    live = dict(host.live(version.endpoint))
+    if live != {version.version: 100}:
+        raise EndpointUnavailableError(
+            f"deploy {version.problem.name}: version {version.version} must answer every request at the endpoint "
+            f"{version.endpoint}, but got {live} (version: percent). The registry's champion is unchanged. Run again."
+        )
+
+
+def _say_champion(version: str | None, champion: str | None) -> str:
+    if champion is None:
+        return "The endpoint has no champion yet."
+    return f"Version {champion} is the champion." if version == champion else f"Version {champion} stays champion."
+
+
+def _say_changed(release: Release, champion: str | None) -> str:
     compared, present = (f"version {version}" if version else "none" for version in (release.compared_with, champion))
-    reason = (
+    return (
         f"The champion changed meanwhile: version {release.version} was compared with {compared}, and the champion is "
         f"now {present}. Run the pipeline again."
     )
-    return Deployment("kept", [reason], champion, champion)
 
 
-def _try(
-    release: Release, files: tracking.ChampionFiles, release_folder: Path, folder: Path, settings: Settings
-) -> Trial:
-    """Try the files of the registry, once they are known to be those that were evaluated."""
-    if fingerprint_model(files.model_folder) != release.fingerprints["model"]:
-        reason = f"The registry's files of version {files.version} are not the model that was evaluated."
-        return Trial((Gate("changed_models", 1, 0, reason),), None, [])
-    golden = read_table(release_folder / "golden.parquet")
-    return try_endpoint(files, golden, folder / "predictor.log", settings)
+def _plan(candidate: ServedVersion, champion: str | None, settings: Settings) -> list[Stage]:
+    before = read_served_version(candidate.problem, champion, settings) if champion else None
+    return plan_rollout(candidate, before, settings)
 
 
-def _decide(files: tracking.ChampionFiles, trial: Trial, champion: str | None, settings: Settings) -> Deployment:
-    name, version = files.problem.name, files.version
-    failed = [gate.reason for gate in trial.gates if not gate.passed]
-    if failed:
-        tracking.withdraw(name, version, failed, settings)
-        stays = f"Version {champion} stays in charge." if champion else "No version is in charge of the endpoint yet."
-        return Deployment("refused", [*failed, stays], champion, champion, trial)
-    stages = _plan(files.problem, version, champion, settings)
-    previous = tracking.promote(name, version, settings)
-    record_endpoint(files.problem, tracking.find_version(name, version, settings), settings)
-    reasons = [f"Version {version} is in charge.", *(gate.reason for gate in trial.gates)]
-    return Deployment("promoted", reasons, version, previous, trial, stages)
-
-
-def _plan(problem: Problem, version: str, champion: str | None, settings: Settings) -> list[Stage]:
-    candidate = _served(problem, version, settings)
-    return plan_rollout(problem, candidate, _served(problem, champion, settings) if champion else None, settings)
-
-
-def _served(problem: Problem, version: str, settings: Settings) -> ServedVersion:
-    found = tracking.find_version(problem.name, version, settings)
-    suffix = "_fingerprint"
-    fingerprints = {name.removesuffix(suffix): text for name, text in found.tags.items() if name.endswith(suffix)}
-    return ServedVersion(version, found.storage_uri, fingerprints)
-
-
-def _write(problem: Problem, release: Release, deployment: Deployment, folder: Path) -> None:
-    """Write the manifests, then `deployment.json`, which names them."""
-    rollout = [_write_stage(number, stage, folder) for number, stage in enumerate(deployment.stages, 1)]
-    if deployment.stages:
-        (folder / "inference-service.yaml").write_text(render_yaml(deployment.stages[-1].manifest))
-    described = {
-        "problem": problem.name,
-        "endpoint": problem.serving.endpoint,
-        "outcome": deployment.outcome,
-        "candidate": release.version,
-        "champion": deployment.champion,
-        "previous": deployment.previous,
-        "reasons": list(deployment.reasons),
-        "gates": [{**asdict(gate), "passed": gate.passed} for gate in deployment.trial.gates],
-        "replay": deployment.trial.replay,
-        "skew": deployment.trial.skew,
-        "inference_service": "inference-service.yaml" if deployment.stages else None,
-        "rollout": rollout,
-        "deployed_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    (folder / "deployment.json").write_text(json.dumps(described, indent=1))
-
-
-def _write_stage(number: int, stage: Stage, folder: Path) -> dict[str, Any]:
-    kind = "stable" if stage.percent == 100 else f"canary-{stage.percent}"
-    file = Path("rollout") / f"{number}-{kind}.yaml"
-    (folder / file).parent.mkdir(exist_ok=True)
-    (folder / file).write_text(render_yaml(stage.manifest))
-    return {"percent": stage.percent, "file": str(file)}
+def _write_rollout(stages: Sequence[Stage], folder: Path) -> tuple[RolloutStage, ...]:
+    """Write the InferenceService of each stage, and the last one once more under a fixed name."""
+    (folder / "rollout").mkdir(exist_ok=True)
+    written = []
+    for number, stage in enumerate(stages, 1):
+        kind = "stable" if stage.percent == 100 else f"canary-{stage.percent}"
+        file = f"rollout/{number}-{kind}.yaml"
+        (folder / file).write_text(render_yaml(stage.manifest))
+        written.append(RolloutStage(percent=stage.percent, file=file))
+    (folder / _MANIFEST).write_text(render_yaml(stages[-1].manifest))
+    return tuple(written)

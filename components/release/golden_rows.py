@@ -1,10 +1,10 @@
 """Choose golden rows and compare what an endpoint answers for them with what it should.
 
 `register` chooses the rows and stores them with the model; `deploy` replays them. What an answer should be: the
-probability of the scikit-learn pipeline over the online features of that moment, to `TOLERANCE`, and the decision.
+probability of the scikit-learn pipeline over the online features of the same time, to `TOLERANCE`, and the decision.
 
-The features that training saw for the same rows were those of another moment. How far the two are apart is reported
-(`measure_skew`) and no reason to refuse: a rate that has moved on since is as it should be.
+Training saw the features of these rows at an earlier time. The difference is reported (`measure_skew`) and is no reason
+to refuse: a rate changes with time.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature, Prepared
+from components.release.record import FeatureSkew
 from components.serving.client import Answers
 
 # The compiled model adds in another order than scikit-learn: a few units in the last place of a double.
@@ -56,7 +57,7 @@ def count_different_decisions(answers: Answers, expected: Expected) -> int:
     return max(len(answers.decisions), len(expected.decisions)) - same
 
 
-def measure_skew(features: Sequence[Feature], trained: pd.DataFrame, served: pd.DataFrame) -> list[dict[str, Any]]:
+def measure_skew(features: Sequence[Feature], trained: pd.DataFrame, served: pd.DataFrame) -> tuple[FeatureSkew, ...]:
     """Compare the features served now with those that training saw for the same rows.
 
     Args:
@@ -67,10 +68,10 @@ def measure_skew(features: Sequence[Feature], trained: pd.DataFrame, served: pd.
     Returns:
         One entry a feature: rows that differ, and the mean absolute difference where both are numbers.
     """
-    return [_feature_skew(feature, trained[feature.name], served[feature.name]) for feature in features]
+    return tuple(_feature_skew(feature, trained[feature.name], served[feature.name]) for feature in features)
 
 
-def _feature_skew(feature: Feature, trained: "pd.Series[Any]", served: "pd.Series[Any]") -> dict[str, Any]:
+def _feature_skew(feature: Feature, trained: "pd.Series[Any]", served: "pd.Series[Any]") -> FeatureSkew:
     both_missing = trained.isna().to_numpy() & served.isna().to_numpy()
     mean: float | None = None
     if feature.kind == "numeric":
@@ -81,9 +82,4 @@ def _feature_skew(feature: Feature, trained: "pd.Series[Any]", served: "pd.Serie
     else:
         is_same = (trained.to_numpy() == served.to_numpy()).astype(bool)
     different = int((~(is_same | both_missing)).sum())
-    return {
-        "feature": feature.name,
-        "rows": len(trained),
-        "different_rows": different,
-        "mean_absolute_difference": mean,
-    }
+    return FeatureSkew(feature=feature.name, rows=len(trained), different_rows=different, mean_absolute_difference=mean)

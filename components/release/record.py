@@ -1,35 +1,37 @@
-"""The record of one release, as `register` writes it and `deploy` and `present` read it.
+"""What `register` and `deploy` write about one release: the documents that the reports read.
 
-Layout of the folder
-    release.json     the fields of `Release`
-    golden.parquet   the rows that `deploy` replays: request columns, and the features that training saw for them
+Layout of the folders
+    release/release.json          a `Release`
+    release/golden.parquet        the golden rows: request columns, and the features that training saw for them
+    deployment/deployment.json    a `Deployment`
+    deployment/rollout/           the InferenceService of each stage of the rollout, for a cluster
+    deployment/predictor.log      what the candidate logged during its smoke test
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from components.base.documents import Document
+from components.base.gate import Gate
 from components.base.tables import fingerprint_files
 
 Verdict = Literal["promote", "hold", "refuse"]
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(Document):
     """One model of one run, with what became of it in the registry."""
 
     problem: str
     verdict: Verdict
-    """As `evaluate` said: promote may be deployed; hold is sound, but not surely better; refuse broke a gate."""
+    """Of `evaluate`: promote may be deployed; hold is sound, but not surely better; refuse broke a gate."""
     reasons: tuple[str, ...]
     version: str | None
     """In the registry; None for a refused model, which is recorded as a run only."""
     aliases: tuple[str, ...]
     """Held by this version after registration."""
     champion: str | None
-    """The version in charge when this one was registered."""
+    """The champion's version when this one was registered."""
     run_id: str
     mlflow_run: str
     model_uri: str | None
@@ -48,17 +50,84 @@ class Release:
     """The champion's version that `evaluate` compared this model with; None when there was none."""
 
 
-def write_release(folder: Path | str, release: Release) -> None:
-    """Write `release.json` into the folder."""
-    (Path(folder) / "release.json").write_text(json.dumps(asdict(release), indent=1))
+class Replay(Document):
+    """What the candidate answered for the golden rows, compared with the offline model; differences are absolute."""
+
+    rows: int
+    v1_difference: float | None
+    """Greatest difference of two probabilities over the V1 protocol; None when one was not a number."""
+    v2_difference: float | None
+    different_decisions: int
+    """Over all V1 passes and V2."""
+    positive_decisions: int
+    """Rows on which it acts."""
+    p50_milliseconds: float
+    p99_milliseconds: float
+    """Of single V1 requests in the best pass."""
+    passes: int
+    """V1 passes: more than one when the machine was too busy for the limit."""
+    ready_seconds: float
+    """From the start of the candidate to its first answer."""
+    missing_features: Mapping[str, int]
+    """Rows answered without a feature, by feature."""
 
 
-def read_release(folder: Path | str) -> Release:
-    """Read `release.json` of the folder."""
-    described = json.loads((Path(folder) / "release.json").read_text())
-    for name in ("reasons", "aliases"):
-        described[name] = tuple(described[name])
-    return Release(**described)
+class FeatureSkew(Document):
+    """One feature of the golden rows: what the online store serves now against what training saw."""
+
+    feature: str
+    rows: int
+    different_rows: int
+    mean_absolute_difference: float | None
+    """Where both are numbers; None when that is nowhere."""
+
+
+class SmokeTest(Document):
+    """The candidate behind its real endpoint, before it gets a request of a user."""
+
+    gates: tuple[Gate, ...]
+    replay: Replay | None = None
+    """None when the candidate did not answer."""
+    skew: tuple[FeatureSkew, ...] = ()
+
+
+class RolloutStage(Document):
+    """One step of a rollout."""
+
+    percent: int
+    """Share of the requests that the candidate answers."""
+    file: str
+    """Its InferenceService, in the folder of the deployment."""
+
+
+class Deployment(Document):
+    """What became of a release."""
+
+    problem: str
+    endpoint: str
+    outcome: Literal["promoted", "refused", "kept"]
+    """`refused`: the endpoint failed a gate. `kept`: not wanted, or compared with another champion."""
+    candidate: str | None
+    """The version of the release; None for a refused model."""
+    champion: str | None
+    """The version that serves from now on."""
+    previous: str | None
+    """The champion before."""
+    reasons: tuple[str, ...]
+    smoke_test: SmokeTest | None = None
+    """None when the candidate was not tested in this run."""
+    canary_gates: tuple[Gate, ...] = ()
+    """What the candidate had to pass at each share of the traffic."""
+    inference_service: str | None = None
+    """The file of the last stage; None when nothing is rolled out."""
+    rollout: tuple[RolloutStage, ...] = ()
+    deployed_at: str
+    """ISO 8601, UTC."""
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """Every gate of the endpoint, in the order in which they were applied."""
+        return (*(self.smoke_test.gates if self.smoke_test else ()), *self.canary_gates)
 
 
 def fingerprint_model(folder: Path | str) -> str:

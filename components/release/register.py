@@ -21,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 
+from components.base import documents
 from components.base.adapters import mlflow as tracking
 from components.base.contract.load import write_problem
 from components.base.contract.problem import Problem
@@ -30,7 +31,7 @@ from components.base.tables import read_table, write_table
 from components.features.explore.profile import add_scores, read_profile, write_profile
 from components.models.artifact import TRUSTED_TYPES, Model, load_model
 from components.release.golden_rows import choose_golden_rows
-from components.release.record import Release, fingerprint_model, write_release
+from components.release.record import Release, fingerprint_model
 
 log = logging.getLogger(__name__)
 # Enough to see what a request's features look like.
@@ -79,7 +80,7 @@ def register_release(problem: Problem, evidence: Evidence, folder: Path, setting
         tracking.challenge(problem.name, registered.version, settings)
     aliases = tracking.find_aliases(problem.name, settings)
     release = _describe(problem, evidence, candidate, registered, aliases)
-    write_release(folder, release)
+    documents.write(release, folder / "release.json")
     place = f"version {release.version}" if release.version else "a run without a version"
     log.info("register: %s as %s of %s, run %s", release.verdict, place, problem.name, release.mlflow_run)
     return release

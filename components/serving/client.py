@@ -1,6 +1,6 @@
 """Send request rows to a running endpoint over REST, V1 row by row with a clock, V2 in batches.
 
-In come the endpoint's address and typed rows, out go the answers in the order of the rows. Called by `deploy`.
+In: the endpoint's address and typed rows. Out: the answers in the order of the rows. Called by the smoke test.
 """
 
 import http.client
@@ -27,7 +27,7 @@ _HINT = "Read the predictor's log."
 
 
 @dataclass(frozen=True)
-class Target:
+class EndpointAddress:
     """One model of one running endpoint."""
 
     url: str
@@ -38,7 +38,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the endpoint answered, row by row."""
+    """The endpoint's answers, one a row."""
 
     probabilities: NDArray[np.float64]
     decisions: tuple[bool, ...]
@@ -48,34 +48,34 @@ class Answers:
     """One measurement a request, of the client's clock."""
 
 
-def replay_v1(target: Target, rows: Sequence[Row]) -> Answers:
+def replay_v1(address: EndpointAddress, rows: Sequence[Row]) -> Answers:
     """Send the rows one by one over V1.
 
     Raises:
         EndpointUnavailableError: the endpoint does not answer, or answers anything but 200 and JSON.
     """
-    path = f"/v1/models/{target.name}:predict"
-    with _connect(target.url) as connection, _reading(target.url + path):
+    path = f"/v1/models/{address.name}:predict"
+    with _connect(address.url) as connection, _reading(address.url + path):
         timed = [_post(connection, path, write_v1([row])) for row in rows]
         return _answers_v1(timed)
 
 
-def replay_v2(target: Target, rows: Sequence[Row]) -> Answers:
+def replay_v2(address: EndpointAddress, rows: Sequence[Row]) -> Answers:
     """Send the rows in batches over V2.
 
     Raises:
         EndpointUnavailableError: the endpoint does not answer, or answers anything but 200 and JSON.
     """
-    path = f"/v2/models/{target.name}/infer"
-    size = min(_BATCH_ROWS, target.schema.maximum_rows)
+    path = f"/v2/models/{address.name}/infer"
+    size = min(_BATCH_ROWS, address.schema.maximum_rows)
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-    with _connect(target.url) as connection, _reading(target.url + path):
-        timed = [_post(connection, path, write_v2(target.schema, batch)) for batch in batches]
+    with _connect(address.url) as connection, _reading(address.url + path):
+        timed = [_post(connection, path, write_v2(address.schema, batch)) for batch in batches]
         return _answers_v2(timed)
 
 
 def is_answering(url: str, path: str) -> bool:
-    """Tell whether a GET is answered with 200."""
+    """Return whether a GET is answered with 200."""
     try:
         with _connect(url) as connection:
             connection.request("GET", path)

@@ -1,7 +1,7 @@
 """Render the InferenceService of an endpoint for KServe 0.21 in Standard mode, without a cluster.
 
-In come the contract, the version in charge and the candidate; out goes one manifest for each stage of the rollout that
-the contract plans, all for the same name: a release never makes a new endpoint. Called by `deploy`.
+In: the candidate with its contract, and the champion. Out: one manifest for each stage of the rollout that the contract
+plans, all for the same name: a release never makes a new endpoint. Called by `deploy`.
 
 A stage is applied as a whole. While a share of the traffic goes to the candidate, the champion stays under
 `spec.predictor` and the candidate under `spec.canary`; `canaryTrafficPercent` is Knative's and ignored in this mode. A
@@ -27,7 +27,7 @@ from components.base.settings import Settings
 Manifest = dict[str, Any]
 _PORT = 8080
 _MODEL_FOLDER = "/mnt/models"
-# Says what to do to whoever applies it.
+# A placeholder that names its own remedy: nobody can pull it.
 _NO_IMAGE = "tidemill-python:set-TIDEMILL_IMAGE"
 # One process of one thread: more CPU is of no use, more load takes more replicas.
 _RESOURCES = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
@@ -42,11 +42,18 @@ _USER = 1000
 
 @dataclass(frozen=True)
 class ServedVersion:
-    """One version of the model that an endpoint can serve."""
+    """One version of the registry that an endpoint can serve."""
 
+    problem: Problem
+    """The contract that it serves under."""
     version: str
     storage_uri: str
     fingerprints: Mapping[str, str]
+
+    @property
+    def endpoint(self) -> str:
+        """The name of its endpoint."""
+        return self.problem.serving.endpoint
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,9 @@ class Stage:
     manifest: Manifest
 
 
-def plan_rollout(
-    problem: Problem, candidate: ServedVersion, champion: ServedVersion | None, settings: Settings
-) -> list[Stage]:
+def plan_rollout(candidate: ServedVersion, champion: ServedVersion | None, settings: Settings) -> list[Stage]:
     """Return the stages in order; the last one has the candidate alone, and so has the first release of an endpoint."""
+    problem = candidate.problem
     shares = [percent for percent in problem.serving.canary_percent if percent < 100]
     if champion is None or champion.version == candidate.version:
         shares = []
@@ -160,15 +166,15 @@ def _container(problem: Problem, served: ServedVersion, settings: Settings) -> M
 
 
 def _probes(name: str) -> Manifest:
-    def ask(path: str) -> Manifest:
+    def get(path: str) -> Manifest:
         return {"httpGet": {"path": path, "port": _PORT}}
 
-    ready = ask(f"/v2/models/{name}/ready")
+    ready = get(f"/v2/models/{name}/ready")
     return {
         # Start-up takes seconds; two minutes cover a busy node.
         "startupProbe": {**ready, "periodSeconds": 2, "failureThreshold": 60},
         "readinessProbe": {**ready, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 2},
-        "livenessProbe": {**ask("/v2/health/live"), "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
+        "livenessProbe": {**get("/v2/health/live"), "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
     }
 
 

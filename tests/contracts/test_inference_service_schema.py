@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 PROBLEM = load_problem(ROOT / "pipelines" / "problems" / "flight-delays.yaml")
 SCHEMA = json.loads((Path(__file__).parent / "inference_service_schema.json").read_text())["schema"]
 STAGES = plan_rollout(
-    PROBLEM, ServedVersion("3", "s3://b/3", {"model": "b"}), ServedVersion("2", "s3://b/2", {}), load_settings({})
+    ServedVersion(PROBLEM, "3", "s3://b/3", {"model": "b"}),
+    ServedVersion(PROBLEM, "2", "s3://b/2", {}),
+    load_settings({}),
 )
 TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool, "number": (int, float)}
 

@@ -37,6 +37,7 @@ __all__ = [
     "download_champion",
     "download_version",
     "find_aliases",
+    "find_previous_champion",
     "find_version",
     "log_release",
     "promote",
@@ -112,6 +113,12 @@ def withdraw(problem: str, version: str, reasons: Sequence[str], settings: Setti
             client.delete_registered_model_alias(problem, "challenger")
 
 
+def find_previous_champion(problem: str, settings: Settings) -> str:
+    """Return the version that was the champion before the present one, with the errors of `rollback`."""
+    with _client(settings, f"rollback {problem}") as client:
+        return _last_champions(client, problem)[1]
+
+
 def rollback(problem: str, reason: str, settings: Settings) -> str:
     """Give the alias `champion` back to the version before, and return that version.
 
@@ -120,13 +127,7 @@ def rollback(problem: str, reason: str, settings: Settings) -> str:
         TrackingUnavailableError: the registry does not answer.
     """
     with _client(settings, f"rollback {problem}") as client:
-        current = _aliases(client, problem).get("champion")
-        previous = _previous(client, problem, current) if current else None
-        if current is None or previous is None:
-            raise ModelRefusedError(
-                f"rollback {problem}: a champion before the present one must exist, but got champion={current}, "
-                "previous=None. Run the pipeline to train another model."
-            )
+        current, previous = _last_champions(client, problem)
         client.set_model_version_tag(problem, current, "rolled_back", _tag_text(reason))
         client.set_registered_model_alias(problem, "champion", previous)
         return previous
@@ -287,6 +288,18 @@ def _aliases(client: "MlflowClient", problem: str) -> dict[str, str]:
 
 def _previous(client: "MlflowClient", problem: str, version: str) -> str | None:
     return client.get_model_version(problem, version).tags.get(PREVIOUS_TAG) or None
+
+
+def _last_champions(client: "MlflowClient", problem: str) -> tuple[str, str]:
+    """Return the champion and the one before it."""
+    current = _aliases(client, problem).get("champion")
+    previous = _previous(client, problem, current) if current else None
+    if current is None or previous is None:
+        raise ModelRefusedError(
+            f"rollback {problem}: a champion before the present one must exist, but got champion={current}, "
+            "previous=None. Run the pipeline to train another model."
+        )
+    return current, previous
 
 
 def _tags(record: ReleaseRecord) -> dict[str, str]:

@@ -57,17 +57,16 @@ def write_interval(interval: dict[str, Any], write: Any) -> str:
 
 
 def _decide(material: Material) -> tuple[str, str, str]:
-    deployment, release = material["deployment"], material["release"]
+    deployment = material.deployment
     verdict = material["evaluation"].get("verdict")
-    version = release.get("version")
+    version = material.release.version if material.release else None
     stays = _who_stays(material)
-    if deployment.get("outcome") == "promoted":
-        previous = deployment.get("previous")
-        after = f" and replaces version {previous}" if previous else ""
+    if deployment and deployment.outcome == "promoted":
+        after = f" and replaces version {deployment.previous}" if deployment.previous else ""
         words = f"The new model passed every gate: version {version} now answers at the endpoint"
-        return "good", f"Promoted: version {version} is in charge", f"{words} {deployment['endpoint']}{after}."
-    if deployment.get("outcome") == "refused":
-        reasons = " ".join(deployment.get("reasons", []))
+        return "good", f"Promoted: version {version} is in charge", f"{words} {deployment.endpoint}{after}."
+    if deployment and deployment.outcome == "refused":
+        reasons = " ".join(deployment.reasons)
         words = f"Version {version} passed its evaluation, but its endpoint did not prove itself; {stays}. {reasons}"
         return "bad", "Stopped at the endpoint", words
     if verdict == "promote":
@@ -85,7 +84,7 @@ def _decide(material: Material) -> tuple[str, str, str]:
 
 
 def _who_stays(material: Material) -> str:
-    deployed = material["deployment"].get("champion")
+    deployed = material.deployment.champion if material.deployment else None
     champion = deployed or (material["evaluation"].get("champion") or {}).get("version")
     return f"version {champion} stays in charge" if champion else "the current solution stays in use"
 

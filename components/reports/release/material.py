@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Prepared, read_prepared
+from components.base.documents import D, read
 from components.base.text.wording import say_plainly
+from components.release.record import Deployment, Release
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +29,6 @@ _PLACES = {
     "tuned": ("tuned", ""),
     "model": ("model", "model.json"),
     "evaluation": ("evaluation", "evaluation.json"),
-    "release": ("release", "release.json"),
-    "deployment": ("deployment", "deployment.json"),
 }
 # Who is meant, in words for a reader who never saw the code.
 _ROLES = {
@@ -49,6 +49,8 @@ class Material:
     as_of: str
     documents: Mapping[str, Document]
     """By name of `_PLACES`; empty where the step left nothing."""
+    release: Release | None = None
+    deployment: Deployment | None = None
     prepared: Prepared | None = None
     pictures: Mapping[str, str] = field(default_factory=dict)
     """SVG by file name of a finding."""
@@ -87,7 +89,7 @@ class Material:
         version = (self["evaluation"].get("champion") or {}).get("version")
         if role != "champion" or not version:
             return _ROLES[role]
-        is_replaced = self["deployment"].get("outcome") == "promoted"
+        is_replaced = self.deployment is not None and self.deployment.outcome == "promoted"
         return f"{'Previous model' if is_replaced else _ROLES[role]} (version {version})"
 
 
@@ -107,12 +109,15 @@ def read_material(problem: Problem, run_id: str, as_of: str, places: Mapping[str
         finding["picture"]: (places["profile"] / finding["picture"]).read_text(encoding="utf-8")
         for finding in documents.get("findings", {}).get("findings", [])
     }
-    manifest = documents.get("deployment", {}).get("inference_service")
+    deployment = _read_record(Deployment, places, "deployment")
+    manifest = deployment.inference_service if deployment else None
     return Material(
         problem=problem,
         run_id=run_id,
         as_of=as_of,
         documents=documents,
+        release=_read_record(Release, places, "release"),
+        deployment=deployment,
         prepared=read_prepared(places["prepared"]) if "prepared" in places else None,
         pictures=pictures,
         predictions=_read_predictions(places.get("evaluation")),
@@ -125,6 +130,12 @@ def _read_json(path: Path) -> Document:
         return {}
     document: Document = json.loads(path.read_text(encoding="utf-8"))
     return document
+
+
+def _read_record(kind: type[D], places: Mapping[str, Path], step: str) -> D | None:
+    """Read the document that a step names after itself, if the step left one."""
+    path = places[step] / f"{step}.json" if step in places else None
+    return read(kind, path) if path and path.is_file() else None
 
 
 def _read_predictions(folder: Path | None) -> "pd.DataFrame | None":

@@ -96,6 +96,8 @@ def _values(material: Material) -> dict[str, Any]:
     guards = [guard.metric for guard in problem.metrics.guards]
     return {
         **material.documents,
+        "release": material.release,
+        "deployment": material.deployment,
         "problem": problem,
         "prepared": material.prepared,
         "run_id": material.run_id,

@@ -34,7 +34,7 @@ def present_release(problem: Problem, run_id: str, as_of: str, places: Mapping[s
     report = render_report(material, draw_pictures(material))
     (folder / REPORT).write_text(report, encoding="utf-8")
     (folder / CARD).write_text(render_card(material), encoding="utf-8")
-    summary = summarise(problem, run_id, as_of, dict(material.documents))
+    summary = summarise(material)
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
     logging.getLogger(__name__).info(
         "present: a report of %s, %s findings", write_bytes(len(report.encode())), len(material.pictures)

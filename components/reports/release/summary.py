@@ -1,42 +1,42 @@
 """Bring the results of all steps into one small JSON: what the terminal shows and `last-run.json` keeps.
 
-In: the JSON documents of the steps, as they are. Out: `summary.json`. Called by the `present` step; judges nothing.
+In: the documents of the steps. Out: `summary.json`. Called by the `present` step; judges nothing.
 """
 
 from typing import Any
 
 from components.base.contract.problem import Problem
+from components.base.errors import DataError
+from components.base.gate import Gate
+from components.release.record import Deployment
+from components.reports.release.material import Material
 
 Document = dict[str, Any]
 
 
-def summarise(problem: Problem, run_id: str, as_of: str, documents: dict[str, Document]) -> Document:
-    """Build the summary.
-
-    Args:
-        problem: The contract.
-        run_id: The run's id in Kubeflow Pipelines.
-        as_of: ISO 8601, UTC.
-        documents: By step artifact: `quality`, `leaderboard`, `evaluation`, `release`, `deployment`.
-    """
-    evaluation, release, deployment = documents["evaluation"], documents["release"], documents["deployment"]
+def summarise(material: Material) -> Document:
+    """Build the summary of a run that left every document."""
+    problem, documents, evaluation = material.problem, material.documents, material["evaluation"]
+    release, deployment = material.release, material.deployment
+    if release is None or deployment is None:
+        raise DataError(f"present {problem.name}: a release and its deployment must exist. Run both steps first.")
     summary: Document = {
         "problem": problem.name,
-        "run_id": run_id,
-        "as_of": as_of,
+        "run_id": material.run_id,
+        "as_of": material.as_of,
         "rows": documents["quality"]["rows"],
         "primary_metric": problem.metrics.primary,
         "currency": problem.business.currency,
         "leaderboard": _leaderboard(documents["leaderboard"], problem.metrics.primary),
         "scores": [_score(role, score, problem) for role, score in evaluation["contenders"].items()],
         "comparisons": evaluation["comparisons"],
-        "gates": [*evaluation["gates"], *map(_deployment_gate, deployment["gates"])],
+        "gates": [*evaluation["gates"], *map(_deployment_gate, deployment.gates)],
         "verdict": evaluation["verdict"],
         "reasons": evaluation["reasons"],
-        "model_version": release["version"],
-        "champion_version": deployment["champion"],
-        "deployment": deployment["outcome"],
-        "endpoint": deployment["endpoint"],
+        "model_version": release.version,
+        "champion_version": deployment.champion,
+        "deployment": deployment.outcome,
+        "endpoint": deployment.endpoint,
     }
     return {**summary, "verdict_in_words": _words(summary, deployment)}
 
@@ -69,11 +69,11 @@ def _score(role: str, contender: Document, problem: Problem) -> Document:
     }
 
 
-def _deployment_gate(gate: Document) -> Document:
-    return {**gate, "name": f"endpoint_{gate['name']}", "verdict": "pass" if gate["passed"] else "fail"}
+def _deployment_gate(gate: Gate) -> Document:
+    return {**gate.model_dump(mode="json"), "name": f"endpoint_{gate.name}"}
 
 
-def _words(summary: Document, deployment: Document) -> str:
+def _words(summary: Document, deployment: Deployment) -> str:
     """Say in sentences what was decided, why, and what it is worth."""
     version = summary["model_version"]
     decided = {
@@ -83,7 +83,7 @@ def _words(summary: Document, deployment: Document) -> str:
     }[summary["deployment"]]
     in_charge = summary["champion_version"]
     kept = f" Version {in_charge} stays in charge." if summary["deployment"] != "promoted" and in_charge else ""
-    reasons = deployment["reasons"] if summary["deployment"] == "refused" else summary["reasons"]
+    reasons = deployment.reasons if summary["deployment"] == "refused" else summary["reasons"]
     return " ".join([decided + kept, _gain(summary), *reasons])
 
 

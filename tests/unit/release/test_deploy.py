@@ -1,7 +1,5 @@
 """Deployment over a real registry, a real online store and the real predictor as a process."""
 
-import dataclasses
-import json
 import os
 import re
 import signal
@@ -13,15 +11,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from components.base import documents
 from components.base.adapters import mlflow as tracking
 from components.base.contract.load import load_problem
-from components.base.errors import ModelRefusedError
+from components.base.errors import EndpointUnavailableError, ModelRefusedError, PermanentError
+from components.base.gate import Gate
 from components.release import deploy as deploy_module
-from components.release.deploy import deploy_release, rollback_endpoint
-from components.release.record import read_release, write_release
-from components.release.smoke_test import Gate, Trial
-from components.serving.client import Target, is_answering, replay_v1
-from components.serving.endpoint import read_endpoint, start_endpoint
+from components.release.deploy import deploy_release, rollback_release
+from components.release.record import Deployment, Release, SmokeTest
+from components.release.smoke_test import limit_gate
+from components.serving.client import EndpointAddress, is_answering, replay_v1
+from components.serving.endpoint import start_endpoint
+from components.serving.local import LocalHost, read_endpoint
 from components.serving.predictor.requests import RequestSchema
 
 ROOT = Path(__file__).parents[3]
@@ -36,12 +37,13 @@ def settings(tracking_settings):
 
 @pytest.fixture
 def release(release, settings):
-    """Register releases that were compared with the champion of that moment, as in a whole run."""
+    """Register releases that were compared with the champion of then, as in a whole run."""
 
     def make(run_id: str, verdict: str = "promote") -> Path:
         folder = release(run_id, verdict)
         champion = tracking.find_aliases("flight-delays", settings).get("champion")
-        write_release(folder, dataclasses.replace(read_release(folder), compared_with=champion))
+        written = documents.read(Release, folder / "release.json")
+        documents.write(written.model_copy(update={"compared_with": champion}), folder / "release.json")
         return folder
 
     return make
@@ -49,9 +51,12 @@ def release(release, settings):
 
 @pytest.fixture
 def passed(monkeypatch):
-    """Replace the trial by one whose gates pass, for what is about the promotion and not the endpoint."""
-    gate = Gate("v1_difference", 0.0, 1e-9, "V1 is right.")
-    monkeypatch.setattr(deploy_module, "try_endpoint", lambda *args: Trial((gate,), {"rows": 1}, []))
+    """Replace the smoke test by one whose gates pass, for what is about the promotion and not the endpoint."""
+    replace_smoke_test(monkeypatch, limit_gate("v1_difference", 0.0, 1e-9, "V1 is right."))
+
+
+def replace_smoke_test(monkeypatch, *gates: Gate) -> None:
+    monkeypatch.setattr(deploy_module, "run_smoke_test", lambda *args: SmokeTest(gates=gates))
 
 
 def wait_for(condition, seconds=90):
@@ -63,37 +68,38 @@ def wait_for(condition, seconds=90):
     return value
 
 
-def read_deployment(folder: Path) -> dict:
-    return json.loads((folder / "deployment.json").read_text())
+def read_deployment(folder: Path) -> Deployment:
+    return documents.read(Deployment, folder / "deployment.json")
 
 
 def test_release_proves_itself_over_both_protocols_and_takes_charge(filled, release, settings, tmp_path):
     deploy_release(PROBLEM, release("run-1"), tmp_path / "deployment", settings)
     told = read_deployment(tmp_path / "deployment")
 
-    assert told["outcome"] == "promoted", told["reasons"]
-    assert (told["candidate"], told["champion"], told["previous"]) == ("1", "1", None)
-    assert [gate["name"] for gate in told["gates"]] == [
+    assert told.outcome == "promoted", told.reasons
+    assert (told.candidate, told.champion, told.previous) == ("1", "1", None)
+    assert [gate.name for gate in told.gates] == [
         "v1_difference",
         "v2_difference",
         "different_decisions",
         "p99_milliseconds",
     ]
-    assert told["replay"]["rows"] == 200
-    assert told["replay"]["v1_difference"] <= 1e-9
+    replay = told.smoke_test.replay
+    assert replay.rows == 200
+    assert replay.v1_difference <= 1e-9
     # Every other aircraft is unknown, and one carrier of three.
-    assert told["replay"]["missing_features"]["plane_seats"] == 100
-    assert 0 < told["replay"]["missing_features"]["carrier_late_ratio_24h"] < 200
-    skew = {entry["feature"]: entry for entry in told["skew"]}
-    assert skew["carrier"]["different_rows"] == 0
-    assert skew["carrier_late_ratio_24h"]["different_rows"] == 200
+    assert replay.missing_features["plane_seats"] == 100
+    assert 0 < replay.missing_features["carrier_late_ratio_24h"] < 200
+    skew = {entry.feature: entry for entry in told.smoke_test.skew}
+    assert skew["carrier"].different_rows == 0
+    assert skew["carrier_late_ratio_24h"].different_rows == 200
     assert tracking.find_aliases("flight-delays", settings) == {"champion": "1"}
     assert read_endpoint("flight-delays", settings).version == "1"
     assert "version 1 (compiled) listens" in (tmp_path / "deployment" / "predictor.log").read_text()
 
     with start_endpoint("flight-delays", settings) as endpoint:
-        target = Target(endpoint.url, endpoint.name, RequestSchema.of(PROBLEM))
-        answers = replay_v1(target, [endpoint.example])
+        address = EndpointAddress(endpoint.url, endpoint.name, RequestSchema.of(PROBLEM))
+        answers = replay_v1(address, [endpoint.example])
         assert endpoint.version == "1"
         assert 0 <= answers.probabilities[0] <= 1
     assert not endpoint.process.is_running()
@@ -106,11 +112,11 @@ def test_second_release_goes_to_the_same_endpoint_through_the_stages_of_the_cont
     deploy_release(PROBLEM, release("run-2"), tmp_path / "second", settings)
     first, second = read_deployment(tmp_path / "first"), read_deployment(tmp_path / "second")
 
-    assert (second["champion"], second["previous"]) == ("2", "1")
-    assert first["endpoint"] == second["endpoint"] == "flight-delays"
-    assert [stage["percent"] for stage in first["rollout"]] == [100]
-    assert [stage["percent"] for stage in second["rollout"]] == PROBLEM.serving.canary_percent
-    canary = yaml.safe_load((tmp_path / "second" / second["rollout"][0]["file"]).read_text())
+    assert (second.champion, second.previous) == ("2", "1")
+    assert first.endpoint == second.endpoint == "flight-delays"
+    assert [stage.percent for stage in first.rollout] == [100]
+    assert [stage.percent for stage in second.rollout] == PROBLEM.serving.canary_percent
+    canary = yaml.safe_load((tmp_path / "second" / second.rollout[0].file).read_text())
     assert canary["spec"]["predictor"]["name"] == "v1"
     assert canary["spec"]["canary"][0]["predictor"]["name"] == "v2"
     record = read_endpoint("flight-delays", settings)
@@ -123,8 +129,8 @@ def test_release_that_is_not_wanted_leaves_the_champion_and_says_why(passed, ver
     deploy_release(PROBLEM, release("run-2", verdict), tmp_path / "second", settings)
     told = read_deployment(tmp_path / "second")
 
-    assert (told["outcome"], told["champion"], told["rollout"]) == ("kept", "1", [])
-    assert told["reasons"] == ["Version 1 stays in charge.", f"The verdict is {verdict}."]
+    assert (told.outcome, told.champion, told.rollout) == ("kept", "1", ())
+    assert told.reasons == ("Version 1 stays champion.", f"The verdict is {verdict}.")
     assert read_endpoint("flight-delays", settings).version == "1"
 
 
@@ -134,11 +140,11 @@ def test_release_compared_with_another_champion_is_kept_and_a_new_run_asked_for(
     deploy_release(PROBLEM, second, tmp_path / "second", settings)
     told = read_deployment(tmp_path / "second")
 
-    assert (told["outcome"], told["champion"], told["rollout"]) == ("kept", "1", [])
-    assert told["reasons"] == [
+    assert (told.outcome, told.champion, told.rollout) == ("kept", "1", ())
+    assert told.reasons == (
         "The champion changed meanwhile: version 2 was compared with none, and the champion is now version 1. "
-        "Run the pipeline again."
-    ]
+        "Run the pipeline again.",
+    )
     assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
     assert read_endpoint("flight-delays", settings).version == "1"
 
@@ -149,14 +155,13 @@ def test_release_in_charge_already_is_neither_tried_nor_withdrawn_again(
     deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
     folder = release("run-2")
     deploy_release(PROBLEM, folder, tmp_path / "second", settings)
-    late = Gate("p99_milliseconds", 80.0, 50.0, "Too slow.")
-    monkeypatch.setattr(deploy_module, "try_endpoint", lambda *args: Trial((late,), None, []))
+    replace_smoke_test(monkeypatch, limit_gate("p99_milliseconds", 80.0, 50.0, "Too slow."))
     deploy_release(PROBLEM, folder, tmp_path / "again", settings)
     told = read_deployment(tmp_path / "again")
 
-    assert (told["outcome"], told["champion"], told["previous"]) == ("promoted", "2", "1")
-    assert told["reasons"] == ["Version 2 is in charge already."]
-    assert [stage["percent"] for stage in told["rollout"]] == PROBLEM.serving.canary_percent
+    assert (told.outcome, told.champion, told.previous) == ("promoted", "2", "1")
+    assert told.reasons == ("Version 2 is the champion already.",)
+    assert [stage.percent for stage in told.rollout] == PROBLEM.serving.canary_percent
     assert "deployment" not in tracking.find_version("flight-delays", "2", settings).tags
 
 
@@ -164,13 +169,13 @@ def test_endpoint_that_fails_a_gate_leaves_the_champion_and_keeps_the_reason(
     passed, release, settings, tmp_path, monkeypatch
 ):
     deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
-    late = Gate("p99_milliseconds", 80.0, 50.0, "99 of 100 single requests took at most 80 ms (limit 50).")
-    monkeypatch.setattr(deploy_module, "try_endpoint", lambda *args: Trial((late,), None, []))
+    late = limit_gate("p99_milliseconds", 80.0, 50.0, "99 of 100 single requests took at most 80 ms (limit 50).")
+    replace_smoke_test(monkeypatch, late)
     deploy_release(PROBLEM, release("run-2"), tmp_path / "second", settings)
     told = read_deployment(tmp_path / "second")
 
-    assert (told["outcome"], told["champion"], told["inference_service"]) == ("refused", "1", None)
-    assert told["reasons"] == [late.reason, "Version 1 stays in charge."]
+    assert (told.outcome, told.champion, told.inference_service) == ("refused", "1", None)
+    assert told.reasons == (late.reason, "Version 1 stays champion.")
     assert tracking.find_aliases("flight-delays", settings) == {"champion": "1"}
     assert tracking.find_version("flight-delays", "2", settings).tags["deployment_reasons"] == late.reason
 
@@ -182,8 +187,8 @@ def test_model_that_changed_in_the_registry_is_refused_before_it_serves(release,
     deploy_release(PROBLEM, folder, tmp_path / "deployment", settings)
 
     told = read_deployment(tmp_path / "deployment")
-    assert told["outcome"] == "refused"
-    assert told["reasons"][0] == "The registry's files of version 1 are not the model that was evaluated."
+    assert told.outcome == "refused"
+    assert told.reasons[0] == "The registry's files of version 1 are not the model that was evaluated."
 
 
 def test_predictor_that_cannot_start_is_refused_with_the_end_of_its_log(
@@ -193,35 +198,99 @@ def test_predictor_that_cannot_start_is_refused_with_the_end_of_its_log(
     deploy_release(PROBLEM, release("run-1"), tmp_path / "deployment", settings)
 
     told = read_deployment(tmp_path / "deployment")
-    assert told["outcome"] == "refused"
-    assert "its process ended" in told["reasons"][0]
-    assert "Did you mean 'TIDEMILL_BUCKET'?" in told["reasons"][0]
+    assert told.outcome == "refused"
+    assert "its process ended" in told.reasons[0]
+    assert "Did you mean 'TIDEMILL_BUCKET'?" in told.reasons[0]
     assert tracking.find_aliases("flight-delays", settings) == {}
 
 
-@pytest.mark.parametrize("point", ["plan_rollout", "promote", "record_endpoint"])
+@pytest.mark.parametrize("point", ["plan_rollout", "host.promote", "tracking.promote", "the document"])
 def test_crash_in_between_promotes_nothing_by_half_and_the_next_try_ends_it(
     point, passed, release, settings, tmp_path, monkeypatch
 ):
     deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
     folder = release("run-2")
 
-    def die(*args):
+    def die(*args, **fields):
         raise KeyboardInterrupt
 
+    places = {
+        "plan_rollout": (deploy_module, "plan_rollout"),
+        "host.promote": (LocalHost, "promote"),
+        "tracking.promote": (tracking, "promote"),
+        "the document": (deploy_module, "Deployment"),
+    }
     with monkeypatch.context() as patched:
-        patched.setattr(tracking if point == "promote" else deploy_module, point, die)
+        patched.setattr(*places[point], die)
         with pytest.raises(KeyboardInterrupt):
             deploy_release(PROBLEM, folder, tmp_path / "second", settings)
-    in_charge = "2" if point == "record_endpoint" else "1"
-    assert tracking.find_aliases("flight-delays", settings)["champion"] == in_charge
+    # The alias moves last: between it and the host's promotion the registry names what served before.
+    assert tracking.find_aliases("flight-delays", settings)["champion"] == ("2" if point == "the document" else "1")
+    live = {"1": 100} if point in ("plan_rollout", "host.promote") else {"2": 100}
+    assert LocalHost(settings).live("flight-delays") == live
     assert not (tmp_path / "second" / "deployment.json").exists()
 
     deploy_release(PROBLEM, folder, tmp_path / "second", settings)
     told = read_deployment(tmp_path / "second")
-    assert (told["outcome"], told["champion"], told["previous"]) == ("promoted", "2", "1")
+    assert (told.outcome, told.champion, told.previous) == ("promoted", "2", "1")
     assert tracking.find_aliases("flight-delays", settings) == {"champion": "2"}
     assert read_endpoint("flight-delays", settings).version == "2"
+
+
+@pytest.mark.parametrize("fault", ["promote raises", "the host says otherwise"])
+def test_alias_does_not_move_when_the_host_does_not_serve_the_version(
+    fault, passed, release, settings, tmp_path, monkeypatch
+):
+    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+
+    def fail(host, candidate):
+        raise EndpointUnavailableError("The new pods never became ready.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalHost, "promote", fail if fault == "promote raises" else lambda *args: None)
+        words = (
+            "never became ready" if fault == "promote raises" else re.escape("but got {'1': 100} (version: percent)")
+        )
+        with pytest.raises(EndpointUnavailableError, match=words):
+            deploy_release(PROBLEM, release("run-2"), tmp_path / "second", settings)
+    assert tracking.find_aliases("flight-delays", settings) == {"champion": "1", "challenger": "2"}
+    assert LocalHost(settings).live("flight-delays") == {"1": 100}
+
+
+def test_candidate_is_shifted_through_the_shares_and_withdrawn_at_the_first_that_fails(
+    passed, release, settings, tmp_path, monkeypatch
+):
+    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+    first_share, *_ = PROBLEM.serving.canary_percent
+    shifted, withdrawn = [], []
+
+    def shift(host, candidate, percent):
+        shifted.append((candidate.version, percent))
+        return [limit_gate("error_ratio", 0.2, 0.01, "20% of the answers of the canary were errors (limit 1%).")]
+
+    monkeypatch.setattr(LocalHost, "shift", shift)
+    monkeypatch.setattr(LocalHost, "withdraw", lambda host, candidate: withdrawn.append(candidate.version))
+    deploy_release(PROBLEM, release("run-2"), tmp_path / "second", settings)
+    told = read_deployment(tmp_path / "second")
+
+    assert (shifted, withdrawn) == ([("2", first_share)], ["2"])
+    assert (told.outcome, told.champion, told.inference_service) == ("refused", "1", None)
+    assert [gate.name for gate in told.gates] == ["v1_difference", "error_ratio"]
+    assert told.reasons[0] == "20% of the answers of the canary were errors (limit 1%)."
+    assert LocalHost(settings).live("flight-delays") == {"1": 100}
+
+
+def test_cluster_is_refused_with_the_manifests_rendered_and_the_champion_kept(
+    passed, release, settings, tmp_path, monkeypatch
+):
+    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+    cluster = settings.model_copy(update={"platform": "kubernetes", "image": "python-tidemill:1"})
+    with pytest.raises(PermanentError, match=re.escape("TIDEMILL_PLATFORM must be local to deploy, but got")):
+        deploy_release(PROBLEM, release("run-2"), tmp_path / "second", cluster)
+    rendered = sorted(path.name for path in (tmp_path / "second" / "rollout").iterdir())
+    assert len(rendered) == len(PROBLEM.serving.canary_percent)
+    assert "python-tidemill:1" in (tmp_path / "second" / "inference-service.yaml").read_text()
+    assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
 
 
 def test_killed_deployment_takes_its_predictor_along_and_promotes_nothing(filled, release, settings, tmp_path):
@@ -249,11 +318,21 @@ def test_killed_deployment_takes_its_predictor_along_and_promotes_nothing(filled
 def test_rollback_puts_the_champion_before_in_charge(passed, release, settings, tmp_path):
     deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
     with pytest.raises(ModelRefusedError, match=re.escape("a champion before the present one must exist")):
-        rollback_endpoint(PROBLEM, "It flags every flight.", settings)
+        rollback_release(PROBLEM, "It flags every flight.", settings)
     deploy_release(PROBLEM, release("run-2"), tmp_path / "second", settings)
 
-    assert rollback_endpoint(PROBLEM, "It flags every flight.", settings) == "1"
+    assert rollback_release(PROBLEM, "It flags every flight.", settings) == "1"
     assert read_endpoint("flight-delays", settings).version == "1"
+    assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
+
+
+def test_rollback_that_the_host_refuses_leaves_the_champion(passed, release, settings, tmp_path, monkeypatch):
+    for run in ("run-1", "run-2"):
+        deploy_release(PROBLEM, release(run), tmp_path / run, settings)
+    monkeypatch.setattr(LocalHost, "promote", lambda *args: None)
+    with pytest.raises(EndpointUnavailableError, match=re.escape("version 1 must answer every request")):
+        rollback_release(PROBLEM, "It flags every flight.", settings)
+    assert tracking.find_aliases("flight-delays", settings)["champion"] == "2"
 
 
 def test_endpoint_without_a_champion_says_what_to_run(settings):

@@ -56,12 +56,12 @@ def test_skew_tells_moved_values_from_missing_ones():
     ratio, maker = measure_skew(features, trained, served)
 
     # ratio: moved by 0.1, missing in both, lost, gained; maker: same, missing in both, moved, gained.
-    assert (ratio["rows"], ratio["different_rows"]) == (4, 3)
-    assert ratio["mean_absolute_difference"] == pytest.approx(0.1)
-    assert (maker["different_rows"], maker["mean_absolute_difference"]) == (2, None)
+    assert (ratio.rows, ratio.different_rows) == (4, 3)
+    assert ratio.mean_absolute_difference == pytest.approx(0.1)
+    assert (maker.different_rows, maker.mean_absolute_difference) == (2, None)
 
 
 def test_skew_of_a_feature_without_a_common_number_has_no_mean():
     features = (Feature("ratio", "numeric", "v", "r"),)
     (skew,) = measure_skew(features, pd.DataFrame({"ratio": [math.nan]}), pd.DataFrame({"ratio": [0.5]}))
-    assert (skew["different_rows"], skew["mean_absolute_difference"]) == (1, None)
+    assert (skew.different_rows, skew.mean_absolute_difference) == (1, None)

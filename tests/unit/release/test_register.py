@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from components.base import documents
 from components.base.adapters import mlflow as tracking
 from components.base.contract.load import load_problem
 from components.base.dataset import Feature, Prepared, read_prepared, write_prepared
@@ -21,7 +22,7 @@ from components.base.tables import write_table
 from components.features.explore.profile import build_profile, profile_numbers, read_profile, write_profile
 from components.models.artifact import Model, load_model, save_model
 from components.models.baselines import Baseline, GroupRate, load_current_solution, save_current_solution
-from components.release.record import fingerprint_model, read_release
+from components.release.record import Release, fingerprint_model
 from components.release.register import Evidence, register_release
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
@@ -114,7 +115,7 @@ def evidence(tmp_path):
 def test_promoted_release_becomes_the_challenger_and_never_the_champion(evidence, settings, tmp_path):
     release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
 
-    assert read_release(tmp_path / "release") == release
+    assert documents.read(Release, tmp_path / "release" / "release.json") == release
     assert (release.version, release.aliases, release.champion) == ("1", ("challenger",), None)
     assert tracking.find_aliases("flight-delays", settings) == {"challenger": "1"}
     assert release.fingerprints["snapshot"] == "5a5a"
@@ -152,7 +153,7 @@ def test_release_names_the_champion_that_it_was_compared_with(champion, compared
     file = evidence.evaluation_folder / "evaluation.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"champion": champion}))
     register_release(PROBLEM, evidence, tmp_path / "release", settings)
-    assert read_release(tmp_path / "release").compared_with == compared_with
+    assert documents.read(Release, tmp_path / "release" / "release.json").compared_with == compared_with
 
 
 def test_golden_rows_span_the_test_period_without_the_outcome(evidence, settings, tmp_path):

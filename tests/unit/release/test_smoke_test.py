@@ -1,4 +1,4 @@
-"""The gates of a trial, and the client that replays, against small servers that misbehave."""
+"""The gates of a smoke test, and the client that replays, against small servers that misbehave."""
 
 import json
 import re
@@ -12,9 +12,9 @@ import pytest
 
 from components.base.contract.load import load_problem
 from components.base.errors import EndpointUnavailableError
-from components.release import smoke_test as trial
+from components.release import smoke_test
 from components.release.golden_rows import Expected
-from components.serving.client import Answers, Target, is_answering, replay_v1, replay_v2
+from components.serving.client import Answers, EndpointAddress, is_answering, replay_v1, replay_v2
 from components.serving.predictor.requests import RequestSchema
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
@@ -47,7 +47,7 @@ def server(status, body):
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield Target(f"http://127.0.0.1:{running.server_port}", "flight-delays", SCHEMA)
+            yield EndpointAddress(f"http://127.0.0.1:{running.server_port}", "flight-delays", SCHEMA)
         finally:
             running.shutdown()
             thread.join()
@@ -59,9 +59,9 @@ def replay_times(monkeypatch):
 
     def give(*passes):
         queue = iter([[1.0], *passes])
-        monkeypatch.setattr(trial, "replay_v1", lambda target, rows: timed(next(queue)))
-        monkeypatch.setattr(trial, "replay_v2", lambda target, rows: timed([1.0]))
-        return trial._replay(None, [ROW], ready_seconds=3.0, p99_limit=50.0)
+        monkeypatch.setattr(smoke_test, "replay_v1", lambda address, rows: timed(next(queue)))
+        monkeypatch.setattr(smoke_test, "replay_v2", lambda address, rows: timed([1.0]))
+        return smoke_test._replay(None, [ROW], p99_limit=50.0)
 
     return give
 
@@ -77,7 +77,7 @@ def test_pass_above_the_limit_is_repeated_and_the_best_counts(replay_times):
 
 def test_endpoint_that_stays_slow_keeps_its_best_pass_and_fails_the_gate(replay_times):
     replay = replay_times([90.0], [80.0], [85.0])
-    gates = {gate.name: gate for gate in trial._judge(PROBLEM, replay, Expected(np.array([0.5]), (True,)))}
+    gates = {gate.name: gate for gate in smoke_test._judge(PROBLEM, replay, Expected(np.array([0.5]), (True,)))}
     assert (gates["p99_milliseconds"].value, gates["p99_milliseconds"].passed) == (80.0, False)
     assert gates["p99_milliseconds"].reason == "99 of 100 single requests took at most 80.0 ms (limit 50)."
     assert gates["v1_difference"].passed
@@ -86,7 +86,7 @@ def test_endpoint_that_stays_slow_keeps_its_best_pass_and_fails_the_gate(replay_
 def test_wrong_probability_and_turned_decision_fail_their_gates(replay_times):
     gates = {
         gate.name: gate.passed
-        for gate in trial._judge(PROBLEM, replay_times([1.0]), Expected(np.array([0.4]), (False,)))
+        for gate in smoke_test._judge(PROBLEM, replay_times([1.0]), Expected(np.array([0.4]), (False,)))
     }
     assert gates == {
         "v1_difference": False,
@@ -97,8 +97,8 @@ def test_wrong_probability_and_turned_decision_fail_their_gates(replay_times):
 
 
 def test_wrong_answer_of_a_slow_pass_fails_though_the_best_pass_is_right():
-    replay = trial._Replay((timed([90.0], 0.4), timed([20.0])), timed([1.0]), 3.0)
-    gates = {gate.name: gate for gate in trial._judge(PROBLEM, replay, Expected(np.array([0.5]), (True,)))}
+    replay = smoke_test._Passes((timed([90.0], 0.4), timed([20.0])), timed([1.0]))
+    gates = {gate.name: gate for gate in smoke_test._judge(PROBLEM, replay, Expected(np.array([0.5]), (True,)))}
     assert (gates["p99_milliseconds"].value, gates["p99_milliseconds"].passed) == (20.0, True)
     assert gates["v1_difference"].value == pytest.approx(0.1)
     assert not gates["v1_difference"].passed
@@ -122,7 +122,7 @@ def test_answer_of_another_shape_is_told(replay, body):
 
 
 def test_silent_endpoint_is_told():
-    target = Target("http://127.0.0.1:9", "flight-delays", SCHEMA)
+    target = EndpointAddress("http://127.0.0.1:9", "flight-delays", SCHEMA)
     assert not is_answering(target.url, "/")
     with pytest.raises(EndpointUnavailableError, match=re.escape("replay http://127.0.0.1:9")):
         replay_v1(target, [ROW])

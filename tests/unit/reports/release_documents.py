@@ -201,13 +201,13 @@ def deployment(outcome="promoted"):
         "name": "v1_difference",
         "value": 0.0,
         "limit": 1e-9,
-        "passed": outcome == "promoted",
+        "verdict": "pass" if outcome == "promoted" else "fail",
         "reason": "V1 is compared.",
     }
     kept = outcome == "kept"
     return {"problem": "flight-delays", "endpoint": "flight-delays", "outcome": outcome, "candidate": "3",
             "champion": "3" if outcome == "promoted" else None, "previous": None, "reasons": ["As the gates said."],
-            "gates": [] if kept else [gate], "replay": None if kept else replay, "skew": [], "rollout": [],
+            "smoke_test": None if kept else {"gates": [gate], "replay": replay, "skew": []}, "rollout": [],
             "inference_service": None, "deployed_at": AS_OF}  # fmt: skip
 
 

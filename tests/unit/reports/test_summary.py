@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from components.base.contract.load import load_problem
+from components.release.record import Deployment, Release
+from components.reports.release.material import Material
 from components.reports.release.summary import summarise
+from tests.unit.reports import release_documents
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
 
@@ -20,7 +23,7 @@ def contender(label: str, score: float, value: float) -> dict[str, Any]:
     return {"label": label, "threshold": 0.4, "scores": scores, "value_per_1000": interval(value)}
 
 
-def documents(outcome: str = "promoted", champion: str | None = "3", verdict: str = "promote") -> dict[str, Any]:
+def documents(verdict: str) -> dict[str, Any]:
     entry = {"scores": {"average_precision": {"mean": 0.5, "std": 0.01}}, "fit_seconds": 1.0, "error": None}
     failed = {"scores": {}, "fit_seconds": 9.0, "error": "out of time"}
     return {
@@ -42,19 +45,29 @@ def documents(outcome: str = "promoted", champion: str | None = "3", verdict: st
             "verdict": verdict,
             "reasons": ["Every gate passed."],
         },
-        "release": {"version": "3"},
-        "deployment": {
-            "outcome": outcome,
-            "champion": champion,
-            "endpoint": "flight-delays",
-            "reasons": ["p99 was 80 ms, above 50 ms."],
-            "gates": [{"name": "p99_milliseconds", "value": 6.0, "limit": 50, "passed": True, "reason": "Fast."}],
-        },
     }
 
 
+def material(outcome: str = "promoted", champion: str | None = "3", verdict: str = "promote") -> Material:
+    deployment = release_documents.deployment(outcome) | {
+        "champion": champion,
+        "reasons": ["p99 was 80 ms, above 50 ms."],
+        "smoke_test": {
+            "gates": [{"name": "p99_milliseconds", "verdict": "pass", "value": 6.0, "limit": 50, "reason": "Fast."}]
+        },
+    }
+    return Material(
+        PROBLEM,
+        "run",
+        "2013-07-01",
+        documents(verdict),
+        Release.model_validate(release_documents.release()),
+        Deployment.model_validate(deployment),
+    )
+
+
 def test_promotion_is_said_with_version_endpoint_and_gain() -> None:
-    words = summarise(PROBLEM, "run", "2013-07-01", documents())["verdict_in_words"]
+    words = summarise(material())["verdict_in_words"]
     assert words == (
         "Version 3 is promoted: it answers at the endpoint flight-delays. It earns 400 USD more per 1,000 predictions "
         "than the current solution (95 % interval 399 to 401). Every gate passed."
@@ -69,22 +82,22 @@ def test_promotion_is_said_with_version_endpoint_and_gain() -> None:
     ],
 )
 def test_model_in_charge_is_named_when_the_new_one_is_not_deployed(outcome: str, verdict: str, words: str) -> None:
-    assert words in summarise(PROBLEM, "run", "2013-07-01", documents(outcome, "2", verdict))["verdict_in_words"]
+    assert words in summarise(material(outcome, "2", verdict))["verdict_in_words"]
 
 
 def test_reasons_of_the_endpoint_are_given_when_it_refused() -> None:
-    words = summarise(PROBLEM, "run", "2013-07-01", documents("refused", "2"))["verdict_in_words"]
+    words = summarise(material("refused", "2"))["verdict_in_words"]
     assert "p99 was 80 ms, above 50 ms." in words
 
 
 def test_failed_candidate_is_listed_with_its_reason() -> None:
-    board = summarise(PROBLEM, "run", "2013-07-01", documents())["leaderboard"]
+    board = summarise(material())["leaderboard"]
     assert [row["note"] for row in board] == ["chosen", "dumb predictor", "out of time"]
     assert board[2]["score"] is None
 
 
 def test_gates_of_evaluation_and_endpoint_stand_in_one_list() -> None:
-    gates = summarise(PROBLEM, "run", "2013-07-01", documents())["gates"]
+    gates = summarise(material())["gates"]
     assert [(gate["name"], gate["verdict"]) for gate in gates] == [
         ("beats_dumb", "pass"),
         ("endpoint_p99_milliseconds", "pass"),
