@@ -1,10 +1,10 @@
 """Start a program that cannot outlive the process that started it.
 
-In comes a command, out goes a running `OwnedProcess`; called by the object store's server. Linux sends the child a
-signal when the *thread* that started it ends, so a thread of its own starts the child and waits for it. The request for
-that signal is made by this file, run as a small program that then becomes the command (`execv`): doing it in
-`preexec_fn` would run Python between fork and exec, which deadlocks in programs with threads. Elsewhere than on Linux
-the child is stopped by `stop` alone.
+In: a command. Out: a running `OwnedProcess`. Called by the object store's server and by the predictor's. Linux sends
+the child a signal when the *thread* that started it ends, so a thread of its own starts the child and waits for it. The
+request for that signal is made by this file, run as a small program that then becomes the command (`execv`): doing it
+in `preexec_fn` would run Python between fork and exec, which deadlocks in programs with threads. Elsewhere than on
+Linux the child is stopped by `stop` alone.
 """
 
 import ctypes
@@ -53,11 +53,11 @@ class OwnedProcess:
         self.pid = self._process.pid
 
     def is_running(self) -> bool:
-        """Tell whether the child still runs."""
+        """Return whether the child still runs."""
         return self._process.poll() is None
 
     def stop(self, patience_seconds: float) -> None:
-        """Ask the child to end, kill it when it has not within the patience, and wait for its end."""
+        """End the child: SIGTERM, after the patience SIGKILL; return when it has ended."""
         self._process.terminate()
         try:
             self._process.wait(patience_seconds)
@@ -88,7 +88,7 @@ def _own(plan: ChildPlan, started: "Future[subprocess.Popen[bytes]]") -> None:
 
 
 def _become(parent: int, command: list[str]) -> None:
-    """Ask for the signal, then turn into the command."""
+    """Request the signal, then become the command."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # The parent may have ended before the request was made.

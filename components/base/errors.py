@@ -1,4 +1,4 @@
-"""Say what went wrong, where, and what to do: the one error tree of the platform.
+"""The one error tree of the platform.
 
     TidemillError
     ├── PermanentError               trying again is useless until somebody changes something
@@ -6,23 +6,18 @@
     │   ├── ContractError            the problem's YAML breaks its schema
     │   ├── DataError                data break a hard limit of the contract, or cannot be read
     │   ├── ModelRefusedError        a model is not good enough, or not the one that was promised
-    │   ├── HomeInUseError           another run holds the same TIDEMILL_HOME
     │   ├── StepFailedError          a step of a pipeline ended with an error
     │   └── StoreRequestError        the object store answered, and the answer is no
     │       ├── ObjectMissingError   nothing is stored under that key
-    │       ├── BucketMissingError   there is no such bucket
-    │       ├── StoreAccessError     the credentials are unknown or not allowed to do that
-    │       ├── StoreFullError       there is no room left to write
-    │       └── ObjectDamagedError   what came back is not what was put
+    │       └── StoreAccessError     the credentials are unknown or not allowed to do that
     └── TransientError               something is out of reach; the same call may succeed later
         ├── StoreUnavailableError    the object store does not answer
-        ├── TrackingUnavailableError the MLflow server or its database does not answer
         ├── EndpointUnavailableError the prediction endpoint does not answer
         └── DecisionsUnavailableError the governor's database does not answer
 
-Every text reads `<where>: <invariant> must hold, but got <name=value>. <What to do.>`, and checks collect
-all faults before they raise. Adapters alone retry, and only what is transient. Whoever owns a terminal
-decides how an error is shown.
+A class of its own has what somebody catches by name. Every text reads
+`<where>: <invariant> must hold, but got <name=value>. <What to do.>`, and checks collect all faults before they raise.
+Adapters alone retry, and only what is transient. Commands format errors for the terminal; other code never prints.
 """
 
 import difflib
@@ -56,10 +51,6 @@ class ModelRefusedError(PermanentError):
     """A model is not good enough, or is not the one that was promised."""
 
 
-class HomeInUseError(PermanentError):
-    """Another run holds the same TIDEMILL_HOME."""
-
-
 class StepFailedError(PermanentError):
     """A step of a pipeline ended with an error."""
 
@@ -72,20 +63,8 @@ class ObjectMissingError(StoreRequestError):
     """Nothing is stored under that key."""
 
 
-class BucketMissingError(StoreRequestError):
-    """There is no such bucket."""
-
-
 class StoreAccessError(StoreRequestError):
     """The credentials are unknown to the object store, or not allowed to do that."""
-
-
-class StoreFullError(StoreRequestError):
-    """The object store has no room left to write."""
-
-
-class ObjectDamagedError(StoreRequestError):
-    """What came back from the object store is not what was put."""
 
 
 class TransientError(TidemillError):
@@ -94,10 +73,6 @@ class TransientError(TidemillError):
 
 class StoreUnavailableError(TransientError):
     """The object store does not answer."""
-
-
-class TrackingUnavailableError(TransientError):
-    """The MLflow server or its database does not answer."""
 
 
 class EndpointUnavailableError(TransientError):

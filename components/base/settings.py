@@ -1,7 +1,7 @@
 """Where things are: the environment variables TIDEMILL_*, read and checked once.
 
 In: the environment. Out: a frozen `Settings`; every other module is given it and never reads the environment. A field
-`home` is the variable TIDEMILL_HOME: its name, type, default and check stand in that one line. Called by the main
+`home` is the variable TIDEMILL_HOME: its name, type, default and check are in that one line. Called by the main
 programs and by a step's process; `child_environment` writes what such a process needs. Nothing is created on disk here.
 """
 
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     """Read by feature_repo/feature_store.yaml alone, when `feast` runs on the command line."""
 
     prediction_log: Annotated[Literal["on", "off"], _must("be on or off")] = "on"
-    """`off` logs nothing; what is logged, the contract says."""
+    """`off` logs nothing; the contract defines what is logged."""
     prediction_log_spool: LocalPath = Field(default_factory=lambda known: known["home"] / "spool")
     """Where a predictor keeps logged predictions until the object store has them."""
     prediction_log_segment_seconds: _Seconds = 300
@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     def child_environment(self) -> dict[str, str]:
         """Return every variable that a step's process needs beside the caller's own environment.
 
-        With an object store they include the names that boto3 and MLflow read by themselves.
+        With an object store they include the names that boto3 and MLflow read.
         """
         own = self.model_dump(mode="json", exclude_none=True)
         environment = {f"{_PREFIX}{name.upper()}": str(value) for name, value in own.items()}
@@ -204,7 +204,7 @@ class Settings(BaseSettings):
         if self.s3.access_key and self.s3.secret_key:
             environment["AWS_ACCESS_KEY_ID"] = self.s3.access_key
             environment["AWS_SECRET_ACCESS_KEY"] = self.s3.secret_key
-            # Without it botocore asks 169.254.169.254 for credentials, which hangs outside AWS.
+            # Without it botocore requests credentials from 169.254.169.254, which hangs outside AWS.
             environment["AWS_EC2_METADATA_DISABLED"] = "true"
         return environment
 

@@ -53,7 +53,7 @@ def fetch_champion(problem_name: str, settings: Settings) -> Champion | None:
     """Fetch the champion from the registry; None when the problem has none yet.
 
     Raises:
-        TrackingUnavailableError: the registry or its artifact store does not answer.
+        TransientError: the registry or its artifact store does not answer.
         ModelRefusedError: the registry has no files of the champion. A model that does not load is an objection.
     """
     from components.base.adapters.mlflow import download_champion

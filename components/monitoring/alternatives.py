@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from components.base.adapters.mlflow_records import ChampionFiles
+from components.base.adapters.mlflow_records import ModelFiles
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
 from components.base.errors import ModelRefusedError
@@ -58,7 +58,7 @@ def ask_current_solution(problem: Problem, predictions: Predictions, model_folde
     return Rival(baseline.label, _join_parts(parts), baseline.threshold)
 
 
-def ask_previous(predictions: Predictions, previous: ChampionFiles, in_charge: ChampionFiles) -> Rival | None:
+def ask_previous(predictions: Predictions, previous: ModelFiles, in_charge: ModelFiles) -> Rival | None:
     """Let the champion before predict all rows from the features as they were served.
 
     None when it cannot be read, or needs a feature that the version in charge does not log.

@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 class InCharge:
     """The model in charge, and how to fetch the one before it."""
 
-    files: tracking.ChampionFiles
+    files: tracking.ModelFiles
     trained_as_of: datetime
     previous: str | None
-    fetch_previous: Callable[[], tracking.ChampionFiles | None]
+    fetch_previous: Callable[[], tracking.ModelFiles | None]
 
     @property
     def version(self) -> str:
@@ -41,7 +41,7 @@ def fetch_in_charge(problem: Problem, settings: Settings, folder: Path) -> InCha
     Raises:
         PermanentError: the problem has no champion.
         ModelRefusedError: its files are missing, or of an older platform.
-        TrackingUnavailableError: the registry does not answer.
+        TransientError: the registry does not answer.
     """
     version = tracking.find_aliases(problem.name, settings).get("champion")
     if version is None:
@@ -62,7 +62,7 @@ def fetch_in_charge(problem: Problem, settings: Settings, folder: Path) -> InCha
     return InCharge(files, parse_time(tags["as_of"]), previous, fetch)
 
 
-def _fetch_previous(name: str, version: str | None, folder: Path, settings: Settings) -> tracking.ChampionFiles | None:
+def _fetch_previous(name: str, version: str | None, folder: Path, settings: Settings) -> tracking.ModelFiles | None:
     """Fetch the champion before; None when there is none, or it is from before the contract of now."""
     if version is None:
         return None

@@ -4,9 +4,9 @@ In: the contract and the folder of a release. Out: the folder of a `Deployment` 
 Called by the `deploy` step and by `tidemill rollback`; reads the same on one machine and on a cluster, which differ in
 their `ServingHost`.
 
-The order is: try, judge, shift the traffic, promote, and last the registry's alias, once the host says that the version
-answers. So the registry never names a champion that does not serve. After a crash in between, the next run starts over:
-every part may be repeated.
+The order is: try, judge, shift the traffic, promote, and last the registry's alias, once the host reports that the
+version answers. So the registry never names a champion that does not serve. After a crash in between, the next run
+starts over: every part may be repeated.
 """
 
 import logging
@@ -49,7 +49,7 @@ class _Case:
     def conclude(
         self, outcome: Literal["promoted", "refused", "kept"], reasons: Sequence[str], **found: Any
     ) -> Deployment:
-        """Describe the result; unless `found` says another, the champion is the one before."""
+        """Build the document; without another in `found`, the champion is the one before."""
         described = {"champion": self.champion, "previous": self.champion, **found}
         return Deployment(
             problem=self.problem.name,
@@ -68,7 +68,7 @@ def deploy_release(problem: Problem, release_folder: Path, folder: Path, setting
     Raises:
         PermanentError: the online store was not filled, or nothing can deploy to this platform.
         EndpointUnavailableError: the host could not promote; the alias has not moved.
-        TrackingUnavailableError: the registry or its artifact store does not answer.
+        TransientError: the registry or its artifact store does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     release = documents.read(Release, release_folder / "release.json")
@@ -93,7 +93,7 @@ def rollback_release(problem: Problem, reason: str, settings: Settings) -> str:
     Raises:
         ModelRefusedError: there is no champion before.
         PermanentError: nothing can deploy to this platform.
-        TrackingUnavailableError: the registry or its artifact store does not answer.
+        TransientError: the registry or its artifact store does not answer.
     """
     previous = tracking.find_previous_champion(problem.name, settings)
     _serve(open_host(settings), read_served_version(problem, previous, settings))
@@ -153,7 +153,7 @@ def _test(case: _Case, host: ServingHost, candidate: ServedVersion, model_folder
 
 
 def _serve(host: ServingHost, version: ServedVersion) -> None:
-    """Promote a version on its host, and return when the host says that it answers every request."""
+    """Promote a version on its host, and check that it answers every request."""
     host.promote(version)
     live = dict(host.live(version.endpoint))
     if live != {version.version: 100}:

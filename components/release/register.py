@@ -1,11 +1,11 @@
 """Register a model with everything that serving, monitoring, auditing and the next comparison need.
 
-In come the contract, the model, its evaluation and where its data came from; out go a run and, unless the model is
-refused, a version in the registry, and the folder of a `Release`. Called by the `register` step.
+In: the contract, the model, its evaluation and the origin of its data. Out: a run and, unless the model is refused, a
+version in the registry, and the folder of a `Release`. Called by the `register` step.
 
 Which models get a version: `promote` and `hold` do (a held model may win once more labels have matured), a refused one
-is a run with its reasons only, so that nobody fetches it as the latest version. Only `promote` gets the alias
-`challenger`; `champion` is given by `deploy` alone, after the endpoint has proved itself.
+is a run with its reasons only, so that no reader fetches it as the latest version. Only `promote` gets the alias
+`challenger`; `champion` is given by `deploy` alone, after its endpoint has passed every gate.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ _EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the run made, and where it came from."""
+    """What the run made, and from which data."""
 
     prepared: Prepared
     model_folder: Path
@@ -68,7 +68,7 @@ def register_release(problem: Problem, evidence: Evidence, folder: Path, setting
 
     Raises:
         ModelRefusedError: the model cannot be read.
-        TrackingUnavailableError: MLflow, its database or its artifact store does not answer.
+        TransientError: MLflow, its database or its artifact store does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     candidate = _read_candidate(problem, evidence)

@@ -3,8 +3,8 @@
 In: a version with its files and golden rows, and the host to try it on. Out: a `SmokeTest`: gates with their verdicts
 and what was measured. Called by `deploy`; promotes nothing.
 
-What each answer should be comes another way than the predictor's: from the scikit-learn pipeline, not its compiled
-form, over the online features of the same time.
+The expected answer has another source than the predictor's: the scikit-learn pipeline, not its compiled form, over the
+online features of the same time.
 
 The gate of the latency: `serving.p99_milliseconds` against the p99 of single V1 requests, seen from the client. A
 machine that does other work only ever adds time, so a pass above the limit is repeated, and the best of `_PASSES`

@@ -35,7 +35,7 @@ def register(
 
 @step
 def deploy(problem: Input[Artifact], release: Input[Artifact], deployment: Output[Artifact]):
-    """Try the release behind its endpoint, and promote it or leave the champion in charge."""
+    """Try the release behind its endpoint, and promote it or keep the champion."""
     from pathlib import Path
 
     from components.base.contract.load import read_problem

@@ -118,7 +118,7 @@ def _reading(where: str) -> Iterator[None]:
         raise EndpointUnavailableError(f"replay {where}: it must answer, but got {error!r}. {_HINT}") from error
     except (LookupError, TypeError, ValueError) as error:
         raise EndpointUnavailableError(
-            f"replay {where}: it must answer as the protocol says, but reading it gave {error!r}. {_HINT}"
+            f"replay {where}: it must answer as the protocol defines, but reading it gave {error!r}. {_HINT}"
         ) from error
 
 

@@ -41,7 +41,7 @@ def start_endpoint(problem_name: str, settings: Settings, port: int = 0) -> Iter
     Raises:
         ModelRefusedError: there is no champion.
         EndpointUnavailableError: the predictor did not become ready.
-        TrackingUnavailableError: the registry or its artifact store does not answer.
+        TransientError: the registry or its artifact store does not answer.
     """
     with tempfile.TemporaryDirectory() as folder:
         files = tracking.download_champion(problem_name, Path(folder), settings)
@@ -57,7 +57,7 @@ def start_endpoint(problem_name: str, settings: Settings, port: int = 0) -> Iter
             yield Endpoint(name, files.version, url, _example(files), predictor.process)
 
 
-def _example(files: tracking.ChampionFiles) -> dict[str, Any]:
+def _example(files: tracking.ModelFiles) -> dict[str, Any]:
     """Take a row of the test period: unlike an invented one, the online store knows it."""
     golden = read_table(files.model_folder / "golden.parquet").tail(1)
     rows = request_rows(RequestSchema.of(files.problem), golden)

@@ -1,4 +1,4 @@
-"""Where endpoints run: what `deploy` asks of a place, and the choice of the place.
+"""Where endpoints run: the protocol of a place, and the choice of the place.
 
 In: the settings. Out: a `ServingHost`. Called by `deploy` and by a rollback, which read the same in every place. Only
 `open_host` reads the platform. The registry is no business of a host: its alias moves after the host has promoted.
@@ -63,8 +63,8 @@ def open_host(settings: Settings) -> ServingHost:
         return LocalHost(settings)
     raise PermanentError(
         f"serving: TIDEMILL_PLATFORM must be local to deploy, but got {settings.platform!r}. `deploy` has rendered the "
-        "InferenceService of every stage into its artifact (rollout/); what applies them comes with the installation "
-        "of the platform on a cluster. Apply them with kubectl until then."
+        "InferenceService of every stage into its artifact (rollout/); the installation on a cluster will "
+        "apply them. Until then apply them with kubectl."
     )
 
 
@@ -73,7 +73,7 @@ def read_served_version(problem: Problem, version: str, settings: Settings) -> S
 
     Raises:
         ModelRefusedError: there is no such version.
-        TrackingUnavailableError: the registry does not answer.
+        TransientError: the registry does not answer.
     """
     found = tracking.find_version(problem.name, version, settings)
     fingerprints = {

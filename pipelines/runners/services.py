@@ -20,7 +20,7 @@ def embedded_services(settings: Settings) -> Iterator[None]:
     """Run the object store and give every child process the environment that it needs.
 
     Raises:
-        HomeInUseError: another command holds the same TIDEMILL_HOME.
+        PermanentError: another command holds the same TIDEMILL_HOME.
         StoreUnavailableError: the object store did not start.
     """
     settings.home.mkdir(parents=True, exist_ok=True)

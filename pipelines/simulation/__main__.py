@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from components.base.contract.load import load_problem, read_contract
-from components.base.errors import HomeInUseError, StepFailedError, TidemillError
+from components.base.errors import PermanentError, StepFailedError, TidemillError
 from components.base.settings import Settings, load_settings
 from components.reports.home_page import render_index
 from pipelines.commands.demo_data import seed
@@ -124,7 +124,7 @@ def _own_home(settings: Settings) -> Iterator[Settings]:
     """Begin the replay's home anew, and let every part live in it, by the replay's clock and contract.
 
     Raises:
-        HomeInUseError: another replay lives there.
+        PermanentError: another replay lives there.
     """
     home = settings.home / "loop"
     _refuse_used(home)
@@ -147,7 +147,7 @@ def _own_home(settings: Settings) -> Iterator[Settings]:
 
 
 def _refuse_used(home: Path) -> None:
-    """Raise a HomeInUseError when the object store of the home runs."""
+    """Raise a PermanentError when the object store of the home runs."""
     lock = home / "object-store" / "lock"
     if not lock.is_file():
         return
@@ -155,7 +155,7 @@ def _refuse_used(home: Path) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise HomeInUseError(f"{home}: no other replay must live there, but one does. Wait for its end.") from error
+            raise PermanentError(f"{home}: no other replay must live there, but one does. Wait for its end.") from error
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from components.base.adapters.mlflow import ChampionFiles, download_version
+from components.base.adapters.mlflow import ModelFiles, download_version
 from components.base.adapters.s3 import open_store
 from components.base.contract.problem import Problem
 from components.base.settings import Settings
@@ -102,8 +102,8 @@ def _value_month(
     problem: Problem,
     settings: Settings,
     month: ServedMonth,
-    served: ChampionFiles,
-    first: ChampionFiles,
+    served: ModelFiles,
+    first: ModelFiles,
     known_at: datetime,
 ) -> EarnedMonth:
     store = open_store(settings)

@@ -73,7 +73,7 @@ def quote_name(name: str) -> str:
 
 @contextmanager
 def explain_duckdb_errors(where: str) -> Iterator[None]:
-    """Turn DuckDB's errors into ours, which say whether trying again can help.
+    """Turn DuckDB's errors into ours, which are permanent or transient.
 
     Raises:
         StoreUnavailableError: the object store does not answer, or answers with 5xx.

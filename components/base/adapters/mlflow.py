@@ -1,11 +1,11 @@
 """Record releases in MLflow, move the registry's aliases, fetch models back: the only module that imports mlflow.
 
-In come plain values (a fitted estimator, a folder of files, dictionaries), out go `Registered` and `ChampionFiles`, or
-`TrackingUnavailableError`. Called by `evaluate` (the champion), `register` and `deploy`.
+In: plain values (a fitted estimator, a folder of files, dictionaries). Out: `Registered` and `ModelFiles`. Called by
+`evaluate` (the champion), `register` and `deploy`.
 
 One experiment and one registered model a problem, both named after it. A release is one run with one logged model,
 which holds all that serving needs. The order keeps half a release invisible: files, then the version, then the run's
-end, then the alias. What a crash leaves behind has no alias and is removed when the same release comes again.
+end, then the alias. What a crash leaves behind has no alias and is removed when the same release is recorded again.
 """
 
 import logging
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.base.adapters.mlflow_environment import artifact_place, check_database, mlflow_environment, unavailable
-from components.base.adapters.mlflow_records import ChampionFiles, Registered, ReleaseRecord, VersionRecord
+from components.base.adapters.mlflow_records import ModelFiles, Registered, ReleaseRecord, VersionRecord
 from components.base.contract.load import read_problem
 from components.base.errors import ModelRefusedError, PermanentError, TidemillError
 from components.base.settings import Settings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 __all__ = [
-    "ChampionFiles",
+    "ModelFiles",
     "Registered",
     "ReleaseRecord",
     "VersionRecord",
@@ -49,7 +49,7 @@ _KEY_TAG = "release_key"
 PREVIOUS_TAG = "previous_champion"
 # MLflow refuses tags beyond 8,000 characters; the whole text is in evaluation.json.
 _TAG_CHARACTERS = 5000
-# Where the errors of an unreachable artifact store come from; MLflow passes them on as they are.
+# The SDKs whose errors an unreachable artifact store raises; MLflow passes them on unchanged.
 _ARTIFACT_SDKS = {"boto3", "botocore", "s3transfer", "urllib3", "requests"}
 
 
@@ -57,7 +57,7 @@ def log_release(record: ReleaseRecord, settings: Settings) -> Registered:
     """Record a release, once per key.
 
     Raises:
-        TrackingUnavailableError: MLflow, its database or its artifact store does not answer.
+        TransientError: MLflow, its database or its artifact store does not answer.
     """
     with _client(settings, f"register {record.problem}") as client:
         experiment = _experiment(client, record.problem, settings)
@@ -92,7 +92,7 @@ def promote(problem: str, version: str, settings: Settings) -> str | None:
 
     Raises:
         ModelRefusedError: there is no such version.
-        TrackingUnavailableError: the registry does not answer.
+        TransientError: the registry does not answer.
     """
     with _client(settings, f"promote {problem}") as client:
         aliases = _aliases(client, problem)
@@ -124,7 +124,7 @@ def rollback(problem: str, reason: str, settings: Settings) -> str:
 
     Raises:
         ModelRefusedError: there is no champion, or none before it.
-        TrackingUnavailableError: the registry does not answer.
+        TransientError: the registry does not answer.
     """
     with _client(settings, f"rollback {problem}") as client:
         current, previous = _last_champions(client, problem)
@@ -133,13 +133,13 @@ def rollback(problem: str, reason: str, settings: Settings) -> str:
         return previous
 
 
-def download_champion(problem_name: str, folder: Path, settings: Settings) -> ChampionFiles | None:
+def download_champion(problem_name: str, folder: Path, settings: Settings) -> ModelFiles | None:
     """Fetch the champion into `folder`, with the errors of `download_version`; None when there is none."""
     version = find_aliases(problem_name, settings).get("champion")
     return download_version(problem_name, version, folder, settings) if version else None
 
 
-def download_version(problem_name: str, version: str, folder: Path, settings: Settings) -> ChampionFiles:
+def download_version(problem_name: str, version: str, folder: Path, settings: Settings) -> ModelFiles:
     """Fetch one version into `folder`, with the errors of `promote`."""
     with _client(settings, f"download {problem_name} version {version}") as client:
         from mlflow.artifacts import download_artifacts
@@ -150,7 +150,7 @@ def download_version(problem_name: str, version: str, folder: Path, settings: Se
             artifact_uri=storage_uri, dst_path=str(folder), tracking_uri=settings.mlflow_uri
         )
     model_folder = Path(downloaded)
-    return ChampionFiles(
+    return ModelFiles(
         version=str(version),
         model_folder=model_folder,
         ledger_path=model_folder / "ledger.parquet",
@@ -161,7 +161,7 @@ def download_version(problem_name: str, version: str, folder: Path, settings: Se
 
 @contextmanager
 def _client(settings: Settings, where: str) -> Iterator["MlflowClient"]:
-    """Open MLflow quietly and put its errors into the platform's words."""
+    """Open MLflow without its log, and turn its errors into the platform's."""
     check_database(settings.mlflow_uri, where)
     with mlflow_environment(settings), warnings.catch_warnings():
         # MLflow calls SQLAlchemy, pandas and skops in ways that they deprecate; nothing here can change that.

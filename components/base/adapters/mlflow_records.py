@@ -1,4 +1,4 @@
-"""What goes into the tracking server for one release, and what comes back: plain records without any SDK."""
+"""What is written to the tracking server for one release, and what is read from it: plain records without any SDK."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class VersionRecord:
 
 
 @dataclass(frozen=True)
-class ChampionFiles:
+class ModelFiles:
     """One version of the registry, on this machine."""
 
     version: str

@@ -1,6 +1,6 @@
 """The object keys that every S3 service keeps apart.
 
-In comes a key that somebody wants to write, out go its faults in words. SeaweedFS keeps objects as files and stores
+In: a key to write. Out: its faults in words. SeaweedFS keeps objects as files and stores
 `a//b` and `a\\b` as `a/b`, refuses `.` and `..`, and hides `.uploads`; S3 itself would keep all of them. Keys that
 follow these rules mean the same everywhere. Called by the store before each put.
 """

@@ -1,6 +1,6 @@
 """Put, get and list objects on any S3 service: the only module that imports boto3.
 
-In come keys (`flights/2013-01.parquet`, or the whole `s3://<bucket>/<key>`) and bytes, files or folders; out go
+In: keys (`flights/2013-01.parquet`, or the whole `s3://<bucket>/<key>`) and bytes, files or folders. Out:
 `s3://` URIs, bytes, files and `StoredObject`s, or one of the store's errors with the place and what to do.
 
 Retries live here and nowhere above: `_ATTEMPTS` for whatever is transient. A put is atomic: readers see the object
@@ -23,12 +23,12 @@ from botocore import exceptions as boto_errors
 from botocore.config import Config
 
 from components.base.adapters.object_keys import key_faults
-from components.base.adapters.s3_faults import StoreFaults
+from components.base.adapters.s3_faults import DAMAGED, DENIED, MISSING, SILENT, StoreFaults
 from components.base.errors import (
     DataError,
     ObjectMissingError,
     SettingsError,
-    StoreFullError,
+    StoreRequestError,
     TidemillError,
     raise_faults,
 )
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 # Three waits of about 0.5, 1 and 2 seconds: longer than a gateway's restart, shorter than patience.
 _ATTEMPTS = 4
 _CONNECT_TIMEOUT_SECONDS = 3
-# A busy disk may keep a request waiting for long; a dead host is told by the connection.
+# A busy disk may delay a request; a dead host is found by the connection.
 _READ_TIMEOUT_SECONDS = 60
 _SILENCE = (
     boto_errors.ConnectionError,
@@ -155,7 +155,7 @@ class ObjectStore:
         return self.describe(place).etag
 
     def exists(self, place: str) -> bool:
-        """Tell whether an object is stored there; a missing bucket is an error."""
+        """Return whether an object is stored there; a missing bucket is an error."""
         try:
             self.describe(place)
         except ObjectMissingError:
@@ -195,7 +195,7 @@ class ObjectStore:
         start = f"{self.key(prefix).rstrip('/')}/"
         found = self.list_objects(start)
         if not found:
-            raise self._faults.missing(start)
+            raise self._faults.word(MISSING, "get", start)
         return [self.get_file(entry.key, folder / entry.key.removeprefix(start)) for entry in found]
 
     def _writable_key(self, place: str) -> str:
@@ -211,22 +211,22 @@ class ObjectStore:
         except boto_errors.ClientError as error:
             raise self._refusal(error, verb, key) from error
         except boto_errors.NoCredentialsError as error:
-            raise self._faults.denied(verb, key, "none") from error
+            raise self._faults.word(DENIED, verb, key, "none") from error
         except boto_errors.FlexibleChecksumError as error:
-            raise self._faults.damaged(verb, key, str(error)) from error
+            raise self._faults.word(DAMAGED, verb, key, str(error)) from error
         except _SILENCE as error:
-            raise self._faults.silent(verb, key, f"{type(error).__name__} ({error})") from error
+            raise self._faults.word(SILENT, verb, key, f"{type(error).__name__} ({error})") from error
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise StoreFullError(f"{verb} s3://{self.bucket}/{key}: {error}. Free disk space.") from error
+            raise StoreRequestError(f"{verb} s3://{self.bucket}/{key}: {error}. Free disk space.") from error
 
     def _refusal(self, error: boto_errors.ClientError, verb: str, key: str) -> TidemillError:
         code = error.response["Error"].get("Code", "")
         # The answer to HEAD has no body, so that 404 may mean the key or the bucket.
         if code == "404" and not self._has_bucket():
             code = "NoSuchBucket"
-        return self._faults.refused(verb, key, code, error.response["ResponseMetadata"]["HTTPStatusCode"])
+        return self._faults.refuse(verb, key, code, error.response["ResponseMetadata"]["HTTPStatusCode"])
 
     def _has_bucket(self) -> bool:
         try:
@@ -252,8 +252,8 @@ def open_store(settings: Settings) -> ObjectStore:
     return ObjectStore(settings.s3, settings.bucket, disk=disk if is_embedded else None)
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(UTC)
 
 
 def _is_loopback(url: str) -> bool:

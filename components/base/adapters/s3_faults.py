@@ -1,7 +1,7 @@
-"""Say in the platform's words why the object store did not do what was asked.
+"""The errors of the object store, in the platform's words: one table of what went wrong.
 
-In come the verb, the key and what came back (an S3 error code with its HTTP status, or silence), out goes the error to
-raise, with the place and what to do. Called by the store adapter alone; knows no SDK.
+In: the verb, the key and what came back (an S3 error code with its HTTP status, or silence). Out: the error to raise,
+with the place and what to do. Called by the store adapter alone; knows no SDK.
 """
 
 import shutil
@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.base.errors import (
-    BucketMissingError,
-    ObjectDamagedError,
     ObjectMissingError,
     StoreAccessError,
-    StoreFullError,
     StoreRequestError,
     StoreUnavailableError,
     TidemillError,
@@ -23,10 +20,68 @@ from components.base.errors import (
 _READ_ONLY_RATIO = 0.01
 # A part of an upload and the indices must still fit.
 _SPARE_BYTES = 64 * 2**20
-_FULL_CODES = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"}
-_ACCESS_CODES = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401", "403"}
-_BUSY_CODES = {"SlowDown", "RequestTimeout"}
 _TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way in which a request fails."""
+
+    kind: type[TidemillError]
+    text: str
+    """The whole sentence; see `StoreFaults.word` for its fields."""
+
+
+MISSING = Fault(
+    ObjectMissingError,
+    "{object}: the object must exist, but nothing is stored there at {url}. Run the step that writes it.",
+)
+NO_BUCKET = Fault(
+    StoreRequestError,
+    "{verb} {object}: the bucket must exist, but there is no {bucket!r} at {url}. Create it, or correct "
+    "TIDEMILL_BUCKET.",
+)
+DENIED = Fault(
+    StoreAccessError,
+    "{verb} {object}: {url} must accept the credentials, but got {got}. Correct TIDEMILL_S3_ACCESS_KEY and "
+    "TIDEMILL_S3_SECRET_KEY, or the rights behind them.",
+)
+FULL = Fault(
+    StoreRequestError,
+    "{verb} {object}: the object store must have room, but got {got}. What was put before is kept. Free disk space and "
+    "run again.",
+)
+SILENT = Fault(
+    StoreUnavailableError,
+    "{verb} {object}: {url} must answer, but got {got} in {attempts} attempts. Start the object store or correct "
+    "TIDEMILL_S3_ENDPOINT, then run again.",
+)
+FAILING = Fault(
+    StoreUnavailableError,
+    "{verb} {object}: {url} must do it, but got {got} in {attempts} attempts. Read its log{log}, then run again.",
+)
+# The service's only copy of an object may be damaged, which more attempts do not repair.
+UNREADABLE = Fault(
+    StoreUnavailableError,
+    f"{FAILING.text} If it stays so, delete the object and run the step that writes it again.",
+)
+DAMAGED = Fault(
+    StoreRequestError,
+    "{verb} {object}: the content must match its checksum, but got {got} Run the step that writes it again.",
+)
+REFUSED = Fault(StoreRequestError, "{verb} {object}: {url} must accept it, but got {got}.")
+
+# A code is S3's, or the status where an answer has no body.
+_BY_CODE = {
+    **dict.fromkeys(("NoSuchKey", "404"), MISSING),
+    "NoSuchBucket": NO_BUCKET,
+    **dict.fromkeys(
+        ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401", "403"), DENIED
+    ),
+    **dict.fromkeys(("InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"), FULL),
+}
+_BUSY_CODES = {"SlowDown", "RequestTimeout"}
 
 
 @dataclass(frozen=True)
@@ -38,80 +93,36 @@ class StoreFaults:
     attempts: int
     """How often a request was sent before the service counts as silent."""
     disk: Path | None
-    """The folder of a service on this machine, to tell when its disk is full; None for a service elsewhere."""
+    """The folder of a service on this machine, to see when its disk is full; None for a service elsewhere."""
 
-    def refused(self, verb: str, key: str, code: str, status: int) -> TidemillError:
-        """Choose the error for an answer that is not 2xx; `code` is S3's, or the status where there was no body."""
-        if code in ("NoSuchKey", "404"):
-            return self.missing(key)
-        if code == "NoSuchBucket":
-            return self.bucket_missing(verb, key)
-        if code in _ACCESS_CODES:
-            return self.denied(verb, key, code)
-        if code in _FULL_CODES or (status >= 500 and verb == "put" and self.disk and is_full(self.disk)):
-            return self.full(verb, key, code)
-        if code in _BUSY_CODES or status == _TOO_MANY_REQUESTS or status >= 500:
-            return self.failing(verb, key, f"{status} {code}")
-        return StoreRequestError(f"{self._where(verb, key)}: {self.url} must accept it, but got {status} {code}.")
+    def refuse(self, verb: str, key: str, code: str, status: int) -> TidemillError:
+        """Choose the error for an answer that is not 2xx."""
+        fault = _BY_CODE.get(code)
+        if fault:
+            return self.word(fault, verb, key, code)
+        is_busy = code in _BUSY_CODES or status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
+        if status >= _SERVER_ERROR and verb == "put" and self.disk and is_full(self.disk):
+            return self.word(FULL, verb, key, code)
+        busy = UNREADABLE if verb == "get" else FAILING
+        return self.word(busy if is_busy else REFUSED, verb, key, f"{status} {code}")
 
-    def missing(self, key: str) -> ObjectMissingError:
-        """Nothing is stored under the key."""
-        return ObjectMissingError(
-            f"s3://{self.bucket}/{key}: the object must exist, but nothing is stored there at {self.url}. "
-            "Run the step that writes it."
-        )
-
-    def bucket_missing(self, verb: str, key: str) -> BucketMissingError:
-        """There is no such bucket."""
-        return BucketMissingError(
-            f"{self._where(verb, key)}: the bucket must exist, but there is no {self.bucket!r} at {self.url}. "
-            "Create it, or correct TIDEMILL_BUCKET."
-        )
-
-    def denied(self, verb: str, key: str, got: str) -> StoreAccessError:
-        """The credentials are missing, unknown or not allowed to do that."""
-        return StoreAccessError(
-            f"{self._where(verb, key)}: {self.url} must accept the credentials, but got {got}. "
-            "Correct TIDEMILL_S3_ACCESS_KEY and TIDEMILL_S3_SECRET_KEY, or the rights behind them."
-        )
-
-    def full(self, verb: str, key: str, got: str) -> StoreFullError:
-        """The service has no room left."""
-        if self.disk:
+    def word(self, fault: Fault, verb: str, key: str, got: str = "") -> TidemillError:
+        """Build the error of a fault: `got` is what came back."""
+        if fault is FULL and self.disk:
             got = f"{shutil.disk_usage(self.disk).free / 2**20:,.0f} MB free in {self.disk}"
-        return StoreFullError(
-            f"{self._where(verb, key)}: the object store must have room, but got {got}. "
-            "What was put before is kept. Free disk space and run again."
+        text = fault.text.format(
+            verb=verb,
+            object=f"s3://{self.bucket}/{key}",
+            url=self.url,
+            bucket=self.bucket,
+            got=got,
+            attempts=self.attempts,
+            log=f" ({self.disk / 'weed.log'})" if self.disk else "",
         )
-
-    def silent(self, verb: str, key: str, got: str) -> StoreUnavailableError:
-        """The service does not answer, or only that it cannot."""
-        return StoreUnavailableError(
-            f"{self._where(verb, key)}: {self.url} must answer, but got {got} in {self.attempts} attempts. "
-            "Start the object store or correct TIDEMILL_S3_ENDPOINT, then run again."
-        )
-
-    def failing(self, verb: str, key: str, got: str) -> StoreUnavailableError:
-        """The service answers that it cannot: it is busy, broken, or its copy of the object is damaged."""
-        log = f" ({self.disk / 'weed.log'})" if self.disk else ""
-        advice = "If it stays so, delete the object and run the step that writes it again." if verb == "get" else ""
-        return StoreUnavailableError(
-            f"{self._where(verb, key)}: {self.url} must do it, but got {got} in {self.attempts} attempts. "
-            f"Read its log{log}, then run again. {advice}".rstrip()
-        )
-
-    def damaged(self, verb: str, key: str, got: str) -> ObjectDamagedError:
-        """What came back is not what was put."""
-        return ObjectDamagedError(
-            f"{self._where(verb, key)}: the content must match its checksum, but got {got} "
-            "Run the step that writes it again."
-        )
-
-    def _where(self, verb: str, key: str) -> str:
-        return f"{verb} s3://{self.bucket}/{key}"
+        return fault.kind(text)
 
 
 def is_full(folder: Path) -> bool:
-    """Tell whether the disk of a folder is too full for SeaweedFS to write."""
+    """Return whether the disk of a folder is too full for SeaweedFS to write."""
     usage = shutil.disk_usage(folder)
     return usage.free < usage.total * _READ_ONLY_RATIO + _SPARE_BYTES

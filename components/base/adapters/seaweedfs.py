@@ -1,6 +1,6 @@
 """Run SeaweedFS on this machine for as long as one run lasts.
 
-In come the settings, out goes an `S3Endpoint` that answers, with the bucket made. Data, credentials, log and lock live
+In: the settings. Out: an `S3Endpoint` that answers, with the bucket made. Data, credentials, log and lock live
 under `<home>/object-store/` and are kept. Called by the main programs through `running_object_store`, which starts
 nothing when the settings name another S3 service.
 
@@ -28,10 +28,10 @@ from components.base.adapters.s3 import ObjectStore
 from components.base.adapters.s3_faults import is_full
 from components.base.child_process import ChildPlan, OwnedProcess
 from components.base.errors import (
-    HomeInUseError,
+    PermanentError,
     SettingsError,
     StoreAccessError,
-    StoreFullError,
+    StoreRequestError,
     StoreUnavailableError,
 )
 from components.base.settings import S3Endpoint, Settings
@@ -58,7 +58,7 @@ _OPTIONS = {
     "webdav": "false",
     "admin.ui": "false",
     "master.telemetry": "false",
-    # A master that resumes waits for an election; the volume server then comes back five seconds late. All that the
+    # A master that resumes waits for an election; the volume server then returns five seconds late. All that the
     # master must know (volumes, last keys) it learns from the volume server.
     "master.resumeState": "false",
     # Small volumes, so that a small disk still has room for several.
@@ -86,8 +86,8 @@ class SeaweedFS:
         """Start the server, wait until it answers a signed request, and make the bucket.
 
         Raises:
-            HomeInUseError: another run holds the home.
-            StoreFullError: the disk has no room.
+            PermanentError: another run holds the home.
+            StoreRequestError: the disk has no room.
             StoreUnavailableError: the server ended or did not answer in time.
         """
         try:
@@ -190,7 +190,7 @@ def _answers(store: ObjectStore) -> bool:
 
 
 def _has_volumes(master_port: int) -> bool:
-    """Tell whether the volume server has reported to the master: S3 answers before, but finds nothing."""
+    """Return whether the volume server has reported to the master: S3 answers before, but finds nothing."""
     connection = http.client.HTTPConnection(_HOST, master_port, timeout=1)
     try:
         connection.request("GET", "/dir/status")
@@ -226,7 +226,7 @@ def _lock(folder: Path) -> int:
         holder = os.pread(descriptor, 32, 0).decode().strip()
         if _is_alive(holder) or time.monotonic() > deadline:
             os.close(descriptor)
-            raise HomeInUseError(
+            raise PermanentError(
                 f"{folder.parent}: one run at a time must use this home, but process {holder} does. "
                 "Wait for it, stop it, or set another TIDEMILL_HOME."
             )
@@ -245,7 +245,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _is_alive(pid: str) -> bool:
-    """Tell whether the process runs; one that has not written its number yet counts as running."""
+    """Return whether the process runs; one that has not written its number yet counts as running."""
     if not pid.isdigit():
         return True
     try:
@@ -260,7 +260,7 @@ def _is_alive(pid: str) -> bool:
 def _require_room(data: Path) -> None:
     if is_full(data):
         usage = shutil.disk_usage(data)
-        raise StoreFullError(
+        raise StoreRequestError(
             f"object store: the disk must have room, but got {usage.free / 2**20:,.0f} MB free "
             f"of {usage.total / 2**20:,.0f} MB in {data}. Free disk space, or set another TIDEMILL_HOME."
         )

@@ -20,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder
 from components.base.adapters import mlflow as tracking
 from components.base.contract.load import write_problem
 from components.base.contract.problem import Problem
-from components.base.errors import ModelRefusedError, TrackingUnavailableError
+from components.base.errors import ModelRefusedError, TransientError
 from components.base.settings import load_settings
 
 CONTRACT = Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml"
@@ -191,7 +191,7 @@ def test_unknown_version_is_named(settings, tmp_path):
 
 def test_damaged_database_is_told_at_once(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(TrackingUnavailableError, match=re.escape("mlflow.db must be a readable SQLite database")):
+    with pytest.raises(TransientError, match=re.escape("mlflow.db must be a readable SQLite database")):
         tracking.find_aliases(NAME, load_settings({"TIDEMILL_HOME": str(tmp_path)}))
 
 
@@ -199,7 +199,7 @@ def test_dead_tracking_server_is_transient_and_names_its_address_without_the_pas
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     uri = "http://somebody:secret@127.0.0.1:9"
     settings = load_settings({"TIDEMILL_HOME": str(tmp_path), "TIDEMILL_MLFLOW_URI": uri})
-    with pytest.raises(TrackingUnavailableError, match=re.escape("MLflow at http://…@127.0.0.1:9")):
+    with pytest.raises(TransientError, match=re.escape("MLflow at http://…@127.0.0.1:9")):
         tracking.find_aliases(NAME, settings)
 
 

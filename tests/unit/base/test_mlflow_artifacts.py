@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from components.base.adapters import mlflow as tracking
 from components.base.contract.load import write_problem
 from components.base.contract.problem import Problem
-from components.base.errors import TrackingUnavailableError
+from components.base.errors import TransientError
 from components.base.settings import S3Endpoint
 
 CONTRACT = Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml"
@@ -44,7 +44,7 @@ def test_dead_object_store_is_transient_and_leaves_no_version(record, store_sett
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     dead = S3Endpoint("http://127.0.0.1:9", "key", "secret")
     unreachable = store_settings.with_store(dead)
-    with pytest.raises(TrackingUnavailableError, match=re.escape("its artifacts at http://127.0.0.1:9 must answer")):
+    with pytest.raises(TransientError, match=re.escape("its artifacts at http://127.0.0.1:9 must answer")):
         tracking.log_release(record, unreachable)
 
     registered = tracking.log_release(record, store_settings)

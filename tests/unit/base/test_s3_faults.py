@@ -13,9 +13,7 @@ import pytest
 from components.base.adapters import s3_faults as store_faults
 from components.base.adapters.s3 import ObjectStore, open_store
 from components.base.errors import (
-    ObjectDamagedError,
     SettingsError,
-    StoreFullError,
     StoreRequestError,
     StoreUnavailableError,
 )
@@ -129,7 +127,7 @@ def test_what_is_permanent_is_not_tried_again(serve):
 def test_a_full_service_is_permanent(serve, status, code):
     store = store_at(serve(status, refusal(code)))
     words = f"put s3://tidemill/a: the object store must have room, but got {code}. What was put before is kept."
-    with pytest.raises(StoreFullError, match=re.escape(words)):
+    with pytest.raises(StoreRequestError, match=re.escape(words)):
         store.put_bytes("a", b"")
 
 
@@ -137,7 +135,7 @@ def test_a_server_error_on_a_full_disk_is_told_as_such(serve, monkeypatch, tmp_p
     monkeypatch.setattr(store_faults.shutil, "disk_usage", lambda folder: Usage(100 * 2**30, 0, 2**30))
     store = store_at(serve(500, refusal("InternalError")), disk=tmp_path)
     words = f"the object store must have room, but got 1,024 MB free in {tmp_path}."
-    with pytest.raises(StoreFullError, match=re.escape(words)):
+    with pytest.raises(StoreRequestError, match=re.escape(words)):
         store.put_bytes("a", b"")
 
 
@@ -160,7 +158,7 @@ def test_content_that_breaks_its_checksum_is_told_and_leaves_no_file(serve, tmp_
     service = serve(200, b"0123456789", ETag='"x"', x_amz_checksum_crc32="AAAAAA==")
     words = "get s3://tidemill/a: the content must match its checksum, but got "
     for read in (lambda s: s.get_bytes("a"), lambda s: s.get_file("a", tmp_path / "a.parquet")):
-        with pytest.raises(ObjectDamagedError, match=re.escape(words)):
+        with pytest.raises(StoreRequestError, match=re.escape(words)):
             read(store_at(service))
     assert list(tmp_path.iterdir()) == []
 
@@ -174,7 +172,7 @@ def test_a_proxy_of_the_environment_does_not_see_a_service_on_this_machine(serve
 def test_a_full_disk_of_this_machine_is_told_when_reading(serve):
     store = store_at(serve(200, b"content", ETag='"x"'))
     words = "get s3://tidemill/a: [Errno 28] No space left on device. Free disk space."
-    with pytest.raises(StoreFullError, match=re.escape(words)), store._request("get", "a"):
+    with pytest.raises(StoreRequestError, match=re.escape(words)), store._request("get", "a"):
         Path("/dev/full").write_text("x")
 
 

@@ -17,7 +17,7 @@ import pytest
 from components.base.adapters import seaweedfs as object_store
 from components.base.adapters.s3 import ObjectStore, open_store
 from components.base.adapters.seaweedfs import SeaweedFS, running_object_store
-from components.base.errors import HomeInUseError, StoreFullError, StoreUnavailableError
+from components.base.errors import PermanentError, StoreRequestError, StoreUnavailableError
 from components.base.settings import S3Endpoint, load_settings
 
 REPOSITORY = Path(__file__).parents[3]
@@ -113,7 +113,7 @@ def test_a_second_run_of_one_home_is_refused_and_does_no_harm(seaweedfs):
         "Wait for it, stop it, or set another TIDEMILL_HOME."
     )
     second = SeaweedFS(load_settings({"TIDEMILL_HOME": str(home)}))
-    with pytest.raises(HomeInUseError, match=re.escape(words)), second:
+    with pytest.raises(PermanentError, match=re.escape(words)), second:
         pass
     once(seaweedfs).put_bytes("still", b"here")
 
@@ -140,7 +140,7 @@ def test_a_server_ends_with_its_killed_run_and_the_home_is_free_again(home):
     run = subprocess.Popen([sys.executable, "-c", RUN], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE)
     with run:
         pid = int(run.stdout.readline())
-        with pytest.raises(HomeInUseError, match=re.escape(f"but process {run.pid} does.")), SeaweedFS(home):
+        with pytest.raises(PermanentError, match=re.escape(f"but process {run.pid} does.")), SeaweedFS(home):
             pass
         os.kill(run.pid, signal.SIGKILL)
     with SeaweedFS(home):
@@ -218,11 +218,11 @@ def test_a_full_disk_is_told_and_nothing_that_was_put_is_lost(small_disk):
         store = ObjectStore(server.endpoint, "tidemill", attempts=1, disk=small_disk)
         store.put_bytes("before", b"content")
         ballast.write_bytes(b"\0" * (140 * 2**20))
-        with pytest.raises(StoreFullError, match=r"the object store must have room, but got \d+ MB free in"):
+        with pytest.raises(StoreRequestError, match=r"the object store must have room, but got \d+ MB free in"):
             store.put_bytes("too-large", os.urandom(30 * 2**20))
         assert store.get_bytes("before") == b"content"
         assert not store.exists("too-large")
-    with pytest.raises(StoreFullError, match="the disk must have room, but got "), SeaweedFS(settings):
+    with pytest.raises(StoreRequestError, match="the disk must have room, but got "), SeaweedFS(settings):
         pass
     ballast.unlink()
     with SeaweedFS(settings) as server:

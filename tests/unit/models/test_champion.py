@@ -76,7 +76,7 @@ def test_model_that_no_longer_loads_holds_the_release(problem, prepared, model, 
     save_model(tmp_path, model)
     (tmp_path / "model.skops").write_bytes(b"PK broken")
     write_table(EMPTY_LEDGER, tmp_path / "ledger.parquet")
-    files = tracking.ChampionFiles("3", tmp_path, tmp_path / "ledger.parquet", problem, "file:///gone")
+    files = tracking.ModelFiles("3", tmp_path, tmp_path / "ledger.parquet", problem, "file:///gone")
     monkeypatch.setattr(tracking, "download_champion", lambda *args: files)
     champion = fetch_champion(problem.name, load_settings({"TIDEMILL_HOME": str(tmp_path)}))
 
