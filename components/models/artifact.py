@@ -5,20 +5,18 @@ types of `TRUSTED_TYPES` and refuses a file that names any other.
 """
 
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import orjson
 import pandas as pd
-from numpy.typing import NDArray
+from pydantic import model_validator
 
 from components.base.dataset import Feature
-from components.base.errors import ModelRefusedError
-
-Kind = Literal["single", "voting", "stacking"]
-Calibration = Literal["none", "sigmoid", "isotonic"]
+from components.base.documents import Document, read, write
+from components.base.errors import DataError, ModelRefusedError
+from components.base.task import Kind, Output, Policy, Task
+from components.models.documents import ModelDetails
 
 _ESTIMATOR = "model.skops"
 _DESCRIPTION = "model.json"
@@ -38,33 +36,60 @@ TRUSTED_TYPES: tuple[str, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Model:
-    """A classifier with its decision threshold and the columns that it reads."""
+class ModelDescription(Document):
+    """`model.json`: a model without its estimator."""
 
-    estimator: Any
-    """Fitted scikit-learn classifier; `predict_proba` takes a DataFrame of the feature columns."""
-    threshold: float
-    """The action is taken at or above this probability."""
+    policy: dict[str, Any]
+    """The rule that makes decisions of its outputs, as `Task.read_policy` reads it."""
     features: tuple[Feature, ...]
     """Model inputs in the order of the columns."""
     target: str
     family: str
     """Family of a single model, or the families of an ensemble joined by `+`."""
     kind: Kind
-    calibration: Calibration
-    details: dict[str, Any] = field(default_factory=dict)
-    """Comparison of single, voting and stacking, calibration, threshold curve: what `ensemble` found."""
+    calibration: str
+    """Method of the calibration; `none` without one."""
+    details: ModelDetails | None = None
+    """Comparison of single, voting and stacking, calibration, search of the policy: what `ensemble` found."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_threshold(cls, described: dict[str, Any]) -> dict[str, Any]:
+        """Read a model of an older platform, whose policy was one number and whose details had another form."""
+        if "threshold" not in described:
+            return described
+        kept = {name: value for name, value in described.items() if name not in ("threshold", "details")}
+        return kept | {"policy": {"kind": "threshold", "threshold": described["threshold"]}}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model with its policy and the columns that it reads."""
+
+    task: Task
+    estimator: Any
+    """Fitted scikit-learn estimator; it takes a DataFrame of the feature columns."""
+    policy: Policy
+    description: ModelDescription
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """Model inputs in the order of the columns."""
+        return self.description.features
+
+    @property
+    def family(self) -> str:
+        """Family of a single model, or the families of an ensemble joined by `+`."""
+        return self.description.family
 
     @property
     def feature_names(self) -> list[str]:
         """Names of the columns that the estimator reads, in order."""
         return [feature.name for feature in self.features]
 
-    def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Return the probability of outcome 1 for each row, shape (n,)."""
-        probabilities: NDArray[np.float64] = self.estimator.predict_proba(rows[self.feature_names])[:, 1]
-        return probabilities
+    def predict(self, rows: pd.DataFrame) -> Output:
+        """Return the output for each row, shape (n, k)."""
+        return self.task.predict(self.estimator, rows[self.feature_names])
 
 
 def save_model(folder: Path | str, model: Model) -> None:
@@ -74,32 +99,41 @@ def save_model(folder: Path | str, model: Model) -> None:
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     skops.io.dump(model.estimator, place / _ESTIMATOR, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
-    described = {name: value for name, value in vars(model).items() if name != "estimator"}
-    (place / _DESCRIPTION).write_bytes(orjson.dumps(described, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+    write(model.description, place / _DESCRIPTION)
 
 
-def load_model(folder: Path | str) -> Model:
+def load_model(task: Task, folder: Path | str) -> Model:
     """Read a model that `save_model` wrote.
 
     Raises:
         ModelRefusedError: when a file is missing or damaged, or names a type outside `TRUSTED_TYPES`.
     """
     place = Path(folder)
+    description = read_description(place)
     try:
-        described = orjson.loads((place / _DESCRIPTION).read_bytes())
-        described["features"] = tuple(Feature(**feature) for feature in described["features"])
-        return Model(estimator=_load_estimator(place / _ESTIMATOR), **described)
+        estimator = _load_estimator(place / _ESTIMATOR)
+        return Model(task, estimator, task.read_policy(description.policy), description)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise ModelRefusedError(
-            f"model {place}: {_DESCRIPTION} and {_ESTIMATOR} must be readable, but got {error!r}. "
-            "Train the model again, or fetch it from the registry again."
-        ) from error
+        raise _refuse(place, error) from error
 
 
-def read_features(folder: Path | str) -> tuple[Feature, ...]:
-    """Read the model's inputs without its estimator, in the order of the columns."""
-    described = orjson.loads((Path(folder) / _DESCRIPTION).read_bytes())
-    return tuple(Feature(**feature) for feature in described["features"])
+def read_description(folder: Path | str) -> ModelDescription:
+    """Read a model without its estimator.
+
+    Raises:
+        ModelRefusedError: `model.json` is missing or damaged.
+    """
+    try:
+        return read(ModelDescription, Path(folder) / _DESCRIPTION)
+    except DataError as error:
+        raise _refuse(folder, error) from error
+
+
+def _refuse(folder: Path | str, error: Exception) -> ModelRefusedError:
+    return ModelRefusedError(
+        f"model {folder}: {_DESCRIPTION} and {_ESTIMATOR} must be readable, but got {error!r}. "
+        "Train the model again, or fetch it from the registry again."
+    )
 
 
 def _load_estimator(path: Path) -> Any:

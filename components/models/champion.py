@@ -20,14 +20,16 @@ from components.base.contract.problem import Column, Problem, Source
 from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
 from components.base.settings import Settings
+from components.base.task import Task
 from components.models.artifact import Model, load_model
+from components.models.documents import Leaderboard
 
 _FITTED_ROLES = ("train", "validation")
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The model in charge, with the ledger of the rows that it was fitted and tested on."""
+    """The champion of the registry, with the ledger of the rows that it was fitted and tested on."""
 
     version: str
     loaded: Model | ModelRefusedError
@@ -49,7 +51,7 @@ class Champion:
         return self.loaded
 
 
-def fetch_champion(problem_name: str, settings: Settings) -> Champion | None:
+def fetch_champion(task: Task, settings: Settings) -> Champion | None:
     """Fetch the champion from the registry; None when the problem has none yet.
 
     Raises:
@@ -60,19 +62,19 @@ def fetch_champion(problem_name: str, settings: Settings) -> Champion | None:
     from components.base.tables import read_table
 
     with TemporaryDirectory() as folder:
-        files = download_champion(problem_name, Path(folder), settings)
+        files = download_champion(task.problem.name, Path(folder), settings)
         if files is None:
             return None
-        return Champion(files.version, _load(files.model_folder), read_table(files.ledger_path), files.problem)
+        return Champion(files.version, _load(task, files.model_folder), read_table(files.ledger_path), files.problem)
 
 
-def require_selected(model: Model, leaderboard: dict[str, Any]) -> None:
+def require_selected(model: Model, leaderboard: Leaderboard) -> None:
     """Refuse to open test rows for a model that cross-validation did not choose.
 
     Raises:
         ModelRefusedError: when a family of the model is not among the chosen ones of the leaderboard.
     """
-    strangers = sorted(set(model.family.split("+")) - set(leaderboard["chosen"]))
+    strangers = sorted(set(model.family.split("+")) - set(leaderboard.chosen))
     if strangers:
         raise ModelRefusedError(
             f"evaluate: every family of the model must be chosen on the leaderboard, but got {', '.join(strangers)}. "
@@ -123,9 +125,9 @@ def record_opening(problem_name: str, prepared: Prepared, settings: Settings) ->
     return earlier
 
 
-def _load(folder: Path) -> Model | ModelRefusedError:
+def _load(task: Task, folder: Path) -> Model | ModelRefusedError:
     try:
-        return load_model(folder)
+        return load_model(task, folder)
     except ModelRefusedError as error:
         return error
 

@@ -1,11 +1,12 @@
 """Compare every candidate family and both baselines on train rows, in time order, and choose who goes on.
 
-In: the contract and the prepared rows, of which only train is read. Out: the leaderboard, a JSON document; the `tune`
-step takes its `chosen`. Families are compared with their default parameters on a sample of rows. A family that fails or
+In: the contract and the prepared rows, of which only train is read. Out: the `Leaderboard`; the `tune` step
+takes its `chosen`. Families are compared with their default parameters on a sample of rows. A family that fails or
 is too slow is listed with its error and stops nobody else.
 """
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,109 +16,95 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from components.base.contract.problem import Problem
 from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
-from components.base.statistics.decisions import choose_threshold, value_per_1000
-from components.base.statistics.folds import Fold, describe_folds, sample_fits, split_train, summarise
-from components.base.statistics.scores import METRICS, gain, score
-from components.models.baselines import DUMB, build_baselines
-from components.models.candidates import build_candidate
+from components.base.statistics.folds import Fold, sample_fits, split_train
+from components.base.task import Output, Task
+from components.models.documents import FoldRecord, Leaderboard, LeaderboardEntry, Spread
 from components.models.parallel import run_all
 
 logger = logging.getLogger(__name__)
 
-Document = dict[str, Any]
 # Processor time over all folds: a family that needs more is no candidate for a search on two cores.
 FAMILY_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
-class Contender:
+class Entrant:
     """A name on the leaderboard with its unfitted estimator."""
 
     name: str
-    kind: Literal["candidate", "current_solution", "dumb"]
+    kind: Literal["candidate", "current_solution", "dummy"]
     estimator: Any
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What a contender scored on one fold, or why it did not."""
+    """What an entrant scored on one fold, or why it did not."""
 
     scores: dict[str, float]
+    value_per_1000: float
     seconds: float
     """Processor time, which does not depend on what else the machine does."""
     error: str | None = None
 
 
-def select_candidates(problem: Problem, prepared: Prepared) -> Document:
-    """Cross-validate all contenders and return the leaderboard, best first by the primary metric."""
+def select_candidates(task: Task, prepared: Prepared) -> Leaderboard:
+    """Cross-validate all entrants and return the leaderboard, best first by the primary metric."""
     started = time.monotonic()
-    train = prepared.read("train")
+    train, problem = prepared.read("train"), task.problem
     folds = sample_fits(split_train(problem, train), problem.search.select_rows)
-    entries = score_contenders(problem, train, folds, list_contenders(problem, prepared))
-    chosen, note = choose_entries(problem, entries)
-    for entry in entries:
-        entry["chosen"] = entry["name"] in chosen
+    entries = score_entrants(task, train, folds, list_entrants(task, prepared))
+    chosen, note = choose_entries(task, entries)
     logger.info("select: %d contenders on %d folds, chosen %s", len(entries), len(folds), ", ".join(chosen))
-    return {
-        "problem": problem.name,
-        "metric": problem.metrics.primary,
-        "higher_is_better": METRICS[problem.metrics.primary].higher_is_better,
-        "gap_hours": problem.split.gap_hours,
-        "folds": describe_folds(train, folds, prepared.target),
-        "entries": entries,
-        "chosen": chosen,
-        "note": note,
-        "seconds": time.monotonic() - started,
-    }
+    return Leaderboard(
+        problem=problem.name,
+        metric=problem.metrics.primary,
+        higher_is_better=task.primary.higher_is_better,
+        gap_hours=problem.split.gap_hours,
+        folds=tuple(_describe_fold(task, train, fold) for fold in folds),
+        entries=tuple(entry.model_copy(update={"chosen": entry.name in chosen}) for entry in entries),
+        chosen=tuple(chosen),
+        note=note,
+        seconds=time.monotonic() - started,
+    )
 
 
-def list_contenders(problem: Problem, prepared: Prepared) -> list[Contender]:
+def list_entrants(task: Task, prepared: Prepared) -> list[Entrant]:
     """Return the families of the contract with default parameters, and both baselines."""
     families = [
-        Contender(family, "candidate", build_candidate(family, prepared.features, seed=problem.search.seed))
-        for family in problem.search.candidates
+        Entrant(family, "candidate", task.build_candidate(family, prepared.features))
+        for family in task.problem.search.candidates
     ]
-    baselines = [
-        Contender(name, "dumb" if name == DUMB else "current_solution", estimator)
-        for name, estimator in build_baselines(problem).items()
-    ]
+    baselines = [Entrant(baseline.name, role, baseline.estimator) for role, baseline in task.build_baselines().items()]
     return families + baselines
 
 
-def score_contenders(
-    problem: Problem,
+def score_entrants(
+    task: Task,
     train: pd.DataFrame,
     folds: Sequence[Fold],
-    contenders: Sequence[Contender],
+    entrants: Sequence[Entrant],
     family_seconds: float = FAMILY_SECONDS,
-) -> list[Document]:
-    """Return one leaderboard entry for each contender, best first, those that failed last."""
-    spent = {contender.name: 0.0 for contender in contenders}
+) -> list[LeaderboardEntry]:
+    """Return one leaderboard entry for each entrant, best first, those that failed last."""
+    spent = {entrant.name: 0.0 for entrant in entrants}
 
-    def score_if_in_time(contender: Contender, fold: Fold) -> FoldResult:
-        if spent[contender.name] > family_seconds:
-            error = (
-                f"TimeoutError: fitting must end within {family_seconds:g} s, but took {spent[contender.name]:.1f} s"
-            )
-            return FoldResult({}, 0.0, error)
-        result = _score_fold(problem, train, fold, contender)
-        spent[contender.name] += result.seconds
+    def score_if_in_time(entrant: Entrant, fold: Fold) -> FoldResult:
+        if spent[entrant.name] > family_seconds:
+            error = f"TimeoutError: fitting must end within {family_seconds:g} s, but took {spent[entrant.name]:.1f} s"
+            return FoldResult({}, math.nan, 0.0, error)
+        result = _score_fold(task, train, fold, entrant)
+        spent[entrant.name] += result.seconds
         return result
 
     # The largest folds first, so that no core is left waiting for one of them at the end.
-    pairs = [(contender, fold) for fold in reversed(folds) for contender in contenders]
-    results = run_all([partial(score_if_in_time, contender, fold) for contender, fold in pairs])
-    entries = [
-        _describe_entry(contender, results[place :: len(contenders)][::-1])
-        for place, contender in enumerate(contenders)
-    ]
-    return _rank_entries(problem, entries)
+    pairs = [(entrant, fold) for fold in reversed(folds) for entrant in entrants]
+    results = run_all([partial(score_if_in_time, entrant, fold) for entrant, fold in pairs])
+    return _rank(task, {entrant: results[place :: len(entrants)][::-1] for place, entrant in enumerate(entrants)})
 
 
-def choose_entries(problem: Problem, entries: Sequence[Document]) -> tuple[list[str], str]:
+def choose_entries(task: Task, entries: Sequence[LeaderboardEntry]) -> tuple[list[str], str]:
     """Return the `keep` best families that beat both baselines, and the reason in words.
 
     When none does, the best family goes on alone: evaluation then refuses it with intervals on test rows, which says
@@ -126,65 +113,83 @@ def choose_entries(problem: Problem, entries: Sequence[Document]) -> tuple[list[
     Raises:
         ModelRefusedError: when every family failed.
     """
-    families = [entry for entry in entries if entry["kind"] == "candidate" and entry["error"] is None]
+    families = [entry for entry in entries if entry.kind == "candidate" and entry.error is None]
     if not families:
-        faults = "; ".join(f"{entry['name']}: {entry['error']}" for entry in entries if entry["error"])
-        raise ModelRefusedError(f"select: at least one candidate must be fitted, but got {faults}. Mend the features.")
-    better = [entry["name"] for entry in families if entry["beats_baselines"]][: problem.search.keep]
-    label = METRICS[problem.metrics.primary].label
+        faults = "; ".join(f"{entry.name}: {entry.error}" for entry in entries if entry.error)
+        raise ModelRefusedError(f"select: at least one candidate must be fitted, but got {faults}. Fix the features.")
+    better = [entry.name for entry in families if entry.beats_baselines][: task.problem.search.keep]
+    label = task.primary.label
     if better:
         return better, f"The {len(better)} best by mean {label} over the folds, all better than both baselines."
-    best = str(families[0]["name"])
+    best = families[0].name
     return [best], f"No family beats both baselines in mean {label}; {best} goes on to be judged on test rows."
 
 
-def _score_fold(problem: Problem, train: pd.DataFrame, fold: Fold, contender: Contender) -> FoldResult:
+def _score_fold(task: Task, train: pd.DataFrame, fold: Fold, entrant: Entrant) -> FoldResult:
     from sklearn.base import clone
 
-    target = problem.target.name
+    target = task.problem.target.name
     fit, scored = train.iloc[fold.fit], train.iloc[fold.score]
     started = time.thread_time()
     try:
-        fitted = clone(contender.estimator).fit(fit, fit[target])
-        probabilities = fitted.predict_proba(scored)[:, 1]
+        output = task.predict(clone(entrant.estimator).fit(fit, fit[target]), scored)
     except Exception as error:  # any family may break on any data; the others go on
-        logger.warning("select: %s failed: %s", contender.name, error)
-        return FoldResult({}, time.thread_time() - started, f"{type(error).__name__}: {error}")
+        logger.warning("select: %s failed: %s", entrant.name, error)
+        return FoldResult({}, math.nan, time.thread_time() - started, f"{type(error).__name__}: {error}")
     seconds = time.thread_time() - started
-    outcomes = scored[target].to_numpy(dtype=np.float64)
-    scores: dict[str, float] = {metric: score(metric, outcomes, probabilities) for metric in METRICS}
-    scores["value_per_1000"] = _value_second_half(problem, scored, outcomes, probabilities)
-    return FoldResult(scores, seconds)
+    outcomes, decisions = scored[target].to_numpy(dtype=np.float64), task.default_policy.apply(output)
+    scores = {name: metric.score(outcomes, output, decisions) for name, metric in task.metrics.items()}
+    return FoldResult(scores, _value_second_half(task, scored["predicted_at"], outcomes, output), seconds)
 
 
-def _value_second_half(problem: Problem, scored: pd.DataFrame, y: Any, p: Any) -> float:
-    """Choose the threshold on the first half of the rows and return what it is worth on the second half."""
-    half, times, business = len(y) // 2, scored["predicted_at"], problem.business
-    threshold = choose_threshold(y[:half], p[:half], times.iloc[:half], business).threshold
-    return value_per_1000(y[half:], p[half:], threshold, times.iloc[half:], business)
+def _value_second_half(task: Task, times: "pd.Series[Any]", y: Any, output: Output) -> float:
+    """Choose the policy on the first half of the rows and return what it is worth per 1,000 rows of the second."""
+    half = len(y) // 2
+    policy = task.fit_policy(y[:half], output[:half], times.iloc[:half]).policy
+    later, later_times = output[half:], times.iloc[half:]
+    decided = task.operate(policy.apply(later), later, later_times)
+    return float(task.value(y[half:], decided).mean() * 1000)
 
 
-def _describe_entry(contender: Contender, results: Sequence[FoldResult]) -> Document:
-    error = next((result.error for result in results if result.error), None)
-    names = [] if error else list(results[0].scores)
-    summaries = {name: summarise([result.scores[name] for result in results]) for name in names}
-    return {
-        "name": contender.name,
-        "kind": contender.kind,
-        "scores": {name: summary for name, summary in summaries.items() if name != "value_per_1000"},
-        "value_per_1000": summaries.get("value_per_1000"),
-        "fit_seconds": sum(result.seconds for result in results),
-        "error": error,
+def _describe_fold(task: Task, train: pd.DataFrame, fold: Fold) -> FoldRecord:
+    times, scored = train["predicted_at"], train.iloc[fold.score]
+    return FoldRecord(
+        fit_rows=len(fold.fit),
+        fit_until=times.iloc[fold.fit].max().isoformat(),
+        score_from=scored["predicted_at"].min().isoformat(),
+        score_until=scored["predicted_at"].max().isoformat(),
+        score_rows=len(fold.score),
+        outcome=task.describe_outcomes(scored[task.problem.target.name].to_numpy(dtype=np.float64)),
+    )
+
+
+def _rank(task: Task, results: dict[Entrant, Sequence[FoldResult]]) -> list[LeaderboardEntry]:
+    """Describe the entrants, the best mean of the primary metric first and those that failed last."""
+    primary = task.problem.metrics.primary
+    errors = {entrant: next((fold.error for fold in folds if fold.error), None) for entrant, folds in results.items()}
+    means = {
+        entrant: float(np.mean([fold.scores[primary] for fold in folds]))
+        for entrant, folds in results.items()
+        if not errors[entrant]
     }
+    bars = [mean for entrant, mean in means.items() if entrant.kind != "candidate"]
+    ranked = sorted(results, key=lambda entrant: -task.primary.gain(means[entrant], 0) if entrant in means else np.inf)
+    return [
+        LeaderboardEntry(
+            name=entrant.name,
+            kind=entrant.kind,
+            scores=_spread(task, results[entrant]) if entrant in means else {},
+            value_per_1000=Spread.of([fold.value_per_1000 for fold in results[entrant]]) if entrant in means else None,
+            fit_seconds=sum(fold.seconds for fold in results[entrant]),
+            error=errors[entrant],
+            rank=rank,
+            beats_baselines=entrant.kind == "candidate"
+            and entrant in means
+            and all(task.primary.gain(means[entrant], bar) > 0 for bar in bars),
+        )
+        for rank, entrant in enumerate(ranked, 1)
+    ]
 
 
-def _rank_entries(problem: Problem, entries: list[Document]) -> list[Document]:
-    primary = problem.metrics.primary
-    means = {entry["name"]: entry["scores"][primary]["mean"] for entry in entries if not entry["error"]}
-    bars = [means[entry["name"]] for entry in entries if entry["kind"] != "candidate" and not entry["error"]]
-    ranked = sorted(entries, key=lambda e: -gain(primary, means[e["name"]], 0) if e["name"] in means else np.inf)
-    for rank, entry in enumerate(ranked, 1):
-        mean = means.get(entry["name"])
-        is_better = mean is not None and all(gain(primary, mean, bar) > 0 for bar in bars)
-        entry |= {"rank": rank, "beats_baselines": entry["kind"] == "candidate" and is_better}
-    return ranked
+def _spread(task: Task, folds: Sequence[FoldResult]) -> dict[str, Spread]:
+    return {name: Spread.of([fold.scores[name] for fold in folds]) for name in task.metrics}

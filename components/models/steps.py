@@ -10,10 +10,12 @@ def select(problem: Input[Artifact], prepared: Input[Artifact], leaderboard: Out
     """Compare the candidate families and both baselines by cross-validation in time order."""
     from components.base.contract.load import read_problem
     from components.base.dataset import read_prepared
-    from components.models.documents import write_document
+    from components.base.documents import write
     from components.models.select import select_candidates
+    from components.tasks import open_task
 
-    write_document(select_candidates(read_problem(problem.path), read_prepared(prepared.path)), leaderboard.path)
+    task = open_task(read_problem(problem.path))
+    write(select_candidates(task, read_prepared(prepared.path)), leaderboard.path)
 
 
 @step
@@ -21,24 +23,28 @@ def tune(problem: Input[Artifact], prepared: Input[Artifact], leaderboard: Input
     """Search the parameters of the chosen families within the budget."""
     from components.base.contract.load import read_problem
     from components.base.dataset import read_prepared
-    from components.models.documents import read_document, write_document
+    from components.base.documents import read, write
+    from components.models.documents import Leaderboard
     from components.models.tune import tune_candidates
+    from components.tasks import open_task
 
-    chosen = read_document(leaderboard.path)
-    write_document(tune_candidates(read_problem(problem.path), read_prepared(prepared.path), chosen), tuned.path)
+    task, board = open_task(read_problem(problem.path)), read(Leaderboard, leaderboard.path)
+    write(tune_candidates(task, read_prepared(prepared.path), board), tuned.path)
 
 
 @step
 def ensemble(problem: Input[Artifact], prepared: Input[Artifact], tuned: Input[Artifact], model: Output[Artifact]):
-    """Make the model: single, voting or stacking, calibrated, with its threshold."""
+    """Make the model: single, voting or stacking, calibrated, with its policy."""
     from components.base.contract.load import read_problem
     from components.base.dataset import read_prepared
+    from components.base.documents import read
     from components.models.artifact import save_model
-    from components.models.documents import read_document
+    from components.models.documents import Tuned
     from components.models.ensemble import build_ensemble
+    from components.tasks import open_task
 
-    found = read_document(tuned.path)
-    save_model(model.path, build_ensemble(read_problem(problem.path), read_prepared(prepared.path), found))
+    task = open_task(read_problem(problem.path))
+    save_model(model.path, build_ensemble(task, read_prepared(prepared.path), read(Tuned, tuned.path)))
 
 
 @step
@@ -54,18 +60,20 @@ def evaluate(
     """Judge the model on test rows, beside the champion and both baselines."""
     from components.base.contract.load import read_problem
     from components.base.dataset import read_prepared
+    from components.base.documents import read
     from components.base.settings import load_settings
     from components.models.artifact import load_model
     from components.models.champion import fetch_champion, record_opening, require_selected
-    from components.models.documents import read_document
+    from components.models.documents import Leaderboard
     from components.models.evaluate import evaluate_model
-    from components.models.evaluation_files import list_metrics, list_roc_points, save_evaluation
+    from components.models.evaluation_files import list_metrics, save_evaluation
+    from components.tasks import open_task
 
-    contract, rows, settings = read_problem(problem.path), read_prepared(prepared.path), load_settings()
-    challenger, champion = load_model(model.path), fetch_champion(contract.name, settings)
-    require_selected(challenger, read_document(leaderboard.path))
-    earlier = record_opening(contract.name, rows, settings)
-    judged = evaluate_model(contract, rows, challenger, champion, earlier)
-    save_evaluation(judged, evaluation.path)
-    metrics.metadata.update(list_metrics(judged))
-    classification.log_roc_curve(*list_roc_points(judged))
+    task, rows, settings = open_task(read_problem(problem.path)), read_prepared(prepared.path), load_settings()
+    challenger, champion = load_model(task, model.path), fetch_champion(task, settings)
+    require_selected(challenger, read(Leaderboard, leaderboard.path))
+    earlier = record_opening(task.problem.name, rows, settings)
+    judgement = evaluate_model(rows, challenger, champion, earlier)
+    save_evaluation(task, judgement, evaluation.path)
+    metrics.metadata.update(list_metrics(judgement))
+    task.show_in_kubeflow(judgement.predictions, classification)

@@ -2,10 +2,10 @@
 
 Notation
     s    a group: one value or quartile of one feature, or of two features together
-    a    advantage of the model in a row: log loss of always forecasting the group's rate, minus its own, in nats
+    a    advantage of the model in a row: loss of the group's best constant forecast, minus its own
 
-A group with a mean of a below 0 would be forecast better by its own past rate than by the model. The rate does not
-favour groups with few or many positive rows, as the plain loss would. Called by `evaluate`; it informs, gates nothing.
+A group with a mean of a below 0 would be forecast better by a constant than by the model. The constant does not
+favour groups whose outcomes are all alike, as the plain loss would. Called by `evaluate`; it informs, gates nothing.
 
 Source: Chung et al. (2019), Slice Finder: Automated Data Slicing for Model Validation, ICDE; Holm (1979), Scandinavian
 Journal of Statistics 6(2) (several tests); Cameron, Miller (2015), Journal of Human Resources 50(2), eq. 11 (days as
@@ -21,12 +21,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.statistics.decisions import number_days
+from components.base.statistics.capacity import number_days
 from components.base.statistics.groups import name_groups
-from components.base.statistics.scores import row_log_loss
+from components.base.task import Output, Task
+from components.models.documents import SpotHalf, WeakSpot
 from components.models.scorecard import OpenedTest
 
-Document = dict[str, Any]
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -47,31 +47,29 @@ class Group:
     suspicion: float
 
 
-def find_weak_spots(opened: OpenedTest, probabilities: Array, features: Sequence[str]) -> list[Document]:
+def find_weak_spots(opened: OpenedTest, output: Output, features: Sequence[str]) -> tuple[WeakSpot, ...]:
     """Return at most five groups, the most suspicious first, each with its numbers on both halves."""
     groups = pd.DataFrame({name: name_groups(opened.rows[name]) for name in features})
     _, days = np.unique(number_days(opened.rows["predicted_at"]), return_inverse=True)
-    searched, losses = days % 2 == 0, row_log_loss(opened.outcomes, probabilities)
-    suspects = _list_suspects(groups[searched], opened.outcomes[searched], losses[searched])
+    searched, losses = days % 2 == 0, opened.task.row_loss(opened.outcomes, output)
+    suspects = _list_suspects(opened.task, groups[searched], opened.outcomes[searched], losses[searched])
     found = _take_apart(groups, searched, suspects)
-    described = [
-        _confirm(opened, probabilities, days, searched, _select(groups, group)) | {"conditions": _word(group)}
-        for group in found
-    ]
-    return _adjust(described)
+    return _adjust(
+        [_confirm(opened, output, losses, days, (searched, _select(groups, group)), group) for group in found]
+    )
 
 
-def _list_suspects(groups: pd.DataFrame, outcomes: Array, losses: Array) -> list[Group]:
+def _list_suspects(task: Task, groups: pd.DataFrame, outcomes: Array, losses: Array) -> list[Group]:
     """Measure every large enough group of one and two features on the searched half."""
     smallest = max(_FEWEST_ROWS, int(_SMALLEST_SHARE * len(groups)))
     codes: dict[str, Any] = {str(name): pd.factorize(groups[name]) for name in groups}
-    suspects = [_measure((name,), codes, outcomes, losses, smallest) for name in codes]
-    suspects += [_measure(pair, codes, outcomes, losses, smallest) for pair in itertools.combinations(codes, 2)]
+    suspects = [_measure(task, (name,), codes, outcomes, losses, smallest) for name in codes]
+    suspects += [_measure(task, pair, codes, outcomes, losses, smallest) for pair in itertools.combinations(codes, 2)]
     return sorted(itertools.chain.from_iterable(suspects), key=lambda group: group.suspicion)
 
 
 def _measure(
-    names: tuple[str, ...], codes: dict[str, Any], outcomes: Array, losses: Array, smallest: int
+    task: Task, names: tuple[str, ...], codes: dict[str, Any], outcomes: Array, losses: Array, smallest: int
 ) -> list[Group]:
     """Return the groups of these features; suspicion is the mean advantage times the root of the rows."""
     shape = tuple(len(codes[name][1]) for name in names)
@@ -80,9 +78,9 @@ def _measure(
     rows = np.bincount(cells, minlength=size)
     large = np.flatnonzero(rows >= smallest)
     counts = rows[large]
-    rates = np.bincount(cells, weights=outcomes, minlength=size)[large] / counts
+    means = np.bincount(cells, weights=outcomes, minlength=size)[large] / counts
     known = np.bincount(cells, weights=losses, minlength=size)[large] / counts
-    suspicions = (row_log_loss(rates, rates) - known) * np.sqrt(counts)
+    suspicions = (task.constant_loss(means) - known) * np.sqrt(counts)
     places = np.column_stack(np.unravel_index(large, shape))
     return [
         Group(tuple((name, str(codes[name][1][code])) for name, code in zip(names, row, strict=True)), float(value))
@@ -109,16 +107,23 @@ def _select(groups: pd.DataFrame, group: Group) -> Mask:
     return selected
 
 
-def _confirm(opened: OpenedTest, probabilities: Array, days: Any, searched: Mask, rows: Mask) -> Document:
-    """Measure the group on the other half, against the rate of the searched half, and test it."""
+def _confirm(
+    opened: OpenedTest, output: Output, losses: Array, days: Any, masks: tuple[Mask, Mask], group: Group
+) -> WeakSpot:
+    """Measure the group on the other half, against the constant of the searched half, and test it."""
+    task, (searched, rows) = opened.task, masks
     found, confirmed = rows & searched, rows & ~searched
-    rate = float(opened.outcomes[found].mean())
-    advantages = row_log_loss(opened.outcomes, np.full(len(rows), rate)) - row_log_loss(opened.outcomes, probabilities)
-    return {
-        "found": _describe(opened.outcomes, probabilities, advantages, found),
-        "confirmed": _describe(opened.outcomes, probabilities, advantages, confirmed),
-        "p_value": mean_below_zero_p_value(advantages[confirmed], days[confirmed]),
-    }
+    constant = task.constant_output(opened.outcomes[found], len(rows))
+    advantages = task.row_loss(opened.outcomes, constant) - losses
+    p_value = mean_below_zero_p_value(advantages[confirmed], days[confirmed])
+    return WeakSpot(
+        conditions=tuple(f"{name} is {value}" for name, value in group.conditions),
+        found=_describe(opened.outcomes, output, advantages, found),
+        confirmed=_describe(opened.outcomes, output, advantages, confirmed),
+        p_value=p_value,
+        adjusted_p_value=p_value,
+        is_confirmed=False,
+    )
 
 
 def mean_below_zero_p_value(values: Array, clusters: NDArray[np.intp]) -> float:
@@ -133,24 +138,23 @@ def mean_below_zero_p_value(values: Array, clusters: NDArray[np.intp]) -> float:
     return float(t.cdf(values.mean() / error, len(names) - 1)) if error > 0 else 1.0
 
 
-def _adjust(described: list[Document]) -> list[Document]:
-    """Add Holm's adjusted p-values: the k-th smallest times the number of tests not yet passed, never falling."""
-    order = sorted(range(len(described)), key=lambda place: described[place]["p_value"])
-    adjusted = 0.0
+def _adjust(spots: Sequence[WeakSpot]) -> tuple[WeakSpot, ...]:
+    """Set Holm's adjusted p-values: the k-th smallest times the number of tests not yet passed, never falling."""
+    adjusted, by_place = 0.0, {}
+    order = sorted(range(len(spots)), key=lambda place: spots[place].p_value)
     for passed, place in enumerate(order):
-        adjusted = max(adjusted, min(1.0, described[place]["p_value"] * (len(order) - passed)))
-        described[place] |= {"adjusted_p_value": adjusted, "is_confirmed": adjusted < 0.05}
-    return described
+        adjusted = max(adjusted, min(1.0, spots[place].p_value * (len(order) - passed)))
+        update = {"adjusted_p_value": adjusted, "is_confirmed": adjusted < 0.05}
+        by_place[place] = spots[place].model_copy(update=update)
+    return tuple(by_place[place] for place in range(len(spots)))
 
 
-def _describe(outcomes: Array, probabilities: Array, advantages: Array, rows: Mask) -> Document:
-    return {
-        "rows": int(rows.sum()),
-        "observed_rate": float(outcomes[rows].mean()) if rows.any() else None,
-        "mean_probability": float(probabilities[rows].mean()) if rows.any() else None,
-        "advantage": float(advantages[rows].mean()) if rows.any() else None,
-    }
-
-
-def _word(group: Group) -> list[str]:
-    return [f"{name} is {value}" for name, value in group.conditions]
+def _describe(outcomes: Array, output: Output, advantages: Array, rows: Mask) -> SpotHalf:
+    if not rows.any():
+        return SpotHalf(rows=0, mean_outcome=None, mean_output=None, advantage=None)
+    return SpotHalf(
+        rows=int(rows.sum()),
+        mean_outcome=float(outcomes[rows].mean()),
+        mean_output=float(output[rows, 0].mean()),
+        advantage=float(advantages[rows].mean()),
+    )

@@ -6,7 +6,6 @@ score, one pair a fold. Called by select, tune and ensemble, which all compare o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,24 +85,3 @@ def sample_folds(folds: Sequence[Fold], rows: int) -> list[Fold]:
 
 def _thin(positions: NDArray[np.intp], share: float) -> NDArray[np.intp]:
     return sample_evenly(positions, max(1, round(len(positions) * share)))
-
-
-def describe_folds(train: pd.DataFrame, folds: Sequence[Fold], target: str) -> list[dict[str, Any]]:
-    """Return times, rows and base rate of each fold, for the report."""
-    times, outcomes = train["predicted_at"], train[target]
-    return [
-        {
-            "fit_rows": len(fold.fit),
-            "fit_until": times.iloc[fold.fit].max().isoformat(),
-            "score_from": times.iloc[fold.score].min().isoformat(),
-            "score_until": times.iloc[fold.score].max().isoformat(),
-            "score_rows": len(fold.score),
-            "positive_ratio": float(outcomes.iloc[fold.score].mean()),
-        }
-        for fold in folds
-    ]
-
-
-def summarise(values: Sequence[float]) -> dict[str, Any]:
-    """Return mean, standard deviation between folds and the values themselves."""
-    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)), "folds": list(values)}

@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from pydantic.dataclasses import dataclass as document_dataclass
 
 from components.base.contract.types import MetricName
-from components.base.statistics.decisions import number_days
+from components.base.documents import Number
+from components.base.statistics.capacity import number_days
 from components.base.statistics.scores import bin_rows, row_log_loss
 
 Array = NDArray[np.float64]
@@ -32,13 +34,13 @@ _RUNS = 50
 _CHUNK = 50
 
 
-@dataclass(frozen=True)
+@document_dataclass(frozen=True)
 class Interval:
     """An estimate with its bounds; the bounds are not numbers where the rows cannot tell."""
 
-    estimate: float
-    low: float
-    high: float
+    estimate: Number
+    low: Number
+    high: Number
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ def draw_resamples(predicted_at: pd.Series, seed: int, resamples: int = RESAMPLE
 
 def resample_mean(rows: ArrayLike, resamples: Resamples) -> Array:
     """Return the mean of a row-wise quantity in each resample, shape (B,)."""
-    totals = _sum_blocks(resamples, np.asarray(rows, dtype=np.float64), np.ones(len(resamples.blocks)))
-    return _divide(totals[:, 0], totals[:, 1])
+    totals = sum_blocks(resamples, np.asarray(rows, dtype=np.float64), np.ones(len(resamples.blocks)))
+    return divide(totals[:, 0], totals[:, 1])
 
 
 def resample_score(
@@ -95,8 +97,8 @@ def resample_score(
         return resample_mean((probabilities - outcomes) ** 2, resamples)
     if metric == "f1":
         flagged = (probabilities >= threshold).astype(np.float64)
-        totals = _sum_blocks(resamples, 2 * flagged * outcomes, flagged + outcomes)
-        return np.nan_to_num(_divide(totals[:, 0], totals[:, 1]))
+        totals = sum_blocks(resamples, 2 * flagged * outcomes, flagged + outcomes)
+        return np.nan_to_num(divide(totals[:, 0], totals[:, 1]))
     return _resample_calibration_error(outcomes, probabilities, resamples)
 
 
@@ -119,11 +121,12 @@ def bound_interval(estimate: float, draws: Array, resamples: Resamples, confiden
     return Interval(estimate, float(low), float(high))
 
 
-def _divide(numerator: Array, denominator: Array) -> Array:
+def divide(numerator: Array, denominator: Array) -> Array:
+    """Divide element by element; not a number where the denominator is not above 0."""
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
 
-def _sum_blocks(resamples: Resamples, *columns: Array) -> Array:
+def sum_blocks(resamples: Resamples, *columns: Array) -> Array:
     """Sum each row-wise column over the rows of each resample, shape (B, columns)."""
     size = resamples.counts.shape[1]
     sums = [np.bincount(resamples.blocks, weights=column, minlength=size) for column in columns]
@@ -134,9 +137,9 @@ def _sum_blocks(resamples: Resamples, *columns: Array) -> Array:
 def _resample_calibration_error(y: Array, p: Array, resamples: Resamples) -> Array:
     """Sum |mean p - mean y| over bins, weighted by their rows: the rows of a bin cancel out of weight and mean."""
     bins = bin_rows(p)
-    gaps = _sum_blocks(resamples, *((p - y) * (bins == number) for number in np.unique(bins)))
-    rows = _sum_blocks(resamples, np.ones(len(y)))[:, 0]
-    return _divide(np.abs(gaps).sum(axis=1), rows)
+    gaps = sum_blocks(resamples, *((p - y) * (bins == number) for number in np.unique(bins)))
+    rows = sum_blocks(resamples, np.ones(len(y)))[:, 0]
+    return divide(np.abs(gaps).sum(axis=1), rows)
 
 
 def _resample_ranking(metric: MetricName, y: Array, p: Array, resamples: Resamples) -> Array:
@@ -172,7 +175,7 @@ def _weigh_steps(hits: NDArray[np.float32], flagged: NDArray[np.float32], counts
         precision = found / np.maximum(weights @ flagged, 1)
         steps = np.diff(found, axis=1, prepend=0)
         area = np.einsum("bt,bt->b", precision, steps, dtype=np.float64)
-        draws[start : start + _CHUNK] = _divide(area, found[:, -1].astype(np.float64))
+        draws[start : start + _CHUNK] = divide(area, found[:, -1].astype(np.float64))
     return draws
 
 
@@ -182,4 +185,4 @@ def _weigh_pairs(hits: NDArray[np.float32], alarms: NDArray[np.float32], counts:
     ranked_above = alarms.astype(np.float64) - np.diff(alarms, axis=1, prepend=0) / 2
     right_pairs = positives @ (alarms[:, -1:] - ranked_above).T
     right = np.einsum("bi,ij,bj->b", counts, right_pairs, counts, optimize=True)
-    return _divide(right, (counts @ hits[:, -1]) * (counts @ alarms[:, -1]))
+    return divide(right, (counts @ hits[:, -1]) * (counts @ alarms[:, -1]))

@@ -1,32 +1,27 @@
-"""The candidate families: each one scikit-learn Pipeline from raw feature columns to probabilities, and what to tune.
+"""The candidate families of a binary problem: what each starts from, what is tuned, and its classifier.
 
-In: the features of the prepared rows and parameters of the last step. Out: an unfitted Pipeline. Imputing, limiting
-outliers, encoding and scaling sit inside it, so they are fitted on training rows only and travel with the model.
-Called by select, tune and ensemble. Only stock transformers: skops and the predictor's row compiler must read them.
+In: a family, features and parameters. Out: an unfitted Pipeline from raw feature columns to probabilities. Every
+estimator runs on one thread: two cores are better spent on two fits than on one fit that waits for itself.
+Called through `BinaryTask` by select, tune and ensemble.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from components.base.contract.types import Family
 from components.base.dataset import Feature
+from components.models.pipelines import Encoding, build_pipeline
 
 if TYPE_CHECKING:
     from optuna import Trial
     from sklearn.pipeline import Pipeline
 
-# HistGradientBoosting takes 255 categories at most; rarer ones share a code.
-_MOST_CODES = 200
-# One-hot columns of one feature: 100 keep a hundred airports and bound the memory of a column of names.
-_MOST_INDICATORS = 100
-# Middle 90 percent scaled to one, then limited: an anemometer that shows 1,048 miles per hour counts as 3.
-_SCALED_RANGE = (5.0, 95.0)
-_LARGEST_SCALED = 3.0
-
-_TREE_FAMILIES = ("hist_gradient_boosting", "random_forest", "extra_trees")
-
+_ENCODINGS: dict[Family, Encoding] = {
+    "hist_gradient_boosting": "codes",
+    "random_forest": "imputed_codes",
+    "extra_trees": "imputed_codes",
+}
 # What the search starts from, and what `select` compares: sensible on some ten thousand rows and quick.
 DEFAULTS: dict[Family, dict[str, Any]] = {
     "logistic": {"C": 0.1},
@@ -48,19 +43,10 @@ DEFAULTS: dict[Family, dict[str, Any]] = {
 def build_candidate(
     family: Family, features: Sequence[Feature], parameters: dict[str, Any] | None = None, seed: int = 0
 ) -> "Pipeline":
-    """Build the unfitted Pipeline of a family: `columns` (ColumnTransformer), then `model` (classifier).
-
-    `parameters` replace the defaults one by one. Every estimator runs on one thread: two cores are better spent on two
-    fits than on one fit that waits for itself.
-    """
-    from sklearn.pipeline import Pipeline
-
-    numeric = [feature.name for feature in features if feature.kind == "numeric"]
-    categorical = [feature.name for feature in features if feature.kind == "categorical"]
+    """Build the unfitted Pipeline of a family; `parameters` replace the defaults one by one."""
     chosen = DEFAULTS[family] | (parameters or {})
-    codes = range(len(numeric), len(numeric) + len(categorical))
-    columns = _build_columns(family, numeric, categorical)
-    return Pipeline([("columns", columns), ("model", _build_classifier(family, chosen, list(codes), seed))])
+    encoding = _ENCODINGS.get(family, "indicators")
+    return build_pipeline(features, encoding, partial(_build_classifier, family, chosen, seed=seed))
 
 
 def suggest_parameters(family: Family, trial: "Trial") -> dict[str, Any]:
@@ -89,45 +75,6 @@ def suggest_parameters(family: Family, trial: "Trial") -> dict[str, Any]:
             "learning_rate_init": trial.suggest_float("learning_rate_init", 5e-4, 1e-2, log=True),
         }
     return {"var_smoothing": trial.suggest_float("var_smoothing", 1e-9, 1.0, log=True)}
-
-
-def _build_columns(family: Family, numeric: list[str], categorical: list[str]) -> Any:
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
-
-    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-    number_steps = {"hist_gradient_boosting": "passthrough", "random_forest": imputer, "extra_trees": imputer}
-    if family in _TREE_FAMILIES:
-        encoder = OrdinalEncoder(
-            handle_unknown="use_encoded_value",
-            unknown_value=-1,
-            encoded_missing_value=-1,
-            max_categories=_MOST_CODES,
-        )
-    else:
-        encoder = OneHotEncoder(
-            handle_unknown="infrequent_if_exist", max_categories=_MOST_INDICATORS, sparse_output=False
-        )
-    transformers = [
-        ("numeric", number_steps.get(family) or _build_scaling(imputer), numeric),
-        ("categorical", encoder, categorical),
-    ]
-    return ColumnTransformer([entry for entry in transformers if entry[2]])
-
-
-def _build_scaling(imputer: Any) -> Any:
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import FunctionTransformer, RobustScaler
-
-    limits = {"a_min": -_LARGEST_SCALED, "a_max": _LARGEST_SCALED}
-    return Pipeline(
-        [
-            ("impute", imputer),
-            ("scale", RobustScaler(quantile_range=_SCALED_RANGE)),
-            ("clip", FunctionTransformer(np.clip, kw_args=limits)),
-        ]
-    )
 
 
 def _build_classifier(family: Family, parameters: dict[str, Any], codes: list[int], seed: int) -> Any:

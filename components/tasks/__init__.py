@@ -1,0 +1,11 @@
+"""The kinds of problem, one folder each. `open_task` is the only place that asks which one a contract names."""
+
+from components.base.contract.problem import Problem
+from components.base.task import Task
+
+
+def open_task(problem: Problem) -> Task:
+    """Return the task of a contract, bound to it. A task's modules are imported when it is opened."""
+    from components.tasks.binary.task import BinaryTask
+
+    return {"binary": BinaryTask}[problem.target.type](problem)
