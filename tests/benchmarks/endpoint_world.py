@@ -14,6 +14,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from components.models.candidates import build_candidate
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
@@ -26,7 +27,6 @@ from components.features.online.reader import OnlineFeatures, OnlineView
 from components.features.online.store import open_online_features
 from components.features.request import feature_kind
 from components.models.artifact import Model, save_model
-from components.models.candidates import build_candidate
 from components.serving.predictor.model import load_served
 from components.serving.predictor.requests import RequestSchema, Row, plain_value
 

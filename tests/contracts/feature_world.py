@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from components.models.candidates import build_candidate
 
 from components.base.contract.load import load_problem, write_problem
 from components.base.dataset import Feature
 from components.base.settings import Settings
 from components.features.feast.feature_store import apply, declared_views, open_feature_store
 from components.models.artifact import Model, save_model
-from components.models.candidates import build_candidate
 from tests.contracts.running_predictor import ROOT
 
 PROBLEM = load_problem(ROOT / "pipelines/problems/flight-delays.yaml")

@@ -1,6 +1,5 @@
 """Fixtures of a release: a registry, an online store and releases of a small model of the real contract."""
 
-import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +14,19 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from components.base.contract.load import load_problem
 from components.base.dataset import Feature, Prepared, read_prepared, write_prepared
+from components.base.documents import write
 from components.base.tables import write_table
 from components.features.explore.profile import build_profile, write_profile
-from components.models.artifact import Model, save_model
-from components.models.baselines import Baseline, GroupRate, save_current_solution
+from components.models.artifact import save_model
+from components.models.baselines import Baseline, save_current_solution
 from components.release.register import Evidence, register_release
+from components.tasks import open_task
+from components.tasks.binary.policy import ThresholdPolicy
+from components.tasks.binary.rule import GroupRate
+from tests.unit.made_models import make_evaluation, make_model
 
 PROBLEM = load_problem(Path(__file__).parents[2] / "pipelines" / "problems" / "flight-delays.yaml")
+TASK = open_task(PROBLEM)
 AS_OF = datetime(2013, 7, 1, tzinfo=UTC)
 FEATURES = (
     Feature("distance", "numeric", "request", "Distance"),
@@ -78,20 +83,13 @@ def make_prepared(folder: Path) -> Prepared:
     return read_prepared(folder)
 
 
-def make_evaluation(folder: Path, verdict: str) -> None:
-    folder.mkdir(exist_ok=True)
-    evaluation = {
-        "metric": "average_precision",
-        "verdict": verdict,
-        "reasons": [f"The verdict is {verdict}."],
-        "contenders": {},
-        "comparisons": {},
-        "generalisation": {"gap": {"estimate": 0.1}},
-    }
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    write_table(pd.DataFrame({"p_challenger": np.linspace(0, 1, 300)}), folder / "predictions.parquet")
+def save_evaluation(folder: Path, verdict: str) -> None:
+    write(make_evaluation(verdict), folder / "evaluation.json")
+    write_table(pd.DataFrame({"challenger__probability": np.linspace(0, 1, 300)}), folder / "predictions.parquet")
     rule = GroupRate(["carrier"], 1).fit(pd.DataFrame({"carrier": ["UA", "B6"]}), [0, 1])
-    save_current_solution(Baseline("carrier_rule", rule, 0.5), folder / "baseline.json")
+    save_current_solution(
+        TASK, Baseline("carrier_rule", rule, ThresholdPolicy(threshold=0.5)), folder / "baseline.json"
+    )
 
 
 def make_profile(folder: Path, prepared: Prepared) -> Path:
@@ -136,7 +134,7 @@ def model_folder(tmp_path, prepared):
     columns = make_column_transformer(("passthrough", numeric), (encoder, ["carrier", "plane_manufacturer"]))
     estimator = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=10, random_state=0))
     estimator.fit(test[NAMES], test["late"])
-    save_model(tmp_path / "model", Model(estimator, 0.5, FEATURES, "late", "hist", "single", "none"))
+    save_model(tmp_path / "model", make_model(TASK, estimator, FEATURES, family="hist"))
     return tmp_path / "model"
 
 
@@ -145,7 +143,7 @@ def release(tmp_path, prepared, model_folder, tracking_settings):
     """Register one release a call and return its folder."""
 
     def make(run_id: str, verdict: str = "promote") -> Path:
-        make_evaluation(tmp_path / "evaluation", verdict)
+        save_evaluation(tmp_path / "evaluation", verdict)
         evidence = Evidence(
             prepared,
             model_folder,

@@ -26,7 +26,7 @@ def calibrate(
     (isotonic); as in scikit-learn's CalibratedClassifierCV.
     """
     outcomes = second[target].to_numpy(dtype=np.float64)
-    fitted = {method: _fit(method, core, first[names], first[target]) for method in _METHODS}
+    fitted = {method: calibrate_by(method, core, first[names], first[target]) for method in _METHODS}
     losses = {
         method: float(row_log_loss(outcomes, estimator.predict_proba(second[names])[:, 1]).mean())
         for method, estimator in fitted.items()
@@ -40,7 +40,8 @@ def calibrate(
     }
 
 
-def _fit(method: Calibration, core: Any, rows: pd.DataFrame, outcomes: pd.Series) -> Any:
+def calibrate_by(method: Calibration, core: Any, rows: pd.DataFrame, outcomes: pd.Series) -> Any:
+    """Calibrate a fitted classifier by one method; `none` returns the classifier itself."""
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.frozen import FrozenEstimator
 

@@ -11,7 +11,9 @@ from components.base.contract.load import load_problem
 from components.base.contract.problem import Problem
 from components.base.dataset import ROLES, Feature, Prepared, write_prepared
 from components.models.combine import HeldOut
+from components.models.documents import Tuned, TunedFamily
 from components.models.parallel import use_one_thread
+from components.tasks import open_task
 
 NUMERIC = ("warmth", "age", "noise")
 CATEGORICAL = ("shop",)
@@ -63,7 +65,7 @@ def held_out(rows=1200, first=1.0, second=1.0, seed=0):
     outcomes = (generator.random(rows) < sigmoid(first * seen[:, 0] + second * seen[:, 1] - 1)).astype(float)
     times = pd.Series(pd.date_range("2013-01-01", periods=rows, freq="h", tz="UTC"))
     folds = np.arange(rows) * 3 // rows
-    return HeldOut(sigmoid(seen * [first or 0.3, second or 0.3] - 1), outcomes, times, folds)
+    return HeldOut(sigmoid(seen * [first or 0.3, second or 0.3] - 1)[:, :, None], outcomes, times, folds)
 
 
 def write_rows(folder, tables):
@@ -79,12 +81,14 @@ def write_rows(folder, tables):
     return prepared
 
 
-def change(problem, **sections):
-    """Return the problem with some fields changed, checked by the schema: `change(problem, metrics={...})`."""
+def change(task, **sections):
+    """Return the task (or contract) with some fields of the contract changed and checked by the schema."""
+    problem = getattr(task, "problem", task)
     document = problem.model_dump()
     for name, value in sections.items():
         document[name] = document[name] | value if isinstance(value, dict) else value
-    return Problem.model_validate(document)
+    changed = Problem.model_validate(document)
+    return changed if task is problem else open_task(changed)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -126,6 +130,12 @@ def problem():
 
 
 @pytest.fixture(scope="session")
+def task(problem):
+    """The binary task of the contract."""
+    return open_task(problem)
+
+
+@pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
     """Rows of all three roles."""
     folder = tmp_path_factory.mktemp("prepared")
@@ -133,17 +143,28 @@ def prepared(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tuned():
+def tuned(task):
     """What tune would hand on, with the default parameters."""
-    from components.models.candidates import DEFAULTS
-
-    families = ("logistic", "naive_bayes")
-    return {"families": [{"family": family, "parameters": DEFAULTS[family]} for family in families]}
+    families = tuple(
+        TunedFamily(
+            family=family, parameters=task.default_parameters(family), score=None, default_score=None, trials=()
+        )
+        for family in ("logistic", "naive_bayes")
+    )
+    return Tuned(
+        problem=task.problem.name,
+        metric=task.problem.metrics.primary,
+        higher_is_better=True,
+        budget_seconds=1,
+        seconds=1,
+        rows=800,
+        families=families,
+    )
 
 
 @pytest.fixture(scope="session")
-def model(problem, prepared, tuned):
+def model(task, prepared, tuned):
     """A release's model, as the ensemble step makes it."""
     from components.models.ensemble import build_ensemble
 
-    return build_ensemble(problem, prepared, tuned)
+    return build_ensemble(task, prepared, tuned)

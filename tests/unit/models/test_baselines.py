@@ -1,4 +1,4 @@
-"""The current solution and the predictor that knows nothing."""
+"""The current solution and the dummy."""
 
 import re
 
@@ -9,15 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.base.errors import ModelRefusedError
-from components.models.baselines import (
-    DUMB,
-    Baseline,
-    GroupRate,
-    build_baselines,
-    fit_baselines,
-    load_current_solution,
-    save_current_solution,
-)
+from components.models.baselines import Baseline, fit_baselines, load_current_solution, save_current_solution
+from components.tasks.binary.policy import ThresholdPolicy
+from components.tasks.binary.rule import GroupRate
 
 GROUP = st.tuples(
     st.one_of(st.none(), st.text(max_size=3)), st.one_of(st.just(float("nan")), st.floats(-30, 30, width=32))
@@ -44,15 +38,17 @@ def test_missing_group_is_a_group_of_its_own():
     assert fitted.predict_proba(rows)[:, 1].tolist() == [0, 0, 1, 1]
 
 
-def test_both_baselines_are_built_from_the_contract(problem):
-    assert list(build_baselines(problem)) == ["shop_rule", DUMB]
+def test_both_baselines_are_built_from_the_contract(task):
+    names = {role: baseline.name for role, baseline in task.build_baselines().items()}
+    assert names == {"current_solution": "shop_rule", "dummy": "prior"}
 
 
-def test_baselines_decide_by_thresholds_of_their_own(problem, prepared):
-    fitted = fit_baselines(problem, prepared)
-    assert set(fitted) == {"current_solution", "dumb"}
+def test_baselines_decide_by_policies_of_their_own(task, prepared):
+    fitted = fit_baselines(task, prepared)
+    assert set(fitted) == {"current_solution", "dummy"}
+    assert fitted["current_solution"].policy != fitted["dummy"].policy
     train = prepared.read("train")
-    assert fitted["dumb"].estimator.predict_proba(train)[:, 1] == pytest.approx(train["late"].mean())
+    assert fitted["dummy"].estimator.predict_proba(train)[:, 1] == pytest.approx(train["late"].mean())
     rates = train.groupby("shop")["late"].mean()
     forecast = fitted["current_solution"].estimator.predict_proba(pd.DataFrame({"shop": ["A", "C"]}))[:, 1]
     assert forecast == pytest.approx([rates["A"], rates["C"]])
@@ -65,14 +61,17 @@ def test_baselines_decide_by_thresholds_of_their_own(problem, prepared):
     minimum_rows=st.integers(1, 4),
     threshold=st.floats(0, 1),
 )
-def test_a_saved_current_solution_forecasts_the_same_of_any_rows(fitted, fresh, minimum_rows, threshold, tmp_path):
+def test_a_saved_current_solution_forecasts_the_same_of_any_rows(
+    fitted, fresh, minimum_rows, threshold, tmp_path, task
+):
     groups, outcomes = zip(*fitted, strict=True)
     rule = GroupRate(["carrier", "hour"], minimum_rows).fit(table(groups), outcomes)
-    save_current_solution(Baseline("rule", rule, threshold), tmp_path / "baseline.json")
-    loaded = load_current_solution(tmp_path / "baseline.json")
+    policy = ThresholdPolicy(threshold=threshold)
+    save_current_solution(task, Baseline("rule", rule, policy), tmp_path / "baseline.json")
+    loaded = load_current_solution(task, tmp_path / "baseline.json")
     rows = table([*groups, *fresh])
-    np.testing.assert_array_equal(loaded.predict(rows), rule.predict_proba(rows)[:, 1])
-    assert (loaded.label, loaded.threshold) == ("rule", threshold)
+    np.testing.assert_array_equal(task.predict(loaded.estimator, rows), rule.predict_proba(rows)[:, 1:])
+    assert (loaded.label, loaded.policy) == ("rule", policy)
 
 
 def test_a_group_has_one_name_whatever_the_type_of_its_columns():
@@ -83,7 +82,7 @@ def test_a_group_has_one_name_whatever_the_type_of_its_columns():
     assert fitted.predict_proba(pd.DataFrame({"carrier": [np.nan], "hour": [9]}))[0, 1] == 1
 
 
-def test_a_damaged_current_solution_is_refused_by_name(tmp_path):
+def test_a_damaged_current_solution_is_refused_by_name(tmp_path, task):
     (tmp_path / "baseline.json").write_text("{}")
     with pytest.raises(ModelRefusedError, match=re.escape("baseline.json: the file must be readable, but got")):
-        load_current_solution(tmp_path / "baseline.json")
+        load_current_solution(task, tmp_path / "baseline.json")

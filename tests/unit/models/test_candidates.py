@@ -5,8 +5,8 @@ import optuna
 import pandas as pd
 import pytest
 
-from components.models.candidates import DEFAULTS, build_candidate, suggest_parameters
 from components.models.parallel import quiet_fits
+from components.tasks.binary.candidates import DEFAULTS, build_candidate, suggest_parameters
 
 
 @pytest.mark.parametrize("family", DEFAULTS)

@@ -71,19 +71,19 @@ def test_another_source_is_an_objection(contract, prepared, model, small):
     assert "(examples.source)" in object_to(other, contract, prepared, model)
 
 
-def test_model_that_no_longer_loads_holds_the_release(problem, prepared, model, tmp_path, monkeypatch):
+def test_model_that_no_longer_loads_holds_the_release(task, problem, prepared, model, tmp_path, monkeypatch):
     """The registry itself is tested with `tracking`; here only what it gives back is damaged."""
     save_model(tmp_path, model)
     (tmp_path / "model.skops").write_bytes(b"PK broken")
     write_table(EMPTY_LEDGER, tmp_path / "ledger.parquet")
     files = tracking.ModelFiles("3", tmp_path, tmp_path / "ledger.parquet", problem, "file:///gone")
     monkeypatch.setattr(tracking, "download_champion", lambda *args: files)
-    champion = fetch_champion(problem.name, load_settings({"TIDEMILL_HOME": str(tmp_path)}))
+    champion = fetch_champion(task, load_settings({"TIDEMILL_HOME": str(tmp_path)}))
 
     assert champion.problem == problem
-    judged = evaluate_model(problem, prepared, model, champion)
-    assert judged.document["verdict"] == "hold"
-    assert "Champion version 3 can no longer be read" in judged.document["reasons"][0]
-    assert judged.document["champion"]["comparable"] is False
+    judged = evaluate_model(prepared, model, champion).evaluation
+    assert judged.verdict == "hold"
+    assert "Champion version 3 can no longer be read" in judged.reasons[0]
+    assert judged.champion.comparable is False
     with pytest.raises(ModelRefusedError, match=re.escape("must be readable")):
         _ = champion.model

@@ -4,23 +4,26 @@ import dataclasses
 import re
 
 import numpy as np
-import orjson
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 
+from components.base.documents import read, write
 from components.base.errors import ModelRefusedError
-from components.base.statistics.decisions import take_decisions
-from components.base.statistics.scores import METRICS, score
 from components.models.champion import Champion, find_objection, require_selected
+from components.models.documents import CrossValidated, Evaluation, Leaderboard
 from components.models.evaluate import evaluate_model
 
 EMPTY_LEDGER = pd.DataFrame({"row_hash": np.array([], dtype="uint64"), "role": []})
 
 
+def board(*chosen):
+    return Leaderboard.model_construct(chosen=chosen)
+
+
 @pytest.fixture(scope="module")
-def evaluated(problem, prepared, model):
-    return evaluate_model(problem, prepared, model, earlier_openings=2)
+def evaluated(prepared, model):
+    return evaluate_model(prepared, model, earlier_openings=2)
 
 
 @pytest.fixture(scope="module")
@@ -32,83 +35,91 @@ def worse_champion(model, prepared):
 
 
 def gate(evaluated, name):
-    return next(gate for gate in evaluated.document["gates"] if gate["name"] == name)
+    return next(gate for gate in evaluated.evaluation.gates if gate.name == name)
 
 
 def test_good_model_is_promoted(evaluated):
-    assert evaluated.document["verdict"] == "promote"
-    assert {gate["name"]: gate["verdict"] for gate in evaluated.document["gates"]} == {
-        "beats_dumb": "pass",
+    assert evaluated.evaluation.verdict == "promote"
+    assert {gate.name: gate.verdict for gate in evaluated.evaluation.gates} == {
+        "beats_dummy": "pass",
         "beats_current_solution": "pass",
         "guard_roc_auc": "pass",
         "guard_calibration_error": "pass",
         "generalisation_gap": "pass",
         "slices": "pass",
     }
-    assert evaluated.document["champion"] is None
+    assert evaluated.evaluation.champion is None
 
 
 def test_opening_of_the_test_rows_is_recorded(evaluated, prepared):
-    opened = evaluated.document["opened"]
-    assert (opened["earlier_openings"], opened["rows"], opened["days"]) == (2, len(prepared.read("test")), 14)
-    assert len(opened["test_fingerprint"]) == 64
+    opened = evaluated.evaluation.opened
+    assert (opened.earlier_openings, opened.rows, opened.days) == (2, len(prepared.read("test")), 14)
+    assert len(opened.fingerprint) == 64
 
 
-def test_scores_are_those_of_the_test_rows(evaluated, prepared, model, problem):
+def test_scores_are_those_of_the_test_rows(evaluated, prepared, model, task):
     test = prepared.read("test")
-    p = model.predict(test)
-    described = evaluated.document["contenders"]["challenger"]
-    for metric in METRICS:
-        interval = described["scores"][metric]
-        assert interval["estimate"] == pytest.approx(score(metric, test["late"], p, model.threshold))
-        assert interval["low"] <= interval["estimate"] <= interval["high"] or metric == "calibration_error"
-    decided = take_decisions(p, model.threshold, test["predicted_at"], problem.business.capacity_per_day)
-    assert described["value_total"] == np.where(decided, np.where(test["late"] == 1, 1000, -400), 0).sum()
-    assert described["actions"] == decided.sum()
+    y, output = test["late"].to_numpy(dtype=float), model.predict(test)
+    described, wanted = evaluated.evaluation.contenders["challenger"], model.policy.apply(output)
+    for name, metric in task.metrics.items():
+        interval = described.scores[name]
+        assert interval.estimate == pytest.approx(metric.score(y, output, wanted))
+        assert interval.low <= interval.estimate <= interval.high or name == "calibration_error"
+    decided = task.operate(wanted, output, test["predicted_at"])
+    assert described.value_total == np.where(decided, np.where(test["late"] == 1, 1000, -400), 0).sum()
+    assert described.actions == decided.sum()
 
 
 def test_predictions_of_every_contender_are_kept(evaluated, prepared):
     table = evaluated.predictions
     assert len(table) == len(prepared.read("test"))
-    assert {"ticket", "late", "p_challenger", "p_dumb", "p_current_solution", "decided_challenger"} <= set(table)
+    assert {
+        "ticket",
+        "late",
+        "challenger__probability",
+        "dummy__probability",
+        "current_solution__probability",
+        "challenger__decision",
+    } <= set(table)
 
 
-def test_document_is_json(evaluated):
-    again = orjson.loads(orjson.dumps(evaluated.document, option=orjson.OPT_SERIALIZE_NUMPY))
-    assert again["verdict"] == "promote"
-    assert len(again["value_by_day"]) == 14
+def test_evaluation_survives_a_file(evaluated, tmp_path):
+    write(evaluated.evaluation, tmp_path / "evaluation.json")
+    again = read(Evaluation, tmp_path / "evaluation.json")
+    assert again.model_dump_json() == evaluated.evaluation.model_dump_json()
+    assert len(again.value_by_day["challenger"]) == 14
 
 
-def test_useless_model_is_refused(problem, prepared, worse_champion):
-    refused = evaluate_model(problem, prepared, worse_champion.model)
-    assert refused.document["verdict"] == "refuse"
-    assert gate(refused, "beats_dumb")["verdict"] == "fail"
-    assert gate(refused, "beats_current_solution")["verdict"] == "fail"
+def test_useless_model_is_refused(prepared, worse_champion):
+    refused = evaluate_model(prepared, worse_champion.model)
+    assert refused.evaluation.verdict == "refuse"
+    assert gate(refused, "beats_dummy").verdict == "fail"
+    assert gate(refused, "beats_current_solution").verdict == "fail"
 
 
-def test_better_challenger_beats_the_champion(problem, prepared, model, worse_champion):
-    judged = evaluate_model(problem, prepared, model, worse_champion)
-    assert gate(judged, "beats_champion")["verdict"] == "pass"
-    assert judged.document["verdict"] == "promote"
-    assert judged.document["champion"]["comparable"]
-    assert {"p_champion", "decided_champion"} <= set(judged.predictions)
-    assert {entry["reference_name"] for entry in judged.document["slices"]} == {"champion"}
+def test_better_challenger_beats_the_champion(prepared, model, worse_champion):
+    judged = evaluate_model(prepared, model, worse_champion)
+    assert gate(judged, "beats_champion").verdict == "pass"
+    assert judged.evaluation.verdict == "promote"
+    assert judged.evaluation.champion.comparable
+    assert {"champion__probability", "champion__decision"} <= set(judged.predictions)
+    assert {entry.reference_name for entry in judged.evaluation.slices} == {"champion"}
 
 
-def test_challenger_equal_to_the_champion_is_held(problem, prepared, model):
-    judged = evaluate_model(problem, prepared, model, Champion("3", model, EMPTY_LEDGER))
-    assert judged.document["verdict"] == "hold"
-    assert "Against champion version 3" in judged.document["reasons"][0]
+def test_challenger_equal_to_the_champion_is_held(prepared, model):
+    judged = evaluate_model(prepared, model, Champion("3", model, EMPTY_LEDGER))
+    assert judged.evaluation.verdict == "hold"
+    assert "Against champion version 3" in judged.evaluation.reasons[0]
 
 
-def test_champion_that_was_fitted_on_test_rows_is_no_comparator(problem, prepared, model, worse_champion):
+def test_champion_that_was_fitted_on_test_rows_is_no_comparator(prepared, model, worse_champion):
     ledger = prepared.read_ledger()
     knows = ledger.assign(role=ledger["role"].replace("test", "train"))
-    judged = evaluate_model(problem, prepared, model, dataclasses.replace(worse_champion, ledger=knows))
-    assert judged.document["verdict"] == "hold"
-    assert "champion" not in judged.document["contenders"]
-    assert "was fitted on 560 of these 560 test rows" in judged.document["reasons"][0]
-    assert judged.document["champion"]["comparable"] is False
+    judged = evaluate_model(prepared, model, dataclasses.replace(worse_champion, ledger=knows))
+    assert judged.evaluation.verdict == "hold"
+    assert "champion" not in judged.evaluation.contenders
+    assert "was fitted on 560 of these 560 test rows" in judged.evaluation.reasons[0]
+    assert judged.evaluation.champion.comparable is False
 
 
 def test_champion_that_was_only_tested_on_these_rows_is_a_comparator(prepared, worse_champion):
@@ -121,27 +132,28 @@ def test_champion_that_reads_missing_columns_is_no_comparator(prepared, worse_ch
     assert "lack: age, shop" in find_objection(prepared, worse_champion, rows)
 
 
-def test_lower_is_better_metric_promotes_the_lower_one(problem, prepared, model, worse_champion, small):
+def test_lower_is_better_metric_promotes_the_lower_one(task, prepared, model, worse_champion, small):
     """The mistake of public systems: a gate that takes every metric for one that should be high."""
-    by_loss = small.change(problem, metrics={"primary": "log_loss", "minimum_lift": 0.001})
-    details = model.details | {"cross_validated": {"score": 0.5}}
-    judged = evaluate_model(by_loss, prepared, dataclasses.replace(model, details=details), worse_champion)
-    losses = {role: entry["scores"]["log_loss"]["estimate"] for role, entry in judged.document["contenders"].items()}
+    by_loss = small.change(task, metrics={"primary": "log_loss", "minimum_lift": 0.001})
+    expected = CrossValidated(score=0.5, low=0.4, high=0.6, rows=100)
+    details = model.description.details.model_copy(update={"cross_validated": expected})
+    description = model.description.model_copy(update={"details": details})
+
+    def by_log_loss(one):
+        return dataclasses.replace(one, task=by_loss, description=description)
+
+    judged = evaluate_model(prepared, by_log_loss(model), worse_champion)
+    losses = {role: entry.scores["log_loss"].estimate for role, entry in judged.evaluation.contenders.items()}
     assert losses["challenger"] < losses["champion"]
-    assert judged.document["comparisons"]["champion"]["primary"]["low"] > 0
-    assert gate(judged, "beats_champion")["verdict"] == "pass"
-    swapped = evaluate_model(
-        by_loss,
-        prepared,
-        dataclasses.replace(worse_champion.model, details=details),
-        Champion("4", model, EMPTY_LEDGER),
-    )
-    assert swapped.document["comparisons"]["champion"]["primary"]["high"] < 0
-    assert gate(swapped, "beats_champion")["verdict"] == "hold"
-    assert gate(swapped, "generalisation_gap")["verdict"] == "fail"
+    assert judged.evaluation.comparisons["champion"].primary.low > 0
+    assert gate(judged, "beats_champion").verdict == "pass"
+    swapped = evaluate_model(prepared, by_log_loss(worse_champion.model), Champion("4", model, EMPTY_LEDGER))
+    assert swapped.evaluation.comparisons["champion"].primary.high < 0
+    assert gate(swapped, "beats_champion").verdict == "hold"
+    assert gate(swapped, "generalisation_gap").verdict == "fail"
 
 
 def test_model_that_selection_did_not_choose_may_not_open_the_test(model):
-    require_selected(model, {"chosen": ["naive_bayes", "logistic"]})
+    require_selected(model, board("naive_bayes", "logistic"))
     with pytest.raises(ModelRefusedError, match=re.escape("must be chosen on the leaderboard, but got")):
-        require_selected(model, {"chosen": ["mlp"]})
+        require_selected(model, board("mlp"))

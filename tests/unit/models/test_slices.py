@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from components.base.statistics.groups import name_groups
-from components.models.scorecard import judge, open_rows
-from components.models.slices import judge_fairness, judge_slices
+from components.models.scorecard import open_rows, score_contender
+from components.models.slices import Reference, judge_fairness, judge_slices
+from components.tasks.binary.policy import ThresholdPolicy
 
 
 @pytest.fixture(scope="module")
@@ -14,59 +15,67 @@ def rows(small):
     return small.make_rows(0, 20, seed=4)
 
 
+def judge(opened, label, p, threshold):
+    return score_contender(opened, label, p[:, None], ThresholdPolicy(threshold=threshold))
+
+
 def forecast(rows, noise, seed=0):
     logit = 1.5 * rows["warmth"].fillna(0).to_numpy() - 1
     return 1 / (1 + np.exp(-(logit + noise * np.random.default_rng(seed).normal(size=len(rows)))))
 
 
-def test_slice_that_regresses_fails_although_the_whole_is_fine(problem, rows):
-    opened = open_rows(problem, rows)
+def test_slice_that_regresses_fails_although_the_whole_is_fine(task, rows):
+    opened = open_rows(task, rows)
     good = forecast(rows, 0.0)
     hurt = np.where(rows["shop"] == "B", 1 - good, good)
-    described, gate = judge_slices(opened, judge(opened, "new", hurt, 0.5), judge(opened, "old", good, 0.5), "champion")
-    verdicts = {entry["group"]: entry["verdict"] for entry in described}
+    described, gate = judge_slices(
+        opened, judge(opened, "new", hurt, 0.5), Reference("champion", judge(opened, "old", good, 0.5))
+    )
+    verdicts = {entry.group: entry.verdict for entry in described}
     assert verdicts == {"A": "pass", "B": "fail", "C": "pass", "missing": "pass"}
     assert gate.verdict == "fail"
     assert gate.reason.startswith("Worse than the champion: shop B loses 0.")
-    loss = next(entry["loss"] for entry in described if entry["group"] == "B")
-    assert loss["low"] > 0.1
+    loss = next(entry.loss for entry in described if entry.group == "B")
+    assert loss.low > 0.1
 
 
-def test_group_with_few_rows_is_counted_and_not_judged(problem, rows):
-    opened = open_rows(problem, rows)
+def test_group_with_few_rows_is_counted_and_not_judged(task, rows):
+    opened = open_rows(task, rows)
     judged = judge(opened, "same", forecast(rows, 0.0), 0.5)
-    described, gate = judge_slices(opened, judged, judged, "champion")
-    missing = next(entry for entry in described if entry["group"] == "missing")
-    assert (missing["rows"], missing["gated"], missing["score"]) == (16, False, None)
+    described, gate = judge_slices(opened, judged, Reference("champion", judged))
+    missing = next(entry for entry in described if entry.group == "missing")
+    assert (missing.rows, missing.gated, missing.score) == (16, False, None)
     assert gate.reason == "None of 3 groups is worse than the champion by more than its limit."
 
 
-def test_lower_is_better_metric_finds_the_same_regression(problem, rows, small):
-    opened = open_rows(small.change(problem, metrics={"primary": "log_loss"}), rows)
+def test_lower_is_better_metric_finds_the_same_regression(task, rows, small):
+    opened = open_rows(small.change(task, metrics={"primary": "log_loss"}), rows)
     good = forecast(rows, 0.0)
     hurt = np.where(rows["shop"] == "B", 1 - good, good)
-    described, _ = judge_slices(opened, judge(opened, "new", hurt, 0.5), judge(opened, "old", good, 0.5), "champion")
-    assert [entry["group"] for entry in described if entry["verdict"] == "fail"] == ["B"]
+    described, _ = judge_slices(
+        opened, judge(opened, "new", hurt, 0.5), Reference("champion", judge(opened, "old", good, 0.5))
+    )
+    assert [entry.group for entry in described if entry.verdict == "fail"] == ["B"]
 
 
-def test_fairness_compares_true_positive_rates(problem, rows, small):
+def test_fairness_compares_true_positive_rates(task, rows, small):
     declared = small.change(
-        problem, fairness=[{"column": "shop", "maximum_gap": 0.2}], business={"capacity_per_day": None}
+        task, fairness=[{"column": "shop", "maximum_gap": 0.2}], business={"capacity_per_day": None}
     )
     opened = open_rows(declared, rows)
     everywhere = judge(opened, "all", np.full(len(rows), 0.9), 0.5)
     described, (gate,) = judge_fairness(opened, everywhere)
-    assert (gate.verdict, described[0]["gap"]["estimate"]) == ("pass", 0)
+    assert (gate.verdict, described[0].gap.estimate) == ("pass", 0)
     never_in_a = judge(opened, "not A", np.where(rows["shop"] == "A", 0.1, 0.9), 0.5)
     described, (gate,) = judge_fairness(opened, never_in_a)
     assert (gate.verdict, gate.value, gate.limit) == ("fail", 1.0, 0.2)
-    rates = {group["group"]: group["true_positive_rate"] for group in described[0]["groups"]}
+    rates = {group.group: group.rate for group in described[0].groups}
     assert (rates["A"], rates["C"]) == (0, 1)
 
 
-def test_contract_without_fairness_has_no_such_gate(problem, rows):
-    opened = open_rows(problem, rows)
-    assert judge_fairness(opened, judge(opened, "all", np.full(len(rows), 0.9), 0.5)) == ([], [])
+def test_contract_without_fairness_has_no_such_gate(task, rows):
+    opened = open_rows(task, rows)
+    assert judge_fairness(opened, judge(opened, "all", np.full(len(rows), 0.9), 0.5)) == ((), [])
 
 
 def test_number_with_many_values_is_grouped_by_quartiles():

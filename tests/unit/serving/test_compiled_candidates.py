@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from components.models.candidates import build_candidate
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
@@ -16,7 +17,6 @@ from sklearn.linear_model import LogisticRegression
 from components.base.contract.types import Family
 from components.base.dataset import Feature
 from components.models.artifact import Model, load_model, save_model
-from components.models.candidates import build_candidate
 from components.serving.predictor.compiled.pipeline import MAXIMUM_DIFFERENCE, compile_scorer
 
 FEATURES = (
