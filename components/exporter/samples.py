@@ -62,8 +62,8 @@ def sample_runs(runs: Sequence[PipelineRun]) -> Iterator[Sample]:
 
 def _sample_feature(feature: FeatureState) -> Iterator[Sample]:
     values = {
-        "shift": feature.shift,
-        "shift_limit": feature.shift_limit,
+        "shift": feature.psi,
+        "shift_limit": feature.psi_limit,
         "importance_ratio": feature.importance_ratio,
         "missing_ratio": feature.missing_ratio,
         "reference_missing_ratio": feature.reference_missing_ratio,
@@ -76,10 +76,10 @@ def _sample_feature(feature: FeatureState) -> Iterator[Sample]:
 
 def _sample_inputs(result: MonitoringResult) -> Iterator[Sample]:
     drift = result.drift
-    yield from _known("tidemill_drift_relevant_shift_ratio", drift.greatest_relevant_shift)
-    yield from _known("tidemill_drift_weighted_shift", drift.weighted_shift)
-    yield from _known("tidemill_prediction_shift", drift.prediction_shift)
-    yield from _known("tidemill_prediction_shift_limit", drift.prediction_shift_limit)
+    yield from _known("tidemill_drift_relevant_shift_ratio", drift.greatest_relevant_psi)
+    yield from _known("tidemill_drift_weighted_shift", drift.weighted_psi)
+    yield from _known("tidemill_prediction_shift", drift.prediction_psi)
+    yield from _known("tidemill_prediction_shift_limit", drift.prediction_psi_limit)
     for view in result.views:
         labels = {"view": view.view}
         yield Sample("tidemill_view_expired_ratio", view.expired_ratio, labels)

@@ -16,8 +16,8 @@ from scipy.stats import chi2
 
 from components.base.contract.monitoring import Monitoring
 from components.base.dataset import Feature
-from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_shift
-from components.monitoring.reference import Reference
+from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_psi
+from components.monitoring.reference import TrainingReference
 from components.monitoring.results import Drift, FeatureState, ViewAge
 from components.monitoring.served_quality import describe_age
 from components.monitoring.window_counts import WindowCounts
@@ -26,31 +26,33 @@ from components.monitoring.window_counts import WindowCounts
 _NOISE_LEVEL = 0.999
 
 
-def describe_features(reference: Reference, counted: WindowCounts, limits: Monitoring) -> tuple[FeatureState, ...]:
+def describe_features(
+    reference: TrainingReference, counted: WindowCounts, limits: Monitoring
+) -> tuple[FeatureState, ...]:
     """Judge every feature, the most important first; below `limits.minimum_rows` no shift is told."""
     states = [_describe(reference, counted, feature, limits) for feature in reference.features]
     return tuple(sorted(states, key=lambda state: (-state.importance_ratio, state.name)))
 
 
 def describe_drift(
-    reference: Reference, counted: WindowCounts, features: Sequence[FeatureState], limits: Monitoring
+    reference: TrainingReference, counted: WindowCounts, features: Sequence[FeatureState], limits: Monitoring
 ) -> Drift:
     """Put the shifts of the features in one number each, and judge the probabilities that were served."""
-    shift = shift_limit = None
+    shift = psi_limit = None
     scores, served = reference.profile.scores, counted.profile.scores
     if scores and served and counted.rows >= limits.minimum_rows:
-        shift, shift_limit = measure_shift(scores, served), limit_shift(scores, served, limits.drift.maximum_shift)
+        shift, psi_limit = measure_psi(scores, served), limit_psi(scores, served, limits.drift.maximum_shift)
     greatest = _find_greatest(features, limits.drift.minimum_importance)
     return Drift(
-        weighted_shift=_weigh(features),
-        greatest_relevant_shift=greatest[0] if greatest else None,
+        weighted_psi=_weigh(features),
+        greatest_relevant_psi=greatest[0] if greatest else None,
         feature=greatest[1] if greatest else None,
-        prediction_shift=shift,
-        prediction_shift_limit=shift_limit,
+        prediction_psi=shift,
+        prediction_psi_limit=psi_limit,
     )
 
 
-def describe_ages(reference: Reference, counted: WindowCounts) -> tuple[ViewAge, ...]:
+def describe_ages(reference: TrainingReference, counted: WindowCounts) -> tuple[ViewAge, ...]:
     """Say of each feature view how old its values were when they were served."""
     return tuple(
         describe_age(view.name, view.ttl_seconds, counted.ages[view.name], reference.measure_missing(view))
@@ -58,7 +60,7 @@ def describe_ages(reference: Reference, counted: WindowCounts) -> tuple[ViewAge,
     )
 
 
-def limit_shift(
+def limit_psi(
     reference: NumericCounts | CategoryCounts, current: NumericCounts | CategoryCounts, maximum_shift: float
 ) -> float:
     """Return the shift from which on a feature drifts: the contract's, or what noise reaches, whichever is larger.
@@ -117,26 +119,28 @@ def measure_wasserstein(reference: NumericCounts, current: NumericCounts) -> flo
     return distance / deviation
 
 
-def _describe(reference: Reference, counted: WindowCounts, feature: Feature, limits: Monitoring) -> FeatureState:
+def _describe(
+    reference: TrainingReference, counted: WindowCounts, feature: Feature, limits: Monitoring
+) -> FeatureState:
     name, rows = feature.name, counted.rows
     before, now = reference.profile.columns[name], counted.profile.columns[name]
     importance = reference.importance[name]
-    shift = shift_limit = distance = wasserstein = None
+    shift = psi_limit = distance = wasserstein = None
     if rows >= limits.minimum_rows:
         # What moved as much while the model learned, such as the temperature, is nothing new to it.
         accepted = max(limits.drift.maximum_shift, reference.profile.shifts.get(name, 0.0))
-        shift, shift_limit = measure_shift(before, now), limit_shift(before, now, accepted)
+        shift, psi_limit = measure_psi(before, now), limit_psi(before, now, accepted)
         distance = measure_jensen_shannon(before, now)
         if isinstance(before, NumericCounts) and isinstance(now, NumericCounts):
             wasserstein = measure_wasserstein(before, now)
-    drifts = shift is not None and shift_limit is not None and shift > shift_limit
+    drifts = shift is not None and psi_limit is not None and shift > psi_limit
     return FeatureState(
         name=name,
         source=feature.origin,
         kind=feature.kind,
         importance_ratio=importance,
-        shift=shift,
-        shift_limit=shift_limit,
+        psi=shift,
+        psi_limit=psi_limit,
         jensen_shannon=distance,
         wasserstein=wasserstein,
         missing_ratio=_share(now.missing, rows),
@@ -163,14 +167,14 @@ def _share(part: int, whole: int) -> float:
 def _find_greatest(features: Sequence[FeatureState], minimum_importance: float) -> tuple[float, str] | None:
     """Return the greatest shift, as a multiple of its limit, among features that are important enough."""
     multiples = [
-        (state.shift / state.shift_limit, state.name)
+        (state.psi / state.psi_limit, state.name)
         for state in features
-        if state.importance_ratio >= minimum_importance and state.shift is not None and state.shift_limit
+        if state.importance_ratio >= minimum_importance and state.psi is not None and state.psi_limit
     ]
     return max(multiples, key=lambda found: found[0], default=None)
 
 
 def _weigh(features: Sequence[FeatureState]) -> float | None:
     """Return the mean shift by importance, whose shares add up to 1 or are all 0."""
-    known = [state for state in features if state.shift is not None and state.importance_ratio > 0]
-    return sum(state.importance_ratio * (state.shift or 0.0) for state in known) if known else None
+    known = [state for state in features if state.psi is not None and state.importance_ratio > 0]
+    return sum(state.importance_ratio * (state.psi or 0.0) for state in known) if known else None

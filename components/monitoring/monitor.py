@@ -33,7 +33,7 @@ from components.monitoring.findings.words import write_interval
 from components.monitoring.labels import count_labels, read_labels, update_labels
 from components.monitoring.performance import estimate_performance, measure_performance
 from components.monitoring.predictions import Predictions, fetch_predictions
-from components.monitoring.reference import Reference, read_reference
+from components.monitoring.reference import TrainingReference, read_reference
 from components.monitoring.results import Contender, MonitoringResult, Performance, Skew, Value, Window, write_result
 from components.monitoring.served_rows import ServedRows, describe_labels, describe_traffic, read_served_rows
 from components.monitoring.skew import list_sampled_columns, measure_skew, sample_rows
@@ -52,7 +52,7 @@ class _Material:
     in_charge: InCharge
     predictions: Predictions
     rows: ServedRows
-    reference: Reference
+    reference: TrainingReference
 
 
 def monitor_window(

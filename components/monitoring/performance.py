@@ -55,7 +55,7 @@ def measure_performance(
     bound = limit.minimum if limit.minimum is not None else limit.maximum
     return Performance(
         rows=len(y),
-        positive_ratio=float(y.mean()),
+        mean_outcome=float(y.mean()),
         scores={metric: found for metric, found in scores.items() if found is not None},
         at_release=read_release_scores(evaluation),
         limit_metric=limit.metric,

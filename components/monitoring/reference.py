@@ -1,7 +1,7 @@
 """What served rows are compared with: the model's files, the contract's ranges and the views' times to live.
 
-In: the contract and the folder of a registered model. Out: a `Reference`. Called by the monitor, once for the model in
-charge; no row of training or test is read.
+In: the contract and the folder of a registered model. Out: a `TrainingReference`. Called by the monitor, once for the
+champion; no row of training or test is read.
 """
 
 import json
@@ -20,7 +20,7 @@ from components.models.artifact import read_features
 
 
 @dataclass(frozen=True)
-class Reference:
+class TrainingReference:
     """One model's inputs as they were in training."""
 
     profile: Profile
@@ -40,7 +40,7 @@ class Reference:
         )
 
 
-def read_reference(problem: Problem, model_folder: Path) -> Reference:
+def read_reference(problem: Problem, model_folder: Path) -> TrainingReference:
     """Read the reference of a registered model.
 
     Raises:
@@ -59,9 +59,9 @@ def read_reference(problem: Problem, model_folder: Path) -> Reference:
 
 def make_reference(
     problem: Problem, profile: Profile, features: Sequence[Feature], importance: Sequence[Mapping[str, Any]]
-) -> Reference:
+) -> TrainingReference:
     """Put a reference together; `importance` is the list of the evaluation."""
-    return Reference(
+    return TrainingReference(
         profile=profile,
         features=tuple(features),
         importance=share_importance([feature.name for feature in features], importance),

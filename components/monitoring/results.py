@@ -1,20 +1,23 @@
 """What one monitoring run found: the document that reports, metrics, alerts and the governor read.
 
-Written by the `monitor` step to `<problem>/monitoring/<as_of>.json` in the object store, one a moment; a run that is
-repeated replaces its own document. Nothing is computed here.
+Written by the `monitor` step to `<problem>/monitoring/<as_of>.json` in the object store, one an `as_of`; a run that
+is repeated replaces its own document. Nothing is computed here.
 
 Conventions
     ratio       a share within 0 and 1
-    shift       population stability index in nats, see `features.counts.measure_shift`
-    contender   `served` are the decisions taken; `current_solution` and `previous` (the champion before the one
-                in charge) are what they would have decided on the same rows, under the same capacity
-    None        not known: too few rows, or nothing to compare with
+    PSI         population stability index, see `base.statistics.counts.measure_psi`
+    output      what a model returns for a row; means are those of its first column
+    contender   `served` are the decisions taken; `current_solution` and `previous` (the champion before this one) are
+                what they would have decided on the same rows, under the same capacity
+    None        unknown: too few rows, or nothing to compare with
+
+A field that was renamed after version 1 of the document still reads its old name: see `_renamed`.
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from components.base.adapters.s3 import ObjectStore
 from components.base.contract.types import MetricName
@@ -23,12 +26,17 @@ from components.base.errors import DataError
 Contender = Literal["served", "current_solution", "previous"]
 
 
+def _renamed(old: str, new: str) -> Any:
+    """Return a field that is written as `new` and also read as `old`, its name in version 1 of the document."""
+    return Field(validation_alias=AliasChoices(new, old))
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Estimate(_Frozen):
-    """A number with its 95 % interval; a bound is None where the rows cannot tell."""
+    """A number with its 95 % interval; a bound is None where there are too few rows for it."""
 
     estimate: float
     low: float | None = None
@@ -36,7 +44,7 @@ class Estimate(_Frozen):
 
 
 class Window(_Frozen):
-    """The predictions that are judged: `start` counts in, `end` does not; both UTC."""
+    """The predictions that are monitored: from `start` to before `end`, both UTC."""
 
     start: datetime
     end: datetime
@@ -48,21 +56,21 @@ class DayTraffic(_Frozen):
     day: str
     rows: int
     actions: int
-    mean_probability: float
+    mean_output: float = _renamed("mean_probability", "mean_output")
 
 
 class Traffic(_Frozen):
-    """What was asked and answered."""
+    """Requests and answers."""
 
     rows: int
-    """Rows predicted in the window, replays left out."""
+    """Rows predicted in the window, without repeated requests."""
     replayed_rows: int
-    """Rows that came again under the same request id."""
+    """Rows that were sent again under the same request id."""
     versions: dict[str, int]
     """Rows by model version."""
     actions: int
     """Rows that got the action, under the capacity."""
-    mean_probability: float | None
+    mean_output: float | None = _renamed("mean_probability", "mean_output")
     by_day: tuple[DayTraffic, ...]
 
 
@@ -75,8 +83,8 @@ class FeatureState(_Frozen):
     kind: Literal["numeric", "categorical"]
     importance_ratio: float
     """Share of the model's permutation importance; all features add up to 1."""
-    shift: float | None
-    shift_limit: float | None
+    psi: float | None = _renamed("shift", "psi")
+    psi_limit: float | None = _renamed("shift_limit", "psi_limit")
     """The greatest of: the contract's limit, how much it moved in training, and what noise reaches in so few rows."""
     jensen_shannon: float | None
     """Jensen-Shannon distance, base 2: 0 to 1."""
@@ -89,22 +97,22 @@ class FeatureState(_Frozen):
     out_of_range_ratio: float
     """Share of rows outside the contract's range."""
     drifts: bool
-    """The shift is beyond its limit."""
+    """The PSI exceeds its limit."""
     matters: bool
-    """It drifts, and the model leans on it."""
+    """It drifts, and is important to the model."""
 
 
 class Drift(_Frozen):
-    """The shifts in one number each."""
+    """The drift of all features and of the outputs, in one number each."""
 
-    weighted_shift: float | None
-    """Mean shift of the features, weighted by importance."""
-    greatest_relevant_shift: float | None
-    """Greatest shift, as a multiple of its limit, among features that are important enough; above 1 is an alert."""
+    weighted_psi: float | None = _renamed("weighted_shift", "weighted_psi")
+    """Mean PSI of the features, weighted by importance."""
+    greatest_relevant_psi: float | None = _renamed("greatest_relevant_shift", "greatest_relevant_psi")
+    """Greatest PSI, as a multiple of its limit, among features that are important enough; an alert fires above 1."""
     feature: str | None
-    """The feature of that shift."""
-    prediction_shift: float | None
-    prediction_shift_limit: float | None
+    """The feature with that PSI."""
+    prediction_psi: float | None = _renamed("prediction_shift", "prediction_psi")
+    prediction_psi_limit: float | None = _renamed("prediction_shift_limit", "prediction_psi_limit")
 
 
 class ViewAge(_Frozen):
@@ -128,7 +136,7 @@ class ViewAge(_Frozen):
 
 
 class FeatureSkew(_Frozen):
-    """One feature as served against the point-in-time join for the same keys and moments."""
+    """One feature as served against the point-in-time join for the same keys and times."""
 
     name: str
     rows: int
@@ -155,23 +163,23 @@ class AgeCoverage(_Frozen):
 
 
 class Labels(_Frozen):
-    """How far the labels of the window's predictions have come."""
+    """How many of the window's predictions have labels."""
 
     rows: int
     due: int
-    """Rows whose label should be known by now."""
+    """Rows whose label should be known at `as_of`."""
     labelled: int
     coverage_ratio: float | None
     """Labelled among due."""
     overdue: int
-    """Due, but not there."""
+    """Due, but missing."""
     lag_hours_median: float | None
     lag_hours_p95: float | None
     by_age: tuple[AgeCoverage, ...]
     changed: int
-    """Labels of which there is more than one version."""
+    """Labels with more than one version."""
     new_since_training: int
-    """Labels that have come since the `as_of` of the model in charge."""
+    """Labels that arrived after the champion's `as_of`."""
 
 
 class SliceScore(_Frozen):
@@ -185,27 +193,27 @@ class SliceScore(_Frozen):
 
 
 class EstimatedPerformance(_Frozen):
-    """The score that the probabilities themselves promise where labels are missing; blind to a change of concept."""
+    """The score expected of the outputs where labels are missing; it does not see a change of concept."""
 
     metric: MetricName
     rows: int
     score: float
     on_labelled: float | None
-    """The same estimate on rows whose labels have come: what it is worth, beside the realised score."""
+    """The same estimate on labelled rows, to be compared with the measured score."""
 
 
 class Performance(_Frozen):
-    """How good the model in charge was on labels that have matured."""
+    """How good the champion was on matured labels."""
 
     rows: int
-    positive_ratio: float | None
+    mean_outcome: float | None = _renamed("positive_ratio", "mean_outcome")
     scores: dict[MetricName, Estimate]
     at_release: dict[MetricName, float]
     """Its scores on the test rows of its release."""
     limit_metric: MetricName
     limit: float
     is_below_limit: bool
-    """The whole interval is on the wrong side of the limit."""
+    """The whole interval violates the limit."""
     slices: tuple[SliceScore, ...]
     estimated: tuple[EstimatedPerformance, ...]
 
@@ -217,11 +225,11 @@ class ContenderValue(_Frozen):
     rows: int
     actions: int
     right_actions: int | None = None
-    """Actions on rows whose label turned out positive; None where nobody counted them."""
+    """Actions on rows with a positive outcome; None where they were not counted."""
     total: float
     per_1000: Estimate
     gain_of_served_per_1000: Estimate | None
-    """Served less this contender; None for `served` itself."""
+    """Value of `served` minus that of this contender; None for `served` itself."""
 
 
 class Value(_Frozen):
@@ -230,33 +238,34 @@ class Value(_Frozen):
     currency: str
     contenders: dict[Contender, ContenderValue]
     limit_per_1000: float
-    """Smallest gain over the current solution."""
+    """Smallest accepted gain over the current solution."""
     is_below_limit: bool
 
 
-class Finding(_Frozen):
-    """One thing that somebody should know, in words."""
+class WindowFinding(_Frozen):
+    """One finding in words."""
 
     severity: Literal["critical", "warning", "note"]
     topic: Literal["traffic", "features", "drift", "skew", "labels", "performance", "value"]
     title: str
     text: str
     action: str
-    """What to do, or who does it already."""
+    """What to do, or which service acts already."""
 
 
 class MonitoringResult(_Frozen):
     """One window of one problem, as known at `as_of`."""
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
+    """1 has other names for some fields, see `_renamed`."""
     problem: str
     as_of: datetime
     window: Window
     computed_at: datetime
-    """By the wall clock."""
+    """Wall-clock time."""
     seconds: float
     model_version: str
-    """In charge at `as_of`; the judgements of the model are on its rows alone."""
+    """The champion at `as_of`; features, performance and value are those of its rows alone."""
     model_rows: int
     """Rows of that version in the window."""
     previous_version: str | None
@@ -269,17 +278,17 @@ class MonitoringResult(_Frozen):
     labels: Labels
     performance: Performance | None
     value: Value | None
-    findings: tuple[Finding, ...]
-    """The gravest first."""
+    findings: tuple[WindowFinding, ...]
+    """The most severe first."""
 
 
 def results_prefix(problem: str) -> str:
-    """Return where the results of a problem lie in the object store."""
+    """Return the prefix of a problem's results in the object store."""
     return f"{problem}/monitoring/"
 
 
 def write_result(store: ObjectStore, result: MonitoringResult) -> str:
-    """Write a result, in the place of an earlier one of the same moment; return its URI."""
+    """Write a result, replacing one of the same `as_of`; return its URI."""
     key = f"{results_prefix(result.problem)}{result.as_of:%Y-%m-%dT%H%M%SZ}.json"
     return store.put_bytes(key, result.model_dump_json(indent=1).encode())
 

@@ -119,11 +119,9 @@ def describe_traffic(rows: ServedRows, business: Business, replayed_rows: int) -
         replayed_rows=replayed_rows,
         versions={str(name): int(count) for name, count in rows.versions.value_counts().sort_index().items()},
         actions=int(decided.sum()),
-        mean_probability=float(rows.probabilities.mean()) if len(days) else None,
+        mean_output=float(rows.probabilities.mean()) if len(days) else None,
         by_day=tuple(
-            DayTraffic(
-                day=str(np.datetime64(day, "D")), rows=int(n), actions=int(actions), mean_probability=float(mean)
-            )
+            DayTraffic(day=str(np.datetime64(day, "D")), rows=int(n), actions=int(actions), mean_output=float(mean))
             for day, n, actions, mean in by_day.itertuples()
         ),
     )

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from components.base.errors import DataError
 from components.base.statistics.counts import CategoryCounts, NumericCounts
 from components.features.explore.profile import Profile, merge_profiles
-from components.monitoring.reference import Reference
+from components.monitoring.reference import TrainingReference
 from components.monitoring.served_quality import (
     AgeCounts,
     Array,
@@ -57,13 +57,13 @@ class WindowCounts:
         )
 
 
-def list_counted_columns(reference: Reference) -> list[str]:
+def list_counted_columns(reference: TrainingReference) -> list[str]:
     """Return the columns of the prediction log that counting needs: read no others."""
     names: list[str] = _counted_schema(reference).names
     return names
 
 
-def count_window(reference: Reference, batches: Iterable[pa.RecordBatch]) -> WindowCounts:
+def count_window(reference: TrainingReference, batches: Iterable[pa.RecordBatch]) -> WindowCounts:
     """Count the rows of a window; without batches all counts are 0.
 
     Raises:
@@ -76,7 +76,7 @@ def count_window(reference: Reference, batches: Iterable[pa.RecordBatch]) -> Win
     return counted
 
 
-def _counted_schema(reference: Reference) -> pa.Schema:
+def _counted_schema(reference: TrainingReference) -> pa.Schema:
     kinds = {"numeric": pa.float64(), "categorical": pa.string()}
     features = [(feature_column(feature.name), kinds[feature.kind]) for feature in reference.features]
     ages = [(age_column(view.name), pa.float64()) for view in reference.views]
@@ -101,7 +101,7 @@ def _group(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.
         yield pa.concat_tables(held)
 
 
-def _count_table(reference: Reference, table: pa.Table) -> WindowCounts:
+def _count_table(reference: TrainingReference, table: pa.Table) -> WindowCounts:
     numeric: dict[str, NumericCounts] = {}
     categorical: dict[str, CategoryCounts] = {}
     outside = dict.fromkeys((feature.name for feature in reference.features), 0)

@@ -12,7 +12,7 @@ from typing import Any
 
 from components.base.contract.problem import Problem
 from components.base.text.wording import say_plainly, write_date
-from components.monitoring.results import Estimate, Finding, MonitoringResult, Window
+from components.monitoring.results import Estimate, MonitoringResult, Window, WindowFinding
 from components.reports.rulings import Decided, read_decisions
 
 Read = Callable[[MonitoringResult], float | None]
@@ -141,7 +141,7 @@ def write_window(window: Window) -> str:
     return f"{start} to {write_date(last)}"
 
 
-def compare_findings(history: History) -> tuple[list[Finding], list[Finding]]:
+def compare_findings(history: History) -> tuple[list[WindowFinding], list[WindowFinding]]:
     """Return the findings that are new since the result before, and those that are gone.
 
     Topic and title tell them, whatever the numbers in the title.
@@ -152,6 +152,6 @@ def compare_findings(history: History) -> tuple[list[Finding], list[Finding]]:
     return (new if history.previous else []), [one for key, one in before.items() if key not in now]
 
 
-def _name_finding(finding: Finding) -> tuple[str, str]:
+def _name_finding(finding: WindowFinding) -> tuple[str, str]:
     """Return topic and title without numbers and what follows from them: `1 feature is`, `2 features are`."""
     return finding.topic, re.sub(r"\d[\d.,]*|\b(?:is|are)\b|s\b|\s+", "", finding.title)

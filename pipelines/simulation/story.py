@@ -63,7 +63,7 @@ def _month(played: PlayedMonth, earned: EarnedMonth, runs: Path) -> LoopMonth:
         end=played.end,
         rows=played.answered.rows,
         model_version=played.served_version,
-        drift=result.drift.greatest_relevant_shift,
+        drift=result.drift.greatest_relevant_psi,
         drift_feature=result.drift.feature,
         harmless=tuple(feature.name for feature in result.features if feature.drifts and not feature.matters),
         score=score.estimate if score else None,

@@ -201,14 +201,14 @@ def measure(window: Path, profile: Path) -> dict:
     from components.features.explore.profile import read_profile
     from components.monitoring.drift import describe_drift, describe_features
     from components.monitoring.predictions import Predictions
-    from components.monitoring.reference import Reference
+    from components.monitoring.reference import TrainingReference
     from components.monitoring.results import Window
     from components.monitoring.window_counts import count_window, list_counted_columns
 
     limits = load_problem(CONTRACT).monitoring
     wall, cpu = time.perf_counter(), time.process_time()
     importance = dict.fromkeys((feature.name for feature in FEATURES), 1 / len(FEATURES))
-    reference = Reference(read_profile(profile), FEATURES, importance, {}, ())
+    reference = TrainingReference(read_profile(profile), FEATURES, importance, {}, ())
     log = Predictions(window, Window(start=datetime(2013, 7, 1, tzinfo=UTC), end=datetime(2013, 8, 1, tzinfo=UTC)), 0)
     counted = count_window(reference, log.iterate(list_counted_columns(reference), "1"))
     states = describe_features(reference, counted, limits)

@@ -1,4 +1,4 @@
-"""Counts of one feature: numbers by bin, categories by name, and how far two of them are apart.
+"""Counts of one feature: numbers by bin, categories by name, and the PSI between two of them.
 
 In: values of one column. Out: `NumericCounts` or `CategoryCounts`, sums over rows only, so that two counts in the same
 bins add up to the counts of all rows. Parts of a `Profile`; the monitor counts served rows in the same bins.
@@ -25,13 +25,13 @@ _LARGEST = 1e150
 Array = NDArray[np.float64]
 
 
-class Counts(BaseModel):
+class BinCounts(BaseModel):
     """A closed, frozen document of counts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class NumericCounts(Counts):
+class NumericCounts(BinCounts):
     """Counts of one number per bin."""
 
     edges: tuple[float, ...]
@@ -110,7 +110,7 @@ class NumericCounts(Counts):
         return limited
 
 
-class CategoryCounts(Counts):
+class CategoryCounts(BinCounts):
     """Counts of one category per name."""
 
     counts: dict[str, int]
@@ -161,11 +161,10 @@ class CategoryCounts(Counts):
         return self.model_copy(update=added)
 
 
-def measure_shift(reference: NumericCounts | CategoryCounts, current: NumericCounts | CategoryCounts) -> float:
-    """Return the population stability index of two counts in the same bins, in nats; 0 when they are equal.
+def measure_psi(reference: NumericCounts | CategoryCounts, current: NumericCounts | CategoryCounts) -> float:
+    """Return the population stability index (PSI) of two counts in the same bins; 0 when they are equal.
 
-    Bins that are empty in both are left out. By a rule of thumb of credit scoring 0.1 is a small and 0.25 a large
-    shift.
+    Bins that are empty in both are left out. A rule of thumb of credit scoring calls 0.1 small and 0.25 large.
 
     Source: Siddiqi (2006), Credit Risk Scorecards, chapter 9; equal to Jeffreys' divergence (1946).
     """

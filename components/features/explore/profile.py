@@ -16,7 +16,7 @@ from pydantic import Field
 
 from components.base.dataset import Feature
 from components.base.errors import DataError
-from components.base.statistics.counts import CategoryCounts, Counts, NumericCounts
+from components.base.statistics.counts import BinCounts, CategoryCounts, NumericCounts
 
 # Twenty bins of equal mass in the reference: with a day of 900 rows a bin still expects 45.
 NUMERIC_BINS = 20
@@ -26,7 +26,7 @@ CATEGORIES_KEPT = 50
 RARE_KEPT = 10_000
 
 
-class Profile(Counts):
+class Profile(BinCounts):
     """What rows look like, in counts."""
 
     version: Literal[2] = 2

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature, Prepared
-from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_shift
+from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_psi
 from components.base.text.wording import say_plainly
 from components.features.explore.association import Array, Codes, count_outcomes, held_out_auc, information_ratio
 from components.features.explore.profile import Profile, build_profile
@@ -121,7 +121,7 @@ def _shift_within(training: TrainingRows, bins: NumericCounts | CategoryCounts, 
     early, late = training.days < third, training.days >= 2 * third
     if not early.any() or not late.any():
         return 0.0
-    return measure_shift(bins.count(_take(values, early)), bins.count(_take(values, late)))
+    return measure_psi(bins.count(_take(values, early)), bins.count(_take(values, late)))
 
 
 def _take(values: pd.Series, rows: NDArray[np.bool_]) -> pd.Series:

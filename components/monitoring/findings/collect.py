@@ -14,7 +14,7 @@ from components.base.statistics.scores import METRICS, gain
 from components.base.text.wording import say_plainly, write_count, write_money, write_percent, write_score
 from components.monitoring.findings.inputs import find_drift, find_features, find_skew, find_stale_views
 from components.monitoring.findings.words import say_who_acts, write_interval, write_money_interval
-from components.monitoring.results import Estimate, EstimatedPerformance, Finding, MonitoringResult
+from components.monitoring.results import Estimate, EstimatedPerformance, MonitoringResult, WindowFinding
 
 Severity = Literal["critical", "warning", "note"]
 _GRAVITY: dict[Severity, int] = {"critical": 0, "warning": 1, "note": 2}
@@ -25,7 +25,7 @@ def list_findings(
     result: MonitoringResult,
     estimated: Sequence[EstimatedPerformance] = (),
     promised: float | None = None,
-) -> tuple[Finding, ...]:
+) -> tuple[WindowFinding, ...]:
     """Return what somebody should know, the gravest first.
 
     Args:
@@ -47,10 +47,10 @@ def list_findings(
     return tuple(sorted(found, key=lambda finding: _GRAVITY[finding.severity]))
 
 
-def _find_traffic(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
+def _find_traffic(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
     rows, fewest, version = result.traffic.rows, problem.monitoring.minimum_rows, result.model_version
     if not rows:
-        yield Finding(
+        yield WindowFinding(
             severity="critical",
             topic="traffic",
             title="Nothing was predicted",
@@ -60,7 +60,7 @@ def _find_traffic(problem: Problem, result: MonitoringResult) -> Iterator[Findin
     elif result.model_rows < fewest:
         is_new = rows >= fewest
         why = f"The version is new: the other {write_count(rows - result.model_rows)} rows were of earlier ones."
-        yield Finding(
+        yield WindowFinding(
             severity="note" if is_new else "warning",
             topic="traffic",
             title=f"Version {version} has too few rows to be judged",
@@ -72,10 +72,10 @@ def _find_traffic(problem: Problem, result: MonitoringResult) -> Iterator[Findin
 
 def _find_labels(
     problem: Problem, result: MonitoringResult, estimated: Sequence[EstimatedPerformance]
-) -> Iterator[Finding]:
+) -> Iterator[WindowFinding]:
     labels, monitoring = result.labels, problem.monitoring
     if labels.coverage_ratio is not None and labels.coverage_ratio < monitoring.minimum_label_coverage:
-        yield Finding(
+        yield WindowFinding(
             severity="warning",
             topic="labels",
             title="Labels are missing",
@@ -85,7 +85,7 @@ def _find_labels(
             action=f"Ask who delivers {problem.examples.source}: the runbook is LabelsMissing.",
         )
     if labels.changed:
-        yield Finding(
+        yield WindowFinding(
             severity="note",
             topic="labels",
             title="Labels have changed after they came",
@@ -96,7 +96,7 @@ def _find_labels(
     if result.performance is None and result.model_rows >= monitoring.minimum_rows:
         promised = [one for one in estimated if one.metric == monitoring.performance.metric]
         words = f" Its own probabilities promise {_score_words(promised[0])}." if promised else ""
-        yield Finding(
+        yield WindowFinding(
             severity="note",
             topic="labels",
             title=f"Version {result.model_version} has too few labels to be judged",
@@ -105,7 +105,7 @@ def _find_labels(
         )
 
 
-def _find_performance(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
+def _find_performance(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
     performance = result.performance
     if performance is None or performance.limit_metric not in performance.scores:
         return
@@ -116,7 +116,7 @@ def _find_performance(problem: Problem, result: MonitoringResult) -> Iterator[Fi
     before = performance.at_release.get(metric)
     at_release = f", and it was {write_score(before)} at release" if before is not None else ""
     if performance.is_below_limit:
-        yield Finding(
+        yield WindowFinding(
             severity="critical",
             topic="performance",
             title=f"The {label} is {side} its limit",
@@ -124,7 +124,7 @@ def _find_performance(problem: Problem, result: MonitoringResult) -> Iterator[Fi
             action=say_who_acts(problem, "PerformanceBelowLimit", "The runbook is PerformanceBelowLimit."),
         )
     elif gain(metric, found.estimate, performance.limit) < 0 or _straddles(found, performance.limit):
-        yield Finding(
+        yield WindowFinding(
             severity="warning",
             topic="performance",
             title=f"The {label} is near its limit",
@@ -133,7 +133,9 @@ def _find_performance(problem: Problem, result: MonitoringResult) -> Iterator[Fi
         )
 
 
-def _find_change_of_concept(problem: Problem, result: MonitoringResult, promised: float | None) -> Iterator[Finding]:
+def _find_change_of_concept(
+    problem: Problem, result: MonitoringResult, promised: float | None
+) -> Iterator[WindowFinding]:
     """Say so when the truth is worse than both the probabilities promise and the release was, beyond its interval."""
     performance = result.performance
     if performance is None or promised is None or performance.limit_metric not in performance.scores:
@@ -148,7 +150,7 @@ def _find_change_of_concept(problem: Problem, result: MonitoringResult, promised
     # The end of the interval that is kinder to the model.
     kindest = found.high if METRICS[metric].higher_is_better else found.low
     if gain(metric, kindest, promised) < 0 and gain(metric, kindest, before) < 0:
-        yield Finding(
+        yield WindowFinding(
             severity="warning",
             topic="performance",
             title="The same inputs now mean something else",
@@ -159,7 +161,7 @@ def _find_change_of_concept(problem: Problem, result: MonitoringResult, promised
         )
 
 
-def _find_value(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
+def _find_value(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
     value = result.value
     if value is None or "current_solution" not in value.contenders:
         return
@@ -170,7 +172,7 @@ def _find_value(problem: Problem, result: MonitoringResult) -> Iterator[Finding]
     words = f"{write_money(gained.estimate, currency)} ({write_money_interval(gained, currency)}) per 1,000 predictions"
     rule, limit = say_plainly(other.label), write_money(value.limit_per_1000, currency)
     if value.is_below_limit:
-        yield Finding(
+        yield WindowFinding(
             severity="critical",
             topic="value",
             title="The decisions earn less than the current solution would",
@@ -179,7 +181,7 @@ def _find_value(problem: Problem, result: MonitoringResult) -> Iterator[Finding]
             action=say_who_acts(problem, "ValueBelowLimit", "The runbook is ValueBelowLimit."),
         )
     elif gained.low is None or gained.low < value.limit_per_1000:
-        yield Finding(
+        yield WindowFinding(
             severity="note",
             topic="value",
             title="The gain over the current solution is not certain",

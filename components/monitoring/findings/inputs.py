@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from components.base.contract.problem import Problem
 from components.base.text.wording import join_words, write_count, write_percent, write_score
 from components.monitoring.findings.words import count_features, name_features, say_who_acts, write_span
-from components.monitoring.results import FeatureState, Finding, MonitoringResult, ViewAge
+from components.monitoring.results import FeatureState, MonitoringResult, ViewAge, WindowFinding
 
 # As many of the most different features are named.
 _NAMED = 4
 
 
-def find_features(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
+def find_features(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
     """Find views that are too old, and features that are missing more often than in training."""
     quality = problem.monitoring.quality
     stale = find_stale_views(problem, result)
@@ -24,7 +24,7 @@ def find_features(problem: Problem, result: MonitoringResult) -> Iterator[Findin
     if rises and result.model_rows >= problem.monitoring.minimum_rows:
         worst = max(rises, key=_rise)
         is_explained = {one.source for one in rises} <= {view.view for view in stale}
-        yield Finding(
+        yield WindowFinding(
             severity="warning",
             topic="features",
             title=f"{count_features(rises, 'feature is', 'features are')} missing more often than in training",
@@ -44,8 +44,8 @@ def find_stale_views(problem: Problem, result: MonitoringResult) -> list[ViewAge
     return [view for view in result.views if view.expired_rise > problem.monitoring.quality.maximum_expired_rise]
 
 
-def _stale(view: ViewAge, rows: int, limit: float) -> Finding:
-    return Finding(
+def _stale(view: ViewAge, rows: int, limit: float) -> WindowFinding:
+    return WindowFinding(
         severity="critical",
         topic="features",
         title=f"Values of {view.view} are too old",
@@ -56,24 +56,24 @@ def _stale(view: ViewAge, rows: int, limit: float) -> Finding:
     )
 
 
-def find_drift(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
+def find_drift(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
     """Find shifts that matter, and note those that do not."""
     relevant = [one for one in result.features if one.matters]
     harmless = [one for one in result.features if one.drifts and not one.matters]
     if relevant:
         worst = max(relevant, key=_multiple)
-        yield Finding(
+        yield WindowFinding(
             severity="warning",
             topic="drift",
             title=f"{count_features(relevant, 'feature', 'features')} that the model leans on moved",
-            text=f"{name_features(relevant)}: the shift of {worst.name} is {write_score(worst.shift)}, and "
-            f"{write_score(worst.shift_limit)} is accepted; it has {write_percent(worst.importance_ratio)} of the "
+            text=f"{name_features(relevant)}: the shift of {worst.name} is {write_score(worst.psi)}, and "
+            f"{write_score(worst.psi_limit)} is accepted; it has {write_percent(worst.importance_ratio)} of the "
             f"importance. {_prediction_words(result)}",
             action=say_who_acts(problem, "DriftMatters", "Performance decides: judge it as soon as labels are there."),
         )
     if harmless:
         least = problem.monitoring.drift.minimum_importance
-        yield Finding(
+        yield WindowFinding(
             severity="note",
             topic="drift",
             title=f"{count_features(harmless, 'feature', 'features')} moved that the model hardly uses",
@@ -83,13 +83,13 @@ def find_drift(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
         )
 
 
-def find_skew(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
+def find_skew(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
     """Find values that differ from the point-in-time join."""
     limit, skew = problem.monitoring.quality.maximum_skew_ratio, result.skew
     if skew is None or skew.different_ratio <= limit or result.model_rows < problem.monitoring.minimum_rows:
         return
     worst = [one.name for one in skew.features if one.different_ratio > limit][:_NAMED]
-    yield Finding(
+    yield WindowFinding(
         severity="warning",
         topic="skew",
         title="Features were served with other values than training would see",
@@ -100,7 +100,7 @@ def find_skew(problem: Problem, result: MonitoringResult) -> Iterator[Finding]:
 
 
 def _prediction_words(result: MonitoringResult) -> str:
-    shift, limit = result.drift.prediction_shift, result.drift.prediction_shift_limit
+    shift, limit = result.drift.prediction_psi, result.drift.prediction_psi_limit
     if shift is None or limit is None:
         return "The predictions are too few to be compared."
     verb = "moved as well" if shift > limit else "did not move"
@@ -112,4 +112,4 @@ def _rise(feature: FeatureState) -> float:
 
 
 def _multiple(feature: FeatureState) -> float:
-    return feature.shift / feature.shift_limit if feature.shift is not None and feature.shift_limit else 0.0
+    return feature.psi / feature.psi_limit if feature.psi is not None and feature.psi_limit else 0.0

@@ -72,7 +72,7 @@ def render_daily(history: History, drawn: Drawn, kpi_link: str = "") -> str:
 
 def rank_features(result: MonitoringResult) -> list[tuple[FeatureState, float | None]]:
     """Return the features with importance times shift, what bothers the model most first; unknown shifts last."""
-    ranked = [(one, None if one.shift is None else one.importance_ratio * one.shift) for one in result.features]
+    ranked = [(one, None if one.psi is None else one.importance_ratio * one.psi) for one in result.features]
     return sorted(ranked, key=lambda pair: (pair[1] is None, -(pair[1] or 0.0), -pair[0].importance_ratio))
 
 

@@ -77,7 +77,7 @@ def draw_probability(history: History) -> str | None:
         return None
     figure, (axes,) = new_figure()
     moments = place_moments(datetime.fromisoformat(day.day) for day in days)
-    axes.plot(moments, [day.mean_probability for day in days], color=ACCENT, marker="o", markersize=3)
+    axes.plot(moments, [day.mean_output for day in days], color=ACCENT, marker="o", markersize=3)
     show_percent(axes, digits=1)
     finish_days(axes, moments)
     axes.set_ylabel("mean probability")
@@ -89,12 +89,12 @@ def draw_drift(history: History) -> str | None:
 
     def read_prediction(result: MonitoringResult) -> float | None:
         drift = result.drift
-        if drift.prediction_shift is None or not drift.prediction_shift_limit:
+        if drift.prediction_psi is None or not drift.prediction_psi_limit:
             return None
-        return drift.prediction_shift / drift.prediction_shift_limit
+        return drift.prediction_psi / drift.prediction_psi_limit
 
     lines: Lines = {
-        "important features": (lambda result: result.drift.greatest_relevant_shift, ACCENT),
+        "important features": (lambda result: result.drift.greatest_relevant_psi, ACCENT),
         "probabilities": (read_prediction, COLOURS["champion"]),
     }
     return draw_trend(history, lines, "shift / limit", "Shifts over the windows as multiples of their limits.", 1.0)
@@ -102,7 +102,7 @@ def draw_drift(history: History) -> str | None:
 
 def draw_weighted(history: History) -> str | None:
     """Draw the mean shift, weighted by importance."""
-    lines: Lines = {"": (lambda result: result.drift.weighted_shift, ACCENT)}
+    lines: Lines = {"": (lambda result: result.drift.weighted_psi, ACCENT)}
     return draw_trend(history, lines, "weighted shift", "Mean shift of the features over the windows.")
 
 
@@ -254,12 +254,12 @@ def _read_earned(contender: Contender) -> Read:
 
 def _draw_multiple(history: History, name: str) -> str | None:
     def read(result: MonitoringResult) -> float | None:
-        return next((one.shift for one in result.features if one.name == name), None)
+        return next((one.psi for one in result.features if one.name == name), None)
 
     shifts = history.trend(read)
     if not can_trend(shifts):
         return None
-    limit = next((one.shift_limit for one in history.newest.features if one.name == name), None)
+    limit = next((one.psi_limit for one in history.newest.features if one.name == name), None)
     figure, (axes,) = new_figure(1.35, width=2.4)
     axes.plot(place_windows(history), to_numbers(shifts), color=ACCENT, marker="o", markersize=3)
     if limit is not None:

@@ -78,7 +78,7 @@ def _tell_traffic(history: History) -> StatusTile:
 
 def _tell_drift(history: History) -> StatusTile:
     def read(result: MonitoringResult) -> float | None:
-        return result.drift.greatest_relevant_shift
+        return result.drift.greatest_relevant_psi
 
     shift = read(history.newest)
     name = history.newest.drift.feature

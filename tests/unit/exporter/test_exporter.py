@@ -68,9 +68,9 @@ def test_the_newest_result_is_shown_number_by_number(full):
     expected = {
         ("tidemill_monitoring_last_success_timestamp_seconds", ()): result.computed_at.timestamp(),
         ("tidemill_monitoring_rows", ()): result.model_rows,
-        ("tidemill_feature_shift", by["feature"]): feature.shift,
+        ("tidemill_feature_shift", by["feature"]): feature.psi,
         ("tidemill_feature_missing_ratio", by["feature"]): feature.missing_ratio,
-        ("tidemill_drift_relevant_shift_ratio", ()): result.drift.greatest_relevant_shift,
+        ("tidemill_drift_relevant_shift_ratio", ()): result.drift.greatest_relevant_psi,
         ("tidemill_performance_score", by["auc"]): auc.estimate,
         ("tidemill_performance_score_low", by["auc"]): auc.low,
         ("tidemill_performance_score_high", by["auc"]): auc.high,

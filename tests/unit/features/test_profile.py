@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from components.base.dataset import Feature
 from components.base.errors import DataError
-from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_shift
+from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_psi
 from components.features.explore.profile import (
     CATEGORIES_KEPT,
     NUMERIC_BINS,
@@ -156,5 +156,5 @@ def test_shift_equals_the_hand_made_index():
     one = CategoryCounts(counts={"a": 50, "b": 50}, other=0, missing=0)
     other = CategoryCounts(counts={"a": 20, "b": 80}, other=0, missing=0)
     by_hand = (20.5 - 50.5) / 101 * np.log(20.5 / 50.5) + (80.5 - 50.5) / 101 * np.log(80.5 / 50.5)
-    assert measure_shift(one, other) == pytest.approx(by_hand)
-    assert measure_shift(one, one) == 0
+    assert measure_psi(one, other) == pytest.approx(by_hand)
+    assert measure_psi(one, one) == 0

@@ -7,7 +7,7 @@ import pytest
 
 from components.base.errors import ContractError, StoreUnavailableError
 from components.governor.launcher import RunReport
-from components.monitoring.results import Finding
+from components.monitoring.results import WindowFinding
 from tests.unit.governor.world import START, World, result
 
 
@@ -291,7 +291,7 @@ def test_the_clock_may_go_back_without_a_second_run(world):
 
 
 def test_broken_features_hold_an_alert_until_they_are_mended(world):
-    stale = Finding(
+    stale = WindowFinding(
         severity="critical", topic="features", title="Values of origin_weather are too old", text="Half.", action=""
     )
     world.newest = result(90_000, findings=(stale,))

@@ -14,7 +14,7 @@ from components.governor.launcher import RunReport
 from components.governor.schema import Database
 from components.governor.store import DecisionStore
 from components.governor.worker import Worker, WorkerParts
-from components.monitoring.results import Finding
+from components.monitoring.results import WindowFinding
 
 # The problem as it is, with a policy whose numbers the tests know.
 POLICY: dict[str, object] = {
@@ -38,7 +38,7 @@ CONTRACT = _contract()
 
 
 def result(
-    new_labels: int, version: str = "1", as_of: datetime = START, findings: tuple[Finding, ...] = ()
+    new_labels: int, version: str = "1", as_of: datetime = START, findings: tuple[WindowFinding, ...] = ()
 ) -> SimpleNamespace:
     """Return what the governor reads of a monitoring result."""
     labels = SimpleNamespace(new_since_training=new_labels)

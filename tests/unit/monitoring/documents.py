@@ -29,7 +29,7 @@ def stale_view():
         for one in quiet.views
     ]
     features = tuple(
-        feature(entry, 1.4, missing_ratio=0.421, shift=0.87, drifts=True, matters=True)
+        feature(entry, 1.4, missing_ratio=0.421, psi=0.87, drifts=True, matters=True)
         if entry[1] == "origin_delays"
         else feature(entry, 1.4)
         for entry in FEATURES
@@ -82,11 +82,11 @@ def too_few():
 
 def too_few_like(result):
     """Take from a result everything that may be unknown."""
-    none = {"shift": None, "shift_limit": None, "jensen_shannon": None, "wasserstein": None}
+    none = {"psi": None, "psi_limit": None, "jensen_shannon": None, "wasserstein": None}
     features = tuple(one.model_copy(update=none | {"drifts": False, "matters": False}) for one in result.features)
     nothing = {"coverage_ratio": None, "lag_hours_median": None, "lag_hours_p95": None}
     empty = {"rows": 12, "due": 0, "labelled": 0, "overdue": 0, "by_age": (), "changed": 0, "new_since_training": 0}
-    quiet = {"rows": 12, "replayed_rows": 0, "versions": {}, "actions": 0, "mean_probability": None, "by_day": ()}
+    quiet = {"rows": 12, "replayed_rows": 0, "versions": {}, "actions": 0, "mean_output": None, "by_day": ()}
     return result.model_copy(
         update={
             "model_rows": 12,
@@ -94,11 +94,11 @@ def too_few_like(result):
             "traffic": result.traffic.model_copy(update=quiet),
             "features": features,
             "drift": doc.Drift(
-                weighted_shift=None,
-                greatest_relevant_shift=None,
+                weighted_psi=None,
+                greatest_relevant_psi=None,
                 feature=None,
-                prediction_shift=None,
-                prediction_shift_limit=None,
+                prediction_psi=None,
+                prediction_psi_limit=None,
             ),
             "views": tuple(
                 one.model_copy(update={"median_seconds": None, "p95_seconds": None}) for one in result.views

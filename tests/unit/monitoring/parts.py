@@ -49,11 +49,11 @@ def traffic(start, end, rows, version):
         share = round(rows / days * (1 + 0.12 * math.sin(place * 0.9)))
         day = f"{start + timedelta(days=place):%Y-%m-%d}"
         by_day.append(
-            doc.DayTraffic(day=day, rows=share, actions=round(share * 0.3), mean_probability=0.24 + 0.02 * (place % 5))
+            doc.DayTraffic(day=day, rows=share, actions=round(share * 0.3), mean_output=0.24 + 0.02 * (place % 5))
         )
     actions = round(288 * days * CAPACITY_USED)
     return doc.Traffic(
-        rows=rows, replayed_rows=17, versions={version: rows}, actions=actions, mean_probability=0.247, by_day=by_day
+        rows=rows, replayed_rows=17, versions={version: rows}, actions=actions, mean_output=0.247, by_day=by_day
     )
 
 
@@ -65,8 +65,8 @@ def feature(entry, factor=1.0, **changed):
         "source": source,
         "kind": kind,
         "importance_ratio": importance,
-        "shift": shifted,
-        "shift_limit": 0.25,
+        "psi": shifted,
+        "psi_limit": 0.25,
         "jensen_shannon": math.sqrt(shifted) / 3,
         "wasserstein": shifted * 1.4 if kind == "numeric" else None,
         "missing_ratio": 0.012,
@@ -80,14 +80,14 @@ def feature(entry, factor=1.0, **changed):
 
 
 def drift(features):
-    relevant = [one for one in features if one.importance_ratio >= 0.05 and one.shift is not None]
-    greatest = max(relevant, key=lambda one: one.shift)
+    relevant = [one for one in features if one.importance_ratio >= 0.05 and one.psi is not None]
+    greatest = max(relevant, key=lambda one: one.psi)
     return doc.Drift(
-        weighted_shift=sum(one.shift * one.importance_ratio for one in features),
-        greatest_relevant_shift=greatest.shift / 0.25,
+        weighted_psi=sum(one.psi * one.importance_ratio for one in features),
+        greatest_relevant_psi=greatest.psi / 0.25,
         feature=greatest.name,
-        prediction_shift=0.031,
-        prediction_shift_limit=0.25,
+        prediction_psi=0.031,
+        prediction_psi_limit=0.25,
     )
 
 
@@ -114,7 +114,7 @@ def labels(rows, overdue):
 def performance(rows, auc, estimated):
     return doc.Performance(
         rows=rows,
-        positive_ratio=0.213,
+        mean_outcome=0.213,
         scores={
             "roc_auc": estimate(auc, 0.021),
             "average_precision": estimate(auc - 0.24, 0.034),
@@ -225,4 +225,4 @@ def window(number, version="1", factor=1.0, auc=0.728, earned=(30_000, 38_400), 
 
 
 def finding(severity="note", topic="traffic", title="Some rows came again", text="17 rows were replays.", action="-"):
-    return doc.Finding(severity=severity, topic=topic, title=title, text=text, action=action)
+    return doc.WindowFinding(severity=severity, topic=topic, title=title, text=text, action=action)

@@ -22,8 +22,8 @@ def judge(batches, reference=REFERENCE, limits=LIMITS):
 def test_rows_like_those_of_training_drift_nowhere():
     features, drift = judge([serve(draw_rows(3000, seed=5))])
     assert not any(state.drifts or state.matters for state in features.values())
-    assert drift.greatest_relevant_shift < 1
-    assert drift.prediction_shift < drift.prediction_shift_limit
+    assert drift.greatest_relevant_psi < 1
+    assert drift.prediction_psi < drift.prediction_psi_limit
 
 
 def test_features_come_by_importance_with_the_shares_of_positive_importance():
@@ -39,7 +39,7 @@ def test_a_shift_of_an_unimportant_feature_drifts_and_does_not_matter():
     features, drift = judge([serve(rows)])
     assert features["wind"].drifts
     assert not features["wind"].matters
-    assert drift.greatest_relevant_shift < 1
+    assert drift.greatest_relevant_psi < 1
     assert drift.feature in ("distance", "origin")
 
 
@@ -47,27 +47,27 @@ def test_a_shift_of_an_important_feature_matters_and_is_named():
     features, drift = judge([serve(draw_rows(2000, moved=1.0))])
     assert features["distance"].matters
     assert drift.feature == "distance"
-    limit = features["distance"].shift_limit
-    assert drift.greatest_relevant_shift == pytest.approx(features["distance"].shift / limit)
-    weighted = 0.75 * features["distance"].shift + 0.25 * features["origin"].shift
-    assert drift.weighted_shift == pytest.approx(weighted)
+    limit = features["distance"].psi_limit
+    assert drift.greatest_relevant_psi == pytest.approx(features["distance"].psi / limit)
+    weighted = 0.75 * features["distance"].psi + 0.25 * features["origin"].psi
+    assert drift.weighted_psi == pytest.approx(weighted)
     assert features["distance"].wasserstein == pytest.approx(1.0, abs=0.1)
 
 
 def test_a_feature_drifts_beyond_its_limit_and_not_at_it():
     served = [serve(draw_rows(2000, moved=0.8))]
-    shift = judge(served)[0]["distance"].shift
+    shift = judge(served)[0]["distance"].psi
     for limit, drifts in ((shift, False), (shift * 0.999, True)):
         drift_limits = LIMITS.drift.model_copy(update={"maximum_shift": limit})
         features, _ = judge(served, limits=LIMITS.model_copy(update={"drift": drift_limits}))
-        assert (features["distance"].drifts, features["distance"].shift_limit) == (drifts, limit)
+        assert (features["distance"].drifts, features["distance"].psi_limit) == (drifts, limit)
 
 
 def test_below_the_fewest_rows_no_shift_is_told_but_quality_is():
     rows = draw_rows(LIMITS.minimum_rows - 1, moved=3.0).assign(wind=np.nan)
     features, drift = judge([serve(rows)])
     for state in features.values():
-        assert (state.shift, state.shift_limit, state.jensen_shannon, state.wasserstein) == (None,) * 4
+        assert (state.psi, state.psi_limit, state.jensen_shannon, state.wasserstein) == (None,) * 4
         assert not state.drifts
     assert features["wind"].missing_ratio == 1
     assert set(drift.model_dump().values()) == {None}
@@ -102,7 +102,7 @@ def test_a_category_that_was_rare_in_training_is_not_unseen():
 def test_shifted_probabilities_are_told_apart_from_the_features():
     rows = draw_rows(2000)
     features, drift = judge([serve(rows, probabilities=np.random.default_rng(0).beta(4, 3, 2000))])
-    assert drift.prediction_shift > drift.prediction_shift_limit
+    assert drift.prediction_psi > drift.prediction_psi_limit
     assert not any(state.drifts for state in features.values())
 
 
@@ -110,21 +110,21 @@ def test_a_limit_grows_where_rows_are_few():
     few = LIMITS.model_copy(update={"drift": LIMITS.drift.model_copy(update={"maximum_shift": 0.001})})
     small, _ = judge([serve(draw_rows(600))], limits=few)
     large, _ = judge([serve(draw_rows(6000))], limits=few)
-    assert small["distance"].shift_limit > large["distance"].shift_limit > 0.001
-    assert small["distance"].shift_limit < LIMITS.drift.maximum_shift
+    assert small["distance"].psi_limit > large["distance"].psi_limit > 0.001
+    assert small["distance"].psi_limit < LIMITS.drift.maximum_shift
 
 
 def test_a_window_without_rows_is_described():
     features, drift = judge([])
     assert [state.missing_ratio for state in features.values()] == [0, 0, 0]
-    assert drift.greatest_relevant_shift is None
+    assert drift.greatest_relevant_psi is None
 
 
 def test_a_model_that_leans_on_nothing_has_no_weighted_shift():
     reference = draw_reference(importance=dict.fromkeys([feature.name for feature in FEATURES], 0.0))
     _, drift = judge([serve(draw_rows(1000, moved=2.0))], reference)
-    assert drift.weighted_shift is None
-    assert drift.greatest_relevant_shift is None
+    assert drift.weighted_psi is None
+    assert drift.greatest_relevant_psi is None
 
 
 def test_a_constant_that_moves_has_a_shift_and_no_distance_in_deviations():
@@ -132,7 +132,7 @@ def test_a_constant_that_moves_has_a_shift_and_no_distance_in_deviations():
     reference = draw_reference(constant)
     same, _ = judge([serve(constant.head(1000))], reference)
     moved, _ = judge([serve(pd.DataFrame(constant.head(1000).assign(distance=6.0)))], reference)
-    assert (same["distance"].wasserstein, same["distance"].shift) == (0, 0)
+    assert (same["distance"].wasserstein, same["distance"].psi) == (0, 0)
     assert moved["distance"].wasserstein is None
     assert moved["distance"].drifts
 
@@ -144,4 +144,4 @@ def test_a_shift_that_the_model_learned_with_is_no_drift(in_training, drifts):
     profile = REFERENCE.profile.model_copy(update={"shifts": {"distance": in_training}})
     features, _ = judge(served, reference=dataclasses.replace(REFERENCE, profile=profile))
     assert features["distance"].drifts is drifts
-    assert features["distance"].shift_limit == pytest.approx(max(in_training, judge(served)[0]["distance"].shift_limit))
+    assert features["distance"].psi_limit == pytest.approx(max(in_training, judge(served)[0]["distance"].psi_limit))

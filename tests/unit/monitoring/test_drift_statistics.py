@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2, wasserstein_distance
 
-from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_shift
+from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_psi
 from components.features.explore.profile import profile_numbers
-from components.monitoring.drift import limit_shift, measure_jensen_shannon, measure_wasserstein
+from components.monitoring.drift import limit_psi, measure_jensen_shannon, measure_wasserstein
 
 COUNTS = st.lists(st.integers(0, 500), min_size=3, max_size=12)
 NUMBERS = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60)
@@ -45,15 +45,15 @@ def test_jensen_shannon_is_that_of_scipy(first, second):
 @given(COUNTS, COUNTS)
 def test_shift_is_symmetric_never_negative_and_zero_of_itself(first, second):
     one, other = pair(first, second)
-    assert measure_shift(one, other) == pytest.approx(measure_shift(other, one), abs=1e-12)
-    assert measure_shift(one, other) >= 0
-    assert measure_shift(one, one) == 0
+    assert measure_psi(one, other) == pytest.approx(measure_psi(other, one), abs=1e-12)
+    assert measure_psi(one, other) >= 0
+    assert measure_psi(one, one) == 0
 
 
 def test_shift_of_normals_is_that_of_the_closed_form():
     """Jeffreys' divergence of N(0, 1) and N(0.5, 1) is 0.25; ten or twenty bins keep nearly all of it."""
     reference = profile_numbers(pd.Series(NORMAL))
-    shift = measure_shift(reference, reference.count(RANDOM.normal(0.5, 1, 40_000)))
+    shift = measure_psi(reference, reference.count(RANDOM.normal(0.5, 1, 40_000)))
     assert shift == pytest.approx(0.25, rel=0.06)
 
 
@@ -112,7 +112,7 @@ def test_noise_alone_goes_beyond_the_limit_once_in_a_thousand(rows, shape):
     reference = name_counts([*random.multinomial(20_000, truth).tolist(), 0, 0])
     for numbers in random.multinomial(rows, truth, windows).tolist():
         current = name_counts([*numbers, 0, 0])
-        beyond += measure_shift(reference, current) > limit_shift(reference, current, 1e-9)
+        beyond += measure_psi(reference, current) > limit_psi(reference, current, 1e-9)
     # 8 are expected; more than 18 come once in a thousand runs of a test whose rate is 0.001.
     assert beyond <= 18
 
@@ -121,6 +121,6 @@ def test_limit_is_the_quantile_of_noise_or_that_of_the_contract():
     one = name_counts([100, 200, 300, 0, 0])
     other = name_counts([10, 20, 30, 0, 40])
     noise = chi2.ppf(0.999, 3) * (1 / 600 + 1 / 100)
-    assert limit_shift(one, other, 1e-9) == pytest.approx(noise)
-    assert limit_shift(one, other, 0.25) == 0.25
-    assert limit_shift(one, name_counts([0, 0, 0, 0, 0]), 0.25) == 0.25
+    assert limit_psi(one, other, 1e-9) == pytest.approx(noise)
+    assert limit_psi(one, other, 0.25) == 0.25
+    assert limit_psi(one, name_counts([0, 0, 0, 0, 0]), 0.25) == 0.25

@@ -96,14 +96,14 @@ def test_feature_that_goes_missing_is_named_with_both_ratios():
 
 
 def test_drift_of_an_important_feature_is_a_warning():
-    changed = one_feature(shift=0.5, shift_limit=0.25, drifts=True, matters=True, importance_ratio=0.3)
+    changed = one_feature(psi=0.5, psi_limit=0.25, drifts=True, matters=True, importance_ratio=0.3)
     (finding,) = found(result(features=changed), "drift")
     assert (finding.severity, finding.title) == ("warning", "1 feature that the model leans on moved")
     assert "is 0.500, and 0.250 is accepted" in finding.text
 
 
 def test_drift_that_may_retrain_says_that_the_governor_is_asked():
-    changed = result(features=one_feature(shift=0.5, shift_limit=0.25, drifts=True, matters=True))
+    changed = result(features=one_feature(psi=0.5, psi_limit=0.25, drifts=True, matters=True))
     retraining = PROBLEM.retraining.model_copy(update={"alerts": ["DriftMatters"]})
     (asked,) = found(changed, "drift", PROBLEM.model_copy(update={"retraining": retraining}))
     (silent,) = found(changed, "drift")

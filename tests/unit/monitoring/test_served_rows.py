@@ -54,7 +54,7 @@ def test_traffic_is_counted_by_day_and_version():
     assert [day.day for day in traffic.by_day] == ["2013-06-01", "2013-06-02", "2013-06-03"]
     assert (traffic.rows, traffic.replayed_rows) == (sum(day.rows for day in traffic.by_day), 7)
     assert traffic.actions == sum(day.actions for day in traffic.by_day) > 0
-    assert traffic.mean_probability == pytest.approx(flights["probability"].mean())
+    assert traffic.mean_output == pytest.approx(flights["probability"].mean())
 
 
 def test_labels_are_covered_by_age():
@@ -78,5 +78,5 @@ def test_label_that_never_came_is_overdue():
 def test_empty_window_counts_nothing():
     rows = make_rows(make_flights(days=1).head(0))
     traffic, labels = describe_traffic(rows, BUSINESS, 0), describe_labels(rows, 0)
-    assert (traffic.rows, traffic.mean_probability, traffic.by_day) == (0, None, ())
+    assert (traffic.rows, traffic.mean_output, traffic.by_day) == (0, None, ())
     assert (labels.rows, labels.coverage_ratio, labels.lag_hours_p95, labels.by_age) == (0, None, None, ())

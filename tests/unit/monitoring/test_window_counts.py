@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.base.errors import DataError
-from components.base.statistics.counts import measure_shift
+from components.base.statistics.counts import measure_psi
 from components.monitoring.drift import describe_features
 from components.monitoring.window_counts import count_window, list_counted_columns
 from components.serving.prediction_log.schema import SegmentHeader
@@ -62,7 +62,7 @@ def test_the_order_of_rows_does_not_matter(rows, random):
     one, other = count_window(REFERENCE, [whole]), count_window(REFERENCE, [shuffled])
     assert counts_of(one) == counts_of(other)
     for name, bins in one.profile.columns.items():
-        assert measure_shift(bins, other.profile.columns[name]) == 0
+        assert measure_psi(bins, other.profile.columns[name]) == 0
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,7 +11,7 @@ from components.base.contract.problem import Column
 from components.base.dataset import Feature
 from components.features.explore.profile import add_scores, build_profile
 from components.features.online.reader import OnlineView
-from components.monitoring.reference import Reference, share_importance
+from components.monitoring.reference import TrainingReference, share_importance
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
 LIMITS = PROBLEM.monitoring
@@ -58,7 +58,7 @@ def draw_reference(rows=None, **changes):
         "ranges": RANGES,
         "views": VIEWS,
     }
-    return Reference(**{**known, **changes})
+    return TrainingReference(**{**known, **changes})
 
 
 def serve(rows, probabilities=None, weather_ages=60.0, plane_ages=86_400.0):

@@ -197,7 +197,7 @@ def test_hostile_names_are_shown_and_not_run():
     views = tuple(one.model_copy(update={"view": HOSTILE}) for one in result.views)
     changed = {"features": features, "views": views, "model_version": HOSTILE}
     changed["drift"] = result.drift.model_copy(update={"feature": HOSTILE})
-    finding = doc.Finding(severity="critical", topic="drift", title=HOSTILE, text=HOSTILE, action=HOSTILE)
+    finding = doc.WindowFinding(severity="critical", topic="drift", title=HOSTILE, text=HOSTILE, action=HOSTILE)
     result = result.model_copy(update=changed | {"findings": (finding,)})
     decision = docs.decisions()[0] | {"alert": HOSTILE, "words": HOSTILE, "run": HOSTILE, "outcome": HOSTILE}
     history = make_history(PROBLEM, [docs.healthy()[0], result], [decision])
