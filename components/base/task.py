@@ -118,6 +118,10 @@ class Task(Protocol):
     def output_columns(self) -> tuple[str, ...]:
         """Names of the k columns of an output, in order."""
 
+    @property
+    def exploration(self) -> Any:
+        """What the task adds to explore: an `Exploration` of `components.features.explore.training_rows`."""
+
     # The outcome
 
     def outcome_sql(self) -> str:

@@ -30,6 +30,7 @@ from components.base.contract.problem import Problem, Split
 from components.base.dataset import ROLES, Feature, Prepared, write_prepared
 from components.base.errors import DataError, raise_faults
 from components.base.tables import write_table
+from components.base.task import Task
 from components.features.feast.feature_store import declared_views, join_features, open_scratch_store
 from components.features.request import feature_kind, request_table
 
@@ -39,22 +40,24 @@ _GAP = "gap"
 _UNIT_SEPARATOR = 31
 
 
-def prepare_rows(problem: Problem, accepted: Path, features_uri: str, as_of: datetime, out: Path) -> Prepared:
+def prepare_rows(task: Task, accepted: Path, features_uri: str, as_of: datetime, out: Path) -> Prepared:
     """Write the prepared rows of one release.
 
     Args:
-        problem: The contract.
+        task: The task of the contract.
         accepted: Folder with one parquet a source.
         features_uri: Folder or `s3://` prefix of the feature tables.
         as_of: UTC; nothing later is seen.
         out: Folder to be written.
 
     Raises:
-        DataError: keys are doubled, a target is unknown, a role has too few rows or only one class; all are named.
+        DataError: keys are doubled, a target is unknown, a role has too few rows, or outcomes that no model can learn
+            from; all are named.
     """
-    examples = drop_old_examples(problem.split, read_examples(problem, accepted, as_of), as_of)
+    problem = task.problem
+    examples = drop_old_examples(problem.split, read_examples(task, accepted, as_of), as_of)
     roles = assign_roles(problem.split, examples["predicted_at"], examples["label_at"], as_of)
-    raise_faults(DataError, "prepare", _faults(problem, examples, roles))
+    raise_faults(DataError, "prepare", _faults(task, examples, roles))
     rows = add_features(problem, examples, features_uri)
     prepared = _write_roles(problem, rows, roles, as_of, out)
     counted = ", ".join(f"{role} {count:,}" for role, count in prepared.rows.items())
@@ -62,7 +65,7 @@ def prepare_rows(problem: Problem, accepted: Path, features_uri: str, as_of: dat
     return prepared
 
 
-def read_examples(problem: Problem, accepted: Path, as_of: datetime) -> pd.DataFrame:
+def read_examples(task: Task, accepted: Path, as_of: datetime) -> pd.DataFrame:
     """Read the examples whose label is known at `as_of`, by time of prediction and key.
 
     Returns:
@@ -70,6 +73,7 @@ def read_examples(problem: Problem, accepted: Path, as_of: datetime) -> pd.DataF
         of the MD5 over the key and the time of prediction (timestamps as microseconds since 1970), each as text with
         an ASCII unit separator between.
     """
+    problem = task.problem
     spec = problem.examples
     types = problem.sources[spec.source].columns
     columns = [quote_name(name) for name in dict.fromkeys([*spec.key, *spec.request])]
@@ -80,7 +84,7 @@ def read_examples(problem: Problem, accepted: Path, as_of: datetime) -> pd.DataF
     predicted_at, label_at = quote_name(spec.predicted_at), quote_name(spec.label_at)
     query = f"""
         SELECT {", ".join(columns)}, {predicted_at} AS predicted_at, {label_at} AS label_at,
-            CAST({problem.target.expression} AS TINYINT) AS {quote_name(problem.target.name)},
+            {task.outcome_sql()} AS {quote_name(problem.target.name)},
             md5_number_lower(concat_ws(chr({_UNIT_SEPARATOR}), {", ".join(identity)})) AS row_hash
         FROM read_parquet({quote_text(str(accepted / f"{spec.source}.parquet"))})
         WHERE {label_at} <= $as_of
@@ -159,7 +163,8 @@ def add_features(problem: Problem, examples: pd.DataFrame, features_uri: str) ->
     return pd.concat([known, joined], axis="columns")
 
 
-def _faults(problem: Problem, examples: pd.DataFrame, roles: "pd.Series[str]") -> Iterator[str]:
+def _faults(task: Task, examples: pd.DataFrame, roles: "pd.Series[str]") -> Iterator[str]:
+    problem = task.problem
     key = problem.examples.key
     doubled = examples.duplicated(key)
     if doubled.any():
@@ -175,8 +180,8 @@ def _faults(problem: Problem, examples: pd.DataFrame, roles: "pd.Series[str]") -
                 f"{role} must have at least {problem.split.minimum_rows:,} rows, but got {len(found):,}. "
                 "Choose a later as_of or shorter roles in `split`."
             )
-        elif found.nunique() < 2:
-            yield f"{role} must have both classes of `{problem.target.name}`, but got only {found.iloc[0]}."
+        else:
+            yield from (f"{role} {fault}" for fault in task.find_outcome_faults(found.to_numpy(dtype=np.float64)))
 
 
 def _write_roles(problem: Problem, rows: pd.DataFrame, roles: "pd.Series[str]", as_of: datetime, out: Path) -> Prepared:

@@ -28,9 +28,10 @@ def prepare(
     from components.base.contract.load import read_problem
     from components.base.times import parse_time
     from components.features.prepare import prepare_rows
+    from components.tasks import open_task
 
-    moment = parse_time(as_of)
-    prepare_rows(read_problem(problem.path), Path(accepted.path), features_uri, moment, Path(prepared.path))
+    task = open_task(read_problem(problem.path))
+    prepare_rows(task, Path(accepted.path), features_uri, parse_time(as_of), Path(prepared.path))
 
 
 @step
@@ -52,8 +53,9 @@ def explore(problem: Input[Artifact], prepared: Input[Artifact], profile: Output
     from components.base.contract.load import read_problem
     from components.base.dataset import read_prepared
     from components.features.explore.explore import explore_training_rows
+    from components.tasks import open_task
 
-    explore_training_rows(read_problem(problem.path), read_prepared(prepared.path), Path(profile.path))
+    explore_training_rows(open_task(read_problem(problem.path)), read_prepared(prepared.path), Path(profile.path))
 
 
 @step

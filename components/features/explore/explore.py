@@ -1,84 +1,77 @@
 """Explore the training rows: findings in sentences with their pictures, and the profile that drift is measured against.
 
-In: the problem and the prepared folder, of which only `train.parquet` is opened. Out: a folder with `profile.json`,
+In: the task and the prepared folder, of which only `train.parquet` is opened. Out: a folder with `profile.json`,
 `findings.json` and one SVG a finding. Called by the `explore` step.
 """
 
-import json
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from components.base.contract.problem import Problem
 from components.base.dataset import Prepared
-from components.features.explore.findings.data_quality import (
-    find_missing,
-    find_outliers,
-    find_shifts,
-    find_speaking_gaps,
-)
-from components.features.explore.findings.features import find_curves, find_distributions, find_leaks, find_strongest
-from components.features.explore.findings.finding import Statement, write_statements
+from components.base.documents import write
+from components.base.task import Task
+from components.features.explore.documents import ExploredFeature, Findings
+from components.features.explore.findings.data_quality import find_missing, find_outliers, find_shifts
+from components.features.explore.findings.distributions import find_distributions
+from components.features.explore.findings.finding import write_statements
 from components.features.explore.findings.relations import find_redundant
-from components.features.explore.findings.target import find_daily_load, find_groups, find_over_time
 from components.features.explore.profile import write_profile
 from components.features.explore.training_rows import Measured, TrainingRows, read_training_rows
 
-FINDERS: tuple[Callable[[TrainingRows], list[Statement]], ...] = (
-    find_over_time, find_daily_load, find_groups,
-    find_strongest, find_curves, find_leaks, find_distributions,
-    find_missing, find_speaking_gaps, find_outliers, find_shifts, find_redundant,
-)  # fmt: skip
+# Whatever the outcome; the task adds what is about the outcome.
+FINDERS = (find_distributions, find_missing, find_outliers, find_shifts, find_redundant)
 
 
-def explore_training_rows(problem: Problem, prepared: Prepared, folder: Path) -> dict[str, Any]:
+def explore_training_rows(task: Task, prepared: Prepared, folder: Path) -> Findings:
     """Write the profile and the findings into `folder`; return what `findings.json` holds."""
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    training = read_training_rows(problem, prepared)
-    shifts = {name: measured.shift for name, measured in training.measured.items()}
+    training = read_training_rows(task, prepared)
+    shifts = {name: measured.psi for name, measured in training.measured.items()}
     write_profile(training.profile.model_copy(update={"shifts": shifts}), folder / "profile.json")
-    findings = write_statements([statement for find in FINDERS for statement in find(training)], folder)
-    times = training.times
-    result = {
-        "problem": problem.name,
-        "rows": len(training.rows),
-        "positive_ratio": training.base_rate,
-        "window": {"from": times.min().isoformat(), "until": times.max().isoformat()},
-        "findings": findings,
-        "features": [_describe(training, measured) for measured in training.measured.values()],
-        "seconds": round(time.monotonic() - started, 2),
-    }
-    (folder / "findings.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
-    counts = {severity: sum(f["severity"] == severity for f in findings) for severity in ("critical", "warning")}
+    finders = (*task.exploration.FINDERS, *FINDERS)
+    findings = write_statements([statement for find in finders for statement in find(training)], folder)
+    explored = Findings(
+        problem=task.problem.name,
+        rows=len(training.rows),
+        outcome=task.describe_outcomes(training.y),
+        start=training.times.min().isoformat(),
+        end=training.times.max().isoformat(),
+        findings=tuple(findings),
+        features=tuple(_describe(training, measured) for measured in training.measured.values()),
+        seconds=round(time.monotonic() - started, 2),
+    )
+    write(explored, folder / "findings.json")
+    counts = {severity: sum(one.severity == severity for one in findings) for severity in ("critical", "warning")}
     logging.getLogger(__name__).info(
         "explore: %s findings in %s training rows, %s critical, %s warnings",
         len(findings), f"{len(training.rows):,}", counts["critical"], counts["warning"],
     )  # fmt: skip
-    return result
+    return explored
 
 
-def _describe(training: TrainingRows, measured: Measured) -> dict[str, Any]:
+def _describe(training: TrainingRows, measured: Measured) -> ExploredFeature:
     feature, values = measured.feature, training.rows[measured.feature.name]
     levels: list[float | None] = [None, None, None]
     if feature.kind == "numeric" and values.notna().any():
         levels = [float(values.quantile(level)) for level in (0.05, 0.5, 0.95)]
-    return {
-        "name": feature.name,
-        "kind": feature.kind,
-        "origin": feature.origin,
-        "description": feature.description,
-        "unit": feature.unit,
-        "missing_ratio": measured.missing_ratio,
-        "information_ratio": measured.information_ratio,
-        "auc": None if np.isnan(measured.auc) else measured.auc,
-        "shift": measured.shift,
-        "low": levels[0],
-        "median": levels[1],
-        "high": levels[2],
-        "groups": int(values.nunique()),
-    }
+    low, median, high = levels
+    solo_score = measured.association.solo_score
+    return ExploredFeature(
+        name=feature.name,
+        kind=feature.kind,
+        origin=feature.origin,
+        description=feature.description,
+        unit=feature.unit,
+        missing_ratio=measured.missing_ratio,
+        strength=measured.association.strength,
+        solo_score=None if np.isnan(solo_score) else solo_score,
+        psi=measured.psi,
+        low=low,
+        median=median,
+        high=high,
+        groups=int(values.nunique()),
+    )

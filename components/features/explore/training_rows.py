@@ -3,8 +3,10 @@
 In: a prepared folder, of which only the role `train` is opened. Out: `TrainingRows`. Called by explore.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -13,12 +15,35 @@ from numpy.typing import NDArray
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature, Prepared
 from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_psi
+from components.base.statistics.resampling import Array
+from components.base.task import Task
 from components.base.text.wording import say_plainly
-from components.features.explore.association import Array, Codes, count_outcomes, held_out_auc, information_ratio
 from components.features.explore.profile import Profile, build_profile
+
+Codes = NDArray[np.intp]
 
 # The standard error of a rank correlation or of a share of 20,000 rows is below 0.008: nobody would see more rows.
 SAMPLE_ROWS = 20_000
+
+
+class Association(NamedTuple):
+    """How strongly one feature goes with the outcome, alone."""
+
+    strength: float
+    """Share of the uncertainty about the outcome that the feature removes, in [0, 1]."""
+    solo_score: float
+    """Score of the feature alone, learnt on other days than it is scored on, in the unit of the task's finding."""
+
+
+class Exploration(Protocol):
+    """What a task adds to the exploration."""
+
+    FINDERS: Sequence[Callable[["TrainingRows"], list[Any]]]
+    """Findings about the outcome; each returns `Statement`s."""
+
+    @staticmethod
+    def measure_association(codes: Codes, y: Array, days: Codes, bins: int) -> Association:
+        """Measure how strongly the bins of a feature, (n,), go with the outcomes, (n,), of rows on some days, (n,)."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +56,8 @@ class Measured:
     labels: list[str]
     """Name of each bin."""
     missing_ratio: float
-    information_ratio: float
-    """Mutual information with the outcome as a share of the outcome's entropy."""
-    auc: float
-    """ROC AUC of the feature alone, learnt on other days than it is scored on."""
-    shift: float
+    association: Association
+    psi: float
     """Population stability index of the last third of the rows against the first."""
 
     @property
@@ -48,14 +70,19 @@ class Measured:
 class TrainingRows:
     """The rows of the role `train`, and what they are called."""
 
-    problem: Problem
+    task: Task
     rows: pd.DataFrame
     y: Array
-    """Outcome of each row, 0 or 1, shape (n,)."""
+    """Outcome of each row, shape (n,)."""
     days: Codes
     """Day of each row, counted from the first, shape (n,)."""
     profile: Profile
     features: tuple[Feature, ...]
+
+    @property
+    def problem(self) -> Problem:
+        """The contract."""
+        return self.task.problem
 
     @property
     def noun(self) -> str:
@@ -68,13 +95,8 @@ class TrainingRows:
         return say_plainly(self.problem.target.name)
 
     @property
-    def base_rate(self) -> float:
-        """The share of rows with the outcome."""
-        return float(self.y.mean())
-
-    @property
     def times(self) -> pd.Series:
-        """The moment of each prediction."""
+        """The time of each prediction."""
         times: pd.Series = self.rows[self.problem.examples.predicted_at]
         return times
 
@@ -87,45 +109,39 @@ class TrainingRows:
     def measured(self) -> dict[str, Measured]:
         """Every feature by name, the most informative first."""
         found = [_measure(self, feature) for feature in self.features]
-        return {one.feature.name: one for one in sorted(found, key=lambda m: -m.information_ratio)}
+        return {one.feature.name: one for one in sorted(found, key=lambda m: -m.association.strength)}
 
 
-def read_training_rows(problem: Problem, prepared: Prepared) -> TrainingRows:
+def read_training_rows(task: Task, prepared: Prepared) -> TrainingRows:
     """Read the training rows and count their profile."""
     rows = prepared.read("train")
-    moments = rows[problem.examples.predicted_at]
-    days = (moments.dt.floor("D") - moments.min().floor("D")).dt.days.to_numpy(dtype=np.intp)
+    times = rows[task.problem.examples.predicted_at]
+    days = (times.dt.floor("D") - times.min().floor("D")).dt.days.to_numpy(dtype=np.intp)
     profile = build_profile(rows, prepared.features, prepared.target)
     outcomes = rows[prepared.target].to_numpy(dtype=np.float64)
-    return TrainingRows(problem, rows, outcomes, days, profile, prepared.features)
+    return TrainingRows(task, rows, outcomes, days, profile, prepared.features)
 
 
 def _measure(training: TrainingRows, feature: Feature) -> Measured:
     bins = training.profile.columns[feature.name]
     codes = bins.code(training.rows[feature.name])
     size = len(bins.vector())
-    table = count_outcomes(codes, training.y, size)
     return Measured(
         feature=feature,
         codes=codes,
         labels=_name_bins(bins),
-        missing_ratio=float(table[-1].sum() / table.sum()),
-        information_ratio=information_ratio(table),
-        auc=held_out_auc(codes, training.y, training.days, size),
-        shift=_shift_within(training, bins, training.rows[feature.name]),
+        missing_ratio=float((codes == size - 1).mean()),
+        association=training.task.exploration.measure_association(codes, training.y, training.days, size),
+        psi=_measure_psi_within(training, bins, training.rows[feature.name]),
     )
 
 
-def _shift_within(training: TrainingRows, bins: NumericCounts | CategoryCounts, values: pd.Series) -> float:
+def _measure_psi_within(training: TrainingRows, bins: NumericCounts | CategoryCounts, values: pd.Series) -> float:
     third = (int(training.days.max()) + 1) / 3
     early, late = training.days < third, training.days >= 2 * third
     if not early.any() or not late.any():
         return 0.0
-    return measure_psi(bins.count(_take(values, early)), bins.count(_take(values, late)))
-
-
-def _take(values: pd.Series, rows: NDArray[np.bool_]) -> pd.Series:
-    return values[rows]
+    return measure_psi(bins.count(values[early]), bins.count(values[late]))
 
 
 def _name_bins(bins: NumericCounts | CategoryCounts) -> list[str]:

@@ -62,6 +62,13 @@ class BinaryTask:
         """More likely than not."""
         return ThresholdPolicy(threshold=0.5)
 
+    @property
+    def exploration(self) -> Any:
+        """Rates, information and ROC AUC of single features."""
+        from components.tasks.binary.explore import face
+
+        return face
+
     def outcome_sql(self) -> str:
         """Return the target's expression as 0 or 1."""
         return f"CAST({self.problem.target.expression} AS TINYINT)"

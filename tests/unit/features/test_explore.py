@@ -1,4 +1,3 @@
-import json
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -9,13 +8,16 @@ import pytest
 
 from components.base.contract.load import load_problem
 from components.base.dataset import Feature, Prepared
+from components.base.documents import read as read_document
+from components.features.explore.documents import Findings
 from components.features.explore.explore import explore_training_rows
-from components.features.explore.findings.data_quality import find_speaking_gaps
-from components.features.explore.findings.features import find_leaks, find_strongest
 from components.features.explore.findings.finding import rank_statements
-from components.features.explore.findings.target import find_daily_load, find_over_time
 from components.features.explore.profile import read_profile
 from components.features.explore.training_rows import read_training_rows
+from components.tasks import open_task
+from components.tasks.binary.explore.features import find_leaks, find_strongest
+from components.tasks.binary.explore.gaps import find_speaking_gaps
+from components.tasks.binary.explore.outcome import find_daily_load, find_over_time
 
 ROOT = Path(__file__).parents[3]
 FEATURES = (
@@ -51,12 +53,12 @@ def explore(problem, folder, rows, features=FEATURES):
     folder.mkdir(exist_ok=True)
     rows.to_parquet(folder / "train.parquet", index=False)
     prepared = Prepared(folder, "late", features, {}, {"train": len(rows)}, "")
-    return explore_training_rows(problem, prepared, folder / "out")
+    return explore_training_rows(open_task(problem), prepared, folder / "out")
 
 
 def read(problem, folder, rows, features=FEATURES):
     rows.to_parquet(folder / "train.parquet", index=False)
-    return read_training_rows(problem, Prepared(folder, "late", features, {}, {"train": len(rows)}, ""))
+    return read_training_rows(open_task(problem), Prepared(folder, "late", features, {}, {"train": len(rows)}, ""))
 
 
 @pytest.fixture(scope="module")
@@ -66,50 +68,51 @@ def explored(problem, tmp_path_factory):
 
 
 def by_id(result):
-    return {finding["id"]: finding for finding in result["findings"]}
+    return {finding.id: finding for finding in result.findings}
 
 
 def test_explore_needs_no_other_rows_than_train(explored):
     folder, result = explored
     assert sorted(file.name for file in folder.parent.iterdir()) == ["out", "train.parquet"]
-    assert json.loads((folder / "findings.json").read_text())["rows"] == result["rows"] == 6000
+    assert read_document(Findings, folder / "findings.json") == result
+    assert result.rows == 6000
 
 
 def test_every_finding_has_its_own_picture_with_alternative_text(explored):
     folder, result = explored
-    assert len({finding["picture"] for finding in result["findings"]}) == len(result["findings"]) >= 10
-    for finding in result["findings"]:
-        root = ET.fromstring((folder / finding["picture"]).read_text())
+    assert len({finding.picture for finding in result.findings}) == len(result.findings) >= 10
+    for finding in result.findings:
+        root = ET.fromstring((folder / finding.picture).read_text())
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
-        assert root.attrib["aria-label"] == finding["alt"]
+        assert root.attrib["aria-label"] == finding.alt
 
 
 def test_findings_say_their_numbers(explored):
     _, result = explored
-    assert all(re.search(r"\d|No ", finding["headline"]) for finding in result["findings"])
+    assert all(re.search(r"\d|No ", finding.headline) for finding in result.findings)
     rows = make_rows()
-    assert f"{rows.late.mean() * 100:.1f}% of flights were late" in by_id(result)["outcome_over_time"]["headline"]
-    assert f"{rows.late[rows.carrier == 'UA'].mean() * 100:.1f}% late" in by_id(result)["group_carrier"]["headline"]
+    assert f"{rows.late.mean() * 100:.1f}% of flights were late" in by_id(result)["outcome_over_time"].headline
+    assert f"{rows.late[rows.carrier == 'UA'].mean() * 100:.1f}% late" in by_id(result)["group_carrier"].headline
 
 
 def test_findings_are_ranked_by_severity_then_leaks_then_effect(explored):
     order = ["critical", "warning", "insight", "note"]
-    ranks = [(order.index(f["severity"]), f["kind"] != "leak", -f["effect"]) for f in explored[1]["findings"]]
+    ranks = [(order.index(f.severity), f.kind != "leak", -f.effect) for f in explored[1].findings]
     assert ranks == sorted(ranks)
 
 
 def test_missing_values_that_go_with_the_outcome_are_found(explored):
     finding = by_id(explored[1])["speaking_gaps"]
-    assert finding["feature"] == "wind"
-    assert finding["headline"].startswith("Where wind is missing (")
+    assert finding.feature == "wind"
+    assert finding.headline.startswith("Where wind is missing (")
 
 
 def test_redundant_features_are_named_together(explored):
-    assert "hour and hour copy" in by_id(explored[1])["redundant_features"]["headline"]
+    assert "hour and hour copy" in by_id(explored[1])["redundant_features"].headline
 
 
 def test_honest_features_raise_no_leak_alarm(explored):
-    assert by_id(explored[1])["leak_suspects"]["severity"] == "note"
+    assert by_id(explored[1])["leak_suspects"].severity == "note"
 
 
 def test_a_planted_leak_is_critical_and_comes_first(problem, tmp_path):
@@ -145,7 +148,7 @@ def test_perfect_foresight_is_limited_by_the_capacity_of_each_shift(problem, tmp
 
 def test_rows_with_a_single_outcome_are_explored(problem, tmp_path):
     rows = make_rows(300).assign(late=np.int8(1))
-    assert explore(problem, tmp_path, rows)["positive_ratio"] == 1
+    assert explore(problem, tmp_path, rows).outcome.mean == 1
 
 
 def test_a_handful_of_rows_with_a_feature_never_seen_is_explored(problem, tmp_path):

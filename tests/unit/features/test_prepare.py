@@ -12,6 +12,7 @@ from components.base.dataset import ROLES, read_prepared
 from components.base.errors import DataError
 from components.features.build import build_tables
 from components.features.prepare import model_features, prepare_rows, read_examples
+from components.tasks import open_task
 
 DAYS = 30
 PER_DAY = 12
@@ -49,11 +50,11 @@ def home(small, tmp_path_factory, write_accepted, make):
 
 @pytest.fixture(scope="module")
 def prepared(small, home, as_of):
-    return prepare_rows(small, home / "accepted", str(home / "features"), as_of, home / "prepared")
+    return prepare_rows(open_task(small), home / "accepted", str(home / "features"), as_of, home / "prepared")
 
 
 def test_every_example_comes_back_once_and_the_ledger_holds_them(prepared, small, home, as_of):
-    examples = read_examples(small, home / "accepted", as_of)
+    examples = read_examples(open_task(small), home / "accepted", as_of)
     rows = pd.concat([prepared.read(role) for role in ROLES])
     assert sum(prepared.rows.values()) == len(examples)
     assert {role: len(prepared.read(role)) for role in ROLES} == {role: prepared.rows[role] for role in ROLES}
@@ -102,15 +103,15 @@ def test_features_come_request_first_then_by_view_and_name(prepared, small):
 
 def test_the_same_inputs_give_the_same_fingerprint(prepared, small, home, tmp_path, as_of):
     accepted, features = home / "accepted", str(home / "features")
-    again = prepare_rows(small, accepted, features, as_of, tmp_path / "again")
-    earlier = prepare_rows(small, accepted, features, as_of - timedelta(days=2), tmp_path / "earlier")
+    again = prepare_rows(open_task(small), accepted, features, as_of, tmp_path / "again")
+    earlier = prepare_rows(open_task(small), accepted, features, as_of - timedelta(days=2), tmp_path / "earlier")
     assert again.fingerprint == prepared.fingerprint
     assert earlier.fingerprint != prepared.fingerprint
 
 
 def test_a_label_that_is_not_known_yet_is_no_example(small, tmp_path, write_accepted, make):
     accepted = write_accepted(tmp_path / "accepted", make.flights([make.flight(1, 0, 0), make.flight(2, 60, 0)]))
-    known = read_examples(small, accepted, make.start + timedelta(minutes=150))
+    known = read_examples(open_task(small), accepted, make.start + timedelta(minutes=150))
     assert known["flight"].tolist() == [1]
 
 
@@ -131,7 +132,7 @@ def test_row_hash_is_the_md5_of_key_and_time(small, tmp_path, write_accepted, ma
     moments = [int(flight[name].timestamp() * 1_000_000) for name in ("scheduled_at", "predicted_at")]
     text = "\x1f".join(map(str, ["UA", 7, "EWR", "IAH", *moments]))
     wanted = int.from_bytes(hashlib.md5(text.encode()).digest()[8:], "little")
-    hashes = read_examples(small, accepted, make.start + timedelta(days=1))["row_hash"]
+    hashes = read_examples(open_task(small), accepted, make.start + timedelta(days=1))["row_hash"]
     assert hashes.tolist() == [wanted]
     assert str(hashes.dtype) == "uint64"
 
@@ -143,7 +144,7 @@ def test_doubled_keys_small_roles_and_single_classes_are_told_at_once(small, tmp
     flights = pd.concat([flights[flights["scheduled_at"] >= as_of - timedelta(days=13)], flights.tail(1)])
     accepted = write_accepted(tmp_path / "accepted", flights)
     with pytest.raises(DataError, match=re.escape("prepare: 3 faults.")) as caught:
-        prepare_rows(small, accepted, "nowhere", as_of, tmp_path / "prepared")
+        prepare_rows(open_task(small), accepted, "nowhere", as_of, tmp_path / "prepared")
     text = str(caught.value)
     assert "must be unique, but got 1 rows again" in text
     assert "train must have at least 20 rows, but got 0." in text

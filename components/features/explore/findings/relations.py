@@ -9,9 +9,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from components.base.statistics.resampling import Array
 from components.base.text.figures import ACCENT, COLOURS, clip_label, new_figure
 from components.base.text.wording import join_words, say_plainly, write_count
-from components.features.explore.association import Array
 from components.features.explore.findings.finding import Statement, state
 from components.features.explore.training_rows import TrainingRows
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from components.base.statistics.decisions import take_decisions
+from components.base.statistics.capacity import limit_actions
 from components.base.text.figures import (
     ACCENT,
     MUTED,
@@ -19,9 +19,9 @@ from components.base.text.figures import (
     show_percent,
 )
 from components.base.text.wording import say_plainly, write_capacity, write_count, write_date, write_percent
-from components.features.explore.association import Rate, count_outcomes, cramers_v, rate_by_bin
 from components.features.explore.findings.finding import Statement, state
 from components.features.explore.training_rows import Measured, TrainingRows
+from components.tasks.binary.explore.association import Rate, count_outcomes, cramers_v, rate_by_bin
 
 _DAYS_PER_WEEK = 7
 # Groups with fewer rows have intervals so wide that naming them as best or worst is a lottery.
@@ -40,7 +40,7 @@ def find_over_time(training: TrainingRows) -> list[Statement]:
     dates = {number: start + pd.Timedelta(days=_DAYS_PER_WEEK * number) for number in seen}
     lowest, highest = (pick(seen, key=lambda n: rates[n].rate) for pick in (min, max))
     headline = (
-        f"{write_percent(training.base_rate)} of {training.noun} were {training.outcome}, from "
+        f"{write_percent(float(training.y.mean()))} of {training.noun} were {training.outcome}, from "
         f"{write_percent(rates[lowest].rate)} in the week of {write_date(dates[lowest])} to "
         f"{write_percent(rates[highest].rate)} in the week of {write_date(dates[highest])}."
     )
@@ -63,7 +63,7 @@ def find_daily_load(training: TrainingRows) -> list[Statement]:
         return []
     shifts = training.problem.business.capacity_shifts
     by_day = np.bincount(training.days, weights=training.y)[np.bincount(training.days) > 0]
-    reached = take_decisions(training.y, 0.5, training.times, capacity, shifts)
+    reached = limit_actions(training.y == 1, training.y, training.times, capacity, shifts)
     missed = 1 - float(reached[training.y == 1].mean()) if training.y.any() else 0.0
     headline = (
         f"A median day brings {write_count(float(np.median(by_day)))} {training.noun} that are {training.outcome}, "
@@ -140,7 +140,7 @@ def _plot_groups(training: TrainingRows, groups: list[tuple[str, Rate]]) -> Figu
     figure, (axes,) = new_figure(0.9 + 0.2 * len(shown))
     rates = [rate for _, rate in shown]
     draw_dots(axes, [n for n, _ in shown], [r.rate for r in rates], [r.low for r in rates], [r.high for r in rates])
-    draw_reference(axes, training.base_rate, "all", vertical=True)
+    draw_reference(axes, float(training.y.mean()), "all", vertical=True)
     show_percent(axes, "x")
     axes.set_xlabel(f"share {training.outcome}, with 95% interval")
     return figure

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
-from components.features.explore.association import (
+from components.tasks.binary.explore.association import (
     count_outcomes,
     cramers_v,
     difference_of_rates,

@@ -1,4 +1,4 @@
-"""Findings about single features: which tell most or too much, how the outcome follows them, how they are spread.
+"""Findings about single features: which tell most or too much, and how the outcome follows them.
 
 In: `TrainingRows`. Out: statements with their figures. Called by explore.
 """
@@ -11,25 +11,22 @@ from components.base.text.figures import (
     BAD,
     GRID,
     SOFT,
-    clip_label,
     draw_band,
     draw_bars,
     draw_reference,
     new_figure,
     show_percent,
-    show_thousands,
 )
 from components.base.text.wording import (
     join_words,
     say_plainly,
-    write_count,
     write_percent,
     write_quantity,
     write_score,
 )
-from components.features.explore.association import Array, Rate, count_outcomes, cramers_v, rate_by_bin
 from components.features.explore.findings.finding import Statement, state
 from components.features.explore.training_rows import Measured, TrainingRows
+from components.tasks.binary.explore.association import Array, Rate, count_outcomes, cramers_v, rate_by_bin
 
 # A single input that ranks this well is rarely honest: it usually holds the outcome, or was written after it.
 LEAK_AUC = 0.85
@@ -37,15 +34,11 @@ _FEATURES_RANKED = 12
 _CURVES = 6
 # Below this share of the outcome's entropy a curve is flat to the eye.
 _LEAST_INFORMATION = 0.002
-# A skewness beyond 2 is that of an exponential distribution: most of the range is nearly empty.
-_SKEWED = 2.0
-_NEARLY_CONSTANT = 0.99
-_SMALL_MULTIPLES = 12
 
 
 def find_strongest(training: TrainingRows) -> list[Statement]:
     """State which features tell most about the outcome."""
-    ranked = [one for one in training.measured.values() if one.information_ratio > 0][:_FEATURES_RANKED]
+    ranked = [one for one in training.measured.values() if one.association.strength > 0][:_FEATURES_RANKED]
     if not ranked:
         return []
     best, names = ranked[0], [say_plainly(one.feature.name) for one in ranked[1:3]]
@@ -53,7 +46,7 @@ def find_strongest(training: TrainingRows) -> list[Statement]:
     finding = {
         "id": "strongest_features", "kind": "feature", "severity": "insight", "feature": best.feature.name,
         "headline": f"{say_plainly(best.feature.name).capitalize()} tells most about the outcome: alone it removes "
-        f"{write_percent(best.information_ratio)} of the uncertainty{after}.",
+        f"{write_percent(best.association.strength)} of the uncertainty{after}.",
         "detail": "Mutual information with the outcome as a share of the outcome's entropy, over all training rows, "
         "less what "
         "chance gives. It sees any shape of relation, but each feature alone: the model combines them.",
@@ -61,7 +54,7 @@ def find_strongest(training: TrainingRows) -> list[Statement]:
         "effect": 1.0,
     }  # fmt: skip
     figure, (axes,) = new_figure(0.8 + 0.19 * len(ranked))
-    ratios = [one.information_ratio for one in ranked]
+    ratios = [one.association.strength for one in ranked]
     draw_bars(axes, [say_plainly(m.feature.name) for m in ranked], ratios, [write_percent(r, 2) for r in ratios])
     show_percent(axes, "x", 1)
     axes.set_xlabel("uncertainty about the outcome that it removes")
@@ -72,7 +65,7 @@ def find_curves(training: TrainingRows) -> list[Statement]:
     """State for the strongest number of each feature view, and of the request, how the outcome follows it."""
     strongest: dict[str, Measured] = {}
     for one in training.measured.values():
-        if one.feature.kind == "numeric" and one.information_ratio >= _LEAST_INFORMATION:
+        if one.feature.kind == "numeric" and one.association.strength >= _LEAST_INFORMATION:
             strongest.setdefault(one.feature.origin, one)
     chosen = list(strongest.values())[:_CURVES]
     return [statement for one in chosen if (statement := _follow(training, one))]
@@ -80,22 +73,23 @@ def find_curves(training: TrainingRows) -> list[Statement]:
 
 def find_leaks(training: TrainingRows) -> list[Statement]:
     """State which single features predict the outcome too well to be honest."""
-    known = [one for one in training.measured.values() if not np.isnan(one.auc)]
+    known = [one for one in training.measured.values() if not np.isnan(one.association.solo_score)]
     if not known:
         return []
-    ranked = sorted(known, key=lambda one: -one.auc)
-    suspects, best = [one for one in ranked if one.auc >= LEAK_AUC], ranked[0]
+    ranked = sorted(known, key=lambda one: -one.association.solo_score)
+    suspects, best = [one for one in ranked if one.association.solo_score >= LEAK_AUC], ranked[0]
     name = say_plainly(best.feature.name)
     if suspects:
         names = join_words([say_plainly(one.feature.name) for one in suspects])
         headline = (
             f"{len(suspects)} of {len(known)} features look like the answer itself: {names}; {name} alone reaches a "
             f"ROC AUC "
-            f"of {write_score(best.auc)}."
+            f"of {write_score(best.association.solo_score)}."
         )
     else:
         headline = (
-            f"No feature gives the answer away: the best alone, {name}, reaches a ROC AUC of {write_score(best.auc)}, "
+            f"No feature gives the answer away: the best alone, {name}, reaches a ROC AUC of "
+            f"{write_score(best.association.solo_score)}, "
             f"below "
             f"the limit of {LEAK_AUC}."
         )
@@ -105,34 +99,9 @@ def find_leaks(training: TrainingRows) -> list[Statement]:
         "and scored "
         "on odd days, and the other way round. A suspect must be shown to be known at prediction time, or be dropped.",
         "alt": "Bars of the ROC AUC of each feature alone, with the limit for suspects.",
-        "feature": best.feature.name, "effect": float(min(1.0, max(0.0, 2 * best.auc - 1))),
+        "feature": best.feature.name, "effect": float(min(1.0, max(0.0, 2 * best.association.solo_score - 1))),
     }  # fmt: skip
     return [state(finding, _plot_aucs(ranked[:_FEATURES_RANKED]))]
-
-
-def find_distributions(training: TrainingRows) -> list[Statement]:
-    """State how the numbers are spread: lopsided ones and nearly constant ones."""
-    numeric = [one for one in training.measured.values() if one.feature.kind == "numeric"]
-    if not numeric:
-        return []
-    columns = training.sample[[one.feature.name for one in numeric]]
-    skewness = columns.skew().abs().fillna(0)
-    commonest = columns.apply(lambda values: values.value_counts(normalize=True).max()).fillna(1)
-    skewed = [say_plainly(name) for name in skewness[skewness > _SKEWED].sort_values(ascending=False).index]
-    constant = [say_plainly(name) for name in commonest[commonest > _NEARLY_CONSTANT].index]
-    lopsided = f"{len(skewed)} lean far to one side ({join_words(skewed[:3])}{' first' if len(skewed) > 3 else ''})"
-    finding = {
-        "id": "distributions", "kind": "distribution", "severity": "note",
-        "headline": f"Of {len(numeric)} numeric features {lopsided if skewed else 'none leans far to one side'}; "
-        f"{f'{join_words(constant)} hardly vary' if constant else 'none is nearly constant'}.",
-        "detail": f"{write_count(len(columns))} sampled rows. Lopsided: skewness beyond {_SKEWED:g}, as of an "
-        f"exponential distribution. Nearly constant: one "
-        f"value in more "
-        f"than {write_percent(_NEARLY_CONSTANT, 0)} of the rows. The pictures show the middle 98% of each feature.",
-        "alt": f"Small histograms of the {min(len(numeric), _SMALL_MULTIPLES)} most informative numeric features.",
-        "effect": len(skewed) / len(numeric),
-    }  # fmt: skip
-    return [state(finding, _plot_distributions(training, numeric[:_SMALL_MULTIPLES]))]
 
 
 def _follow(training: TrainingRows, measured: Measured) -> Statement | None:
@@ -183,7 +152,7 @@ def _plot_curve(training: TrainingRows, measured: Measured, bins: list[tuple[int
     draw_band(
         axes, middle, [r.rate for r in rates], [r.low for r in rates], [r.high for r in rates], marker="o", markersize=3
     )
-    draw_reference(axes, training.base_rate, "all")
+    draw_reference(axes, float(training.y.mean()), "all")
     show_percent(axes)
     axes.set_ylim(bottom=0)
     axes.set_xlabel(
@@ -195,34 +164,17 @@ def _plot_curve(training: TrainingRows, measured: Measured, bins: list[tuple[int
 
 def _plot_aucs(ranked: list[Measured]) -> Figure:
     figure, (axes,) = new_figure(0.8 + 0.19 * len(ranked))
-    colours = [BAD if one.auc >= LEAK_AUC else SOFT for one in ranked]
-    above_chance = [max(0.0, one.auc - 0.5) for one in ranked]
+    colours = [BAD if one.association.solo_score >= LEAK_AUC else SOFT for one in ranked]
+    above_chance = [max(0.0, one.association.solo_score - 0.5) for one in ranked]
     draw_bars(
         axes,
         [say_plainly(m.feature.name) for m in ranked],
         above_chance,
-        [write_score(m.auc) for m in ranked],
+        [write_score(m.association.solo_score) for m in ranked],
         color=colours,
     )
     draw_reference(axes, LEAK_AUC - 0.5, f"suspect from {LEAK_AUC}", vertical=True, colour=BAD)
     axes.set_xlim(0, 0.5)
     axes.set_xticks([0, 0.1, 0.2, 0.3, 0.4, 0.5], ["0.5", "0.6", "0.7", "0.8", "0.9", "1"])
     axes.set_xlabel("ROC AUC alone")
-    return figure
-
-
-def _plot_distributions(training: TrainingRows, numeric: list[Measured]) -> Figure:
-    rows = -(-len(numeric) // 3)
-    figure, panels = new_figure(0.95 * rows + 0.2, columns=3, rows=rows)
-    for axes, measured in zip(panels, numeric, strict=False):
-        values = training.rows[measured.feature.name].dropna().to_numpy(dtype=np.float64)
-        low, high = np.quantile(values, [0.01, 0.99]) if len(values) else (0.0, 1.0)
-        axes.hist(values[(values >= low) & (values <= high)], bins=30, color=SOFT)
-        axes.set_title(clip_label(say_plainly(measured.feature.name)), fontsize=8, loc="left")
-        axes.set_yticks([])
-        axes.tick_params(labelsize=7.5)
-        axes.grid(visible=False)
-        show_thousands(axes, "x") if high - low > 20 else None
-    for axes in panels[len(numeric) :]:
-        axes.set_axis_off()
     return figure
