@@ -1,19 +1,18 @@
-"""The monitoring results of one problem in order, with the contract and the governor's decisions: what reports are of.
+"""The monitoring results of one problem in order, with the contract and the governor's rulings.
 
-In: results, the oldest first, and decisions as the governor lists them. Out: a `History`, which tells the newest, the
-one before, a trend of any number and which windows do not overlap. Called by the reports; judges and draws nothing.
+In: results and rulings in any order. Out: a `History`: the newest result, the one before, the trend of any number,
+and the windows that do not overlap. Called by the reports; judges and draws nothing.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from components.base.contract.problem import Problem
 from components.base.text.wording import say_plainly, write_date
+from components.governor.rulings import RulingRecord
 from components.monitoring.results import Estimate, Finding, MonitoringResult, Window
-from components.reports.rulings import Decided, read_decisions
 
 Read = Callable[[MonitoringResult], float | None]
 
@@ -25,8 +24,8 @@ class History:
     problem: Problem
     results: Sequence[MonitoringResult]
     """The oldest first, at least one."""
-    decisions: Sequence[Decided] = ()
-    """The newest first."""
+    rulings: Sequence[RulingRecord] = ()
+    """On the problem's episodes, the newest first; without episodes that wait for their first ruling."""
 
     @property
     def newest(self) -> MonitoringResult:
@@ -75,23 +74,28 @@ class History:
         return f"{moved} on {since}" if re.search("[1-9]", moved) else f"as in {since}"
 
     @property
-    def recent_decisions(self) -> list[Decided]:
-        """What the governor decided since the result before, the newest first; without one, every decision is recent.
+    def recent_rulings(self) -> list[RulingRecord]:
+        """The rulings since the result before, the newest first; without such a result all of them.
 
-        A replay may leave the governor on the wall clock while `as_of` is in the past, or turn its clock back too.
+        In a simulation `as_of` is in the past, while the governor's clock may be the wall clock or set to the past too.
         """
         if self.previous is None:
-            return list(self.decisions)
+            return list(self.rulings)
         wall = min(result.computed_at for result in self.results)
         since, since_wall = self.previous.as_of, self.previous.computed_at
-        return [one for one in self.decisions if one.decided_at >= (since_wall if one.decided_at >= wall else since)]
+        return [one for one in self.rulings if one.ruled_at >= (since_wall if one.ruled_at >= wall else since)]
 
 
 def make_history(
-    problem: Problem, results: Sequence[MonitoringResult], decisions: Sequence[Mapping[str, Any]] = ()
+    problem: Problem, results: Sequence[MonitoringResult], rulings: Sequence[RulingRecord] = ()
 ) -> History:
-    """Put results and decisions of one problem in order."""
-    return History(problem, sorted(results, key=lambda result: result.as_of), read_decisions(problem.name, decisions))
+    """Put the results and rulings of one problem in order."""
+    own = [one for one in rulings if one.problem == problem.name and one.decided_at is not None]
+    return History(
+        problem,
+        sorted(results, key=lambda result: result.as_of),
+        sorted(own, key=lambda one: one.ruled_at, reverse=True),
+    )
 
 
 def tile_windows(results: Sequence[MonitoringResult]) -> list[MonitoringResult]:

@@ -35,7 +35,7 @@ SECTIONS = (
     DailySection("labels", "Labels"),
     DailySection("performance", "Performance"),
     DailySection("value", "Value"),
-    DailySection("decisions", "Decisions"),
+    DailySection("rulings", "Rulings"),
     DailySection("glossary", "What the numbers mean"),
 )
 
@@ -61,8 +61,8 @@ def render_daily(history: History, drawn: Drawn, kpi_link: str = "") -> str:
         shown_features=SHOWN_FEATURES,
         estimated=match_estimates(result),
         contender_names=CONTENDER_NAMES,
-        decisions=history.decisions,
-        recent=len(history.recent_decisions),
+        rulings=history.rulings,
+        recent=len(history.recent_rulings),
         pictures=drawn.pictures,
         multiples=drawn.multiples,
         sections=SECTIONS,

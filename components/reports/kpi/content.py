@@ -13,7 +13,7 @@ from components.monitoring.results import MonitoringResult
 from components.reports.daily.tiles import Tone
 from components.reports.earnings import Earnings, count_right, find_contender, sum_beginning, sum_window, use_capacity
 from components.reports.history import History, Read
-from components.reports.kpi.words import judge_gain, say_decision, say_gain, say_topic
+from components.reports.kpi.words import format_ruling, judge_gain, say_gain, say_topic
 
 # Above it more actions could have been taken than were possible; below the other, many were left.
 _CAPACITY_FULL, _CAPACITY_IDLE = 0.98, 0.5
@@ -64,7 +64,7 @@ def tell_kpi(history: History) -> Kpi:
         tiles=_tell_tiles(history, window, beginning),
         rows=_compare(history),
         happened=_say_happened(history),
-        done=tuple(dict.fromkeys(say_decision(one) for one in history.recent_decisions)),
+        done=tuple(dict.fromkeys(format_ruling(one) for one in history.recent_rulings)),
         advice=_advise(history, window),
     )
 
@@ -195,7 +195,7 @@ def _say_happened(history: History) -> tuple[str, ...]:
 
 
 def _advise_loss(history: History) -> str:
-    if any(one.outcome == "promoted" for one in history.recent_decisions):
+    if any(one.run and one.run.state == "promoted" for one in history.recent_rulings):
         return "Watch the next report: a better model has taken over, and it must earn more than the current solution."
     now = history.problem.decision.current_solution
     return (
@@ -207,7 +207,7 @@ def _advise_loss(history: History) -> str:
 def _advise(history: History, window: Earnings | None) -> tuple[str, ...]:
     """Say what the business should know or decide, most urgent first."""
     said, owner = [], history.problem.owner
-    if any(one.decision == "escalate" for one in history.recent_decisions):
+    if any(one.choice == "escalate" for one in history.recent_rulings):
         said.append(f"Decide how to go on: the platform has stopped by itself and waits for {owner.contact}.")
     if history.newest.value and history.newest.value.is_below_limit:
         said.append(_advise_loss(history))

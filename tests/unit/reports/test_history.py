@@ -10,7 +10,6 @@ from scipy.stats import norm
 from components.monitoring.results import Estimate, Window
 from components.reports.earnings import sum_beginning, sum_earnings, tell_gain, use_capacity
 from components.reports.history import add_estimates, compare_findings, make_history, tile_windows, write_window
-from components.reports.rulings import read_decisions
 from tests.unit.monitoring import documents as docs
 from tests.unit.monitoring.parts import finding
 
@@ -126,12 +125,12 @@ def test_results_in_any_order_are_put_in_order():
     assert (history.newest, history.previous) == (docs.recovered(), docs.too_few())
 
 
-def decision(moment, **changed):
-    return docs.decisions()[0] | {"decided_at": moment} | changed
+def ruling(time, **changed):
+    return docs.rulings()[0].model_copy(update={"decided_at": time and datetime.fromisoformat(time), **changed})
 
 
 @pytest.mark.parametrize(
-    ("moment", "is_recent"),
+    ("time", "is_recent"),
     [
         # The governor on the wall clock: the result before was computed at 9:12 on that day.
         ("2026-11-24T09:11:00+00:00", False),
@@ -139,21 +138,18 @@ def decision(moment, **changed):
         # The governor on the replayed clock: the result before is as of December 1.
         ("2013-11-01T00:00:00+00:00", False),
         ("2013-12-01T00:00:00+00:00", True),
-        ("2013-12-15T00:00:00", True),
+        ("2013-12-15T00:00:00+00:00", True),
     ],
 )
-def test_a_decision_is_recent_when_it_came_after_the_result_before(moment, is_recent):
-    history = make_history(PROBLEM, docs.story()[:6], [decision(moment)])
-    assert [one.decision for one in history.recent_decisions] == ["hold"] * is_recent
+def test_a_ruling_is_recent_when_it_came_after_the_result_before(time, is_recent):
+    history = make_history(PROBLEM, docs.story()[:6], [ruling(time)])
+    assert [one.choice for one in history.recent_rulings] == ["hold"] * is_recent
 
 
-def test_decisions_of_others_and_undecided_ones_are_left_out():
-    assert read_decisions("flight-delays", [decision("2026-11-24", problem="other"), decision(None)]) == []
+def test_rulings_on_other_problems_and_episodes_without_one_are_left_out():
+    others = [ruling("2026-11-24T00:00:00+00:00", problem="other"), ruling(None)]
+    assert make_history(PROBLEM, docs.story(), others).rulings == []
 
 
-def test_a_decision_is_read_as_the_governor_tells_it():
-    told = {"decided_at": datetime(2026, 1, 1, tzinfo=UTC), "problem": "p", "cause": "alert", "name": "DriftMatters",
-            "decision": "run", "reason": "worth_it", "words": "run: it is worth it.",
-            "run": {"key": "run-7", "state": "promoted"}}  # fmt: skip
-    (read,) = read_decisions("p", [told])
-    assert (read.name, read.words, read.run, read.outcome) == ("DriftMatters", "It is worth it.", "run-7", "promoted")
+def test_rulings_in_any_order_are_put_in_order():
+    assert make_history(PROBLEM, docs.story(), docs.rulings()[::-1]).rulings == docs.rulings()
