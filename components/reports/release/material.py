@@ -33,7 +33,7 @@ _PLACES = {
 # Who is meant, in words for a reader who never saw the code.
 _ROLES = {
     "challenger": "New model",
-    "champion": "Model in charge",
+    "champion": "Champion",
     "current_solution": "Current solution",
     "dumb": "Same risk for all",
 }
@@ -85,7 +85,7 @@ class Material:
         return next((role for role in REFERENCES if role in self["evaluation"].get("comparisons", {})), None)
 
     def name_role(self, role: str) -> str:
-        """Name a contender in words; a champion that this release replaced is no longer in charge."""
+        """Name a contender in words; a champion that this release replaced is the previous model."""
         version = (self["evaluation"].get("champion") or {}).get("version")
         if role != "champion" or not version:
             return _ROLES[role]

@@ -81,8 +81,8 @@ def _words(summary: Document, deployment: Deployment) -> str:
         "refused": f"Version {version} passed its evaluation, but the endpoint refused it.",
         "kept": f"The new model is not deployed ({summary['verdict']}).",
     }[summary["deployment"]]
-    in_charge = summary["champion_version"]
-    kept = f" Version {in_charge} stays in charge." if summary["deployment"] != "promoted" and in_charge else ""
+    champion = summary["champion_version"]
+    kept = f" Version {champion} stays champion." if summary["deployment"] != "promoted" and champion else ""
     reasons = deployment.reasons if summary["deployment"] == "refused" else summary["reasons"]
     return " ".join([decided + kept, _gain(summary), *reasons])
 

@@ -77,11 +77,11 @@ def test_promotion_is_said_with_version_endpoint_and_gain() -> None:
 @pytest.mark.parametrize(
     ("outcome", "verdict", "words"),
     [
-        ("kept", "hold", "The new model is not deployed (hold). Version 2 stays in charge."),
-        ("refused", "promote", "the endpoint refused it. Version 2 stays in charge."),
+        ("kept", "hold", "The new model is not deployed (hold). Version 2 stays champion."),
+        ("refused", "promote", "the endpoint refused it. Version 2 stays champion."),
     ],
 )
-def test_model_in_charge_is_named_when_the_new_one_is_not_deployed(outcome: str, verdict: str, words: str) -> None:
+def test_champion_is_named_when_the_new_one_is_not_deployed(outcome: str, verdict: str, words: str) -> None:
     assert words in summarise(material(outcome, "2", verdict))["verdict_in_words"]
 
 
