@@ -29,8 +29,8 @@ def prepare(
     from components.base.times import parse_time
     from components.features.prepare import prepare_rows
 
-    moment = parse_time(as_of)
-    prepare_rows(read_problem(problem.path), Path(accepted.path), features_uri, moment, Path(prepared.path))
+    time = parse_time(as_of)
+    prepare_rows(read_problem(problem.path), Path(accepted.path), features_uri, time, Path(prepared.path))
 
 
 @step
