@@ -17,14 +17,16 @@ Document = dict[str, Any]
 def summarise(material: Material) -> Document:
     """Build the summary of a run that left every document."""
     problem, documents, evaluation = material.problem, material.documents, material["evaluation"]
-    release, deployment = material.release, material.deployment
-    if release is None or deployment is None:
-        raise DataError(f"present {problem.name}: a release and its deployment must exist. Run both steps first.")
+    release, deployment, quality = material.release, material.deployment, material.quality
+    if release is None or deployment is None or quality is None:
+        raise DataError(
+            f"present {problem.name}: a quality report, a release and its deployment must exist. Run their steps first."
+        )
     summary: Document = {
         "problem": problem.name,
         "run_id": material.run_id,
         "as_of": material.as_of,
-        "rows": documents["quality"]["rows"],
+        "rows": quality.rows.model_dump(),
         "primary_metric": problem.metrics.primary,
         "currency": problem.business.currency,
         "leaderboard": _leaderboard(documents["leaderboard"], problem.metrics.primary),
