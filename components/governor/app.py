@@ -28,7 +28,7 @@ from components.base.errors import TransientError
 from components.governor.archive import Archive
 from components.governor.inbox import Inbox, Times
 from components.governor.metrics import CONTENT_TYPE, GovernorMetrics
-from components.governor.rule import count_today
+from components.governor.rule import count_left
 from components.governor.rulings import RulingRecord
 from components.governor.store import RulingStore
 from components.governor.webhooks import (
@@ -78,11 +78,28 @@ class PersonRequest(BaseModel):
     note: str = Field(default="", max_length=1000)
 
 
+class ProblemState(BaseModel):
+    """What the governor may do for a problem now."""
+
+    model_config = ConfigDict(frozen=True)
+    problem: str
+    now: datetime
+    """By the governor's clock."""
+    paused_by: str | None
+    run_in_flight: str | None
+    """Key of the run."""
+    budget_left: int
+    """Runs that today's budget still allows."""
+    schedule: str
+    alerts: tuple[str, ...]
+    """Alerts that may start a run."""
+
+
 def create_app(service: Service) -> FastAPI:
-    """Return the application."""
+    """Build the application."""
     app = FastAPI(title="Tidemill governor", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_exception_handler(RefusedError, _answer_refusal)
-    app.add_exception_handler(TransientError, _answer_outage)
+    app.add_exception_handler(RefusedError, _answer_error)
+    app.add_exception_handler(TransientError, _answer_error)
     _add_webhooks(app, service)
     _add_requests(app, service)
     _add_reads(app, service)
@@ -118,18 +135,18 @@ def _add_requests(app: FastAPI, service: Service) -> None:
         return {"ruling": ruling, "url": f"/v1/rulings/{ruling}"}
 
     @app.post("/v1/problems/{problem}/pause")
-    async def pause(problem: str, request: Request) -> dict[str, Any]:
+    async def pause(problem: str, request: Request) -> ProblemState:
         wanted = await _read_request(service, request, problem)
         await run_in_threadpool(service.inbox.pause, problem, wanted.by, wanted.note)
         service.wake()
-        return await run_in_threadpool(_describe, service, problem)
+        return await run_in_threadpool(_read_state, service, problem)
 
     @app.post("/v1/problems/{problem}/resume")
-    async def resume(problem: str, request: Request) -> dict[str, Any]:
+    async def resume(problem: str, request: Request) -> ProblemState:
         wanted = await _read_request(service, request, problem)
         await run_in_threadpool(service.inbox.resume, problem, wanted.by, service.read_times().now)
         service.wake()
-        return await run_in_threadpool(_describe, service, problem)
+        return await run_in_threadpool(_read_state, service, problem)
 
 
 def _add_reads(app: FastAPI, service: Service) -> None:
@@ -147,9 +164,9 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         return found
 
     @app.get("/v1/problems")
-    def list_problems(request: Request) -> list[dict[str, Any]]:
+    def list_problems(request: Request) -> list[ProblemState]:
         _check_reader(service, request)
-        return [_describe(service, problem) for problem in service.problems]
+        return [_read_state(service, problem) for problem in service.problems]
 
 
 def _add_probes(app: FastAPI, service: Service) -> None:
@@ -197,15 +214,15 @@ async def _read_body(request: Request) -> bytes:
 
 
 def _require(secret: bytes | None, variable: str) -> bytes:
+    """Return the secret that a route needs; a route without its secret is closed."""
     if secret is None:
-        raise RefusedError(503, f"{variable} must name a file with a secret, but is unset: this route takes nothing.")
+        raise RefusedError(503, f"{variable} must name a file with a secret, but is unset. Set it to open this route.")
     return secret
 
 
 async def _read_request(service: Service, request: Request, problem: str) -> PersonRequest:
     """Return what a person requests; checks the token first, then the problem, then the body."""
-    token = _require(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
-    check_bearer(request.headers.get("Authorization", ""), token)
+    _check_token(service, request)
     if problem not in service.problems:
         known = ", ".join(service.problems)
         raise RefusedError(404, f"problem {problem[:100]!r}: it must be one of {known}, but is not.")
@@ -225,22 +242,26 @@ def _check_reader(service: Service, request: Request) -> None:
     except ValueError:
         is_local = False
     if not is_local:
-        token = _require(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
-        check_bearer(request.headers.get("Authorization", ""), token)
+        _check_token(service, request)
 
 
-def _describe(service: Service, problem: str) -> dict[str, Any]:
+def _check_token(service: Service, request: Request) -> None:
+    token = _require(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
+    check_bearer(request.headers.get("Authorization", ""), token)
+
+
+def _read_state(service: Service, problem: str) -> ProblemState:
     retraining, now = service.problems[problem].retraining, service.read_times().now
     ledger, found = service.store.read_ledger(problem), service.store.find_in_flight(problem)
-    return {
-        "problem": problem,
-        "now": now,
-        "paused_by": ledger.paused_by,
-        "run_in_flight": found[0].key if found else None,
-        "budget_left": max(0, retraining.daily_budget - count_today(ledger.runs, now)),
-        "schedule": retraining.schedule,
-        "alerts": retraining.alerts,
-    }
+    return ProblemState(
+        problem=problem,
+        now=now,
+        paused_by=ledger.paused_by,
+        run_in_flight=found[0].key if found else None,
+        budget_left=count_left(ledger.runs, retraining, now),
+        schedule=retraining.schedule,
+        alerts=tuple(retraining.alerts),
+    )
 
 
 @contextmanager
@@ -253,10 +274,6 @@ def _counting(service: Service) -> Iterator[None]:
         raise
 
 
-async def _answer_refusal(_: Request, error: Exception) -> JSONResponse:
-    status = error.status if isinstance(error, RefusedError) else 500
-    return JSONResponse({"error": str(error)}, status)
-
-
-async def _answer_outage(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": str(error)}, 503)
+async def _answer_error(_: Request, error: Exception) -> JSONResponse:
+    # A transient error asks the sender to send again.
+    return JSONResponse({"error": str(error)}, error.status if isinstance(error, RefusedError) else 503)

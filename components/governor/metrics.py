@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from components.base.contract.problem import Problem
 from components.base.errors import RulingsUnavailableError
 from components.governor.archive import Archive
-from components.governor.rule import count_today
+from components.governor.rule import count_left
 from components.governor.store import RulingStore
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -109,8 +109,8 @@ class GovernorMetrics:
         escalations = self._archive.count_escalations()
         for problem, contract in self._problems.items():
             ledger = self._store.read_ledger(problem)
-            used = count_today(ledger.runs, self._read_now())
-            gauges["budget_left"].add_metric([problem], max(0, contract.retraining.daily_budget - used))
+            left = count_left(ledger.runs, contract.retraining, self._read_now())
+            gauges["budget_left"].add_metric([problem], left)
             gauges["paused"].add_metric([problem], ledger.paused_by is not None)
             found = self._store.find_in_flight(problem)
             gauges["run_in_flight"].add_metric([problem], found is not None)

@@ -158,6 +158,11 @@ def count_today(runs: Sequence[TrainingRun], now: datetime) -> int:
     return sum(now.date() in (run.planned_at.date(), run.began_at.date()) for run in runs)
 
 
+def count_left(runs: Sequence[TrainingRun], retraining: Retraining, now: datetime) -> int:
+    """Count the runs that the daily budget still allows."""
+    return max(0, retraining.daily_budget - count_today(runs, now))
+
+
 def _review(episode: Episode, run: TrainingRun, retraining: Retraining, facts: Facts) -> Ruling:
     """Rule on an episode whose own run has ended: has it helped?"""
     if not episode.is_firing:
@@ -187,7 +192,7 @@ def _close(episode: Episode, facts: Facts) -> Ruling | None:
 
 
 def _hold(episode: Episode, retraining: Retraining, facts: Facts) -> Ruling | None:
-    """Return the first reason against a run now, in the order in which a person needs to know them."""
+    """Return the first reason against a run now, the one that a person should know first."""
     if facts.paused_by is not None:
         return Ruling("hold", "paused")
     in_flight = next((run for run in facts.runs if run.state in IN_FLIGHT), None)

@@ -12,7 +12,6 @@ from components.base.text.wording import format_time, write_count, write_date
 from components.governor.rule import SILENCE_HOURS, Episode, Facts, LabelFacts, Ruling, TrainingRun
 
 _SENTENCES = {
-    "received": "Stored; there is no ruling yet.",
     "worth_it/alert": "{episode.name} fires. {labels}{allowed}",
     "worth_it/schedule": "The schedule was due at {due} UTC. {labels}{allowed}",
     "worth_it/person": "{episode.name} requested a run. {labels}{allowed}",

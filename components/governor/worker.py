@@ -25,7 +25,7 @@ from components.monitoring.results import MonitoringResult
 log = logging.getLogger("governor")
 # A run is visible some seconds after its start, when its imports are done. After twice that it is started again.
 _UNSEEN_SECONDS = 15
-# A run that is not visible for so long has failed.
+# A run that is not visible two minutes after its start has failed.
 _LOST_SECONDS = 120
 NewestResult = Callable[[str], MonitoringResult | None]
 # A text is the reason why the result cannot be read.

@@ -1,10 +1,11 @@
 """The rule of the governor, case by case, with its words."""
 
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
-from components.governor.rule import Episode, Facts, LabelFacts, TrainingRun, decide
+from components.governor.rule import Cause, Episode, Facts, LabelFacts, Reason, Ruling, TrainingRun, decide
 from components.governor.words import explain
 from tests.unit.governor.world import CONTRACT
 
@@ -60,6 +61,18 @@ def test_too_few_labels_hold_with_both_numbers():
         "12,000 of 20,000 new labels have arrived since version 1 was trained as of 1 July 2013. "
         "The governor checks again at every pass while it fires.",
     )
+
+
+@pytest.mark.parametrize("reason", sorted({*get_args(Reason)} - {"received"}))
+@pytest.mark.parametrize("cause", get_args(Cause))
+@pytest.mark.parametrize("state", ["promoted", "held"])
+def test_every_reason_has_a_whole_sentence_for_every_cause(reason, cause, state):
+    ruling = Ruling("closed", reason, ended(1, state), until=NOW, count=2)
+    known = facts(paused_by="Anna", labels=LabelFacts(7, broken="Weather is too old."))
+    words = explain(episode(cause=cause), contract(), known, ruling)
+    assert not words[0].islower()
+    assert words.endswith(".")
+    assert not [word for word in ("{", "}", "n/a", "None") if word in words]
 
 
 @pytest.mark.parametrize(
