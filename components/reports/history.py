@@ -19,7 +19,7 @@ Read = Callable[[MonitoringResult], float | None]
 
 @dataclass(frozen=True)
 class History:
-    """Everything that a report shows, before it is shown."""
+    """The content of a report, before it is formatted."""
 
     problem: Problem
     results: Sequence[MonitoringResult]
@@ -61,8 +61,8 @@ class History:
         known = ((result, read(result)) for result in reversed(self.results[:-1]))
         return next(((result, number) for result, number in known if number is not None), None)
 
-    def say_change(self, read: Read, write: Callable[[float], str]) -> str:
-        """Say how far a number moved since it was last known, the difference written by `write` with its sign."""
+    def format_change(self, read: Read, write: Callable[[float], str]) -> str:
+        """Format the change of a number since it was last known; `write` formats the difference with its sign."""
         now, before = read(self.newest), self.find_before(read)
         if before is None:
             return "nothing to compare with yet"
@@ -86,10 +86,10 @@ class History:
         return [one for one in self.rulings if one.ruled_at >= (since_wall if one.ruled_at >= wall else since)]
 
 
-def make_history(
+def build_history(
     problem: Problem, results: Sequence[MonitoringResult], rulings: Sequence[RulingRecord] = ()
 ) -> History:
-    """Put the results and rulings of one problem in order."""
+    """Build the history of one problem; rulings of others are left out."""
     own = [one for one in rulings if one.problem == problem.name and one.decided_at is not None]
     return History(
         problem,
@@ -101,8 +101,8 @@ def make_history(
 def tile_windows(results: Sequence[MonitoringResult]) -> list[MonitoringResult]:
     """Return results whose windows do not overlap, the newest among them, the oldest first.
 
-    From the newest back, each time the latest window that ends before the one chosen begins: a window of 30 days that
-    is judged every day would count each prediction 30 times.
+    From the newest back, each next window is the latest that ends before the start of the one before. Without this
+    a window of 30 days that is measured every day would count each prediction 30 times.
     """
     chosen: list[MonitoringResult] = []
     for result in sorted(results, key=lambda one: one.window.end, reverse=True):
@@ -112,7 +112,7 @@ def tile_windows(results: Sequence[MonitoringResult]) -> list[MonitoringResult]:
 
 
 def add_estimates(estimates: Sequence[Estimate]) -> Estimate:
-    """Add independent estimates; without all bounds the sum has none.
+    """Add independent estimates; the sum has bounds only if all of them have.
 
     Source: Zou, Donner (2008), Construction of confidence limits about effect measures: a general approach, Statistics
     in Medicine 27(10): the distances of the bounds add up as squares do.
@@ -135,8 +135,8 @@ def scale_estimate(estimate: Estimate, factor: float) -> Estimate:
     return Estimate(estimate=estimate.estimate * factor, low=low, high=high)
 
 
-def write_window(window: Window) -> str:
-    """Write the days of a window: `1 to 31 December 2013`; the moment of its end does not count in."""
+def format_window(window: Window) -> str:
+    """Format the days of a window: `1 to 31 December 2013`; its end is exclusive."""
     first, last = window.start, window.end - timedelta(microseconds=1)
     if first.date() == last.date():
         return write_date(first)
@@ -148,7 +148,7 @@ def write_window(window: Window) -> str:
 def compare_findings(history: History) -> tuple[list[Finding], list[Finding]]:
     """Return the findings that are new since the result before, and those that are gone.
 
-    Topic and title tell them, whatever the numbers in the title.
+    Findings are the same if topic and title are, apart from numbers in the title.
     """
     now = {_name_finding(one): one for one in history.newest.findings}
     before = {_name_finding(one): one for one in history.previous.findings} if history.previous else {}
@@ -157,5 +157,5 @@ def compare_findings(history: History) -> tuple[list[Finding], list[Finding]]:
 
 
 def _name_finding(finding: Finding) -> tuple[str, str]:
-    """Return topic and title without numbers and what follows from them: `1 feature is`, `2 features are`."""
+    """Return topic and title without numbers and plurals: `1 feature is` equals `2 features are`."""
     return finding.topic, re.sub(r"\d[\d.,]*|\b(?:is|are)\b|s\b|\s+", "", finding.title)

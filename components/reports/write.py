@@ -18,7 +18,7 @@ from components.monitoring.results import MonitoringResult
 from components.reports.daily.page import render_daily
 from components.reports.daily.pictures import draw_daily
 from components.reports.daily.status import tell_status
-from components.reports.history import History, make_history, write_window
+from components.reports.history import History, build_history, format_window
 from components.reports.kpi.page import render_kpi
 from components.reports.kpi.pictures import draw_kpi
 
@@ -43,7 +43,7 @@ def write_reports(
         raise DataError(
             f"report {problem.name}: at least one monitoring result must exist, but got 0. Run `make monitor` first."
         )
-    history = make_history(problem, results, rulings)
+    history = build_history(problem, results, rulings)
     pages = {
         DAILY: render_daily(history, draw_daily(history), KPI),
         KPI: render_kpi(history, draw_kpi(history), DAILY),
@@ -64,7 +64,7 @@ def summarise_monitoring(history: History) -> dict[str, Any]:
         "problem": result.problem,
         "as_of": result.as_of.isoformat(),
         "model_version": result.model_version,
-        "window": write_window(result.window),
+        "window": format_window(result.window),
         "rows": result.traffic.rows,
         "tone": status.tone,
         "headline": status.title,

@@ -11,7 +11,7 @@ from components.governor.rule import Choice, Reason
 from components.monitoring import results as doc
 from components.reports.daily.page import SECTIONS, render_daily
 from components.reports.daily.pictures import Drawn, draw_daily
-from components.reports.history import make_history
+from components.reports.history import build_history
 from components.reports.kpi.page import render_kpi
 from components.reports.kpi.pictures import draw_kpi
 from components.reports.kpi.words import format_ruling
@@ -28,11 +28,11 @@ TRADE += r"precision|recall|metrics?|pipeline|bootstrap|psi|shift|training set|h
 
 
 def daily_words(results, rulings=()):
-    return text_of(render_daily(make_history(PROBLEM, results, rulings), NO_PICTURES))
+    return text_of(render_daily(build_history(PROBLEM, results, rulings), NO_PICTURES))
 
 
 def kpi_words(results, rulings=()):
-    return text_of(render_kpi(make_history(PROBLEM, results, rulings), {}))
+    return text_of(render_kpi(build_history(PROBLEM, results, rulings), {}))
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_a_harmless_shift_is_called_harmless():
 
 
 def test_first_window_without_traffic_is_shown_as_not_known():
-    history = make_history(PROBLEM, [docs.too_few()], [])
+    history = build_history(PROBLEM, [docs.too_few()], [])
     daily, kpi = render_daily(history, draw_daily(history)), render_kpi(history, draw_kpi(history))
     for page in (daily, kpi):
         assert_stands_alone(page)
@@ -196,7 +196,7 @@ def test_hostile_names_are_shown_and_not_run():
     ruling = docs.rulings()[1]
     run = ruling.run.model_copy(update={"key": HOSTILE, "state": HOSTILE})
     ruling = ruling.model_copy(update={"name": HOSTILE, "words": HOSTILE, "run": run})
-    history = make_history(PROBLEM, [docs.healthy()[0], result], [ruling])
+    history = build_history(PROBLEM, [docs.healthy()[0], result], [ruling])
     for page in (render_daily(history, draw_daily(history)), render_kpi(history, draw_kpi(history))):
         assert_stands_alone(page)
         assert "&lt;script&gt;" in page
@@ -247,7 +247,7 @@ def test_whatever_is_unknown_is_shown_as_such_and_nothing_fails(results):
 @settings(max_examples=3, deadline=None)
 @given(results=st.lists(results_with_gaps(), min_size=1, max_size=2))
 def test_pictures_of_windows_with_gaps_are_drawn(results):
-    history = make_history(PROBLEM, results)
+    history = build_history(PROBLEM, results)
     for svg in [*draw_daily(history).pictures.values(), *draw_kpi(history).values()]:
         assert svg.startswith("<svg")
 
