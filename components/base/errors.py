@@ -13,7 +13,7 @@
     └── TransientError               something is out of reach; the same call may succeed later
         ├── StoreUnavailableError    the object store does not answer
         ├── EndpointUnavailableError the prediction endpoint does not answer
-        └── DecisionsUnavailableError the governor's database does not answer
+        └── RulingsUnavailableError  the governor's database does not answer
 
 A class of its own has what somebody catches by name. Every text reads
 `<where>: <invariant> must hold, but got <name=value>. <What to do.>`, and checks collect all faults before they raise.
@@ -79,7 +79,7 @@ class EndpointUnavailableError(TransientError):
     """The prediction endpoint does not answer."""
 
 
-class DecisionsUnavailableError(TransientError):
+class RulingsUnavailableError(TransientError):
     """The governor's database does not answer, or cannot write."""
 
 

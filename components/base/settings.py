@@ -218,7 +218,11 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     given = {name: value for name, value in environ.items() if name.startswith(_PREFIX) and value}
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in given.items()}
-    faults = list(_find_unknown(given))
+    known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    faults = [
+        f"{name} must be one of the known variables, but it is not.{suggest_name(name, known)}"
+        for name in sorted(set(given) - set(known))
+    ]
     try:
         settings = Settings(_build_sources=((source,), {}))  # type: ignore[call-arg]  # mypy sees the fields alone
     except ValidationError as error:
@@ -226,12 +230,6 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         faults.extend(_describe(error))
     raise_faults(SettingsError, "settings", [*faults, *_find_missing(given)])
     return settings
-
-
-def _find_unknown(given: Mapping[str, str]) -> Iterator[str]:
-    known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]
-    for name in sorted(set(given) - set(known)):
-        yield f"{name} must be one of the known variables, but it is not.{suggest_name(name, known)}"
 
 
 def _find_missing(given: Mapping[str, str]) -> Iterator[str]:

@@ -1,34 +1,17 @@
 """Check the assumptions of the contract on the accepted rows: one number each, and the range that it must stay in.
 
 In: the contract and the folder with one parquet per source. Out: one `AssumptionResult` per assumption, in contract
-order; whoever calls decides what a violation stops. Called by validation.
+order; the caller decides what a violation stops. Called by validation.
 """
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.contract.problem import Assumption, Problem
-
-
-@dataclass(frozen=True)
-class AssumptionResult:
-    """What one assumption found."""
-
-    name: str
-    statement: str
-    value: float | None
-    """None: the SQL gave no number, which violates."""
-    minimum: float | None
-    maximum: float | None
-    holds: bool
-    on_violation: str
-    """`warn` or `stop`."""
-    words: str
-    """The value against its range."""
+from components.data.quality import AssumptionResult
 
 
 def check_assumptions(problem: Problem, accepted_folder: Path) -> list[AssumptionResult]:

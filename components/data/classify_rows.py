@@ -2,7 +2,7 @@
 
 In: the rows as delivered. Out: typed accepted rows as parquet, and three temporary tables of the connection:
 `<source>_typed` (`_id` and the columns of the contract), `<source>_reasons` (`_id`, `check`, `column`, `words`; one
-row per reason) and `<source>_filtered` (`_id`, `name`). Called by validation and by replay. Rows in = accepted +
+row per reason) and `<source>_filtered` (`_id`, `name`). Called by validation and by `requeue`. Rows in = accepted +
 filtered + quarantined, checked here for every source.
 
 `_id` numbers rows in the order of landing, so that of two rows with one key the one with the larger `_id` is the
@@ -31,7 +31,7 @@ _RULES = {
 
 
 @dataclass(frozen=True)
-class Counts:
+class FateCounts:
     """Rows of one source by fate."""
 
     rows_in: int
@@ -45,7 +45,7 @@ def filter_reasons(source: Source) -> dict[str, str]:
     return _RULES | {rule.name: rule.reason for rule in source.filters}
 
 
-def judging_order(problem: Problem) -> list[str]:
+def reference_order(problem: Problem) -> list[str]:
     """Return the sources, each after those that it refers to.
 
     Raises:
@@ -59,8 +59,10 @@ def judging_order(problem: Problem) -> list[str]:
         raise ContractError(f"sources: references must not form a circle, but got {circle}. Remove one.") from error
 
 
-def judge_source(connection: duckdb.DuckDBPyConnection, name: str, source: Source, raw: str, accepted: Path) -> Counts:
-    """Judge every row, write the accepted ones and make them readable as a view named like the source.
+def classify_source(
+    connection: duckdb.DuckDBPyConnection, name: str, source: Source, raw: str, accepted: Path
+) -> FateCounts:
+    """Classify every row, write the accepted ones and make them readable as a view named like the source.
 
     Args:
         connection: Holds a view for every source that this one refers to.
@@ -175,12 +177,12 @@ def _filter_on_purpose(connection: duckdb.DuckDBPyConnection, name: str, source:
         )
 
 
-def _count(connection: duckdb.DuckDBPyConnection, name: str, accepted: int) -> Counts:
+def _count(connection: duckdb.DuckDBPyConnection, name: str, accepted: int) -> FateCounts:
     (rows_in, filtered, quarantined) = connection.execute(
         f"SELECT (SELECT count(*) FROM {name}_typed), (SELECT count(*) FROM {name}_filtered), "
         f"(SELECT count(DISTINCT _id) FROM {name}_reasons)"
     ).fetchall()[0]
-    counts = Counts(rows_in, accepted, filtered, quarantined)
+    counts = FateCounts(rows_in, accepted, filtered, quarantined)
     if rows_in != accepted + filtered + quarantined:
         raise PermanentError(
             f"validate {name}: rows in = accepted + filtered + quarantined must hold, but got {counts}. Report it."

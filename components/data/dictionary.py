@@ -1,107 +1,170 @@
 """The data dictionary: what every column means and what its accepted rows look like, in total and by month.
 
-In: a DuckDB connection with a view of the accepted rows of each source, and the contract. Out: `dictionary.json` as
-plain dictionaries, ratios within 0 to 1. Called by validation. One query a column keeps memory at one column's size.
+In: a DuckDB connection with a view of the accepted rows of each source, and the contract. Out: a `Dictionary`, ratios
+within 0 to 1. Called by validation; the release report reads it. One query a column keeps memory at one column's size.
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 
 from components.base.adapters.duckdb import quote_name
 from components.base.contract.problem import Column, Source
+from components.base.contract.types import ColumnType
+from components.base.documents import Document
+from components.data.quality import FilterRows
 from components.data.row_checks import range_words
 
 _SHOWN_VALUES = 8
 
 
-def describe_source(connection: duckdb.DuckDBPyConnection, name: str, source: Source) -> dict[str, Any]:
-    """Return the dictionary entry of one source: its meaning and all its columns in contract order."""
+class FrequentValue(Document):
+    """One of the most frequent values of a text."""
+
+    value: str
+    rows: int
+    ratio: float
+    """Share of all accepted rows."""
+
+
+class TrendPoint(Document):
+    """A column in one month."""
+
+    month: str
+    """YYYY-MM of the event."""
+    mean: float | None
+    missing_ratio: float
+
+
+class DescribedColumn(Document):
+    """One column of a source."""
+
+    name: str
+    type: ColumnType
+    unit: str | None
+    description: str
+    origin: Literal["delivered", "derived"]
+    expression: str | None
+    """SQL of a derived column."""
+    nullable: bool
+    range: str | None
+    """Allowed values in words; None: every value of the type."""
+    missing_ratio: float | None
+    """None without a row."""
+    distinct: int
+    minimum: int | float | str | None
+    """Of numbers, and of timestamps in ISO 8601 UTC."""
+    mean: float | None
+    """Of numbers, and of true as 1."""
+    median: float | None
+    maximum: int | float | str | None
+    top: tuple[FrequentValue, ...]
+    """Of texts and truth values, the most frequent first."""
+    trend: tuple[TrendPoint, ...]
+    """By month of the event; empty for a snapshot."""
+
+
+class DescribedSource(Document):
+    """One source."""
+
+    description: str
+    kind: Literal["events", "snapshot"]
+    path: str
+    key: tuple[str, ...]
+    rows: int
+    columns: tuple[DescribedColumn, ...]
+    """In contract order."""
+    filters: tuple[FilterRows, ...]
+
+
+class Dictionary(Document):
+    """Every source of a problem."""
+
+    problem: str
+    sources: dict[str, DescribedSource]
+
+
+def describe_source(
+    connection: duckdb.DuckDBPyConnection, name: str, source: Source, filters: tuple[FilterRows, ...]
+) -> DescribedSource:
+    """Describe one source: its meaning, its filters and all its columns."""
     (rows,) = connection.execute(f"SELECT count(*) FROM {quote_name(name)}").fetchall()[0]
-    trends = _trends(connection, name, source)
+    trends = _measure_trends(connection, name, source)
     columns = [
-        {
-            **_meaning(column_name, column),
-            **_statistics(connection, name, column_name, column, rows),
-            "trend": trends[column_name],
-        }
+        DescribedColumn(
+            name=column_name,
+            type=column.type,
+            unit=column.unit,
+            description=column.description,
+            origin="delivered" if column.expression is None else "derived",
+            expression=column.expression,
+            nullable=column.nullable,
+            range=range_words(column),
+            **_measure_column(connection, name, column_name, column, rows),
+            trend=tuple(trends[column_name]),
+        )
         for column_name, column in source.columns.items()
     ]
-    return {
-        "description": source.description,
-        "kind": source.kind,
-        "path": source.path,
-        "key": list(source.key),
-        "rows": rows,
-        "columns": columns,
-    }
+    return DescribedSource(
+        description=source.description,
+        kind=source.kind,
+        path=source.path,
+        key=tuple(source.key),
+        rows=rows,
+        columns=tuple(columns),
+        filters=filters,
+    )
 
 
-def _meaning(name: str, column: Column) -> dict[str, Any]:
-    return {
-        "name": name,
-        "type": column.type,
-        "unit": column.unit,
-        "description": column.description,
-        "origin": "delivered" if column.expression is None else "derived",
-        "expression": column.expression,
-        "nullable": column.nullable,
-        "range": range_words(column),
-    }
-
-
-def _statistics(
+def _measure_column(
     connection: duckdb.DuckDBPyConnection, source: str, name: str, column: Column, rows: int
 ) -> dict[str, Any]:
+    """Return the measured fields of a column."""
     value, table = quote_name(name), quote_name(source)
-    is_number = column.type in ("int", "float")
+    is_number, is_time = column.type in ("int", "float"), column.type == "timestamp"
     measures = {
         "missing_ratio": f"avg(({value} IS NULL)::INT)",
         "distinct": f"count(DISTINCT {value})",
-        "minimum": f"min({value})" if is_number or column.type == "timestamp" else "NULL",
+        "minimum": f"min({value})" if is_number or is_time else "NULL",
         "mean": f"avg({value}::DOUBLE)" if is_number or column.type == "bool" else "NULL",
         "median": f"median({value}::DOUBLE)" if is_number else "NULL",
-        "maximum": f"max({value})" if is_number or column.type == "timestamp" else "NULL",
+        "maximum": f"max({value})" if is_number or is_time else "NULL",
     }
     found = connection.execute(f"SELECT {', '.join(measures.values())} FROM {table}").fetchall()[0]
-    described = {measure: _plain(number) for measure, number in zip(measures, found, strict=True)}
-    return {**described, "top": [] if is_number or column.type == "timestamp" else _top(connection, table, value, rows)}
+    top: list[FrequentValue] = []
+    if not is_number and not is_time:
+        counted = connection.execute(
+            f"SELECT {value}::VARCHAR, count(*) FROM {table} WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 "
+            f"LIMIT {_SHOWN_VALUES}"
+        ).fetchall()
+        top = [FrequentValue(value=text, rows=count, ratio=round(count / rows, 6)) for text, count in counted]
+    return {**{measure: _round(number) for measure, number in zip(measures, found, strict=True)}, "top": top}
 
 
-def _top(connection: duckdb.DuckDBPyConnection, table: str, value: str, rows: int) -> list[dict[str, Any]]:
-    found = connection.execute(
-        f"SELECT {value}::VARCHAR, count(*) FROM {table} WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 "
-        f"LIMIT {_SHOWN_VALUES}"
-    ).fetchall()
-    return [{"value": text, "rows": count, "ratio": round(count / rows, 6)} for text, count in found]
-
-
-def _trends(connection: duckdb.DuckDBPyConnection, name: str, source: Source) -> dict[str, list[dict[str, Any]]]:
+def _measure_trends(connection: duckdb.DuckDBPyConnection, name: str, source: Source) -> dict[str, list[TrendPoint]]:
     """Return mean and missing ratio of every column by month of the event; empty for snapshots."""
-    trends: dict[str, list[dict[str, Any]]] = {column: [] for column in source.columns}
+    trends: dict[str, list[TrendPoint]] = {column: [] for column in source.columns}
     if source.event_timestamp is None:
         return trends
-    measures = ", ".join(
-        f"{_mean(column, quote_name(column_name))}, avg(({quote_name(column_name)} IS NULL)::INT)"
-        for column_name, column in source.columns.items()
-    )
+    measures = []
+    for column_name, column in source.columns.items():
+        value = quote_name(column_name)
+        measures.append(f"avg({value}::DOUBLE)" if column.type in ("int", "float", "bool") else "NULL")
+        measures.append(f"avg(({value} IS NULL)::INT)")
     month = f"strftime(date_trunc('month', {quote_name(source.event_timestamp)}), '%Y-%m')"
-    months = connection.execute(f"SELECT {month}, {measures} FROM {quote_name(name)} GROUP BY 1 ORDER BY 1").fetchall()
+    months = connection.execute(
+        f"SELECT {month}, {', '.join(measures)} FROM {quote_name(name)} GROUP BY 1 ORDER BY 1"
+    ).fetchall()
     for row in months:
         for place, column_name in enumerate(source.columns):
             mean, missing_ratio = row[1 + 2 * place], row[2 + 2 * place]
-            point = {"month": row[0], "mean": _plain(mean), "missing_ratio": _plain(missing_ratio)}
-            trends[column_name].append(point)
+            trends[column_name].append(TrendPoint(month=row[0], mean=_round(mean), missing_ratio=_round(missing_ratio)))
     return trends
 
 
-def _mean(column: Column, value: str) -> str:
-    return f"avg({value}::DOUBLE)" if column.type in ("int", "float", "bool") else "NULL"
-
-
-def _plain(number: Any) -> Any:
+def _round(number: Any) -> Any:
     """Return a value as JSON holds it; six significant digits are more than a reader needs."""
     if isinstance(number, datetime):
         return number.astimezone(UTC).isoformat()

@@ -1,9 +1,9 @@
-"""Ingest: from the landing zone to one immutable snapshot of all sources, as it was at one moment.
+"""Ingest: from the landing zone to one immutable snapshot of all sources, as it was at one time.
 
-In: the contract, the moment `as_of`, and the object store with the drops. Out: a `Snapshot` below
-`s3://<bucket>/<problem>/snapshots/<fingerprint>/`. Called by the `ingest` step. Nothing is judged here: every row that
-could be known at `as_of` goes on as it was delivered, also a broken one. The same drops and `as_of` give the same
-bytes.
+In: the contract, the time `as_of`, and the object store with the deliveries. Out: a `Snapshot` below
+`s3://<bucket>/<problem>/snapshots/<fingerprint>/`. Called by the `ingest` step. Nothing is checked here: every row that
+could be known at `as_of` is passed on as it was delivered, also a broken one. The same deliveries and `as_of` give the
+same bytes.
 
 A row is left out as not yet available when its availability or its event lies after `as_of`. One whose availability
 cannot be computed stays in, so that validation sets it aside with a reason.
@@ -22,10 +22,10 @@ import duckdb
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.adapters.s3 import ObjectStore
 from components.base.contract.problem import Problem, Source
-from components.data.drops import Converted, convert_drops
-from components.data.landing import Drop, find_drops, landing_prefix, missing_months
+from components.data.deliveries import ConvertedDelivery, convert_deliveries
+from components.data.landing import Delivery, find_deliveries, landing_prefix, missing_months
 from components.data.row_sql import LINEAGE, delivered_columns, text_name, typed_sql
-from components.data.snapshot import DropRows, Snapshot, SourceRows, snapshot_bytes
+from components.data.snapshot import DeliveryRows, Snapshot, SnapshotSource, snapshot_bytes
 
 log = logging.getLogger(__name__)
 
@@ -37,19 +37,19 @@ def ingest_sources(problem: Problem, as_of: datetime, store: ObjectStore) -> Sna
     """Write the snapshot of all sources at `as_of`, unless it is there, and return it.
 
     Raises:
-        DataError: with all faults: a source without a drop, damaged drops, missing or renamed columns.
+        DataError: with all faults: a source without a delivery, damaged deliveries, missing or renamed columns.
         StoreUnavailableError: the object store does not answer; nothing half-written is visible.
     """
-    drops = find_drops(problem, store.list_objects(landing_prefix(problem)), as_of)
-    all_drops = [drop for of_source in drops.values() for drop in of_source]
+    deliveries = find_deliveries(problem, store.list_objects(landing_prefix(problem)), as_of)
+    all_deliveries = [delivery for of_source in deliveries.values() for delivery in of_source]
     connection = connect_duckdb(memory_limit=_MEMORY_LIMIT)
     with connection, tempfile.TemporaryDirectory(prefix="ingest-") as scratch:
-        converted = convert_drops(problem, all_drops, store, connection)
+        converted = convert_deliveries(problem, all_deliveries, store, connection)
         # One thread: the bytes of a parquet file must not depend on which thread was quicker.
         connection.execute("SET threads = 1")
         sources = {}
-        for name, of_source in drops.items():
-            chosen = [converted[drop.key] for drop in of_source]
+        for name, of_source in deliveries.items():
+            chosen = [converted[delivery.key] for delivery in of_source]
             path = Path(scratch) / f"{name}.parquet"
             with explain_duckdb_errors(f"ingest {name}"):
                 _write_available(problem.sources[name], as_of, chosen, path, connection)
@@ -57,20 +57,24 @@ def ingest_sources(problem: Problem, as_of: datetime, store: ObjectStore) -> Sna
         snapshot = _fingerprint(problem, as_of, sources, store)
         _publish(snapshot, Path(scratch), store)
     rows = sum(source.rows for source in sources.values())
-    log.info("ingest: %s rows of %d sources, %d drops", f"{rows:,}", len(sources), len(all_drops))
+    log.info("ingest: %s rows of %d sources, %d deliveries", f"{rows:,}", len(sources), len(all_deliveries))
     return snapshot
 
 
 def _write_available(
-    source: Source, as_of: datetime, drops: Sequence[Converted], path: Path, connection: duckdb.DuckDBPyConnection
+    source: Source,
+    as_of: datetime,
+    deliveries: Sequence[ConvertedDelivery],
+    path: Path,
+    connection: duckdb.DuckDBPyConnection,
 ) -> None:
     """Write the rows that could be known at `as_of`, as text, in the order of landing."""
-    uris = ", ".join(quote_text(drop.uri) for drop in drops)
+    uris = ", ".join(quote_text(delivery.uri) for delivery in deliveries)
     raw = f"read_parquet([{uris}], union_by_name = true)"
     texts = [f"{text_name(name)} AS {quote_name(name)}" for name in delivered_columns(source)]
     limit = f"{quote_text(as_of.isoformat())}::TIMESTAMPTZ"
-    moments = [quote_name(name) for name in (source.available_at, source.event_timestamp) if name]
-    known = f"greatest({', '.join(moments)}) <= {limit}" if moments else "true"
+    times = [quote_name(name) for name in (source.available_at, source.event_timestamp) if name]
+    known = f"greatest({', '.join(times)}) <= {limit}" if times else "true"
     connection.execute(
         f"COPY (SELECT {', '.join([*LINEAGE, *texts])} FROM ({typed_sql(source, raw, LINEAGE)}) "
         f"WHERE coalesce({known}, true)) TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)"
@@ -80,32 +84,32 @@ def _write_available(
 def _describe_source(
     source: Source,
     as_of: datetime,
-    drops: Sequence[Drop],
-    converted: Sequence[Converted],
+    deliveries: Sequence[Delivery],
+    converted: Sequence[ConvertedDelivery],
     path: Path,
     connection: duckdb.DuckDBPyConnection,
-) -> SourceRows:
+) -> SnapshotSource:
     table = f"read_parquet({quote_text(str(path))})"
     kept = dict(connection.execute(f"SELECT _drop, count(*) FROM {table} GROUP BY _drop").fetchall())
     wanted = delivered_columns(source)
-    return SourceRows(
+    return SnapshotSource(
         rows=sum(kept.values()),
-        drops=tuple(
-            DropRows(
-                key=drop.key,
-                period=drop.period.isoformat(),
+        deliveries=tuple(
+            DeliveryRows(
+                key=delivery.key,
+                period=delivery.period.isoformat(),
                 rows=entry.rows,
-                not_yet_available=entry.rows - kept.get(drop.key, 0),
+                not_yet_available=entry.rows - kept.get(delivery.key, 0),
             )
-            for drop, entry in zip(drops, converted, strict=True)
+            for delivery, entry in zip(deliveries, converted, strict=True)
         ),
-        missing_months=tuple(missing_months(drops, as_of)) if source.kind == "events" else (),
+        missing_months=tuple(missing_months(deliveries, as_of)) if source.kind == "events" else (),
         unknown_columns=tuple(sorted({name for entry in converted for name in entry.columns} - set(wanted))),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
 
 
-def _fingerprint(problem: Problem, as_of: datetime, sources: dict[str, SourceRows], store: ObjectStore) -> Snapshot:
+def _fingerprint(problem: Problem, as_of: datetime, sources: dict[str, SnapshotSource], store: ObjectStore) -> Snapshot:
     """Return the snapshot under the SHA-256 of its own description, which holds that of every table."""
     unnamed = Snapshot(problem=problem.name, as_of=as_of, fingerprint="", sources=sources, prefix="")
     fingerprint = hashlib.sha256(snapshot_bytes(unnamed)).hexdigest()

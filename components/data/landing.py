@@ -1,8 +1,8 @@
-"""Find the drops of a problem in the landing zone: what had landed at a moment, in the order of landing.
+"""Find the deliveries of a problem in the landing zone: the files that had landed at `as_of`, in the order of landing.
 
-In: the contract's sources and the objects below `landing/<problem>/`. Out: `Drop`s. Called by ingest. A drop is named
-by the first day of its period, `2013-06.csv` or `2013-06-15-corrected.csv`; that name, not the object's time, says
-when it landed, so that a replay of the past finds what the past had.
+In: the contract's sources and the objects below `landing/<problem>/`. Out: `Delivery`s. Called by ingest. A file is
+named by the first day of its period, `2013-06.csv` or `2013-06-15-corrected.csv`; that name, not the object's time,
+defines when it landed, so that a run with a past `as_of` finds the files of that time.
 """
 
 import re
@@ -19,7 +19,7 @@ _PERIOD = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
 
 
 @dataclass(frozen=True)
-class Drop:
+class Delivery:
     """One delivered file."""
 
     source: str
@@ -30,32 +30,32 @@ class Drop:
 
 
 def landing_prefix(problem: Problem) -> str:
-    """Return the prefix below which the drops of a problem land."""
+    """Return the prefix below which the deliveries of a problem land."""
     return f"landing/{problem.name}/"
 
 
-def find_drops(problem: Problem, objects: Sequence[StoredObject], as_of: datetime) -> dict[str, list[Drop]]:
-    """Return the drops of each source whose period began before `as_of`, oldest first; of a snapshot the newest alone.
+def find_deliveries(problem: Problem, objects: Sequence[StoredObject], as_of: datetime) -> dict[str, list[Delivery]]:
+    """Return the deliveries of each source whose period began before `as_of`, oldest first; of a snapshot the newest.
 
     Raises:
-        DataError: with all faults: a source without a drop, a drop whose name tells no period.
+        DataError: with all faults: a source without a delivery, a delivery whose name has no period.
     """
     faults: list[str] = []
-    found: dict[str, list[Drop]] = {}
+    found: dict[str, list[Delivery]] = {}
     for name, source in problem.sources.items():
-        drops, unnamed = _drops_of(problem, name, objects)
-        landed = sorted((drop for drop in drops if _began_before(drop, as_of)), key=_landing_order)
+        deliveries, unnamed = _deliveries_of(problem, name, objects)
+        landed = sorted((delivery for delivery in deliveries if _began_before(delivery, as_of)), key=_landing_order)
         faults += unnamed
         if not landed and not unnamed:
-            faults.append(_absence(problem, name, source, drops, objects, as_of))
+            faults.append(_absence(problem, name, source, deliveries, objects, as_of))
         found[name] = landed if source.kind == "events" else landed[-1:]
     raise_faults(DataError, f"ingest {problem.name}", faults)
     return found
 
 
-def _drops_of(problem: Problem, name: str, objects: Sequence[StoredObject]) -> tuple[list[Drop], list[str]]:
+def _deliveries_of(problem: Problem, name: str, objects: Sequence[StoredObject]) -> tuple[list[Delivery], list[str]]:
     pattern = landing_prefix(problem) + problem.sources[name].path
-    drops, faults = [], []
+    deliveries, faults = [], []
     for entry in objects:
         if not PurePosixPath(entry.key).match(pattern):
             continue
@@ -63,8 +63,8 @@ def _drops_of(problem: Problem, name: str, objects: Sequence[StoredObject]) -> t
         if period is None:
             faults.append(f"{entry.key}: the name must begin with its period such as 2013-06, but does not. Rename it.")
         else:
-            drops.append(Drop(name, entry.key, entry.etag, period))
-    return drops, faults
+            deliveries.append(Delivery(name, entry.key, entry.etag, period))
+    return deliveries, faults
 
 
 def _period(key: str) -> date | None:
@@ -78,21 +78,26 @@ def _period(key: str) -> date | None:
         return None
 
 
-def _began_before(drop: Drop, as_of: datetime) -> bool:
-    return datetime(drop.period.year, drop.period.month, drop.period.day, tzinfo=UTC) < as_of
+def _began_before(delivery: Delivery, as_of: datetime) -> bool:
+    return datetime(delivery.period.year, delivery.period.month, delivery.period.day, tzinfo=UTC) < as_of
 
 
-def _landing_order(drop: Drop) -> tuple[date, str]:
+def _landing_order(delivery: Delivery) -> tuple[date, str]:
     # The stem, so that `2013-06-corrected.csv` comes after `2013-06.csv`.
-    return drop.period, str(PurePosixPath(drop.key).with_suffix(""))
+    return delivery.period, str(PurePosixPath(delivery.key).with_suffix(""))
 
 
 def _absence(
-    problem: Problem, name: str, source: Source, drops: list[Drop], objects: Sequence[StoredObject], as_of: datetime
+    problem: Problem,
+    name: str,
+    source: Source,
+    deliveries: list[Delivery],
+    objects: Sequence[StoredObject],
+    as_of: datetime,
 ) -> str:
-    place = f"{name}: a drop must have landed as {landing_prefix(problem)}{source.path} by {as_of:%Y-%m-%d}"
-    if drops:
-        oldest = min(drops, key=_landing_order)
+    place = f"{name}: a delivery must have landed as {landing_prefix(problem)}{source.path} by {as_of:%Y-%m-%d}"
+    if deliveries:
+        oldest = min(deliveries, key=_landing_order)
         return f"{place}, but the oldest is {oldest.key}. Choose a later as_of."
     return f"{place}, but none has.{_nearest_folder(problem, source, objects)}"
 
@@ -103,11 +108,11 @@ def _nearest_folder(problem: Problem, source: Source, objects: Sequence[StoredOb
     return hint or " Land it, or correct the source's path in the contract."
 
 
-def missing_months(drops: Sequence[Drop], as_of: datetime) -> Iterator[str]:
-    """Yield the months (YYYY-MM) between the first drop and `as_of` for which no drop has landed."""
-    if not drops:
+def missing_months(deliveries: Sequence[Delivery], as_of: datetime) -> Iterator[str]:
+    """Yield the months (YYYY-MM) between the first delivery and `as_of` for which no delivery has landed."""
+    if not deliveries:
         return
-    months = {(drop.period.year, drop.period.month) for drop in drops}
+    months = {(delivery.period.year, delivery.period.month) for delivery in deliveries}
     year, month = min(months)
     while datetime(year, month, 1, tzinfo=UTC) < as_of:
         if (year, month) not in months:

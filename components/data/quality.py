@@ -1,201 +1,199 @@
-"""What the data of one run are worth: freshness, volume, references, outcomes, and the verdict with all its faults.
+"""The quality report: how many rows each source delivered, what became of them, and how they meet the contract.
 
-In: a DuckDB connection with a view of the accepted rows of each source, the contract and the snapshot. Out: the parts
-of `quality.json` as plain dictionaries, ratios within 0 to 1, times in ISO 8601 UTC. Called by validation.
+`validate` writes `quality.json`; the release report and the records of runs read it. Ratios are within 0 to 1.
 """
-# ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 
-from datetime import UTC, datetime, timedelta
-from statistics import median
-from typing import Any
+from datetime import datetime
+from typing import Literal
 
-import duckdb
+from pydantic import ConfigDict, Field
 
-from components.base.adapters.duckdb import quote_name
-from components.base.contract.problem import Problem, Reference, Source
-from components.data.classify_rows import orphans
-
-# With one month before it, a ratio would say as much about that month as about the newest.
-_FEWEST_EARLIER_MONTHS = 2
-_SHOWN_ORPHANS = 5
-_HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
+from components.base.contract.problem import Reference
+from components.base.documents import Document
+from components.data.snapshot import DeliveryRows
 
 
-def measure_freshness(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, as_of: datetime
-) -> dict[str, Any] | None:
-    """Return the age of the newest accepted row at `as_of`, against its limits; None without limits in the contract."""
-    if source.freshness is None or source.available_at is None:
-        return None
-    newest_sql = f"SELECT max({quote_name(source.available_at)}) FROM {quote_name(name)}"
-    (newest,) = connection.execute(newest_sql).fetchall()[0]
-    age_hours = None if newest is None else (as_of - newest) / _HOUR
-    limits = source.freshness
-    status = "pass"
-    if age_hours is None or age_hours > limits.stop_hours:
-        status = "stop"
-    elif age_hours > limits.warn_hours:
-        status = "warn"
-    return {
-        "newest": None if newest is None else newest.astimezone(UTC).isoformat(),
-        "age_hours": None if age_hours is None else round(age_hours, 2),
-        "warn_hours": limits.warn_hours,
-        "stop_hours": limits.stop_hours,
-        "status": status,
-    }
+class RowsByFate(Document):
+    """Rows of all sources by what became of them; the first is the sum of the others."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    delivered: int = Field(validation_alias="in", serialization_alias="in")
+    accepted: int
+    filtered: int
+    """Left out on purpose, by a filter of the contract or because a newer row replaced them."""
+    quarantined: int
+    """Set aside as faulty."""
 
 
-def measure_volume(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, as_of: datetime
-) -> dict[str, Any] | None:
-    """Return accepted rows a day of each month against the median of earlier months; None for a snapshot.
+class FilterRows(Document):
+    """What one filter left out."""
 
-    Months without a row count as zero. The newest month that is over at `as_of` is judged: a running one may be half
-    delivered.
-    """
-    if source.event_timestamp is None:
-        return None
-    event = quote_name(source.event_timestamp)
-    by_month = f"SELECT date_trunc('month', {event}), count(*), min({event})"
-    found = connection.execute(f"{by_month} FROM {quote_name(name)} GROUP BY 1 ORDER BY 1").fetchall()
-    months = _months({_utc(start): rows for start, rows, _ in found}, _utc(found[0][2]), as_of) if found else []
-    limits = source.volume
-    rates: list[float] = []
-    for month in months:
-        month["ratio"] = _ratio(month["rows_per_day"], rates)
-        month["status"] = _volume_status(source, month)
-        rates.append(month["rows_per_day"])
-    newest = next((month for month in reversed(months) if month["is_complete"]), None)
-    is_judged = limits is not None and newest is not None and newest["ratio"] is not None
-    return {
-        "newest_month": newest["month"] if newest else None,
-        "ratio": newest["ratio"] if newest else None,
-        "minimum_ratio": limits.minimum_ratio if limits else None,
-        "maximum_ratio": limits.maximum_ratio if limits else None,
-        "status": "not judged" if not is_judged else "pass" if newest and newest["status"] == "pass" else "stop",
-        "months": months,
-    }
+    name: str
+    reason: str
+    rows: int
 
 
-def _months(rows: dict[datetime, int], first_event: datetime, as_of: datetime) -> list[dict[str, Any]]:
-    """Return every month from the first event to `as_of`, also those without a row."""
-    months, start = [], min(rows)
-    while start < as_of:
-        end = (start + 32 * _DAY).replace(day=1)
-        begin = max(start, first_event.replace(hour=0, minute=0, second=0, microsecond=0))
-        days = max((min(end, as_of) - begin) / _DAY, 1.0)
-        count = rows.get(start, 0)
-        months.append(
-            {
-                "month": f"{start:%Y-%m}",
-                "rows": count,
-                "rows_per_day": round(count / days, 2),
-                "is_complete": end <= as_of,
-            }
-        )
-        start = end
-    return months
+class Fault(Document):
+    """One check that rows of a source failed."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    check: str
+    """`<column>.<what>`, such as `arr_delay.maximum`."""
+    column: str
+    rows: int
+    example: str
+    """The fault of the first such row, in words."""
+    delivery: str = Field(validation_alias="drop", serialization_alias="drop")
+    """Key of the delivery that holds the first such row."""
+    row: int
+    """Line of that row in a CSV, its number in a parquet file."""
+    ratio: float
+    """Share of the source's rows."""
 
 
-def _ratio(rate: float, earlier: list[float]) -> float | None:
-    usual = median(earlier) if len(earlier) >= _FEWEST_EARLIER_MONTHS else 0.0
-    return round(rate / usual, 4) if usual else None
+class Age(Document):
+    """How old the newest accepted row is at `as_of`, against the contract."""
+
+    newest: datetime | None
+    """UTC; None without a row."""
+    age_hours: float | None
+    warn_hours: float
+    stop_hours: float
+    status: Literal["pass", "warn", "stop"]
 
 
-def _volume_status(source: Source, month: dict[str, Any]) -> str:
-    if source.volume is None or month["ratio"] is None or not month["is_complete"]:
-        return "pass"
-    if month["ratio"] < source.volume.minimum_ratio:
-        return "thin"
-    return "thick" if month["ratio"] > source.volume.maximum_ratio else "pass"
+class MonthRows(Document):
+    """Accepted rows of one month."""
+
+    month: str
+    """YYYY-MM."""
+    rows: int
+    rows_per_day: float
+    is_complete: bool
+    """Whether the month was over at `as_of`."""
+    ratio: float | None
+    """Rows a day against the median of earlier months; None where these are too few."""
+    status: Literal["pass", "thin", "thick"]
 
 
-def measure_reference(connection: duckdb.DuckDBPyConnection, name: str, reference: Reference) -> dict[str, Any]:
-    """Return how many rows of a source refer to nothing, with the most frequent ones."""
-    columns = [quote_name(column) for column in reference.columns]
-    value = " || ', ' || ".join(f"r.{column}::VARCHAR" for column in columns)
-    found = connection.execute(
-        f"SELECT {value} AS value, count(*) AS rows FROM {orphans(name, reference)} GROUP BY 1 ORDER BY 2 DESC, 1"
-    ).fetchall()
-    given = " AND ".join(f"{column} IS NOT NULL" for column in columns)
-    (total,) = connection.execute(f"SELECT count(*) FROM {name}_typed WHERE {given}").fetchall()[0]
-    rows = sum(count for _, count in found)
-    return {
-        **reference.model_dump(),
-        "rows": rows,
-        "ratio": rows / total if total else 0.0,
-        "distinct": len(found),
-        "examples": [value for value, _ in found[:_SHOWN_ORPHANS]],
-    }
+class RowsPerDay(Document):
+    """Accepted rows a day by month, against the contract."""
+
+    newest_month: str | None
+    """The newest month that is complete: its ratio decides the status."""
+    ratio: float | None
+    minimum_ratio: float | None
+    maximum_ratio: float | None
+    status: Literal["pass", "stop", "not judged"]
+    months: tuple[MonthRows, ...]
+    """Every month from the first row to `as_of`."""
 
 
-def count_outcomes(connection: duckdb.DuckDBPyConnection, problem: Problem) -> dict[str, Any]:
-    """Return the positive examples and the special cases of the target, in total and by month of the prediction."""
-    source, target = problem.examples.source, problem.target
-    cases = {"positive": target.expression, **target.outcomes}
-    sums = ", ".join(f"count(*) FILTER (WHERE {sql}) AS {quote_name(case)}" for case, sql in cases.items())
-    month = f"strftime(date_trunc('month', {quote_name(problem.examples.predicted_at)}), '%Y-%m')"
-    select = f"count(*) AS rows, {sums} FROM {quote_name(source)}"
-    names = ["rows", *cases]
-    total = connection.execute(f"SELECT {select}").fetchall()[0]
-    months = connection.execute(f"SELECT {month} AS month, {select} GROUP BY 1 ORDER BY 1").fetchall()
-    return {
-        "source": source,
-        "target": target.name,
-        "totals": dict(zip(names, total, strict=True)),
-        "months": [dict(zip(["month", *names], row, strict=True)) for row in months],
-    }
+class ReferenceRows(Reference):
+    """Rows that refer to a row that does not exist."""
+
+    rows: int
+    ratio: float
+    """Share of the rows that refer to something."""
+    distinct: int
+    """Different values among them."""
+    examples: tuple[str, ...]
+    """The most frequent values."""
 
 
-def source_faults(name: str, source: Source, report: dict[str, Any]) -> list[str]:
-    """Return the hard limits of a source that its report breaks, in words."""
-    faults = []
-    if report["accepted"] == 0:
-        faults.append(f"{name}: at least one row must be accepted, but none of {report['rows_in']:,} is.")
-    if report["quarantine_ratio"] > source.maximum_quarantine_ratio:
-        worst = "; ".join(f"{entry['rows']:,} rows: {entry['example']}" for entry in report["problems"][:3])
-        faults.append(
-            f"{name}: at most {source.maximum_quarantine_ratio:.2%} of the rows may be quarantined, but got "
-            f"{report['quarantine_ratio']:.2%} ({report['quarantined']:,} of {report['rows_in']:,}). "
-            f"Most often {worst}. Have the drop delivered again, or correct the contract."
-        )
-    freshness, volume = report["freshness"], report["volume"]
-    if freshness and freshness["status"] == "stop" and report["accepted"]:
-        faults.append(f"{name}: {_age_words(freshness, 'stop_hours')} Have the missing drops delivered.")
-    if volume and volume["status"] == "stop":
-        faults.append(
-            f"{name}: the rows a day of {volume['newest_month']} must be {volume['minimum_ratio']:g} to "
-            f"{volume['maximum_ratio']:g} times the median of earlier months, but got {volume['ratio']:.2f} times. "
-            "Have the month delivered again."
-        )
-    return faults
+class SourceQuality(Document):
+    """The quality of one source."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    description: str
+    kind: Literal["events", "snapshot"]
+    rows_in: int
+    """accepted + filtered + quarantined."""
+    accepted: int
+    filtered: int
+    quarantined: int
+    not_yet_available: int
+    """Rows that ingest left out, because nobody could know them at `as_of`."""
+    deliveries: tuple[DeliveryRows, ...] = Field(validation_alias="drops", serialization_alias="drops")
+    missing_months: tuple[str, ...]
+    """YYYY-MM without a delivery up to `as_of`; events only."""
+    unknown_columns: tuple[str, ...]
+    """Delivered, not in the contract, left out."""
+    filters: tuple[FilterRows, ...]
+    """Every filter in the order of the contract, also those that left out no row."""
+    problems: tuple[Fault, ...]
+    """By rows, most first."""
+    quarantine_ratio: float
+    quarantine_limit: float
+    freshness: Age | None
+    """None without limits in the contract."""
+    volume: RowsPerDay | None
+    """None for a snapshot."""
+    references: tuple[ReferenceRows, ...]
 
 
-def source_warnings(name: str, report: dict[str, Any]) -> list[str]:
-    """Return what a person should look at, though the run goes on."""
-    warnings = []
-    freshness, volume = report["freshness"], report["volume"]
-    if freshness and freshness["status"] == "warn":
-        warnings.append(f"{name}: {_age_words(freshness, 'warn_hours')}")
-    if report["missing_months"]:
-        warnings.append(f"{name}: no drop came for {', '.join(report['missing_months'])}.")
-    for month in volume["months"] if volume else []:
-        if month["status"] != "pass" and month["month"] != volume["newest_month"]:
-            warnings.append(
-                f"{name}: {month['month']} has {month['ratio']:.2f} times the rows a day of the months before."
-            )
-    if report["unknown_columns"]:
-        warnings.append(f"{name}: the contract does not name {', '.join(report['unknown_columns'])}, left out.")
-    return warnings
+class AssumptionResult(Document):
+    """One assumption of the contract, checked on the accepted rows."""
+
+    name: str
+    statement: str
+    value: float | None
+    """None: the SQL gave no number, which violates."""
+    minimum: float | None
+    maximum: float | None
+    holds: bool
+    on_violation: Literal["warn", "stop"]
+    words: str
+    """The value against its range."""
 
 
-def _age_words(freshness: dict[str, Any], limit: str) -> str:
-    return (
-        f"the newest row must be at most {freshness[limit]:g} hours old at as_of, but got "
-        f"{freshness['age_hours']:g} hours (newest={freshness['newest']})."
-    )
+class OutcomeRows(Document):
+    """Examples by outcome; a special case of the target is a field of its own name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, int]
+
+    rows: int
+    positive: int
+
+    def count(self, case: str) -> int:
+        """Return the rows of `positive` or of a special case."""
+        return int(getattr(self, case))
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+class MonthOutcomes(OutcomeRows):
+    """Examples of one month by outcome."""
+
+    month: str
+    """YYYY-MM of the prediction."""
+
+
+class Outcomes(Document):
+    """How often the target takes which value."""
+
+    source: str
+    target: str
+    totals: OutcomeRows
+    months: tuple[MonthOutcomes, ...]
+
+
+class Quality(Document):
+    """What validation found in one snapshot."""
+
+    problem: str
+    as_of: datetime
+    """UTC."""
+    snapshot: str
+    """`s3://` prefix of the snapshot."""
+    rows: RowsByFate
+    verdict: Literal["pass", "warn", "stop"]
+    faults: tuple[str, ...]
+    """Hard limits of the contract that are broken; one of them stops the run."""
+    warnings: tuple[str, ...]
+    """What a person should look at, though the run continues."""
+    sources: dict[str, SourceQuality]
+    assumptions: tuple[AssumptionResult, ...]
+    outcomes: Outcomes

@@ -1,18 +1,18 @@
 """Keep quarantined rows whole: their text as delivered, where they came from, and every reason in words.
 
-In: the tables that `judge` leaves in a DuckDB connection. Out: `quarantine.parquet` with `source`, `drop`, `row`,
-`reasons`, `checks` (lists of text) and `raw` (a JSON object of the delivered columns), and the number of rows by
-check. Called by validation; replay reads the file.
+In: the tables that `classify_source` leaves in a DuckDB connection. Out: `quarantine.parquet` with `source`, `drop`
+(the key of the delivery), `row`, `reasons`, `checks` (lists of text) and `raw` (a JSON object of the delivered
+columns), and the number of rows by check. Called by validation; `requeue` reads the file.
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from components.base.adapters.duckdb import quote_name, quote_text
 from components.base.contract.problem import Source
+from components.data.quality import Fault
 from components.data.row_sql import delivered_columns
 
 
@@ -44,7 +44,7 @@ def write_quarantine(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def quarantined_raw(path: Path, name: str, source: Source) -> str:
-    """Return the relation of the quarantined rows of one source as they were delivered, as `judge_source` takes it."""
+    """Return the relation of one source's quarantined rows as they were delivered, as `classify_source` takes it."""
     texts = [
         f"json_extract_string(raw, {quote_text(f'$.{quote_name(column)}')}) AS {quote_name(column)}"
         for column in [*delivered_columns(source), "_fault"]
@@ -55,7 +55,7 @@ def quarantined_raw(path: Path, name: str, source: Source) -> str:
     )
 
 
-def count_problems(connection: duckdb.DuckDBPyConnection, name: str, raw: str, rows_in: int) -> list[dict[str, Any]]:
+def count_problems(connection: duckdb.DuckDBPyConnection, name: str, raw: str, rows_in: int) -> list[Fault]:
     """Return the rows that failed each check, most first, each with the first row that did."""
     found = connection.execute(f"""
         SELECT "check", "column", rows, example, _drop, _row FROM (
@@ -63,5 +63,5 @@ def count_problems(connection: duckdb.DuckDBPyConnection, name: str, raw: str, r
             FROM {name}_reasons GROUP BY ALL
         ) JOIN {raw} USING (_id) ORDER BY rows DESC, "check"
     """).fetchall()
-    names = ("check", "column", "rows", "example", "drop", "row")
-    return [{**dict(zip(names, row, strict=True)), "ratio": row[2] / rows_in} for row in found]
+    names = ("check", "column", "rows", "example", "delivery", "row")
+    return [Fault(**dict(zip(names, row, strict=True)), ratio=row[2] / rows_in) for row in found]

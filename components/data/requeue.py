@@ -1,10 +1,10 @@
-"""Judge quarantined rows again after the contract, or their text, was mended.
+"""Classify quarantined rows again after the contract, or their text, was fixed.
 
 In: the contract as it is now, a `quarantine.parquet`, and the folder with the accepted rows of the same run, which
 references may lead to. Out, in a folder of its own: one parquet per source with the rows that are right now, and a
-`quarantine.parquet` with those that still are not, under their new reasons. Called by `python -m
-pipelines.commands.requeue`. The next run of the pipeline judges the whole snapshot anew and needs none of this: it
-shows beforehand what a fix brings.
+`quarantine.parquet` with those that still are not, with their new reasons. Called by `pipelines/commands/requeue.py`.
+The next run of the pipeline classifies the whole snapshot and does not need this: it shows beforehand the effect of a
+fix.
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 
@@ -16,28 +16,28 @@ import duckdb
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.contract.problem import Problem
 from components.base.errors import DataError, suggest_name
-from components.data.classify_rows import Counts, judge_source, judging_order
+from components.data.classify_rows import FateCounts, classify_source, reference_order
 from components.data.quarantine import add_quarantined, create_quarantine, quarantined_raw, write_quarantine
 from components.data.row_sql import name_list
 
 
-def replay_quarantine(problem: Problem, quarantine: Path, accepted: Path, folder: Path) -> dict[str, Counts]:
-    """Judge the rows of a quarantine under the current contract and return their fates by source.
+def requeue_rows(problem: Problem, quarantine: Path, accepted: Path, folder: Path) -> dict[str, FateCounts]:
+    """Classify the rows of a quarantine under the current contract and return their fates by source.
 
-    A row whose key was accepted in the meantime is filtered: the accepted one stands.
+    A row whose key was accepted in the meantime is filtered: the accepted one is kept.
 
     Raises:
         DataError: the files cannot be read, or hold a source that the contract does not.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    counts: dict[str, Counts] = {}
-    with connect_duckdb() as connection, explain_duckdb_errors(f"replay {quarantine.name}"):
+    counts: dict[str, FateCounts] = {}
+    with connect_duckdb() as connection, explain_duckdb_errors(f"requeue {quarantine.name}"):
         waiting = _waiting_sources(connection, problem, quarantine)
         create_quarantine(connection)
-        for name in judging_order(problem):
+        for name in reference_order(problem):
             _view(connection, name, accepted / f"{name}.parquet")
             if name in waiting:
-                counts[name] = _replay_source(connection, problem, name, quarantine, (accepted, folder))
+                counts[name] = _requeue_source(connection, problem, name, quarantine, (accepted, folder))
         write_quarantine(connection, folder / "quarantine.parquet")
     return counts
 
@@ -49,20 +49,20 @@ def _waiting_sources(connection: duckdb.DuckDBPyConnection, problem: Problem, qu
     if unknown:
         hints = "".join(suggest_name(name, problem.sources) for name in unknown)
         raise DataError(
-            f"replay {quarantine.name}: every source must be in the contract, but {', '.join(unknown)} is not.{hints}"
+            f"requeue {quarantine.name}: every source must be in the contract, but {', '.join(unknown)} is not.{hints}"
         )
     return found
 
 
-def _replay_source(
+def _requeue_source(
     connection: duckdb.DuckDBPyConnection, problem: Problem, name: str, quarantine: Path, folders: tuple[Path, Path]
-) -> Counts:
-    """Judge the rows of one source; `folders` are those of the accepted and of the replayed rows."""
+) -> FateCounts:
+    """Classify the rows of one source; `folders` are those of the accepted and of the requeued rows."""
     source = problem.sources[name]
     before, after = (folder / f"{name}.parquet" for folder in folders)
     draft = after.with_suffix(".draft")
     raw = quarantined_raw(quarantine, name, source)
-    counts = judge_source(connection, name, source, raw, draft)
+    counts = classify_source(connection, name, source, raw, draft)
     add_quarantined(connection, name, source, raw)
     (written,) = connection.execute(
         f"COPY (SELECT * FROM {quote_name(name)} ANTI JOIN read_parquet({quote_text(str(before))}) AS standing "

@@ -1,7 +1,7 @@
-"""The checks that the contract asks of one row, as SQL over the columns of `row_sql.typed_sql`.
+"""The checks that the contract requires of one row, as SQL over the columns of `row_sql.typed_sql`.
 
-In: a `Source`. Out: `Check`s: when one fails, and the words that say so with value and limit. Called by `judge`. What
-needs other rows (uniqueness, references) is in `judge`.
+In: a `Source`. Out: `Check`s: when one fails, and its reason in words with value and limit. Called by
+`classify_rows`, which checks what needs other rows (uniqueness, references).
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Check:
     """`<column>.<what>`, such as `arr_delay.maximum`."""
     column: str
     is_derived: bool
-    """A derived column is judged only when every delivered one is right: its fault would be theirs."""
+    """A derived column is checked only when every delivered one is right: its fault would be theirs."""
     fails: str
     """SQL, true when the demand is not met; NULL counts as met."""
     words: str
@@ -66,7 +66,7 @@ def _column_checks(name: str, column: Column) -> Iterator[Check]:
 
 
 def _demands(name: str, column: Column) -> Iterator[tuple[str, str, str]]:
-    """Yield what is asked, the SQL of its failure, and the demand in words."""
+    """Yield the name of each check, the SQL of its failure, and the demand in words."""
     value = quote_name(name)
     if column.expression is None:
         yield "type", _type_failure(name, column), f"be {_TYPE_WORDS[column.type]}"

@@ -1,7 +1,7 @@
 """Turn the columns of a source in the contract into DuckDB SQL: delivered text to typed columns, then derived ones.
 
-In: a `Source` and the name of a relation whose delivered columns are text. Out: SQL text. Called by ingest, which needs
-to know when a row became available, and by validation. Nothing is executed here.
+In: a `Source` and the name of a relation whose delivered columns are text. Out: SQL text. Called by ingest, to find out
+when a row became available, and by validation. Nothing is executed here.
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 
@@ -11,7 +11,7 @@ from components.base.adapters.duckdb import quote_name
 from components.base.contract.problem import Source
 from components.base.contract.types import ColumnType
 
-# What ingest adds to each delivered row: where it came from, and what kept its line from being read.
+# What ingest adds to each delivered row: the key of its file, its line, and why the line could not be read.
 LINEAGE = ("_drop", "_row", "_fault")
 _SQL_TYPES: dict[ColumnType, str] = {
     "string": "VARCHAR",
@@ -23,7 +23,7 @@ _SQL_TYPES: dict[ColumnType, str] = {
 
 
 def delivered_columns(source: Source) -> list[str]:
-    """Return the columns that a drop must hold, in contract order."""
+    """Return the columns that a file must hold, in contract order."""
     return [name for name, column in source.columns.items() if column.expression is None]
 
 

@@ -1,54 +1,63 @@
-"""The snapshot of one ingest: one parquet per source, all columns as delivered, and `snapshot.json` that says whence.
+"""The snapshot of one ingest: one parquet per source, all columns as delivered, and `snapshot.json` with their origin.
 
-Ingest writes it to the object store, validation reads it. Rows stand in the order of landing, so that a later row is
-the newer delivery. `snapshot.json` is written last: a prefix without it is no snapshot.
+Ingest writes it to the object store, validation reads it. Rows are in the order of landing, so that a later row is the
+newer delivery. `snapshot.json` is written last: a prefix without it is no snapshot.
 """
 
 import json
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from components.base.adapters.s3 import ObjectStore
+from components.base.documents import Document
 from components.base.errors import DataError, ObjectMissingError
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DropRows(_Frozen):
-    """What one drop gave."""
+class DeliveryRows(Document):
+    """What one delivery contributed."""
 
     key: str
-    period: str = Field(description="ISO date of the first day that it delivers")
-    rows: int = Field(description="rows in the drop")
-    not_yet_available: int = Field(description="rows left out because nobody could know them at `as_of`")
+    """Key of the file in the object store."""
+    period: str
+    """ISO date of the first day that it delivers."""
+    rows: int
+    """Rows in the file."""
+    not_yet_available: int
+    """Rows left out because nobody could know them at `as_of`."""
 
 
-class SourceRows(_Frozen):
+class SnapshotSource(Document):
     """One source in the snapshot."""
 
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
     rows: int
-    drops: tuple[DropRows, ...] = Field(description="oldest first")
-    missing_months: tuple[str, ...] = Field(description="months without a drop up to `as_of`; events only")
-    unknown_columns: tuple[str, ...] = Field(description="delivered, not in the contract, left out")
-    sha256: str = Field(description="of the parquet file")
+    deliveries: tuple[DeliveryRows, ...] = Field(validation_alias="drops", serialization_alias="drops")
+    """Oldest first."""
+    missing_months: tuple[str, ...]
+    """Months without a delivery up to `as_of`; events only."""
+    unknown_columns: tuple[str, ...]
+    """Delivered, not in the contract, left out."""
+    sha256: str
+    """Of the parquet file."""
 
     @property
     def not_yet_available(self) -> int:
-        """Rows left out of all drops because nobody could know them at `as_of`."""
-        return sum(drop.not_yet_available for drop in self.drops)
+        """Rows left out of all deliveries because nobody could know them at `as_of`."""
+        return sum(delivery.not_yet_available for delivery in self.deliveries)
 
 
-class Snapshot(_Frozen):
+class Snapshot(Document):
     """One immutable state of all sources."""
 
     problem: str
     as_of: datetime
     fingerprint: str
-    sources: dict[str, SourceRows]
-    prefix: str = Field(exclude=True, description="`s3://<bucket>/<problem>/snapshots/<fingerprint>/`")
+    """64 hexadecimal digits over all other fields."""
+    sources: dict[str, SnapshotSource]
+    prefix: str = Field(exclude=True)
+    """`s3://<bucket>/<problem>/snapshots/<fingerprint>/`"""
 
     def table_uri(self, source: str) -> str:
         """Return where the rows of a source are."""
@@ -56,7 +65,7 @@ class Snapshot(_Frozen):
 
 
 def snapshot_bytes(snapshot: Snapshot) -> bytes:
-    """Return `snapshot.json`: the same snapshot gives the same bytes, wherever it lies."""
+    """Return `snapshot.json`: the same snapshot gives the same bytes in every place."""
     return snapshot.model_dump_json(indent=1).encode()
 
 

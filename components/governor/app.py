@@ -1,12 +1,12 @@
-"""The governor's HTTP face: webhooks in, decisions out.
+"""The governor's HTTP API: webhooks in, rulings out.
 
-In: requests. Out: stored episodes, decisions as JSON, metrics. Called by `pipelines/commands/govern.py`; decides
+In: requests. Out: stored episodes, rulings as JSON, metrics. Called by the command that serves the governor; decides
 nothing.
 
-    POST /v1/webhooks/grafana        signed by HMAC     2xx once the alerts are stored, also duplicates and ignored ones
-    POST /v1/webhooks/alertmanager   bearer token       5xx only when they are not stored
+    POST /v1/webhooks/grafana        signed by HMAC     2xx when the alerts are stored, also duplicates and ignored ones
+    POST /v1/webhooks/alertmanager   bearer token       5xx only if they are not stored
     POST /v1/problems/<name>/runs, /pause, /resume      bearer token; {"by": "...", "note": "..."}
-    GET  /v1/decisions[?problem=], /v1/decisions/<id>, /v1/problems   no secret on loopback, else the bearer token
+    GET  /v1/rulings[?problem=], /v1/rulings/<id>, /v1/problems   no secret on loopback, else the bearer token
     GET  /healthz, /readyz, /metrics                    no secret
 """
 
@@ -25,11 +25,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.base.contract.problem import Problem
 from components.base.errors import TransientError
-from components.governor.archive import Archive, DecisionRecord
+from components.governor.archive import Archive
 from components.governor.inbox import Inbox, Times
 from components.governor.metrics import CONTENT_TYPE, GovernorMetrics
-from components.governor.rule import count_today
-from components.governor.store import DecisionStore
+from components.governor.rule import count_left
+from components.governor.rulings import RulingRecord
+from components.governor.store import RulingStore
 from components.governor.webhooks import (
     MAXIMUM_BODY_BYTES,
     RefusedError,
@@ -39,13 +40,13 @@ from components.governor.webhooks import (
     read_notification,
 )
 
-# A pass takes milliseconds, and a tick seconds: a worker that was silent for so long hangs.
+# A pass takes milliseconds, and a tick seconds: a worker without a pass for two minutes hangs.
 _SILENT_WORKER_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """What callers must know; None: whatever needs it is refused."""
+    """What callers must know; None: the routes that need it answer 503."""
 
     token: bytes | None
     """Bearer token of Alertmanager and of persons."""
@@ -60,30 +61,47 @@ class Service:
     problems: Mapping[str, Problem]
     secrets: Secrets
     inbox: Inbox
-    store: DecisionStore
+    store: RulingStore
     archive: Archive
     metrics: GovernorMetrics
     read_times: Callable[[], Times]
     wake: Callable[[], None]
-    """Tell the worker that something has come."""
+    """Starts the worker's next pass."""
     last_pass: Callable[[], datetime | None]
 
 
-class Wish(BaseModel):
-    """Who wants something, and why."""
+class PersonRequest(BaseModel):
+    """Who requests a run, a pause or a resume, and why."""
 
     model_config = ConfigDict(extra="forbid")
     by: str = Field(min_length=1, max_length=100)
     note: str = Field(default="", max_length=1000)
 
 
+class ProblemState(BaseModel):
+    """What the governor may do for a problem now."""
+
+    model_config = ConfigDict(frozen=True)
+    problem: str
+    now: datetime
+    """By the governor's clock."""
+    paused_by: str | None
+    run_in_flight: str | None
+    """Key of the run."""
+    budget_left: int
+    """Runs that today's budget still allows."""
+    schedule: str
+    alerts: tuple[str, ...]
+    """Alerts that may start a run."""
+
+
 def create_app(service: Service) -> FastAPI:
-    """Return the application."""
+    """Build the application."""
     app = FastAPI(title="Tidemill governor", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_exception_handler(RefusedError, _answer_refusal)
-    app.add_exception_handler(TransientError, _answer_outage)
+    app.add_exception_handler(RefusedError, _answer_error)
+    app.add_exception_handler(TransientError, _answer_error)
     _add_webhooks(app, service)
-    _add_wishes(app, service)
+    _add_requests(app, service)
     _add_reads(app, service)
     _add_probes(app, service)
     return app
@@ -92,62 +110,63 @@ def create_app(service: Service) -> FastAPI:
 def _add_webhooks(app: FastAPI, service: Service) -> None:
     @app.post("/v1/webhooks/grafana")
     async def grafana(request: Request) -> dict[str, Any]:
-        secret = _need(service.secrets.hmac_secret, "TIDEMILL_GOVERNOR_HMAC_FILE")
+        secret = _require(service.secrets.hmac_secret, "TIDEMILL_GOVERNOR_HMAC_FILE")
         with _counting(service):
             raw = await _read_body(request)
             check_signature(raw, request.headers, secret, time.time())
-        return await run_in_threadpool(_take_in, service, raw, "grafana")
+        return await run_in_threadpool(_store_alerts, service, raw, "grafana")
 
     @app.post("/v1/webhooks/alertmanager")
     async def alertmanager(request: Request) -> dict[str, Any]:
-        token = _need(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
+        token = _require(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
         with _counting(service):
             check_bearer(request.headers.get("Authorization", ""), token)
             raw = await _read_body(request)
-        return await run_in_threadpool(_take_in, service, raw, "alertmanager")
+        return await run_in_threadpool(_store_alerts, service, raw, "alertmanager")
 
 
-def _add_wishes(app: FastAPI, service: Service) -> None:
+def _add_requests(app: FastAPI, service: Service) -> None:
     @app.post("/v1/problems/{problem}/runs", status_code=202)
     async def order_run(problem: str, request: Request) -> dict[str, Any]:
-        wish = await _read_wish(service, request, problem)
-        decision = await run_in_threadpool(service.inbox.open_wish, problem, wish.by, wish.note, service.read_times())
+        wanted = await _read_request(service, request, problem)
+        times = service.read_times()
+        ruling = await run_in_threadpool(service.inbox.open_request, problem, wanted.by, wanted.note, times)
         service.wake()
-        return {"decision": decision, "url": f"/v1/decisions/{decision}"}
+        return {"ruling": ruling, "url": f"/v1/rulings/{ruling}"}
 
     @app.post("/v1/problems/{problem}/pause")
-    async def pause(problem: str, request: Request) -> dict[str, Any]:
-        wish = await _read_wish(service, request, problem)
-        await run_in_threadpool(service.inbox.pause, problem, wish.by, wish.note)
+    async def pause(problem: str, request: Request) -> ProblemState:
+        wanted = await _read_request(service, request, problem)
+        await run_in_threadpool(service.inbox.pause, problem, wanted.by, wanted.note)
         service.wake()
-        return await run_in_threadpool(_describe, service, problem)
+        return await run_in_threadpool(_read_state, service, problem)
 
     @app.post("/v1/problems/{problem}/resume")
-    async def resume(problem: str, request: Request) -> dict[str, Any]:
-        wish = await _read_wish(service, request, problem)
-        await run_in_threadpool(service.inbox.resume, problem, wish.by, service.read_times().now)
+    async def resume(problem: str, request: Request) -> ProblemState:
+        wanted = await _read_request(service, request, problem)
+        await run_in_threadpool(service.inbox.resume, problem, wanted.by, service.read_times().now)
         service.wake()
-        return await run_in_threadpool(_describe, service, problem)
+        return await run_in_threadpool(_read_state, service, problem)
 
 
 def _add_reads(app: FastAPI, service: Service) -> None:
-    @app.get("/v1/decisions")
-    def list_decisions(request: Request, problem: str | None = None, limit: int = 100) -> list[DecisionRecord]:
+    @app.get("/v1/rulings")
+    def list_rulings(request: Request, problem: str | None = None, limit: int = 100) -> list[RulingRecord]:
         _check_reader(service, request)
-        return service.archive.list_decisions(problem, min(max(limit, 1), 1000))
+        return service.archive.list_rulings(problem, min(max(limit, 1), 1000))
 
-    @app.get("/v1/decisions/{decision}")
-    def find_decision(request: Request, decision: int) -> DecisionRecord:
+    @app.get("/v1/rulings/{ruling}")
+    def find_ruling(request: Request, ruling: int) -> RulingRecord:
         _check_reader(service, request)
-        found = service.archive.find_decision(decision)
+        found = service.archive.find_ruling(ruling)
         if found is None:
-            raise RefusedError(404, f"decision {decision}: it must exist, but does not. GET /v1/decisions lists them.")
+            raise RefusedError(404, f"ruling {ruling}: it must exist, but does not. GET /v1/rulings lists them.")
         return found
 
     @app.get("/v1/problems")
-    def list_problems(request: Request) -> list[dict[str, Any]]:
+    def list_problems(request: Request) -> list[ProblemState]:
         _check_reader(service, request)
-        return [_describe(service, problem) for problem in service.problems]
+        return [_read_state(service, problem) for problem in service.problems]
 
 
 def _add_probes(app: FastAPI, service: Service) -> None:
@@ -168,8 +187,8 @@ def _add_probes(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.render(), media_type=CONTENT_TYPE)
 
 
-def _take_in(service: Service, raw: bytes, sender: Sender) -> dict[str, Any]:
-    """Store what a notification says; the answer tells what became of each alert."""
+def _store_alerts(service: Service, raw: bytes, sender: Sender) -> dict[str, Any]:
+    """Store the alerts of a notification; return the count of each result."""
     with _counting(service):
         notification = read_notification(raw, sender, service.problems)
     stored = list(service.inbox.record_signals(notification.signals, service.read_times()))
@@ -181,10 +200,10 @@ def _take_in(service: Service, raw: bytes, sender: Sender) -> dict[str, Any]:
 
 
 async def _read_body(request: Request) -> bytes:
-    """Read at most `MAXIMUM_BODY_BYTES`, whatever the headers promise."""
+    """Read at most `MAXIMUM_BODY_BYTES`, whatever the headers say."""
     words = f"the body must have at most {MAXIMUM_BODY_BYTES} bytes, but has more. Set maxAlerts or max_alerts to 500."
-    promised = request.headers.get("Content-Length", "0")
-    if not promised.isdigit() or int(promised) > MAXIMUM_BODY_BYTES:
+    length = request.headers.get("Content-Length", "0")
+    if not length.isdigit() or int(length) > MAXIMUM_BODY_BYTES:
         raise RefusedError(413, words)
     body = bytearray()
     async for chunk in request.stream():
@@ -194,51 +213,55 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _need(secret: bytes | None, variable: str) -> bytes:
+def _require(secret: bytes | None, variable: str) -> bytes:
+    """Return the secret that a route needs; a route without its secret is closed."""
     if secret is None:
-        raise RefusedError(503, f"{variable} must name a file with a secret, but is unset: this route takes nothing.")
+        raise RefusedError(503, f"{variable} must name a file with a secret, but is unset. Set it to open this route.")
     return secret
 
 
-async def _read_wish(service: Service, request: Request, problem: str) -> Wish:
-    """Return what a person wants: first who asks, then for which problem, then the body."""
-    token = _need(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
-    check_bearer(request.headers.get("Authorization", ""), token)
+async def _read_request(service: Service, request: Request, problem: str) -> PersonRequest:
+    """Return what a person requests; checks the token first, then the problem, then the body."""
+    _check_token(service, request)
     if problem not in service.problems:
         known = ", ".join(service.problems)
         raise RefusedError(404, f"problem {problem[:100]!r}: it must be one of {known}, but is not.")
     raw = await _read_body(request)
     try:
-        return Wish.model_validate_json(raw)
+        return PersonRequest.model_validate_json(raw)
     except ValidationError as error:
         words = "; ".join(f"`{'.'.join(map(str, fault['loc']))}` {fault['msg']}" for fault in error.errors())
         raise RefusedError(400, f'the body must be {{"by": "you", "note": "why"}}, but got: {words}') from error
 
 
 def _check_reader(service: Service, request: Request) -> None:
-    """Let this machine read, and others with the token."""
+    """Allow this machine to read, and others with the token."""
     host = request.client.host if request.client else ""
     try:
-        is_near = ipaddress.ip_address(host).is_loopback
+        is_local = ipaddress.ip_address(host).is_loopback
     except ValueError:
-        is_near = False
-    if not is_near:
-        token = _need(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
-        check_bearer(request.headers.get("Authorization", ""), token)
+        is_local = False
+    if not is_local:
+        _check_token(service, request)
 
 
-def _describe(service: Service, problem: str) -> dict[str, Any]:
+def _check_token(service: Service, request: Request) -> None:
+    token = _require(service.secrets.token, "TIDEMILL_GOVERNOR_TOKEN_FILE")
+    check_bearer(request.headers.get("Authorization", ""), token)
+
+
+def _read_state(service: Service, problem: str) -> ProblemState:
     retraining, now = service.problems[problem].retraining, service.read_times().now
     ledger, found = service.store.read_ledger(problem), service.store.find_in_flight(problem)
-    return {
-        "problem": problem,
-        "now": now,
-        "paused_by": ledger.paused_by,
-        "run_in_flight": found[0].key if found else None,
-        "budget_left": max(0, retraining.daily_budget - count_today(ledger.runs, now)),
-        "schedule": retraining.schedule,
-        "alerts": retraining.alerts,
-    }
+    return ProblemState(
+        problem=problem,
+        now=now,
+        paused_by=ledger.paused_by,
+        run_in_flight=found[0].key if found else None,
+        budget_left=count_left(ledger.runs, retraining, now),
+        schedule=retraining.schedule,
+        alerts=tuple(retraining.alerts),
+    )
 
 
 @contextmanager
@@ -251,10 +274,6 @@ def _counting(service: Service) -> Iterator[None]:
         raise
 
 
-async def _answer_refusal(_: Request, error: Exception) -> JSONResponse:
-    status = error.status if isinstance(error, RefusedError) else 500
-    return JSONResponse({"error": str(error)}, status)
-
-
-async def _answer_outage(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": str(error)}, 503)
+async def _answer_error(_: Request, error: Exception) -> JSONResponse:
+    # A transient error asks the sender to send again.
+    return JSONResponse({"error": str(error)}, error.status if isinstance(error, RefusedError) else 503)

@@ -1,7 +1,7 @@
-"""Take in what asks for a run: alerts, due moments of the schedule, wishes of persons; and a person's stop and go.
+"""Take in the reasons for a run: alerts, due times of the schedule, requests of persons; and pause and resume.
 
-In: signals, moments, names. Out: episodes in the database, each once. Called by the app, the worker and the command
-line; decides nothing. One method is one transaction, and what has returned is stored.
+In: signals, times, names. Out: episodes in the database, each once. Called by the app, the worker and the command
+line; decides nothing. One method is one transaction, and after its return everything is stored.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
 
 from components.governor.rule import Cause
-from components.governor.schema import Database, episodes, problems
+from components.governor.schema import Database, EpisodeRow, ProblemRow
 
 SignalResult = Literal["accepted", "duplicate", "cleared", "late"]
 
@@ -25,18 +26,18 @@ class Signal:
     name: str
     fingerprint: str
     starts_at: str
-    """ISO 8601 in UTC with microseconds, so that texts sort like moments."""
+    """ISO 8601 in UTC with microseconds, so that texts sort like times."""
     is_firing: bool
 
 
 @dataclass(frozen=True)
 class Times:
-    """Now, twice."""
+    """The same time on two clocks."""
 
     now: datetime
-    """By the governor's clock, which a replay sets: what decisions reckon with."""
+    """By the governor's clock, which a simulation sets: rulings use it."""
     wall: datetime
-    """What people and Prometheus reckon with."""
+    """By the wall clock, which people and Prometheus use."""
 
 
 class Inbox:
@@ -47,92 +48,89 @@ class Inbox:
         self._database = database
 
     def add_problem(self, name: str, now: datetime) -> None:
-        """Know a problem; its schedule counts from now on."""
-        with self._database.writing() as connection:
-            self._database.insert_once(connection, problems, name=name, schedule_seen_at=now)
+        """Add a problem unless it is known; its schedule counts from now on."""
+        with self._database.writing() as session:
+            self._database.insert_once(session, ProblemRow, name=name, schedule_seen_at=now)
 
     def record_signals(self, signals: Sequence[Signal], times: Times) -> list[SignalResult]:
-        """Store the alerts of one notification, in an order that keeps writers from deadlock; say what each was."""
+        """Store the alerts of one notification; return what each was, by problem, fingerprint and start."""
+        # One order for all writers, or two of them would wait for each other's rows.
         ordered = sorted(signals, key=lambda signal: (signal.problem, signal.fingerprint, signal.starts_at))
-        with self._database.writing() as connection:
-            return [self._record(connection, signal, times) for signal in ordered]
+        with self._database.writing() as session:
+            return [self._record(session, signal, times) for signal in ordered]
 
     def open_due(self, problem: str, due: datetime, times: Times) -> bool:
-        """Open the episode of a due moment in the place of those before it; False when it was opened before."""
-        with self._database.writing() as connection:
-            chosen = select(problems.c.schedule_seen_at).where(problems.c.name == problem)
-            if due <= connection.execute(chosen.with_for_update()).scalar_one():
+        """Open the episode of a due time and close those before it; return False if it was opened before."""
+        with self._database.writing() as session:
+            row = session.get_one(ProblemRow, problem, with_for_update=True)
+            if due <= row.schedule_seen_at:
                 return False
-            connection.execute(update(problems).where(problems.c.name == problem).values(schedule_seen_at=times.now))
-            _end(connection, (episodes.c.problem == problem) & (episodes.c.cause == "schedule"), times.now)
+            row.schedule_seen_at = times.now
+            _end(session, (EpisodeRow.problem == problem) & (EpisodeRow.cause == "schedule"), times.now)
             identity = {"name": "schedule", "fingerprint": "schedule", "starts_at": due.isoformat()}
-            return self._open(connection, problem, "schedule", times, **identity)
+            return self._open(session, problem, "schedule", times, **identity)
 
-    def open_wish(self, problem: str, person: str, note: str, times: Times) -> int:
-        """Open the episode of a person's wish and return its id."""
-        starts_at = times.wall.isoformat()
-        identity = {"name": person, "fingerprint": f"person:{person}", "starts_at": starts_at}
-        with self._database.writing() as connection:
-            self._open(connection, problem, "person", times, note=note, **identity)
-            same = (episodes.c.problem == problem) & (episodes.c.fingerprint == identity["fingerprint"])
-            chosen = select(episodes.c.id).where(same & (episodes.c.starts_at == starts_at))
-            return int(connection.execute(chosen).scalar_one())
+    def open_request(self, problem: str, person: str, note: str, times: Times) -> int:
+        """Open the episode of a person's request and return its id."""
+        identity = {"fingerprint": f"person:{person}", "starts_at": times.wall.isoformat()}
+        with self._database.writing() as session:
+            self._open(session, problem, "person", times, name=person, note=note, **identity)
+            return session.scalars(select(EpisodeRow.id).filter_by(problem=problem, **identity)).one()
 
     def pause(self, problem: str, person: str, note: str) -> None:
-        """Start nothing for the problem until somebody resumes it."""
-        self._change(problem, paused_by=person, pause_reason=note)
+        """Start no run of the problem until a person resumes it."""
+        with self._database.writing() as session:
+            row = session.get_one(ProblemRow, problem)
+            row.paused_by, row.pause_reason = person, note
 
     def resume(self, problem: str, person: str, now: datetime) -> None:
-        """Go on: no pause, and what failed so far counts no more."""
-        self._change(problem, paused_by=None, pause_reason=None, answered_by=person, answered_at=now)
+        """End the pause; failures until now do not count any more."""
+        with self._database.writing() as session:
+            row = session.get_one(ProblemRow, problem)
+            row.paused_by = row.pause_reason = None
+            row.answered_by, row.answered_at = person, now
 
-    def seen_schedule(self, problem: str) -> datetime:
-        """Return the moment up to which the schedule has been looked at."""
-        chosen = select(problems.c.schedule_seen_at).where(problems.c.name == problem)
-        with self._database.reading() as connection:
-            seen: datetime = connection.execute(chosen).scalar_one()
-            return seen
+    def read_schedule_seen_at(self, problem: str) -> datetime:
+        """Return the time up to which due times are handled."""
+        with self._database.reading() as session:
+            return session.get_one(ProblemRow, problem).schedule_seen_at
 
-    def _change(self, problem: str, **values: Any) -> None:
-        with self._database.writing() as connection:
-            connection.execute(update(problems).where(problems.c.name == problem).values(**values))
-
-    def _record(self, connection: Connection, signal: Signal, times: Times) -> SignalResult:
-        same = (episodes.c.problem == signal.problem) & (episodes.c.fingerprint == signal.fingerprint)
-        this = same & (episodes.c.starts_at == signal.starts_at)
+    def _record(self, session: Session, signal: Signal, times: Times) -> SignalResult:
+        same = (EpisodeRow.problem == signal.problem) & (EpisodeRow.fingerprint == signal.fingerprint)
+        this = same & (EpisodeRow.starts_at == signal.starts_at)
         identity = {"name": signal.name, "fingerprint": signal.fingerprint, "starts_at": signal.starts_at}
-        # Looked up first, so that replays use up no ids; the insert decides between two that come at once.
-        is_known = connection.execute(select(episodes.c.id).where(this)).first() is not None
-        if is_known or not self._open(connection, signal.problem, "alert", times, **identity):
-            return _repeat(connection, this, signal, times)
-        newest = connection.execute(select(func.max(episodes.c.starts_at)).where(same)).scalar_one()
+        # Looked up first, so that repeats use up no ids; the insert decides between two that come at once.
+        is_known = session.scalar(select(EpisodeRow.id).where(this)) is not None
+        if is_known or not self._open(session, signal.problem, "alert", times, **identity):
+            return _repeat(session, this, signal, times)
+        newest = session.scalars(select(func.max(EpisodeRow.starts_at)).where(same)).one()
         if newest > signal.starts_at or not signal.is_firing:
-            _end(connection, this, times.now)
+            _end(session, this, times.now)
             return "late" if signal.is_firing else "cleared"
-        # One set of labels fires once: what fired before it has ended, though nobody was told.
-        _end(connection, same & (episodes.c.starts_at < signal.starts_at), times.now)
+        # A new start for the same labels: the alert before has ended, even if no "resolved" message arrived.
+        _end(session, same & (EpisodeRow.starts_at < signal.starts_at), times.now)
         return "accepted"
 
-    def _open(self, connection: Connection, problem: str, cause: Cause, times: Times, **values: Any) -> bool:
-        """Insert an episode unless it is there; tell whether it is new."""
-        moments = {"opened_at": times.now, "received_at": times.wall, "heard_at": times.wall}
-        row = {"problem": problem, "cause": cause, "is_firing": True, **moments, **values}
-        return self._database.insert_once(connection, episodes, **row)
+    def _open(self, session: Session, problem: str, cause: Cause, times: Times, **values: Any) -> bool:
+        """Insert an episode unless it is there; return whether it is new."""
+        received = {"opened_at": times.now, "received_at": times.wall, "heard_at": times.wall}
+        row = {"problem": problem, "cause": cause, "is_firing": True, **received, **values}
+        return self._database.insert_once(session, EpisodeRow, **row)
 
 
 def _repeat(
-    connection: Connection, this: ColumnElement[bool], signal: Signal, times: Times
+    session: Session, this: ColumnElement[bool], signal: Signal, times: Times
 ) -> Literal["duplicate", "late", "cleared"]:
-    """Take note of an alert that is known; what has ended stays ended."""
-    is_open = bool(connection.execute(select(episodes.c.is_firing).where(this)).scalar_one())
+    """Record a repeat of a known alert; an alert that has ended stays ended."""
+    is_open = session.scalars(select(EpisodeRow.is_firing).where(this)).one()
     if not signal.is_firing:
-        _end(connection, this, times.now)
+        _end(session, this, times.now)
         return "cleared" if is_open else "duplicate"
     heard = {"heard_at": times.wall} if is_open else {}
-    connection.execute(update(episodes).where(this).values(repeats=episodes.c.repeats + 1, **heard))
+    session.execute(update(EpisodeRow).where(this).values(repeats=EpisodeRow.repeats + 1, **heard))
     return "duplicate" if is_open else "late"
 
 
-def _end(connection: Connection, which: ColumnElement[bool], now: datetime) -> None:
+def _end(session: Session, which: ColumnElement[bool], now: datetime) -> None:
     change = {"is_firing": False, "cleared_at": now}
-    connection.execute(update(episodes).where(which & episodes.c.is_firing).values(**change))
+    session.execute(update(EpisodeRow).where(which, EpisodeRow.is_firing).values(**change))

@@ -1,7 +1,7 @@
-"""Show the governor on /metrics: what it decided, what runs, what is left of the budget.
+"""Expose the governor on /metrics: its rulings, its runs, what is left of the budget.
 
-In: the database at each scrape, and the results of notifications. Out: Prometheus text. Counters of decisions and runs
-are counted from the database, so that a restart neither resets nor doubles them. Labels are never an id.
+In: the database at each scrape, and the results of notifications. Out: Prometheus text. Rulings and runs are counted
+from the database, so that a restart neither resets nor doubles them. Labels are never an id.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from components.base.contract.problem import Problem
-from components.base.errors import DecisionsUnavailableError
+from components.base.errors import RulingsUnavailableError
 from components.governor.archive import Archive
-from components.governor.rule import count_today
-from components.governor.store import DecisionStore
+from components.governor.rule import count_left
+from components.governor.store import RulingStore
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _RESULTS = (
@@ -40,16 +40,16 @@ class GovernorMetrics:
         self,
         problems: Mapping[str, Problem],
         archive: Archive,
-        store: DecisionStore,
+        store: RulingStore,
         read_now: Callable[[], datetime],
     ) -> None:
-        """Start the series, all at zero, so that a rate is right from the first event."""
+        """Create the series, all at zero, so that a rate is right from the first event."""
         self._problems, self._archive, self._store, self._read_now = problems, archive, store, read_now
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._received = Counter(
             "tidemill_governor_alerts_received",
-            "Alerts of notifications by what became of them; `refused` counts notifications",
+            "Alerts received by result; `refused` counts notifications",
             ["result"],
             registry=self._registry,
         )
@@ -63,16 +63,16 @@ class GovernorMetrics:
         self._received.labels("truncated").inc(truncated)
 
     def describe(self) -> Iterator[Metric]:
-        """Keep prometheus_client from collecting, and so from asking the database, at registration."""
+        """Keep prometheus_client from reading the database at registration."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what the database knows; without a database, only that it is away."""
+        """Yield what the database holds; without a database, only that it does not answer."""
         up = GaugeMetricFamily("tidemill_governor_database_up", "1 when the governor's database answers")
         try:
             families = [*self._counters(), *self._gauges()]
             up.add_metric([], 1)
-        except DecisionsUnavailableError:
+        except RulingsUnavailableError:
             families = []
             up.add_metric([], 0)
         yield from [up, *families]
@@ -82,27 +82,25 @@ class GovernorMetrics:
         return generate_latest(self._registry)
 
     def _counters(self) -> Iterator[Metric]:
-        decisions = CounterMetricFamily(
-            "tidemill_governor_decisions", "Decisions and their changes", labels=["problem", "decision", "reason"]
+        rulings = CounterMetricFamily(
+            "tidemill_governor_decisions", "Rulings and their changes", labels=["problem", "decision", "reason"]
         )
-        for labels, count in self._archive.count_decisions().items():
-            decisions.add_metric(labels, count)
-        runs = CounterMetricFamily(
-            "tidemill_governor_runs", "Training runs by their end", labels=["problem", "outcome"]
-        )
+        for labels, count in self._archive.count_rulings().items():
+            rulings.add_metric(labels, count)
+        runs = CounterMetricFamily("tidemill_governor_runs", "Training runs by outcome", labels=["problem", "outcome"])
         counted = self._archive.count_runs()
         for problem in self._problems:
             for outcome in _OUTCOMES:
                 runs.add_metric([problem, outcome], counted.get((problem, outcome), 0))
-        yield from (decisions, runs)
+        yield from (rulings, runs)
 
     def _gauges(self) -> Iterator[Metric]:
         names = {
-            "run_in_flight": "1 while a training run is planned or runs",
-            "run_started_timestamp_seconds": "When the run in flight was started; absent without one",
-            "budget_left": "Runs that the day of UTC still allows",
-            "paused": "1 while a person has paused retraining",
-            "escalations": "Open decisions that ask for a person",
+            "run_in_flight": "1 while a training run is planned or running",
+            "run_started_timestamp_seconds": "Start of the run in flight; absent without one",
+            "budget_left": "Runs that the daily budget (UTC) still allows",
+            "paused": "1 while retraining is paused",
+            "escalations": "Escalated episodes that wait for a person",
         }
         gauges = {
             name: GaugeMetricFamily(f"tidemill_governor_{name}", words, labels=["problem"])
@@ -111,8 +109,8 @@ class GovernorMetrics:
         escalations = self._archive.count_escalations()
         for problem, contract in self._problems.items():
             ledger = self._store.read_ledger(problem)
-            used = count_today(ledger.runs, self._read_now())
-            gauges["budget_left"].add_metric([problem], max(0, contract.retraining.daily_budget - used))
+            left = count_left(ledger.runs, contract.retraining, self._read_now())
+            gauges["budget_left"].add_metric([problem], left)
             gauges["paused"].add_metric([problem], ledger.paused_by is not None)
             found = self._store.find_in_flight(problem)
             gauges["run_in_flight"].add_metric([problem], found is not None)

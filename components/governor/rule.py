@@ -1,12 +1,12 @@
-"""Decide what becomes of one episode: run, hold, escalate or close. A pure rule; it reads no clock and no database.
+"""Rule on one episode: run, hold, escalate or close. A pure function of its arguments: no clock, no database.
 
-In come an `Episode` (an alert that fires, a due moment of the schedule, a person's wish), the `Policy` of the contract
-and the `Facts` of the moment; out goes a `Verdict`. Called by the governor's worker, which stores the verdict and
-starts what it says. The words of each verdict are in `govern_words.py`.
+In: an `Episode` (an alert that fires, a due time of the schedule, a request of a person), the contract's `Retraining`
+and the `Facts`. Out: a `Ruling`. Called by the governor's worker, which stores the ruling and starts the run that it
+orders. `words.py` explains each ruling in a sentence.
 
-Invariants, whatever comes in
+Invariants, for all inputs
     an episode runs at most once; no run while another is in flight, within the cooldown, or beyond the daily budget
-    `maximum_failures` releases in a row without a promotion: a person is asked, nothing runs but on a person's word
+    `maximum_failures` releases in a row without a promotion: escalate; after that only a request of a person runs
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from components.base.contract.problem import Problem
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.base.contract.monitoring import Retraining
 
 Cause = Literal["alert", "schedule", "person"]
 Choice = Literal["received", "run", "hold", "escalate", "closed"]
@@ -39,68 +41,41 @@ Reason = Literal[
     "finished",
 ]
 IN_FLIGHT: tuple[RunState, ...] = ("planned", "running")
-# Alertmanager and Grafana repeat what fires every 4 hours; six missed repeats are no accident.
+# Alertmanager and Grafana repeat a firing alert every 4 hours; six missed repeats are no accident.
 SILENCE_HOURS = 24.0
 
 
-@dataclass(frozen=True)
-class Policy:
-    """What the contract says about retraining, and whom to ask."""
-
-    problem: str
-    cooldown_hours: float
-    daily_budget: int
-    minimum_new_labels: int
-    maximum_failures: int
-    clear_within_hours: float
-    contact: str
-    escalation: str
-
-    @classmethod
-    def of(cls, problem: Problem) -> "Policy":
-        """Take the policy out of a contract."""
-        told = problem.retraining
-        return cls(
-            problem=problem.name,
-            cooldown_hours=told.cooldown_hours,
-            daily_budget=told.daily_budget,
-            minimum_new_labels=told.minimum_new_labels,
-            maximum_failures=told.maximum_failures,
-            clear_within_hours=told.clear_within_hours,
-            contact=problem.owner.contact,
-            escalation=problem.owner.escalation,
-        )
-
-
-@dataclass(frozen=True)
-class Episode:
+class Episode(BaseModel):
     """One reason to retrain, as it is stored."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
 
     id: int
     problem: str
     cause: Cause
     name: str
-    """Name of the alert, `schedule`, or who asked."""
+    """Name of the alert or of the person; `schedule` for a due time."""
     fingerprint: str
     starts_at: str
-    """With problem and fingerprint what makes the episode one: an alert that fires again begins anew."""
+    """Unique with problem and fingerprint: an alert that fires again opens a new episode."""
     opened_at: datetime
-    """When it first came, by the governor's clock."""
+    """By the governor's clock."""
+    heard_at: datetime
+    """When a sender last repeated the alert, by the wall clock."""
     is_firing: bool
-    """False: the alert has cleared, or a newer moment of the schedule has come."""
-    silent_hours: float = 0.0
-    """Hours of the wall clock since it was last heard of; 0 for what is no alert."""
+    """False: the alert has cleared, or a newer due time has come."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run of the training pipeline that the governor decided on; moments are of the governor's clock."""
+class TrainingRun(BaseModel):
+    """One run of the training pipeline that the governor ordered. Times are of the governor's clock."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
 
     key: str
-    episode_id: int
-    problem: str
-    as_of: datetime
+    episode_id: int = Field(exclude=True)
+    problem: str = Field(exclude=True)
     state: RunState
+    as_of: datetime
     planned_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -109,163 +84,173 @@ class Run:
 
     @property
     def began_at(self) -> datetime:
-        """When it started; when it was planned, as long as it has not."""
+        """Time of the start; before it, time of the plan."""
         return self.started_at or self.planned_at
 
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """Labels that have come since the model in charge was trained, by the newest monitoring result."""
+    """Labels that have arrived since the champion was trained, by the newest monitoring result."""
 
     count: int | None
-    """None: not known, for the reason in `gap`."""
+    """None: unknown, for the reason in `gap`."""
     version: str | None = None
     trained_as_of: datetime | None = None
     gap: Literal["none_yet", "out_of_reach", "older_than_model"] | None = None
     broken: str | None = None
-    """What is critically wrong with the features as served, in words; None when nothing is."""
+    """Critical findings on the features as served; None without one."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is so at the moment of the decision."""
+    """What is known at the time of the ruling."""
 
     now: datetime
-    runs: Sequence[Run]
+    """By the governor's clock."""
+    wall: datetime
+    """By the wall clock."""
+    runs: Sequence[TrainingRun]
     """Of the problem, the newest plan first."""
     labels: LabelFacts
     paused_by: str | None = None
     answered_at: datetime | None = None
-    """When a person last said go on: failures and promotions before it count no more."""
+    """When a person last resumed retraining: failures and promotions before it do not count."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What becomes of the episode; `run` means the run or the moment that the words are about."""
+class Ruling:
+    """What becomes of the episode, with the run, the time and the number that are the reason."""
 
     choice: Choice
     reason: Reason
-    run: Run | None = None
+    run: TrainingRun | None = None
     until: datetime | None = None
     count: int | None = None
+    words: str = ""
+    """The ruling in a sentence; `decide` leaves it empty."""
+
+    @property
+    def orders_run(self) -> bool:
+        """Whether it orders a run now; an episode whose run was ordered before keeps the choice `run`."""
+        return self.reason == "worth_it"
 
 
-def decide(episode: Episode, policy: Policy, facts: Facts) -> Verdict | None:
-    """Return what becomes of the episode now; None while its own run is in flight."""
+def decide(episode: Episode, retraining: Retraining, facts: Facts) -> Ruling | None:
+    """Return the ruling on the episode; None while its own run is in flight."""
     own = next((run for run in facts.runs if run.episode_id == episode.id), None)
     if own:
-        return None if own.state in IN_FLIGHT else _review(episode, own, policy, facts)
-    return _close(episode, facts) or _restrain(episode, policy, facts) or Verdict("run", "worth_it")
+        return None if own.state in IN_FLIGHT else _review(episode, own, retraining, facts)
+    return _close(episode, facts) or _hold(episode, retraining, facts) or Ruling("run", "worth_it")
 
 
 def count_failures(facts: Facts) -> int:
-    """Count the runs that ended without a promotion since the last one that did, or since a person said go on."""
+    """Count the runs without a promotion that ended since the last promotion, or since a person resumed retraining."""
     count = 0
-    for run in _ended_since_answer(facts):
+    for run in _list_ended(facts):
         if run.state == "promoted":
             break
         count += 1
     return count
 
 
-def count_today(runs: Sequence[Run], now: datetime) -> int:
-    """Count the runs of this day of UTC, whether planned or started in it."""
+def count_today(runs: Sequence[TrainingRun], now: datetime) -> int:
+    """Count the runs that were planned or started on this day in UTC."""
     return sum(now.date() in (run.planned_at.date(), run.began_at.date()) for run in runs)
 
 
-def find_in_flight(facts: Facts) -> Run | None:
-    """Return the run that is planned or running."""
-    return next((run for run in facts.runs if run.state in IN_FLIGHT), None)
+def count_left(runs: Sequence[TrainingRun], retraining: Retraining, now: datetime) -> int:
+    """Count the runs that the daily budget still allows."""
+    return max(0, retraining.daily_budget - count_today(runs, now))
 
 
-def _review(episode: Episode, run: Run, policy: Policy, facts: Facts) -> Verdict:
-    """Judge an episode whose run has ended: did it help?"""
+def _review(episode: Episode, run: TrainingRun, retraining: Retraining, facts: Facts) -> Ruling:
+    """Rule on an episode whose own run has ended: has it helped?"""
     if not episode.is_firing:
-        return Verdict("closed", "cleared" if episode.cause == "alert" else "finished", run)
+        return Ruling("closed", "cleared" if episode.cause == "alert" else "finished", run)
     failures = count_failures(facts)
-    if run.state != "promoted" and failures >= policy.maximum_failures:
-        return Verdict("escalate", "maximum_failures", run, count=failures)
+    if run.state != "promoted" and failures >= retraining.maximum_failures:
+        return Ruling("escalate", "maximum_failures", run, count=failures)
     if episode.cause != "alert":
-        return Verdict("closed", "finished", run)
-    # What was not promoted cannot silence the alert: a person is asked as soon as another run could have come.
-    patience = policy.clear_within_hours if run.state == "promoted" else policy.cooldown_hours
+        return Ruling("closed", "finished", run)
+    # A release that was not promoted cannot clear the alert: escalate as soon as another run could have started.
+    patience = retraining.clear_within_hours if run.state == "promoted" else retraining.cooldown_hours
     until = (run.ended_at or run.began_at) + timedelta(hours=patience)
     if facts.now > until:
-        return Verdict("escalate", "not_cleared", run, until)
-    return Verdict("run", "on_trial", run, until)
+        return Ruling("escalate", "not_cleared", run, until)
+    return Ruling("run", "on_trial", run, until)
 
 
-def _close(episode: Episode, facts: Facts) -> Verdict | None:
+def _close(episode: Episode, facts: Facts) -> Ruling | None:
+    """Close an episode that needs no run of its own any more."""
     if not episode.is_firing:
-        return Verdict("closed", "superseded" if episode.cause == "schedule" else "cleared")
+        return Ruling("closed", "superseded" if episode.cause == "schedule" else "cleared")
     if episode.cause == "alert":
         return None
-    answers = [run for run in facts.runs if run.planned_at >= episode.opened_at and run.state in _TRAINED]
-    return Verdict("closed", "answered", answers[0]) if answers else None
+    trained = (run for run in facts.runs if run.state in ("promoted", "held", "refused"))
+    answer = next((run for run in trained if run.planned_at >= episode.opened_at), None)
+    return Ruling("closed", "answered", answer) if answer else None
 
 
-_TRAINED: tuple[RunState, ...] = ("promoted", "held", "refused")
-
-
-def _restrain(episode: Episode, policy: Policy, facts: Facts) -> Verdict | None:
-    """Return why the episode must not run now; the reason that a person would want to hear first."""
-    in_flight = find_in_flight(facts)
+def _hold(episode: Episode, retraining: Retraining, facts: Facts) -> Ruling | None:
+    """Return the first reason against a run now, the one that a person should know first."""
     if facts.paused_by is not None:
-        return Verdict("hold", "paused")
+        return Ruling("hold", "paused")
+    in_flight = next((run for run in facts.runs if run.state in IN_FLIGHT), None)
     if in_flight:
-        return Verdict("hold", "run_in_flight", in_flight)
+        return Ruling("hold", "run_in_flight", in_flight)
     failures = count_failures(facts)
-    if failures >= policy.maximum_failures and episode.cause != "person":
-        return Verdict("escalate", "maximum_failures", facts.runs[0], count=failures)
-    waits = _wait_for_alert(episode, policy, facts) or _rest(policy, facts)
-    return waits or _mend_first(episode, facts) or _want_labels(episode, policy, facts)
+    if failures >= retraining.maximum_failures and episode.cause != "person":
+        return Ruling("escalate", "maximum_failures", facts.runs[0], count=failures)
+    return (
+        _wait_for_alert(episode, retraining, facts)
+        or _wait_for_budget(retraining, facts)
+        or _wait_for_data(episode, retraining, facts)
+    )
 
 
-def _wait_for_alert(episode: Episode, policy: Policy, facts: Facts) -> Verdict | None:
-    """Give a promotion the time to silence the alerts that were there before it; a silent alert may not fire at all."""
+def _wait_for_alert(episode: Episode, retraining: Retraining, facts: Facts) -> Ruling | None:
+    """Give a promotion time to clear the alerts that are older; an alert without repeats may have ended."""
     if episode.cause != "alert":
         return None
-    if episode.silent_hours > SILENCE_HOURS:
-        return Verdict("hold", "not_repeated")
-    for run in _ended_since_answer(facts):
+    if facts.wall - episode.heard_at > timedelta(hours=SILENCE_HOURS):
+        return Ruling("hold", "not_repeated")
+    for run in _list_ended(facts):
         if run.state == "promoted" and run.ended_at and run.ended_at >= episode.opened_at:
-            until = run.ended_at + timedelta(hours=policy.clear_within_hours)
-            choice: Choice = "escalate" if facts.now > until else "hold"
-            return Verdict(choice, "not_cleared" if choice == "escalate" else "on_trial", run, until)
+            until = run.ended_at + timedelta(hours=retraining.clear_within_hours)
+            if facts.now > until:
+                return Ruling("escalate", "not_cleared", run, until)
+            return Ruling("hold", "on_trial", run, until)
     return None
 
 
-def _rest(policy: Policy, facts: Facts) -> Verdict | None:
+def _wait_for_budget(retraining: Retraining, facts: Facts) -> Ruling | None:
     for run in facts.runs:
-        until = run.began_at + timedelta(hours=policy.cooldown_hours)
+        until = run.began_at + timedelta(hours=retraining.cooldown_hours)
         if facts.now < until:
-            return Verdict("hold", "cooldown", run, until)
+            return Ruling("hold", "cooldown", run, until)
     today = count_today(facts.runs, facts.now)
-    return Verdict("hold", "daily_budget", count=today) if today >= policy.daily_budget else None
+    return Ruling("hold", "daily_budget", count=today) if today >= retraining.daily_budget else None
 
 
-def _mend_first(episode: Episode, facts: Facts) -> Verdict | None:
-    """Hold while the features are broken: a model would learn to live with it; a person may know better."""
-    return Verdict("hold", "inputs_broken") if facts.labels.broken and episode.cause != "person" else None
-
-
-def _want_labels(episode: Episode, policy: Policy, facts: Facts) -> Verdict | None:
-    """Hold what would train on nearly the same rows; a person may know better, a first model has no labels yet."""
+def _wait_for_data(episode: Episode, retraining: Retraining, facts: Facts) -> Ruling | None:
+    """Hold a run on broken features, or on nearly the same rows as before; a person may overrule both."""
     labels = facts.labels
-    if episode.cause == "person" or policy.minimum_new_labels == 0:
+    if episode.cause == "person":
+        return None
+    if labels.broken:
+        return Ruling("hold", "inputs_broken")
+    if retraining.minimum_new_labels == 0:
         return None
     if labels.count is None:
+        # Before the first model there are neither predictions nor labels: the schedule trains it.
         is_first = episode.cause == "schedule" and labels.gap == "none_yet"
-        return None if is_first else Verdict("hold", "labels_unknown")
-    too_few = labels.count < policy.minimum_new_labels
-    return Verdict("hold", "too_few_labels", count=labels.count) if too_few else None
+        return None if is_first else Ruling("hold", "labels_unknown")
+    too_few = labels.count < retraining.minimum_new_labels
+    return Ruling("hold", "too_few_labels", count=labels.count) if too_few else None
 
 
-def _ended_since_answer(facts: Facts) -> list[Run]:
-    """Return the runs that have ended and that no person has answered for yet, the newest first."""
-    answered = facts.answered_at
-    return [
-        run
-        for run in facts.runs
-        if run.state not in IN_FLIGHT and (answered is None or (run.ended_at or run.began_at) > answered)
-    ]
+def _list_ended(facts: Facts) -> list[TrainingRun]:
+    """Return the runs that ended since a person last resumed retraining, the newest first."""
+    since = facts.answered_at
+    ended = [run for run in facts.runs if run.state not in IN_FLIGHT]
+    return [run for run in ended if since is None or (run.ended_at or run.began_at) > since]

@@ -1,24 +1,23 @@
-"""Keep decisions and runs so that a kill at any point loses and doubles nothing.
+"""Keep rulings and runs so that a kill at any point loses and doubles nothing.
 
 In: rulings of a judge, starts and ends of runs. Out: episodes to judge, runs to start and to follow. Called by the
 governor's worker; decides nothing. One method is one transaction.
 
-A decision to run and the run that it means are committed together, before anything starts (an outbox): whoever comes
-next finds the planned run, looks whether it was started, and starts it if not.
+A ruling that orders a run and the planned run are committed together, before anything starts (an outbox): after a
+crash the next pass finds the planned run, checks whether it was started, and starts it if not.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from components.governor.inbox import Times
-from components.governor.rule import IN_FLIGHT, Choice, Episode, Reason, Run
-from components.governor.schema import Database, episodes, history, problems, runs
+from components.governor.rule import IN_FLIGHT, Choice, Episode, Ruling, TrainingRun
+from components.governor.schema import Database, EpisodeRow, ProblemRow, RulingRow, RunRow
 
 # More than any rule looks back at: a day's budget and the failures in a row.
 _RUNS = 200
@@ -31,24 +30,14 @@ class Ledger:
 
     paused_by: str | None
     answered_at: datetime | None
-    runs: Sequence[Run]
+    runs: Sequence[TrainingRun]
     """The newest plan first."""
-
-
-@dataclass(frozen=True)
-class Ruling:
-    """What a judge says: the verdict in words, and `as_of` when the episode is to run."""
-
-    choice: Choice
-    reason: Reason
-    words: str
-    as_of: datetime | None = None
 
 
 Judge = Callable[[Episode, Ledger], Ruling | None]
 
 
-class DecisionStore:
+class RulingStore:
     """The part of the database that the worker writes."""
 
     def __init__(self, database: Database) -> None:
@@ -56,126 +45,95 @@ class DecisionStore:
         self._database = database
 
     def list_open(self, problem: str) -> list[tuple[int, bool]]:
-        """Return the episodes that may still change, the oldest first: their ids, and whether each has run."""
-        joined = episodes.outerjoin(runs, runs.c.episode_id == episodes.c.id)
-        chosen = select(episodes.c.id, runs.c.key).select_from(joined).order_by(episodes.c.id)
-        with self._database.reading() as connection:
-            found = connection.execute(chosen.where(episodes.c.problem == problem, episodes.c.choice.in_(_OPEN)))
-            return [(int(row.id), row.key is not None) for row in found]
+        """Return the episodes that may still change, the oldest first: their ids, and whether each has a run."""
+        chosen = select(EpisodeRow.id, RunRow.key).outerjoin(EpisodeRow.run).order_by(EpisodeRow.id)
+        chosen = chosen.where(EpisodeRow.problem == problem, EpisodeRow.choice.in_(_OPEN))
+        with self._database.reading() as session:
+            return [(row.id, row.key is not None) for row in session.execute(chosen)]
 
     def settle(self, episode_id: int, judge: Judge, times: Times) -> Ruling | None:
-        """Let the judge rule on an episode and store the ruling, with the run that it means; None: nothing new.
+        """Let the judge rule on an episode; store the ruling and the run that it orders.
 
-        The problem's row is locked meanwhile, so that two rulings never count on the same budget.
+        The problem's row is locked meanwhile, so that two rulings never use the same budget. Returns None without a
+        ruling, or when only the words have changed: history leaves that out.
         """
-        chosen = select(episodes).where(episodes.c.id == episode_id)
-        with self._database.writing() as connection:
-            problem = connection.execute(chosen).one().problem
-            ledger = _ledger(connection, problem, locked=True)
+        with self._database.writing() as session:
+            row = session.get_one(EpisodeRow, episode_id)
+            ledger = _read_ledger(session, row.problem, is_locked=True)
             # Read again: another governor may have ruled while this one waited for the lock.
-            row = connection.execute(chosen).one()
-            if row.choice not in _OPEN:
-                return None
-            episode = _episode(row, times.wall)
-            ruling = judge(episode, ledger)
+            session.refresh(row)
+            ruling = judge(Episode.model_validate(row), ledger) if row.choice in _OPEN else None
             if ruling is None:
                 return None
-            is_new = _write_ruling(connection, row, ruling, times)
-            if ruling.as_of is not None:
-                _plan(connection, episode, ruling.as_of, times)
+            is_new = (row.choice, row.reason) != (ruling.choice, ruling.reason)
+            if is_new or row.words != ruling.words:
+                row.choice, row.reason, row.words = ruling.choice, ruling.reason, ruling.words
+                row.decided_at = times.now
+            if is_new:
+                session.add(
+                    RulingRow(
+                        episode_id=row.id,
+                        at=times.now,
+                        recorded_at=times.wall,
+                        choice=ruling.choice,
+                        reason=ruling.reason,
+                        words=ruling.words,
+                    )
+                )
+            if ruling.orders_run:
+                session.add(
+                    RunRow(
+                        key=_name_run(row),
+                        episode_id=row.id,
+                        problem=row.problem,
+                        as_of=times.now,
+                        state="planned",
+                        planned_at=times.now,
+                        planned_wall=times.wall,
+                    )
+                )
             return ruling if is_new else None
 
     def begin_run(self, key: str, start: Callable[[], None], times: Times) -> bool:
-        """Start a planned run while its row is locked; False when it was begun before.
+        """Start a planned run while its row is locked; return False if it was started before.
 
-        What `start` raises is raised, and the run stays planned.
+        An error of `start` passes through, and the run stays planned.
         """
-        with self._database.writing() as connection:
-            state = connection.execute(select(runs.c.state).where(runs.c.key == key).with_for_update()).scalar_one()
-            if state != "planned":
+        with self._database.writing() as session:
+            run = session.scalars(select(RunRow).where(RunRow.key == key).with_for_update()).one()
+            if run.state != "planned":
                 return False
             start()
-            change = {"state": "running", "started_at": times.now, "started_wall": times.wall}
-            connection.execute(update(runs).where(runs.c.key == key).values(**change))
+            run.state, run.started_at, run.started_wall = "running", times.now, times.wall
             return True
 
-    def end_run(self, run: Run, now: datetime) -> None:
+    def end_run(self, run: TrainingRun, now: datetime) -> None:
         """Record the state, version and reasons with which a run has ended; a second end changes nothing."""
-        change = {"state": run.state, "version": run.version, "reasons": json.dumps(run.reasons), "ended_at": now}
-        with self._database.writing() as connection:
-            unended = (runs.c.key == run.key) & runs.c.state.in_(IN_FLIGHT)
-            connection.execute(update(runs).where(unended).values(**change))
+        change = {"state": run.state, "version": run.version, "reasons": run.reasons, "ended_at": now}
+        with self._database.writing() as session:
+            session.execute(update(RunRow).where(RunRow.key == run.key, RunRow.state.in_(IN_FLIGHT)).values(**change))
 
-    def find_in_flight(self, problem: str) -> tuple[Run, datetime] | None:
+    def find_in_flight(self, problem: str) -> tuple[TrainingRun, datetime] | None:
         """Return the run that is planned or running, with the wall clock's time of its start, or else of its plan."""
-        chosen = select(runs).where(runs.c.problem == problem, runs.c.state.in_(IN_FLIGHT))
-        with self._database.reading() as connection:
-            row = connection.execute(chosen).first()
-            return (read_run(row), row.started_wall or row.planned_wall) if row else None
+        chosen = select(RunRow).where(RunRow.problem == problem, RunRow.state.in_(IN_FLIGHT))
+        with self._database.reading() as session:
+            row = session.scalars(chosen).first()
+            return (TrainingRun.model_validate(row), row.started_wall or row.planned_wall) if row else None
 
     def read_ledger(self, problem: str) -> Ledger:
         """Return what is known of a problem now."""
-        with self._database.reading() as connection:
-            return _ledger(connection, problem, locked=False)
+        with self._database.reading() as session:
+            return _read_ledger(session, problem, is_locked=False)
 
 
-def name_run(episode: Episode) -> str:
-    """Return the key of the episode's run: the same episode has the same key, even in a database made anew."""
+def _read_ledger(session: Session, problem: str, is_locked: bool) -> Ledger:
+    row = session.get_one(ProblemRow, problem, with_for_update=is_locked)
+    newest = select(RunRow).where(RunRow.problem == problem).order_by(RunRow.number.desc()).limit(_RUNS)
+    runs = [TrainingRun.model_validate(run) for run in session.scalars(newest)]
+    return Ledger(row.paused_by, row.answered_at, runs)
+
+
+def _name_run(episode: EpisodeRow) -> str:
+    """Return the key of the episode's run: the same episode has the same key, even in a new database."""
     identity = f"{episode.problem}\n{episode.fingerprint}\n{episode.starts_at}"
     return f"{episode.problem}-{episode.cause}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-
-
-def read_run(row: Row[Any]) -> Run:
-    """Read a row of the table `runs`."""
-    return Run(
-        key=row.key,
-        episode_id=row.episode_id,
-        problem=row.problem,
-        as_of=row.as_of,
-        state=row.state,
-        planned_at=row.planned_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        version=row.version,
-        reasons=tuple(json.loads(row.reasons)),
-    )
-
-
-def _episode(row: Row[Any], wall: datetime) -> Episode:
-    silent_hours = (wall - row.heard_at).total_seconds() / 3600 if row.cause == "alert" else 0.0
-    return Episode(
-        id=row.id,
-        problem=row.problem,
-        cause=row.cause,
-        name=row.name,
-        fingerprint=row.fingerprint,
-        starts_at=row.starts_at,
-        opened_at=row.opened_at,
-        is_firing=row.is_firing,
-        silent_hours=silent_hours,
-    )
-
-
-def _ledger(connection: Connection, problem: str, locked: bool) -> Ledger:
-    chosen = select(problems).where(problems.c.name == problem)
-    row = connection.execute(chosen.with_for_update() if locked else chosen).one()
-    newest = select(runs).where(runs.c.problem == problem).order_by(runs.c.number.desc()).limit(_RUNS)
-    return Ledger(row.paused_by, row.answered_at, [read_run(run) for run in connection.execute(newest)])
-
-
-def _write_ruling(connection: Connection, row: Row[Any], ruling: Ruling, times: Times) -> bool:
-    """Store a ruling; tell whether it is another decision or the same with other numbers, which history leaves out."""
-    if (row.choice, row.reason, row.words) == (ruling.choice, ruling.reason, ruling.words):
-        return False
-    said = {"choice": ruling.choice, "reason": ruling.reason, "words": ruling.words}
-    connection.execute(update(episodes).where(episodes.c.id == row.id).values(decided_at=times.now, **said))
-    if (row.choice, row.reason) == (ruling.choice, ruling.reason):
-        return False
-    connection.execute(insert(history).values(episode_id=row.id, at=times.now, recorded_at=times.wall, **said))
-    return True
-
-
-def _plan(connection: Connection, episode: Episode, as_of: datetime, times: Times) -> None:
-    identity = {"key": name_run(episode), "episode_id": episode.id, "problem": episode.problem}
-    planned = {"state": "planned", "planned_at": times.now, "planned_wall": times.wall, "reasons": "[]"}
-    connection.execute(insert(runs).values(**identity, **planned, as_of=as_of))

@@ -1,12 +1,12 @@
-"""Check who sent a notification, and find in it the alerts that may start a run.
+"""Authenticate a notification, and find the alerts in it that may start a run.
 
-In: raw bodies, headers, secrets, the known problems. Out: `Notification`s, or a `RefusedError` with its HTTP status and
-words. Called by `govern_app.py`; stores nothing.
+In: raw bodies, headers, secrets, the known problems. Out: `Notification`s, or a `RefusedError` with the HTTP status and
+the text of the answer. Called by `app.py`; stores nothing.
 
-Bodies are what Grafana (version "1") and Alertmanager (version "4") send; unknown fields are ignored, and null counts
-as empty. An alert may start a run when its labels say `action=retrain` and a known problem, when that problem's
-contract lists its name, and when it fires because of data: `DatasourceNoData` and `DatasourceError` keep the labels of
-the rule, and a rule may be set to fire on missing data; a blind monitoring retrains nothing.
+Grafana sends bodies of version "1", Alertmanager of version "4"; unknown fields are ignored, and null counts as empty.
+An alert may start a run if its labels have `action=retrain` and a known problem, and if that problem's contract lists
+its name. Alerts on missing data never do: `DatasourceNoData` and `DatasourceError` keep the labels of the rule, and a
+rule may fire on missing data, but a monitoring without data is no reason to retrain.
 """
 
 import hashlib
@@ -27,40 +27,40 @@ Sender = Literal["grafana", "alertmanager"]
 MAXIMUM_BODY_BYTES = 2**20
 SIGNATURE_HEADER = "X-Grafana-Alerting-Signature"
 TIMESTAMP_HEADER = "X-Grafana-Alerting-Timestamp"
-# Clocks of machines in one cluster differ by less, and a captured request is worthless after it.
+# Clocks of machines in one cluster differ by less; after it a captured request cannot be sent again.
 MAXIMUM_SKEW_SECONDS = 300
 _VERSIONS: Mapping[Sender, str] = {"grafana": "1", "alertmanager": "4"}
 _BLIND_ALERTS = ("DatasourceNoData", "DatasourceError")
-# Grafana notes as an annotation why an alert fires that its query did not trip.
+# Annotation with which Grafana marks an alert that fires although its query has not reached the threshold.
 _STATE_REASON = "grafana_state_reason"
-# Go writes nanoseconds, Python reads microseconds.
+# Go writes nanoseconds; Python reads microseconds.
 _BEYOND_MICROSECONDS = re.compile(r"(\.\d{6})\d+")
 _TEXT_CHARACTERS = 200
 
 
 class RefusedError(Exception):
-    """A request that is not taken: `status` of HTTP, and words."""
+    """A refused request, with the HTTP status and the text of the answer."""
 
     def __init__(self, status: int, words: str) -> None:
-        """Take the status and the words of the answer."""
+        """Take the status and the text of the answer."""
         super().__init__(words)
         self.status = status
 
 
 @dataclass(frozen=True)
 class Notification:
-    """What one webhook said."""
+    """The alerts of one notification."""
 
     signals: list[Signal] = field(default_factory=list)
     """Alerts that may start a run."""
     ignored: list[str] = field(default_factory=list)
-    """Why each other alert may not."""
+    """The reason for each alert that may not."""
     truncated: int = 0
     """Alerts that the sender left out."""
 
 
 def check_signature(raw: bytes, headers: Mapping[str, str], secret: bytes, unix_seconds: float) -> None:
-    """Accept a body that Grafana signed not long ago.
+    """Accept a body that Grafana has signed within the last minutes.
 
     The signature is hex(HMAC-SHA256(secret, timestamp + ":" + body)), over the body's bytes as they came.
     Source: the notifier's own code, github.com/grafana/alerting (webhook, hmacConfig).
@@ -95,12 +95,12 @@ def check_bearer(header: str, token: bytes) -> None:
 
 
 def read_notification(raw: bytes, sender: Sender, problems: Mapping[str, Problem]) -> Notification:
-    """Read a body and sort its alerts.
+    """Read a body and separate its alerts into signals and ignored ones.
 
     Raises:
-        RefusedError: 400, when it is no notification of the sender's version.
+        RefusedError: 400, when it is not a notification of the sender's version.
     """
-    body = _parse(raw)
+    body = _read_object(raw)
     wanted = _VERSIONS[sender]
     if body.get("version") != wanted:
         raise RefusedError(
@@ -120,7 +120,7 @@ def read_notification(raw: bytes, sender: Sender, problems: Mapping[str, Problem
     return notification
 
 
-def _parse(raw: bytes) -> dict[str, Any]:
+def _read_object(raw: bytes) -> dict[str, Any]:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -131,7 +131,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
 
 
 def _read_alert(alert: Any, problems: Mapping[str, Problem]) -> Signal | str:
-    """Return the signal of an alert, or why it is none."""
+    """Return the signal of an alert, or the reason why it is ignored."""
     if not isinstance(alert, dict):
         return "malformed"
     labels, annotations = _texts(alert.get("labels")), _texts(alert.get("annotations"))
@@ -149,7 +149,7 @@ def _read_alert(alert: Any, problems: Mapping[str, Problem]) -> Signal | str:
 
 
 def _read_signal(alert: Mapping[str, Any], problem: str, name: str) -> Signal | None:
-    status, fingerprint, starts_at = alert.get("status"), alert.get("fingerprint"), _moment(alert.get("startsAt"))
+    status, fingerprint, starts_at = alert.get("status"), alert.get("fingerprint"), _format_start(alert.get("startsAt"))
     if status not in ("firing", "resolved") or not starts_at or not isinstance(fingerprint, str):
         return None
     if not 0 < len(fingerprint) <= _TEXT_CHARACTERS:
@@ -161,10 +161,10 @@ def _texts(mapping: Any) -> dict[str, str]:
     return {k: v for k, v in mapping.items() if isinstance(v, str)} if isinstance(mapping, dict) else {}
 
 
-def _moment(text: Any) -> str | None:
-    """Write a moment so that equal ones are equal texts and later ones sort later."""
+def _format_start(text: Any) -> str | None:
+    """Format a time so that texts compare like times; None if it is no time with a zone."""
     try:
-        moment = datetime.fromisoformat(_BEYOND_MICROSECONDS.sub(r"\1", text))
-        return moment.astimezone(UTC).isoformat(timespec="microseconds") if moment.tzinfo else None
+        time = datetime.fromisoformat(_BEYOND_MICROSECONDS.sub(r"\1", text))
+        return time.astimezone(UTC).isoformat(timespec="microseconds") if time.tzinfo else None
     except (TypeError, ValueError, OverflowError):
         return None

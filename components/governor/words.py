@@ -1,205 +1,111 @@
-"""Put a verdict of the governor into words, with the numbers that made it.
+"""Explain a ruling of the governor in words, with the numbers behind it.
 
-In: episode, policy, facts and verdict. Out: one or two sentences. Called by the worker, which stores them beside the
-verdict; the API, `make decisions` and the log show them as they are. Decides nothing.
+In: episode, contract, facts and ruling. Out: one or two sentences. Called by the worker, which stores them beside the
+ruling; the API, the list of rulings, the reports and the log show them unchanged. Decides nothing.
+
+`_SENTENCES` holds every sentence, by the reason of the ruling. `/` separates the variant of a reason that reads
+differently: by cause, by whether a run was promoted, or without a run.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from components.base.contract.problem import Problem
+from components.base.text.wording import format_time, write_count, write_date
+from components.governor.rule import SILENCE_HOURS, Episode, Facts, LabelFacts, Ruling, TrainingRun
 
-from components.base.text.wording import write_count, write_date
-from components.governor.rule import SILENCE_HOURS, Episode, Facts, Policy, Reason, Run, Verdict
-
-_OUTCOMES = {
-    "planned": "is about to start",
-    "running": "runs",
-    "promoted": "promoted",
-    "held": "held",
-    "refused": "refused",
-    "failed": "failed",
+_SENTENCES = {
+    "worth_it/alert": "{episode.name} fires. {labels}{allowed}",
+    "worth_it/schedule": "The schedule was due at {due} UTC. {labels}{allowed}",
+    "worth_it/person": "{episode.name} requested a run. {labels}{allowed}",
+    "paused": "{facts.paused_by} has paused retraining of {problem.name}; nothing runs until a person resumes it.",
+    "run_in_flight": "{run} {state} since {began}; one runs at a time.",
+    "cooldown": "The last run started at {began}; the cooldown of {rule.cooldown_hours:g} hours lasts until {until}.",
+    "daily_budget": "{ruling.count} of {rule.daily_budget} runs of {today} (UTC) are used.",
+    "too_few_labels": "{new_labels} of {minimum} new labels have arrived{since}.",
+    "labels_unknown": "{minimum} new labels are required, and their number is unknown: {gap}.",
+    "inputs_broken": "The features are broken, and a model must not learn from them: {facts.labels.broken}",
+    "not_repeated": "{episode.name} was last received {silent_hours:.0f} hours ago. Alerts that fire are repeated "
+    "at least every {silence:g} hours: it may have ended.",
+    "on_trial": "{run} was promoted; {episode.name} must clear by {until}, or the governor escalates.",
+    "on_trial/failed": "{run} ended: {state}.{why} An episode runs once; if {episode.name} still fires after {until}, "
+    "the governor escalates.",
+    "maximum_failures": "{ruling.count} releases in a row were not promoted, and the limit is {rule.maximum_failures}; "
+    "nothing runs until a person resumes retraining or requests a run. The last, {run}: {state}.{why}",
+    "not_cleared": "{episode.name} still fires more than {rule.clear_within_hours:g} hours after {run} ended "
+    "({state}, {ended}); another training is unlikely to help.",
+    "not_cleared/failed": "{episode.name} still fires, and its {run} ended: {state}.{why}",
+    "cleared": "{episode.name} cleared; its {run} ended: {state}.",
+    "cleared/no run": "{episode.name} cleared before a run started.",
+    "answered": "{run} has trained since then: {state}.",
+    "superseded": "A newer due time came before this one could run; one run covers both.",
+    "finished": "{run} ended: {state}.{why}",
 }
+_ALLOWED = "No run is in flight, the cooldown is over, and the daily budget of {rule.daily_budget} is not used up."
+_STATES = {"planned": "is about to start", "running": "runs"}
 _GAPS = {
     "none_yet": "there is no monitoring result yet",
-    "out_of_reach": "the object store did not give the newest monitoring result",
-    "older_than_model": "the newest monitoring result is older than the model in charge",
-    None: "the newest monitoring result does not tell",
+    "out_of_reach": "the newest monitoring result could not be read from the object store",
+    "older_than_model": "the newest monitoring result is older than the champion",
+    None: "the newest monitoring result does not contain it",
 }
 
 
-@dataclass(frozen=True)
-class _Case:
-    episode: Episode
-    policy: Policy
-    facts: Facts
-    verdict: Verdict
+def explain(episode: Episode, problem: Problem, facts: Facts, ruling: Ruling) -> str:
+    """Return the sentences of a ruling: why, by which numbers, and what comes next."""
+    rule, run = problem.retraining, ruling.run
+    minimum, since = write_count(rule.minimum_new_labels), _format_since(facts.labels)
+    new_labels = write_count(facts.labels.count)
+    arrived = f"{new_labels} new labels have arrived{since}, {minimum} are required. " if facts.labels.count else ""
+    body = _SENTENCES[_choose_sentence(episode, ruling)].format(
+        episode=episode,
+        problem=problem,
+        rule=rule,
+        facts=facts,
+        ruling=ruling,
+        allowed=_ALLOWED.format(rule=rule),
+        due=episode.starts_at[:16].replace("T", " "),
+        labels=arrived,
+        new_labels=new_labels,
+        minimum=minimum,
+        since=since,
+        gap=_GAPS[facts.labels.gap],
+        today=write_date(facts.now),
+        until=f"{format_time(ruling.until)} UTC",
+        silent_hours=(facts.wall - episode.heard_at).total_seconds() / 3600,
+        silence=SILENCE_HOURS,
+        **_describe(run),
+    )
+    text = body[:1].upper() + body[1:] if body.startswith("run ") else body
+    if ruling.choice == "hold":
+        return f"{text} The governor checks again at every pass{' while it fires' if episode.cause == 'alert' else ''}."
+    if ruling.choice == "escalate":
+        return f"{text} Escalated to {problem.owner.contact}, then to {problem.owner.escalation}."
+    return text
 
 
-def explain(episode: Episode, policy: Policy, facts: Facts, verdict: Verdict) -> str:
-    """Say what was decided, why, by which numbers, and what comes next."""
-    body = _WORDS[verdict.reason](_Case(episode, policy, facts, verdict))
-    if verdict.choice == "hold":
-        return f"hold: {body} {_look_again(episode)}"
-    if verdict.choice == "escalate":
-        return f"escalate: {body} Asked: {policy.contact}; then {policy.escalation}."
-    return f"{verdict.choice}: {body}"
+def _choose_sentence(episode: Episode, ruling: Ruling) -> str:
+    if ruling.reason == "worth_it":
+        return f"worth_it/{episode.cause}"
+    if ruling.reason == "cleared" and ruling.run is None:
+        return "cleared/no run"
+    is_failed = ruling.run is not None and ruling.run.state != "promoted"
+    return f"{ruling.reason}/failed" if is_failed and ruling.reason in ("on_trial", "not_cleared") else ruling.reason
 
 
-def write_moment(moment: datetime | None) -> str:
-    """Write a moment to the minute: `1 July 2013, 04:00 UTC`."""
-    return f"{write_date(moment)}, {moment:%H:%M} UTC" if moment else "an unknown moment"
-
-
-def _look_again(episode: Episode) -> str:
-    if episode.cause == "alert":
-        return "The alert is looked at again with each repeat and as time passes, while it fires."
-    return "It is looked at again as time passes."
-
-
-def _name(run: Run | None) -> str:
+def _describe(run: TrainingRun | None) -> dict[str, str]:
+    """Format a run, how it ended, and its first reason, cut to what a row of a table holds."""
     if run is None:
-        return "a run"
-    version = f" of version {run.version}" if run.version else ""
-    return f"run {run.key}{version}"
+        return {}
+    reason = " ".join(run.reasons[0].split())[:300] if run.reasons else ""
+    return {
+        "run": f"run {run.key} of version {run.version}" if run.version else f"run {run.key}",
+        "state": _STATES.get(run.state, run.state),
+        "began": f"{format_time(run.began_at)} UTC",
+        "ended": f"{format_time(run.ended_at)} UTC",
+        "why": f" {reason}" if reason else "",
+    }
 
 
-def _end(run: Run | None) -> str:
-    return _OUTCOMES[run.state] if run else "unknown"
-
-
-def _why(run: Run | None) -> str:
-    """Return the first reason of a run, cut to what a row holds."""
-    reason = " ".join(run.reasons[0].split()) if run and run.reasons else ""
-    return f" {reason[:300]}" if reason else ""
-
-
-def _worth_it(case: _Case) -> str:
-    labels = case.facts.labels
-    asked = f"{write_count(case.policy.minimum_new_labels)} are asked"
-    came = f"{write_count(labels.count)} new labels have come{_since(case.facts)}, {asked}. " if labels.count else ""
-    cause = {
-        "alert": f"{case.episode.name} fires. ",
-        "schedule": f"the schedule was due at {case.episode.starts_at[:16].replace('T', ' ')} UTC. ",
-        "person": f"{case.episode.name} asked for it. ",
-    }[case.episode.cause]
-    budget = f"the day's budget of {case.policy.daily_budget} is not used up"
-    return f"{cause}{came}No run is in flight, the cooldown is over, and {budget}."
-
-
-def _since(facts: Facts) -> str:
-    labels = facts.labels
+def _format_since(labels: LabelFacts) -> str:
+    if labels.version is None:
+        return ""
     as_of = f" as of {write_date(labels.trained_as_of)}" if labels.trained_as_of else ""
-    return f" since version {labels.version} was trained{as_of}" if labels.version else ""
-
-
-def _paused(case: _Case) -> str:
-    return f"retraining of {case.policy.problem} is paused by {case.facts.paused_by}, until somebody resumes it."
-
-
-def _in_flight(case: _Case) -> str:
-    run = case.verdict.run
-    state = _OUTCOMES[run.state] if run else "runs"
-    return f"{_name(run)} {state} since {write_moment(run.began_at if run else None)}; one runs at a time."
-
-
-def _cooldown(case: _Case) -> str:
-    began = write_moment(case.verdict.run.began_at if case.verdict.run else None)
-    return (
-        f"the last run began at {began}; after it come {case.policy.cooldown_hours:g} hours of rest, "
-        f"until {write_moment(case.verdict.until)}."
-    )
-
-
-def _budget(case: _Case) -> str:
-    return f"{case.verdict.count} of {case.policy.daily_budget} runs of {write_date(case.facts.now)} (UTC) are used."
-
-
-def _too_few(case: _Case) -> str:
-    wanted = write_count(case.policy.minimum_new_labels)
-    return f"{write_count(case.verdict.count)} of {wanted} new labels have come{_since(case.facts)}."
-
-
-def _unknown(case: _Case) -> str:
-    wanted = write_count(case.policy.minimum_new_labels)
-    return f"{wanted} new labels are asked, and how many have come is not known: {_GAPS[case.facts.labels.gap]}."
-
-
-def _broken(case: _Case) -> str:
-    return f"the features are broken, and a model must not learn from that: {case.facts.labels.broken}"
-
-
-def _not_repeated(case: _Case) -> str:
-    return (
-        f"{case.episode.name} was last heard of {case.episode.silent_hours:.0f} hours ago, and what fires is repeated "
-        f"sooner than every {SILENCE_HOURS:g}: it may be over."
-    )
-
-
-def _on_trial(case: _Case) -> str:
-    run, until, alert = case.verdict.run, write_moment(case.verdict.until), case.episode.name
-    if run and run.state != "promoted":
-        again = f"An episode runs once; when {alert} still fires after {until}, a person is asked."
-        return f"{_name(run)} ended: {_end(run)}.{_why(run)} {again}"
-    return f"{_name(run)} was promoted; {alert} must be silent by {until}, or a person is asked."
-
-
-def _failures(case: _Case) -> str:
-    run, allowed = case.verdict.run, case.policy.maximum_failures
-    return (
-        f"{case.verdict.count} releases in a row were not promoted, and {allowed} are enough; nothing runs until a "
-        f"person resumes retraining or orders a run. The last, {_name(run)}: {_end(run)}.{_why(run)}"
-    )
-
-
-def _not_cleared(case: _Case) -> str:
-    run, hours = case.verdict.run, case.policy.clear_within_hours
-    if run and run.state != "promoted":
-        return f"{case.episode.name} still fires, and its {_name(run)} ended: {_end(run)}.{_why(run)}"
-    ended = write_moment(run.ended_at if run else None)
-    return (
-        f"{case.episode.name} still fires more than {hours:g} hours after {_name(run)} ended ({_end(run)}, {ended}); "
-        "training again does not help."
-    )
-
-
-def _cleared(case: _Case) -> str:
-    if case.verdict.run:
-        return f"{case.episode.name} cleared; its {_name(case.verdict.run)} ended: {_end(case.verdict.run)}."
-    return f"{case.episode.name} cleared before anything ran."
-
-
-def _answered(case: _Case) -> str:
-    return f"{_name(case.verdict.run)} trained meanwhile: {_end(case.verdict.run)}."
-
-
-def _finished(case: _Case) -> str:
-    return f"{_name(case.verdict.run)} ended: {_end(case.verdict.run)}.{_why(case.verdict.run)}"
-
-
-def _superseded(_: _Case) -> str:
-    return "a newer moment of the schedule came before this one could run; one run makes up for all."
-
-
-def _received(_: _Case) -> str:
-    return "stored, not yet decided."
-
-
-_WORDS: dict[Reason, Callable[[_Case], str]] = {
-    "received": _received,
-    "worth_it": _worth_it,
-    "paused": _paused,
-    "run_in_flight": _in_flight,
-    "cooldown": _cooldown,
-    "daily_budget": _budget,
-    "too_few_labels": _too_few,
-    "labels_unknown": _unknown,
-    "inputs_broken": _broken,
-    "not_repeated": _not_repeated,
-    "on_trial": _on_trial,
-    "maximum_failures": _failures,
-    "not_cleared": _not_cleared,
-    "cleared": _cleared,
-    "answered": _answered,
-    "superseded": _superseded,
-    "finished": _finished,
-}
+    return f" since version {labels.version} was trained{as_of}"

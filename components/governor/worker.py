@@ -1,7 +1,7 @@
-"""Turn stored episodes into decisions, start the runs that were decided, and follow them to their end.
+"""Rule on stored episodes, start the runs that were ordered, and follow them to their end.
 
 In: the governor's database, the contracts, the newest monitoring result, the clock. Out: rulings, runs, log lines. One
-`Worker` lives in the governor's process, in a thread; its passes may be cut off anywhere and are made again from what
+`Worker` lives in the governor's process, in a thread. A pass may stop at any point: the next one starts again from what
 is stored.
 """
 
@@ -17,18 +17,18 @@ from components.base.errors import PermanentError, TidemillError, TransientError
 from components.base.schedule import find_previous
 from components.governor.inbox import Inbox, Times
 from components.governor.launcher import Launcher, RunReport
-from components.governor.rule import Episode, Facts, LabelFacts, Policy, Run, decide
-from components.governor.store import DecisionStore, Ledger, Ruling
+from components.governor.rule import Episode, Facts, LabelFacts, Ruling, TrainingRun, decide
+from components.governor.store import Judge, Ledger, RulingStore
 from components.governor.words import explain
 from components.monitoring.results import MonitoringResult
 
 log = logging.getLogger("governor")
-# A run that was started is seen after a few seconds of imports; twice that, and it is started again under its key.
+# A run is visible some seconds after its start, when its imports are done. After twice that it is started again.
 _UNSEEN_SECONDS = 15
-# After it, a run that nobody sees has failed.
+# A run that is not visible two minutes after its start has failed.
 _LOST_SECONDS = 120
 NewestResult = Callable[[str], MonitoringResult | None]
-# A text says why the result cannot be read.
+# A text is the reason why the result cannot be read.
 _Newest = MonitoringResult | str | None
 
 
@@ -38,7 +38,7 @@ class WorkerParts:
 
     problems: Mapping[str, Problem]
     inbox: Inbox
-    store: DecisionStore
+    store: RulingStore
     launcher: Launcher
     newest_result: NewestResult
     """Returns the newest monitoring result of a problem, None when there is none yet."""
@@ -46,7 +46,7 @@ class WorkerParts:
 
 
 class Worker:
-    """Makes passes over all problems, whenever it is woken and at every tick."""
+    """Makes a pass over all problems at every tick, and whenever `wake` is called."""
 
     def __init__(self, parts: WorkerParts) -> None:
         """Take the parts; `run` starts to work.
@@ -55,7 +55,6 @@ class Worker:
             ContractError: a schedule is no cron line.
         """
         self._parts = parts
-        self._policies = {name: Policy.of(problem) for name, problem in parts.problems.items()}
         self._woken = threading.Event()
         self._stopped = False
         self._troubles: dict[str, str] = {}
@@ -65,7 +64,7 @@ class Worker:
             find_previous(problem.retraining.schedule, datetime.now(UTC))
 
     def run(self, tick_seconds: float) -> None:
-        """Work until `stop`; `wake` makes the next pass begin at once."""
+        """Work until `stop`."""
         while not self._stopped:
             self._woken.clear()
             self.make_pass()
@@ -76,56 +75,51 @@ class Worker:
         self._woken.set()
 
     def stop(self) -> None:
-        """Let `run` return after the pass that it is in."""
+        """Let `run` return after the current pass."""
         self._stopped = True
         self._woken.set()
 
     def make_pass(self) -> None:
-        """Work once on every problem; what goes wrong with one keeps no other from its turn."""
-        whole = True
+        """Work once on every problem; an error with one problem does not stop the others."""
+        is_whole = True
         for name in self._parts.problems:
             try:
-                self._work(name)
+                self._follow_run(name)
+                self._open_due(name)
+                self._settle_all(name)
+                self._start_run(name)
                 self._troubles.pop(name, None)
-            except TidemillError as error:
-                whole = False
-                self._report(name, error)
             except Exception as error:
-                whole = False
+                is_whole = False
                 self._report(name, error)
-                log.debug("governor %s", name, exc_info=True)
-        if whole:
+        if is_whole:
             self.last_pass = datetime.now(UTC)
 
     def _report(self, name: str, error: Exception) -> None:
-        """Log a trouble when it begins, not at every tick."""
-        words = str(error) if isinstance(error, TidemillError) else f"{type(error).__name__}: {error}"
+        """Log an error when it begins, not at every tick."""
+        is_ours = isinstance(error, TidemillError)
+        words = str(error) if is_ours else f"{type(error).__name__}: {error}"
         if self._troubles.get(name) != words:
-            log.warning("governor %s: this pass is made again at the next tick: %s", name, words)
+            log.warning("governor %s: the next pass tries again: %s", name, words)
+        if not is_ours:
+            log.debug("governor %s", name, exc_info=error)
         self._troubles[name] = words
 
-    def _work(self, problem: str) -> None:
-        self._follow(problem)
-        self._look_at_schedule(problem)
-        self._settle_all(problem)
-        self._begin(problem)
-
-    def _follow(self, problem: str) -> None:
-        """Look after the run in flight."""
+    def _follow_run(self, problem: str) -> None:
+        """Record the end of the run in flight."""
         found = self._parts.store.find_in_flight(problem)
         if found is None or found[0].state == "planned":
             return
         run, started = found
         report = self._parts.launcher.find(run.key, problem)
         if report.state == "unknown":
-            report = self._seek(run, started)
+            report = self._start_again(run, started)
         if report.state in ("succeeded", "failed"):
             self._end(run, report)
 
-    def _seek(self, run: Run, started: datetime) -> RunReport:
-        """Start a run again that was started and cannot be seen; its key keeps it from running twice."""
-        times = self._parts.read_times()
-        unseen_seconds = (times.wall - started).total_seconds()
+    def _start_again(self, run: TrainingRun, started: datetime) -> RunReport:
+        """Start a run again that was started and is not visible; its key keeps it from running twice."""
+        unseen_seconds = (self._parts.read_times().wall - started).total_seconds()
         if unseen_seconds > _LOST_SECONDS:
             return RunReport("failed", reasons=(f"The run was not seen for {unseen_seconds:.0f} s after its start.",))
         if unseen_seconds > _UNSEEN_SECONDS and time.monotonic() - self._started.get(run.key, 0) > _UNSEEN_SECONDS:
@@ -133,55 +127,51 @@ class Worker:
             self._parts.launcher.start(run.key, run.problem, run.as_of)
         return RunReport("unknown")
 
-    def _end(self, run: Run, report: RunReport) -> None:
+    def _end(self, run: TrainingRun, report: RunReport) -> None:
         state = report.outcome if report.state == "succeeded" and report.outcome else "failed"
-        times = self._parts.read_times()
-        self._parts.store.end_run(replace(run, state=state, version=report.version, reasons=report.reasons), times.now)
+        end = {"state": state, "version": report.version, "reasons": report.reasons}
+        self._parts.store.end_run(run.model_copy(update=end), self._parts.read_times().now)
         log.info("run %s: %s%s", run.key, state, f", version {report.version}" if report.version else "")
 
-    def _look_at_schedule(self, problem: str) -> None:
-        """Open an episode for the newest due moment; those that were missed before it are covered by it."""
+    def _open_due(self, problem: str) -> None:
+        """Open an episode for the newest due time; it covers those that were missed before it."""
         times = self._parts.read_times()
         due = find_previous(self._parts.problems[problem].retraining.schedule, times.now)
-        if due > self._parts.inbox.seen_schedule(problem):
+        if due > self._parts.inbox.read_schedule_seen_at(problem):
             self._parts.inbox.open_due(problem, due, times)
 
     def _settle_all(self, problem: str) -> None:
+        """Rule on every open episode; an escalation is logged as an error."""
         waiting = self._parts.store.list_open(problem)
-        is_wanted = not all(has_run for _, has_run in waiting)
-        newest = self._read_newest(problem) if is_wanted else None
+        # Labels matter only to an episode that may still start a run.
+        newest = None if all(has_run for _, has_run in waiting) else self._read_newest(problem)
         for episode_id, _ in waiting:
             times = self._parts.read_times()
-            judge = self._judge(problem, newest, times)
-            ruling = self._parts.store.settle(episode_id, judge, times)
+            ruling = self._parts.store.settle(episode_id, self._build_judge(problem, newest, times), times)
             if ruling:
                 level = logging.ERROR if ruling.choice == "escalate" else logging.INFO
-                log.log(level, "decision %d of %s: %s", episode_id, problem, ruling.words)
+                log.log(level, "ruling on episode %d of %s: %s: %s", episode_id, problem, ruling.choice, ruling.words)
 
-    def _judge(self, problem: str, result: _Newest, times: Times) -> Callable[[Episode, Ledger], Ruling | None]:
-        policy = self._policies[problem]
+    def _build_judge(self, name: str, newest: _Newest, times: Times) -> Judge:
+        problem = self._parts.problems[name]
 
         def judge(episode: Episode, ledger: Ledger) -> Ruling | None:
-            labels = _count_labels(result, ledger)
-            facts = Facts(times.now, ledger.runs, labels, ledger.paused_by, ledger.answered_at)
-            verdict = decide(episode, policy, facts)
-            if verdict is None:
-                return None
-            as_of = times.now if verdict.reason == "worth_it" else None
-            return Ruling(verdict.choice, verdict.reason, explain(episode, policy, facts, verdict), as_of)
+            labels = _count_labels(newest, ledger)
+            facts = Facts(times.now, times.wall, ledger.runs, labels, ledger.paused_by, ledger.answered_at)
+            ruling = decide(episode, problem.retraining, facts)
+            return replace(ruling, words=explain(episode, problem, facts, ruling)) if ruling else None
 
         return judge
 
     def _read_newest(self, problem: str) -> _Newest:
-        """Return the newest monitoring result; in place of one that cannot be read, why."""
         try:
             return self._parts.newest_result(problem)
         except TidemillError as error:
             self._report(f"{problem} labels", error)
             return str(error)
 
-    def _begin(self, problem: str) -> None:
-        """Start the planned run; what was started before is found by its key."""
+    def _start_run(self, problem: str) -> None:
+        """Start the planned run; one that was started before is found by its key."""
         found = self._parts.store.find_in_flight(problem)
         if found is None or found[0].state != "planned":
             return
@@ -197,7 +187,7 @@ class Worker:
 
 
 def _count_labels(result: _Newest, ledger: Ledger) -> LabelFacts:
-    """Take the new labels out of a monitoring result, unless a release has made it old."""
+    """Read the new labels and the critical findings on features, unless a release came after the result."""
     if isinstance(result, str):
         return LabelFacts(None, gap="out_of_reach")
     if result is None:
@@ -206,10 +196,6 @@ def _count_labels(result: _Newest, ledger: Ledger) -> LabelFacts:
     if promoted and promoted.version != result.model_version and (promoted.ended_at or result.as_of) >= result.as_of:
         return LabelFacts(None, gap="older_than_model")
     trained = next((run.as_of for run in ledger.runs if run.version == result.model_version), None)
-    return LabelFacts(result.labels.new_since_training, result.model_version, trained, broken=_find_broken(result))
-
-
-def _find_broken(result: MonitoringResult) -> str | None:
-    """Return what is critically wrong with the features as served."""
     critical = [one for one in result.findings if one.topic == "features" and one.severity == "critical"]
-    return " ".join(f"{one.title}. {one.text}" for one in critical) or None
+    broken = " ".join(f"{one.title}. {one.text}" for one in critical) or None
+    return LabelFacts(result.labels.new_since_training, result.model_version, trained, broken=broken)

@@ -1,32 +1,31 @@
-"""The monitoring results of one problem in order, with the contract and the governor's decisions: what reports are of.
+"""The monitoring results of one problem in order, with the contract and the governor's rulings.
 
-In: results, the oldest first, and decisions as the governor lists them. Out: a `History`, which tells the newest, the
-one before, a trend of any number and which windows do not overlap. Called by the reports; judges and draws nothing.
+In: results and rulings in any order. Out: a `History`: the newest result, the one before, the trend of any number,
+and the windows that do not overlap. Called by the reports; judges and draws nothing.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from components.base.contract.problem import Problem
 from components.base.text.wording import say_plainly, write_date
+from components.governor.rulings import RulingRecord
 from components.monitoring.results import Estimate, MonitoringResult, Window, WindowFinding
-from components.reports.rulings import Decided, read_decisions
 
 Read = Callable[[MonitoringResult], float | None]
 
 
 @dataclass(frozen=True)
 class History:
-    """Everything that a report shows, before it is shown."""
+    """The content of a report, before it is formatted."""
 
     problem: Problem
     results: Sequence[MonitoringResult]
     """The oldest first, at least one."""
-    decisions: Sequence[Decided] = ()
-    """The newest first."""
+    rulings: Sequence[RulingRecord] = ()
+    """On the problem's episodes, the newest first; without episodes that wait for their first ruling."""
 
     @property
     def newest(self) -> MonitoringResult:
@@ -62,8 +61,8 @@ class History:
         known = ((result, read(result)) for result in reversed(self.results[:-1]))
         return next(((result, number) for result, number in known if number is not None), None)
 
-    def say_change(self, read: Read, write: Callable[[float], str]) -> str:
-        """Say how far a number moved since it was last known, the difference written by `write` with its sign."""
+    def format_change(self, read: Read, write: Callable[[float], str]) -> str:
+        """Format the change of a number since it was last known; `write` formats the difference with its sign."""
         now, before = read(self.newest), self.find_before(read)
         if before is None:
             return "nothing to compare with yet"
@@ -75,30 +74,35 @@ class History:
         return f"{moved} on {since}" if re.search("[1-9]", moved) else f"as in {since}"
 
     @property
-    def recent_decisions(self) -> list[Decided]:
-        """What the governor decided since the result before, the newest first; without one, every decision is recent.
+    def recent_rulings(self) -> list[RulingRecord]:
+        """The rulings since the result before, the newest first; without such a result all of them.
 
-        A replay may leave the governor on the wall clock while `as_of` is in the past, or turn its clock back too.
+        In a simulation `as_of` is in the past, while the governor's clock may be the wall clock or set to the past too.
         """
         if self.previous is None:
-            return list(self.decisions)
+            return list(self.rulings)
         wall = min(result.computed_at for result in self.results)
         since, since_wall = self.previous.as_of, self.previous.computed_at
-        return [one for one in self.decisions if one.decided_at >= (since_wall if one.decided_at >= wall else since)]
+        return [one for one in self.rulings if one.ruled_at >= (since_wall if one.ruled_at >= wall else since)]
 
 
-def make_history(
-    problem: Problem, results: Sequence[MonitoringResult], decisions: Sequence[Mapping[str, Any]] = ()
+def build_history(
+    problem: Problem, results: Sequence[MonitoringResult], rulings: Sequence[RulingRecord] = ()
 ) -> History:
-    """Put results and decisions of one problem in order."""
-    return History(problem, sorted(results, key=lambda result: result.as_of), read_decisions(problem.name, decisions))
+    """Build the history of one problem; rulings of others are left out."""
+    own = [one for one in rulings if one.problem == problem.name and one.decided_at is not None]
+    return History(
+        problem,
+        sorted(results, key=lambda result: result.as_of),
+        sorted(own, key=lambda one: one.ruled_at, reverse=True),
+    )
 
 
 def tile_windows(results: Sequence[MonitoringResult]) -> list[MonitoringResult]:
     """Return results whose windows do not overlap, the newest among them, the oldest first.
 
-    From the newest back, each time the latest window that ends before the one chosen begins: a window of 30 days that
-    is judged every day would count each prediction 30 times.
+    From the newest back, each next window is the latest that ends before the start of the one before. Without this
+    a window of 30 days that is measured every day would count each prediction 30 times.
     """
     chosen: list[MonitoringResult] = []
     for result in sorted(results, key=lambda one: one.window.end, reverse=True):
@@ -108,7 +112,7 @@ def tile_windows(results: Sequence[MonitoringResult]) -> list[MonitoringResult]:
 
 
 def add_estimates(estimates: Sequence[Estimate]) -> Estimate:
-    """Add independent estimates; without all bounds the sum has none.
+    """Add independent estimates; the sum has bounds only if all of them have.
 
     Source: Zou, Donner (2008), Construction of confidence limits about effect measures: a general approach, Statistics
     in Medicine 27(10): the distances of the bounds add up as squares do.
@@ -131,8 +135,8 @@ def scale_estimate(estimate: Estimate, factor: float) -> Estimate:
     return Estimate(estimate=estimate.estimate * factor, low=low, high=high)
 
 
-def write_window(window: Window) -> str:
-    """Write the days of a window: `1 to 31 December 2013`; the moment of its end does not count in."""
+def format_window(window: Window) -> str:
+    """Format the days of a window: `1 to 31 December 2013`; its end is exclusive."""
     first, last = window.start, window.end - timedelta(microseconds=1)
     if first.date() == last.date():
         return write_date(first)
@@ -144,7 +148,7 @@ def write_window(window: Window) -> str:
 def compare_findings(history: History) -> tuple[list[WindowFinding], list[WindowFinding]]:
     """Return the findings that are new since the result before, and those that are gone.
 
-    Topic and title tell them, whatever the numbers in the title.
+    Findings are the same if topic and title are, apart from numbers in the title.
     """
     now = {_name_finding(one): one for one in history.newest.findings}
     before = {_name_finding(one): one for one in history.previous.findings} if history.previous else {}
@@ -153,5 +157,5 @@ def compare_findings(history: History) -> tuple[list[WindowFinding], list[Window
 
 
 def _name_finding(finding: WindowFinding) -> tuple[str, str]:
-    """Return topic and title without numbers and what follows from them: `1 feature is`, `2 features are`."""
+    """Return topic and title without numbers and plurals: `1 feature is` equals `2 features are`."""
     return finding.topic, re.sub(r"\d[\d.,]*|\b(?:is|are)\b|s\b|\s+", "", finding.title)

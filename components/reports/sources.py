@@ -1,26 +1,26 @@
-"""Gather what the reports of a window are written from: the results up to it, and what the governor decided.
+"""Read what the reports of a window are written from: the results up to it, and the governor's rulings.
 
 In: the contract, the result of the monitoring run, the settings. Out: the folder that `report` writes. Called by the
-`report` step. Where no governor has run, or its database is out of reach, the reports say nothing of decisions and are
-written all the same.
+`report` step. Where no governor has run, or its database is out of reach, the reports are
+written without rulings.
 """
 
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 from components.base.adapters.s3 import open_store
 from components.base.contract.problem import Problem
 from components.base.errors import TidemillError
 from components.base.settings import Settings
+from components.governor.rulings import RulingRecord
 from components.monitoring.results import MonitoringResult, read_results
 from components.reports.write import DAILY, KPI, write_reports
 
 log = logging.getLogger(__name__)
 _SQLITE = "sqlite:///"
-# More than the governor takes in a year of daily budgets.
-_DECISIONS = 400
+# More than the runs of a year with a daily budget of one.
+_RULINGS = 400
 
 
 def report_window(problem: Problem, result: Path, settings: Settings, folder: Path) -> None:
@@ -31,7 +31,7 @@ def report_window(problem: Problem, result: Path, settings: Settings, folder: Pa
     """
     newest = MonitoringResult.model_validate_json(result.read_text(encoding="utf-8"))
     earlier = [one for one in read_results(open_store(settings), problem.name) if one.as_of < newest.as_of]
-    write_reports(problem, [*earlier, newest], list_decisions(problem, settings), folder)
+    write_reports(problem, [*earlier, newest], list_rulings(problem, settings), folder)
 
 
 def copy_pages(folder: Path, daily: Path, kpi: Path) -> None:
@@ -41,8 +41,8 @@ def copy_pages(folder: Path, daily: Path, kpi: Path) -> None:
         shutil.copyfile(folder / page, target)
 
 
-def list_decisions(problem: Problem, settings: Settings) -> list[dict[str, Any]]:
-    """Return the governor's decisions on a problem, the newest first; none where it never ran."""
+def list_rulings(problem: Problem, settings: Settings) -> list[RulingRecord]:
+    """Return the governor's rulings on a problem, the newest first; none where it never ran."""
     url = settings.governor_database
     if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).is_file():
         return []
@@ -50,8 +50,7 @@ def list_decisions(problem: Problem, settings: Settings) -> list[dict[str, Any]]
     from components.governor.schema import Database
 
     try:
-        found = Archive(Database(url)).list_decisions(problem.name, _DECISIONS)
+        return Archive(Database(url)).list_rulings(problem.name, _RULINGS)
     except TidemillError as error:
-        log.warning("report: written without the governor's decisions: %s", error)
+        log.warning("report: written without the governor's rulings: %s", error)
         return []
-    return [decision.model_dump() for decision in found]

@@ -1,23 +1,24 @@
 """Write the reports of a monitoring run: the daily one for engineers, the KPI one for the business, the summary.
 
-In: the contract, all monitoring results, the governor's decisions. Out: a folder with `daily.html`, `kpi.html` and
+In: the contract, all monitoring results, the governor's rulings. Out: a folder with `daily.html`, `kpi.html` and
 `summary.json`, which the index of reports and the terminal read. Called by the `report` step.
 """
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from components.base.contract.problem import Problem
 from components.base.errors import DataError
 from components.base.text.wording import write_bytes
+from components.governor.rulings import RulingRecord
 from components.monitoring.results import MonitoringResult
 from components.reports.daily.page import render_daily
 from components.reports.daily.pictures import draw_daily
 from components.reports.daily.status import tell_status
-from components.reports.history import History, make_history, write_window
+from components.reports.history import History, build_history, format_window
 from components.reports.kpi.page import render_kpi
 from components.reports.kpi.pictures import draw_kpi
 
@@ -25,14 +26,14 @@ DAILY, KPI, SUMMARY = "daily.html", "kpi.html", "summary.json"
 
 
 def write_reports(
-    problem: Problem, results: Sequence[MonitoringResult], decisions: Sequence[Mapping[str, Any]], folder: Path
+    problem: Problem, results: Sequence[MonitoringResult], rulings: Sequence[RulingRecord], folder: Path
 ) -> dict[str, Path]:
     """Write the reports about the newest result, with the trend over all of them; return the paths by name.
 
     Args:
         problem: The contract.
         results: Of that problem, in any order.
-        decisions: As the governor lists them; those of other problems are left out. May be empty.
+        rulings: As the governor lists them; those of other problems are left out. May be empty.
         folder: Where to write; made when missing.
 
     Raises:
@@ -42,7 +43,7 @@ def write_reports(
         raise DataError(
             f"report {problem.name}: at least one monitoring result must exist, but got 0. Run `make monitor` first."
         )
-    history = make_history(problem, results, decisions)
+    history = build_history(problem, results, rulings)
     pages = {
         DAILY: render_daily(history, draw_daily(history), KPI),
         KPI: render_kpi(history, draw_kpi(history), DAILY),
@@ -63,7 +64,7 @@ def summarise_monitoring(history: History) -> dict[str, Any]:
         "problem": result.problem,
         "as_of": result.as_of.isoformat(),
         "model_version": result.model_version,
-        "window": write_window(result.window),
+        "window": format_window(result.window),
         "rows": result.traffic.rows,
         "tone": status.tone,
         "headline": status.title,

@@ -34,7 +34,7 @@ from components.governor.inbox import Inbox, Times
 from components.governor.launcher import Launcher
 from components.governor.metrics import GovernorMetrics
 from components.governor.schema import Database
-from components.governor.store import DecisionStore
+from components.governor.store import RulingStore
 from components.governor.worker import NewestResult, Worker, WorkerParts
 from components.monitoring.results import MonitoringResult, read_results
 from pipelines.runners.services import embedded_services
@@ -105,7 +105,7 @@ def assemble(
 
     Raises:
         SettingsError: a file of a secret is missing or holds too little.
-        DecisionsUnavailableError: the database does not answer.
+        RulingsUnavailableError: the database does not answer.
     """
 
     def read_times() -> Times:
@@ -116,7 +116,7 @@ def assemble(
         hmac_secret=_read_secret(settings.governor_hmac_file, "TIDEMILL_GOVERNOR_HMAC_FILE"),
     )
     database = Database(settings.governor_database)
-    inbox, store, archive = Inbox(database), DecisionStore(database), Archive(database)
+    inbox, store, archive = Inbox(database), RulingStore(database), Archive(database)
     for name in problems:
         inbox.add_problem(name, read_times().now)
     worker = Worker(WorkerParts(problems, inbox, store, launcher, newest_result, read_times))

@@ -15,7 +15,7 @@ from rich.table import Table
 from components.base.contract.load import load_problem
 from components.base.errors import TidemillError
 from components.base.settings import load_settings
-from components.data.requeue import replay_quarantine
+from components.data.requeue import requeue_rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         problem = load_problem(load_settings().problems / f"{options.problem}.yaml")
         quarantine, folder = options.accepted / "quarantine.parquet", options.accepted.with_name("replayed")
-        counts = replay_quarantine(problem, quarantine, options.accepted, folder)
+        counts = requeue_rows(problem, quarantine, options.accepted, folder)
     except TidemillError as error:
         console.print(f"[red]{error}[/]", highlight=False)
         return 1

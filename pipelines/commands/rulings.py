@@ -16,10 +16,11 @@ from components.base.clock import read_clock
 from components.base.contract.load import read_contract
 from components.base.errors import TidemillError
 from components.base.settings import Settings, load_settings
-from components.governor.archive import Archive, DecisionRecord
+from components.governor.archive import Archive
 from components.governor.inbox import Inbox
+from components.governor.rulings import RulingRecord
 from components.governor.schema import Database
-from components.governor.store import DecisionStore
+from components.governor.store import RulingStore
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,14 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.pause or options.resume:
             _change(console, settings, database, options)
         else:
-            show_decisions(console, Archive(database).list_decisions(options.problem, options.last))
+            show_decisions(console, Archive(database).list_rulings(options.problem, options.last))
     except TidemillError as error:
         console.print(str(error), style="red", markup=False, highlight=False)
         return 1
     return 0
 
 
-def show_decisions(console: Console, decisions: Sequence[DecisionRecord]) -> None:
+def show_decisions(console: Console, decisions: Sequence[RulingRecord]) -> None:
     """Print one row a decision, the newest last, where a terminal ends."""
     if not decisions:
         console.print("No decision yet: the governor decides when an alert fires or its schedule is due.")
@@ -50,12 +51,11 @@ def show_decisions(console: Console, decisions: Sequence[DecisionRecord]) -> Non
         table.add_column(column, no_wrap=True)
     table.add_column("in words", ratio=1)
     for record in reversed(decisions):
-        decided = record.decided_at or record.opened_at
+        decided = record.ruled_at
         run, version = (record.run.state, record.run.version) if record.run else (None, None)
         cause = record.cause if record.cause == "schedule" else f"{record.cause} {record.name}"
-        cells = (record.problem, cause, record.decision, run or "-", version or "-")
-        words = record.words.removeprefix(f"{record.decision}: ")
-        table.add_row(str(record.id), f"{decided:%Y-%m-%d %H:%M}", *cells, words)
+        cells = (record.problem, cause, record.choice, run or "-", version or "-")
+        table.add_row(str(record.id), f"{decided:%Y-%m-%d %H:%M}", *cells, record.words)
     console.print(table, markup=False)
 
 
@@ -68,7 +68,7 @@ def _change(console: Console, settings: Settings, database: Database, options: a
         inbox.pause(options.problem, options.by, options.note)
     else:
         inbox.resume(options.problem, options.by, now)
-    paused_by = DecisionStore(database).read_ledger(options.problem).paused_by
+    paused_by = RulingStore(database).read_ledger(options.problem).paused_by
     state = (
         f"paused by {paused_by}: nothing starts until --resume" if paused_by else "not paused; failures are forgiven"
     )

@@ -18,12 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from components.base import run_records
+from components.base import documents, run_records
 from components.base.adapters.s3 import open_store
 from components.base.errors import StepFailedError, TidemillError
 from components.base.run_records import Pipeline, PipelineRun
 from components.base.settings import Settings
 from components.base.times import parse_time
+from components.data.quality import Quality
 from pipelines.runners.kfp_log import KfpLog, error_of
 from pipelines.runners.records import RunRecord, write_record
 from pipelines.runners.terminal import Terminal
@@ -170,12 +171,12 @@ def _publish(job: Job, record: RunRecord, settings: Settings) -> None:
 
 def _read_ages(folder: Path) -> dict[str, float]:
     """Return the age of each source from the quality report, where the pipeline presents one."""
-    quality = folder / "quality.json"
-    if not quality.is_file():
+    path = folder / "quality.json"
+    if not path.is_file():
         return {}
-    sources = json.loads(quality.read_text())["sources"]
-    ages = {name: (source["freshness"] or {}).get("age_hours") for name, source in sources.items()}
-    return {name: float(age) for name, age in ages.items() if age is not None}
+    sources = documents.read(Quality, path).sources
+    ages = {name: source.freshness.age_hours for name, source in sources.items() if source.freshness}
+    return {name: age for name, age in ages.items() if age is not None}
 
 
 @contextlib.contextmanager

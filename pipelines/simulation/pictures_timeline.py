@@ -23,7 +23,7 @@ from components.base.text.figures import (
     show_thousands,
 )
 from components.base.text.wording import say_plainly, write_gain
-from components.reports.trends import Array, place_moments, to_numbers
+from components.reports.trends import Array, place_times, to_numbers
 from pipelines.simulation.timeline import LoopEvent, LoopMonth, Timeline, add_up, pair_alerts
 
 # Width and height in inches, and the font of the marks, of the picture for a screen and the one for a phone.
@@ -86,7 +86,7 @@ def _draw_scores(axes: Axes, timeline: Timeline) -> None:
 
 
 def _draw_values(axes: Axes, timeline: Timeline) -> None:
-    ends = place_moments([timeline.months[0].start, *(one.end for one in timeline.months)])
+    ends = place_times([timeline.months[0].start, *(one.end for one in timeline.months)])
     lines = {
         "current solution": ([one.current_value for one in timeline.months], _CURRENT),
         "first model, frozen": ([one.frozen_value for one in timeline.months], _FROZEN),
@@ -113,7 +113,7 @@ def _write_difference(axes: Axes, timeline: Timeline) -> None:
     totals = timeline.totals
     if totals is None or not round(totals.retraining_earned):
         return
-    end = place_moments([timeline.months[-1].end])[0]
+    end = place_times([timeline.months[-1].end])[0]
     text = write_gain(totals.retraining_earned, timeline.currency).replace(" ", "\n")
     style: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontweight": "bold"}
     place = (end, (totals.served + totals.frozen) / 2)
@@ -122,7 +122,7 @@ def _write_difference(axes: Axes, timeline: Timeline) -> None:
 
 def _draw_lanes(axes: Axes, timeline: Timeline, lanes: Sequence[str], longest: int) -> None:
     end = timeline.months[-1].end
-    axes.set_xlim(*place_moments([timeline.months[0].start, end]))
+    axes.set_xlim(*place_times([timeline.months[0].start, end]))
     heights = {name: len(lanes) - place for place, name in enumerate(lanes)}
     for event in timeline.ordered:
         if event.kind == "injected":
@@ -144,7 +144,7 @@ def _clip(name: str, longest: int) -> str:
 
 
 def _draw_bar(axes: Axes, height: float, start: datetime, end: datetime, colour: str) -> None:
-    places = place_moments([start, end])
+    places = place_times([start, end])
     axes.plot(places, [height, height], color=colour, linewidth=6, solid_capstyle="butt")
     axes.plot(places[:1], [height], "|", color=colour, markersize=9, markeredgewidth=2)
 
@@ -153,7 +153,7 @@ def _draw_mark(axes: Axes, height: float, event: LoopEvent) -> None:
     """Draw a release as a triangle, a decision as a circle; it is full where a run starts or a model takes over."""
     marker, colour = ("^", COLOURS["champion"]) if event.kind == "release" else ("o", ACCENT)
     filled = colour if event.is_promotion or event.is_run else "none"
-    place = place_moments([event.at])
+    place = place_times([event.at])
     axes.plot(place, [height], marker, color=colour, markerfacecolor=filled, markersize=6)
     if event.kind == "release":
         is_late = place[0] > sum(axes.get_xlim()) / 2
@@ -175,9 +175,9 @@ def _draw_names(axes: Axes, columns: int) -> None:
 
 def _finish(axes: Axes, timeline: Timeline, months_a_tick: int) -> None:
     """Give every chart the same months, and mark episodes and releases."""
-    start, end = place_moments([timeline.months[0].start, timeline.months[-1].end])
+    start, end = place_times([timeline.months[0].start, timeline.months[-1].end])
     for event in timeline.events:
-        at, until = place_moments([event.at, event.until or event.at])
+        at, until = place_times([event.at, event.until or event.at])
         if event.kind == "injected":
             axes.axvspan(max(at, start), min(until, end), color=_CURRENT, alpha=0.08, linewidth=0)
         elif event.is_promotion:
@@ -189,5 +189,5 @@ def _finish(axes: Axes, timeline: Timeline, months_a_tick: int) -> None:
 
 
 def _middles(months: Sequence[LoopMonth]) -> Array:
-    starts, ends = place_moments(one.start for one in months), place_moments(one.end for one in months)
+    starts, ends = place_times(one.start for one in months), place_times(one.end for one in months)
     return (starts + ends) / 2

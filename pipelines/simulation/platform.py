@@ -79,17 +79,17 @@ class Platform:
             return own
         return {**own, "prometheus": self.observers.prometheus_url, "alertmanager": self.observers.alertmanager_url}
 
-    def read_decisions(self, problem: str) -> list[dict[str, Any]]:
-        """Return the governor's decisions, as its API gives them."""
-        answer = httpx.get(f"{self.governor_url}/v1/decisions", params={"problem": problem}, trust_env=False)
+    def read_rulings(self, problem: str) -> list[dict[str, Any]]:
+        """Return the governor's rulings, as its API gives them."""
+        answer = httpx.get(f"{self.governor_url}/v1/rulings", params={"problem": problem}, trust_env=False)
         answer.raise_for_status()
-        decisions: list[dict[str, Any]] = answer.json()
-        return decisions
+        rulings: list[dict[str, Any]] = answer.json()
+        return rulings
 
     def read_histories(self, problem: str) -> list[dict[str, Any]]:
-        """Return the decisions, each with all that it was before."""
-        ids = [one["id"] for one in self.read_decisions(problem)]
-        answers = [httpx.get(f"{self.governor_url}/v1/decisions/{one}", trust_env=False) for one in ids]
+        """Return the rulings, each with its history."""
+        ids = [one["id"] for one in self.read_rulings(problem)]
+        answers = [httpx.get(f"{self.governor_url}/v1/rulings/{one}", trust_env=False) for one in ids]
         return [answer.raise_for_status().json() for answer in answers]
 
     def wait_pass(self) -> None:

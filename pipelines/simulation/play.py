@@ -94,7 +94,7 @@ class Play:
             wait_seen(self.platform.observers, result)
             self.watch.look()
         wait_decided(self.platform, PROBLEM, set(self.problem.retraining.alerts), self.terminal.show_decisions)
-        self.terminal.show_decisions(self.platform.read_decisions(PROBLEM))
+        self.terminal.show_decisions(self.platform.read_rulings(PROBLEM))
         self.platform.endpoint.follow_champion()
 
     def _job(self, pipeline: Pipeline, end: datetime) -> Job:

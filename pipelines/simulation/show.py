@@ -91,10 +91,12 @@ class LoopTerminal(Terminal):
     def show_decisions(self, decisions: list[dict[str, Any]]) -> None:
         """Show the decisions that are new or have changed."""
         for one in sorted(decisions, key=lambda decision: int(decision["id"])):
-            state = (str(one["decision"]), str(one["run"]["state"]) if one["run"] else "")
+            state = (str(one["choice"]), str(one["run"]["state"]) if one["run"] else "")
             if one["decided_at"] and self._decisions.get(one["id"]) != state:
                 self._decisions[one["id"]] = state
-                self._line("●", _CHOICES.get(state[0], "white"), "governor", f"{one['name']}: {one['words']}")
+                self._line(
+                    "●", _CHOICES.get(state[0], "white"), "governor", f"{one['name']}: {state[0]}: {one['words']}"
+                )
                 if state[1] in ENDED and one["run"]["key"] not in self._released:
                     self._released.add(one["run"]["key"])
                     self._line("★", "cyan", "release", f"{state[1]}. {' '.join(one['run']['reasons'])}")

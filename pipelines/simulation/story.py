@@ -103,11 +103,8 @@ def _alerted(alerts: Sequence[AlertSpan]) -> Iterator[LoopEvent]:
 def _decided(replayed: Replayed) -> Iterator[LoopEvent]:
     for decision in replayed.decisions:
         for change in _changes(decision["history"]):
-            title, words = (
-                f"{change['choice']}: {decision['name']}",
-                change["words"].removeprefix(f"{change['choice']}: "),
-            )
-            yield LoopEvent(datetime.fromisoformat(change["at"]), "decision", title, words)
+            title = f"{change['choice']}: {decision['name']}"
+            yield LoopEvent(datetime.fromisoformat(change["at"]), "decision", title, change["words"])
         run = decision["run"]
         if run and run["ended_at"]:
             report = replayed.runs / run["key"] / "report.html"

@@ -83,14 +83,14 @@ def wait_decided(
         } & retraining_alerts
 
         def is_known() -> bool:
-            decisions = platform.read_decisions(problem)
+            decisions = platform.read_rulings(problem)
             return firing <= {str(one["name"]) for one in decisions if one["is_firing"] and one["decided_at"]}
 
         wait_until(is_known, _SEEN_SECONDS, "the governor must decide on every alert")
     platform.wait_pass()
 
     def is_at_rest() -> bool:
-        decisions = platform.read_decisions(problem)
+        decisions = platform.read_rulings(problem)
         tell(decisions)
         return all(one["run"]["state"] in ENDED for one in decisions if one["run"])
 

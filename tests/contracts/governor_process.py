@@ -104,8 +104,8 @@ def wait_for_record(home: Path) -> None:
 
 
 def is_over(governor: Governor) -> bool:
-    decisions = governor.worker._parts.store.read_ledger("flight-delays").runs
-    return [run.state for run in decisions] == ["promoted"]
+    runs = governor.worker._parts.store.read_ledger("flight-delays").runs
+    return [run.state for run in runs] == ["promoted"]
 
 
 def fork(home: Path, fatal: int) -> int:

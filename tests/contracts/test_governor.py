@@ -43,10 +43,10 @@ class Server:
         return httpx.get(self.url + path, timeout=20)
 
     def wait_for_run(self) -> dict:
-        """Return the newest decision once its run has ended."""
+        """Return the newest ruling once its run has ended."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            found = self.get("/v1/decisions").json()
+            found = self.get("/v1/rulings").json()
             if found and found[0]["run"] and found[0]["run"]["ended_at"]:
                 return found[0]
             time.sleep(0.1)
@@ -127,11 +127,11 @@ def test_500_notifications_of_one_episode_from_both_senders_start_one_run(server
 
     with httpx.Client() as client, concurrent.futures.ThreadPoolExecutor(25) as pool:
         codes = Counter(pool.map(send, range(500)))
-    decision = server.wait_for_run()
+    ruling = server.wait_for_run()
     assert codes == {200: 500}
     assert len(server.ran()) == 1
-    assert len(server.get("/v1/decisions").json()) == 1
-    assert 499 <= decision["repeats"] <= 549
+    assert len(server.get("/v1/rulings").json()) == 1
+    assert 499 <= ruling["repeats"] <= 549
     metrics = server.get("/metrics").text
     assert 'tidemill_governor_runs_total{outcome="promoted",problem="flight-delays"} 1.0' in metrics
     assert 'tidemill_governor_decisions_total{decision="run",problem="flight-delays",reason="worth_it"} 1.0' in metrics
@@ -163,8 +163,8 @@ def test_a_server_that_is_killed_with_a_run_under_way_finds_it_again(tmp_path):
     try:
         assert second.get("/v1/problems").json()[0]["run_in_flight"] is not None
         (tmp_path / "wait").unlink()
-        decision = second.wait_for_run()
-        assert (decision["run"]["state"], decision["run"]["version"]) == ("promoted", "2")
+        ruling = second.wait_for_run()
+        assert (ruling["run"]["state"], ruling["run"]["version"]) == ("promoted", "2")
         assert len(second.ran()) == 1
     finally:
         second.process.terminate()

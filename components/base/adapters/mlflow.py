@@ -25,7 +25,6 @@ from components.base.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
-    from mlflow.entities import Run
     from mlflow.models import ModelSignature
 
 __all__ = [
@@ -60,12 +59,19 @@ def log_release(record: ReleaseRecord, settings: Settings) -> Registered:
         TransientError: MLflow, its database or its artifact store does not answer.
     """
     with _client(settings, f"register {record.problem}") as client:
-        experiment = _experiment(client, record.problem, settings)
-        for run in _runs_of(client, experiment, record.key):
+        found = client.get_experiment_by_name(record.problem)
+        place = artifact_place(record.problem, settings)
+        experiment = found.experiment_id if found else client.create_experiment(record.problem, artifact_location=place)
+        for run in client.search_runs([experiment], filter_string=f"tags.{_KEY_TAG} = '{record.key}'"):
+            run_id = run.info.run_id
+            versions = [str(found.version) for found in client.search_model_versions(f"run_id = '{run_id}'")]
             if run.info.status == "FINISHED":
-                return _registered(client, record.problem, run)
-            _remove(client, record.problem, run)
-        return _log(client, experiment, record)
+                return Registered(versions[0] if versions else None, run_id, run.data.tags["storage_uri"])
+            # What a crash left: no alias names it.
+            for version in versions:
+                client.delete_model_version(record.problem, version)
+            client.delete_run(run_id)
+        return _log(client, str(experiment), record)
 
 
 def challenge(problem: str, version: str, settings: Settings) -> None:
@@ -197,30 +203,6 @@ def _fault(error: Exception, settings: Settings, where: str) -> TidemillError | 
     if error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"):
         return unavailable(where, settings, error)
     return PermanentError(f"{where}: MLflow must accept it, but got: {error}")
-
-
-def _experiment(client: "MlflowClient", problem: str, settings: Settings) -> str:
-    found = client.get_experiment_by_name(problem)
-    if found:
-        return str(found.experiment_id)
-    return str(client.create_experiment(problem, artifact_location=artifact_place(problem, settings)))
-
-
-def _runs_of(client: "MlflowClient", experiment: str, key: str) -> list["Run"]:
-    return list(client.search_runs([experiment], filter_string=f"tags.{_KEY_TAG} = '{key}'"))
-
-
-def _remove(client: "MlflowClient", problem: str, run: "Run") -> None:
-    """Remove what a crash left: a version without alias, and its run."""
-    for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
-        client.delete_model_version(problem, str(version.version))
-    client.delete_run(run.info.run_id)
-
-
-def _registered(client: "MlflowClient", problem: str, run: "Run") -> Registered:
-    versions = client.search_model_versions(f"name = '{problem}' and run_id = '{run.info.run_id}'")
-    version = str(versions[0].version) if versions else None
-    return Registered(version, run.info.run_id, run.data.tags["storage_uri"])
 
 
 def _log(client: "MlflowClient", experiment: str, record: ReleaseRecord) -> Registered:

@@ -29,7 +29,6 @@ from components.base.errors import (
     ObjectMissingError,
     SettingsError,
     StoreRequestError,
-    TidemillError,
     raise_faults,
 )
 from components.base.settings import S3Endpoint, Settings
@@ -209,7 +208,12 @@ class ObjectStore:
         try:
             yield
         except boto_errors.ClientError as error:
-            raise self._refusal(error, verb, key) from error
+            code = error.response["Error"].get("Code", "")
+            # The answer to HEAD has no body, so that 404 may mean the key or the bucket.
+            if code == "404" and not self._has_bucket():
+                code = "NoSuchBucket"
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            raise self._faults.refuse(verb, key, code, status) from error
         except boto_errors.NoCredentialsError as error:
             raise self._faults.word(DENIED, verb, key, "none") from error
         except boto_errors.FlexibleChecksumError as error:
@@ -220,13 +224,6 @@ class ObjectStore:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise StoreRequestError(f"{verb} s3://{self.bucket}/{key}: {error}. Free disk space.") from error
-
-    def _refusal(self, error: boto_errors.ClientError, verb: str, key: str) -> TidemillError:
-        code = error.response["Error"].get("Code", "")
-        # The answer to HEAD has no body, so that 404 may mean the key or the bucket.
-        if code == "404" and not self._has_bucket():
-            code = "NoSuchBucket"
-        return self._faults.refuse(verb, key, code, error.response["ResponseMetadata"]["HTTPStatusCode"])
 
     def _has_bucket(self) -> bool:
         try:

@@ -135,40 +135,36 @@ class SeaweedFS:
         self._ports = _choose_ports(self._folder / "ports.json")
         # SeaweedFS saves its options and would mix the old ones into ours.
         (data / "mini.options").unlink(missing_ok=True)
+        options = {"dir": data, **_OPTIONS, **self._ports}
+        command = [str(_weed()), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())]
         with self.log_path.open("wb") as output:
-            self._process = OwnedProcess(
-                ChildPlan(_command(data, self._ports), self._environment(), self._folder, output, (self._lock,))
-            )
+            plan = ChildPlan(command, self._environment(), self._folder, output, kept_files=(self._lock,))
+            self._process = OwnedProcess(plan)
         self._wait_until_ready()
         log.info("object store: ready at %s in %.1f s", self.endpoint.url, time.monotonic() - started_at)
 
     def _environment(self) -> dict[str, str]:
         endpoint = self.endpoint
-        signing_keys = {f"WEED_JWT_{name}_KEY": secrets.token_hex(32) for name in _SIGNING_KEYS}
         return {
             # HOME: a security.toml or credentials of the user must not reach this server.
             "HOME": str(self._folder),
             "AWS_ACCESS_KEY_ID": str(endpoint.access_key),
             "AWS_SECRET_ACCESS_KEY": str(endpoint.secret_key),
             "WEED_ADMIN_PASSWORD": secrets.token_hex(32),
-            **signing_keys,
+            **{f"WEED_JWT_{name}_KEY": secrets.token_hex(32) for name in _SIGNING_KEYS},
         }
 
     def _wait_until_ready(self) -> None:
         store = ObjectStore(self.endpoint, self._bucket, attempts=1)
         deadline = time.monotonic() + _START_SECONDS
         while not (_has_volumes(self._ports["master.port"]) and _answers(store)):
-            if not self._is_running() or time.monotonic() > deadline:
-                raise StoreUnavailableError(self._failure_text())
+            is_running = self._process is not None and self._process.is_running()
+            if not is_running or time.monotonic() > deadline:
+                got = f"no answer in {_START_SECONDS:.0f} s" if is_running else "its end"
+                last = self.log_path.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:]
+                words = f"object store: SeaweedFS must start, but got {got}. See {self.log_path}:"
+                raise StoreUnavailableError("\n  ".join([words, *last]))
             time.sleep(_START_POLL_SECONDS)
-
-    def _is_running(self) -> bool:
-        return self._process is not None and self._process.is_running()
-
-    def _failure_text(self) -> str:
-        got = f"no answer in {_START_SECONDS:.0f} s" if self._is_running() else "its end"
-        lines = self.log_path.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:]
-        return "\n  ".join([f"object store: SeaweedFS must start, but got {got}. See {self.log_path}:", *lines])
 
 
 @contextmanager
@@ -199,11 +195,6 @@ def _has_volumes(master_port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _command(data: Path, ports: Mapping[str, int]) -> list[str]:
-    options = {"dir": str(data), **_OPTIONS, **{name: str(port) for name, port in ports.items()}}
-    return [str(_weed()), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())]
 
 
 def _weed() -> Path:
@@ -253,7 +244,8 @@ def _is_alive(pid: str) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        # Of another user, but it runs.
+        pass
     return True
 
 

@@ -11,7 +11,7 @@ from components.base.text.wording import write_date
 from components.monitoring.results import EstimatedPerformance, FeatureState, MonitoringResult
 from components.reports.daily.pictures import CONTENDER_NAMES, Drawn
 from components.reports.daily.status import tell_status
-from components.reports.history import History, write_window
+from components.reports.history import History, format_window
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # The table of shifts shows these at once, the others on request.
@@ -35,7 +35,7 @@ SECTIONS = (
     DailySection("labels", "Labels"),
     DailySection("performance", "Performance"),
     DailySection("value", "Value"),
-    DailySection("decisions", "Decisions"),
+    DailySection("rulings", "Rulings"),
     DailySection("glossary", "What the numbers mean"),
 )
 
@@ -55,14 +55,14 @@ def render_daily(history: History, drawn: Drawn, kpi_link: str = "") -> str:
         windows=len(history.results),
         first_window=write_date(history.results[0].window.start),
         previous=history.previous,
-        period=write_window(result.window),
+        period=format_window(result.window),
         status=tell_status(history),
         ranked=rank_features(result),
         shown_features=SHOWN_FEATURES,
         estimated=match_estimates(result),
         contender_names=CONTENDER_NAMES,
-        decisions=history.decisions,
-        recent=len(history.recent_decisions),
+        rulings=history.rulings,
+        recent=len(history.recent_rulings),
         pictures=drawn.pictures,
         multiples=drawn.multiples,
         sections=SECTIONS,

@@ -28,12 +28,12 @@ from components.reports.history import History, Read
 from components.reports.trends import (
     Lines,
     bound_or_estimate,
-    can_trend,
     draw_estimates,
     draw_trend,
     finish_days,
     finish_windows,
-    place_moments,
+    has_trend,
+    place_times,
     place_windows,
     to_numbers,
 )
@@ -60,7 +60,7 @@ def draw_traffic(history: History) -> str | None:
     if not days:
         return None
     figure, (axes,) = new_figure()
-    moments = place_moments(datetime.fromisoformat(day.day) for day in days)
+    moments = place_times(datetime.fromisoformat(day.day) for day in days)
     axes.bar(moments, [day.rows for day in days], color=SOFT, label=history.noun)
     axes.bar(moments, [day.actions for day in days], color=ACCENT, label="actions")
     show_thousands(axes)
@@ -76,7 +76,7 @@ def draw_probability(history: History) -> str | None:
     if not days:
         return None
     figure, (axes,) = new_figure()
-    moments = place_moments(datetime.fromisoformat(day.day) for day in days)
+    moments = place_times(datetime.fromisoformat(day.day) for day in days)
     axes.plot(moments, [day.mean_output for day in days], color=ACCENT, marker="o", markersize=3)
     show_percent(axes, digits=1)
     finish_days(axes, moments)
@@ -135,7 +135,7 @@ def draw_performance(history: History) -> str | None:
         result.performance.scores.get(limits.metric) if result.performance else None for result in history.results
     ]
     newest = next((result.performance for result in reversed(history.results) if result.performance), None)
-    if newest is None or not can_trend(estimates):
+    if newest is None or not has_trend(estimates):
         return None
     figure, (axes,) = new_figure()
     draw_estimates(axes, history, estimates, ACCENT)
@@ -159,7 +159,7 @@ def draw_estimated(history: History) -> str | None:
         estimated = result.performance.estimated if result.performance else ()
         return next((one.on_labelled for one in estimated if one.metric == metric), None)
 
-    if not can_trend(history.trend(read_promised)):
+    if not has_trend(history.trend(read_promised)):
         return None
     lines: Lines = {"came true": (read_real, ACCENT), "was promised": (read_promised, COLOURS["champion"])}
     return draw_trend(history, lines, METRICS[metric].label, "Promised and realised score over the windows.")
@@ -188,7 +188,7 @@ def draw_value(history: History) -> str | None:
     lines: Lines = {
         CONTENDER_NAMES[name]: (_read_earned(name), colour)
         for name, colour in CONTENDER_COLOURS.items()
-        if can_trend(history.trend(_read_earned(name)))
+        if has_trend(history.trend(_read_earned(name)))
     }
     label = f"{history.currency} per 1,000 {history.noun}"
     return draw_trend(history, lines, label, "Lines of what each contender's decisions earned over the windows.")
@@ -202,7 +202,7 @@ def draw_gain(history: History) -> str | None:
         else None
         for result in history.results
     ]
-    if not can_trend(gains):
+    if not has_trend(gains):
         return None
     figure, (axes,) = new_figure()
     draw_estimates(axes, history, gains, ACCENT)
@@ -257,7 +257,7 @@ def _draw_multiple(history: History, name: str) -> str | None:
         return next((one.psi for one in result.features if one.name == name), None)
 
     shifts = history.trend(read)
-    if not can_trend(shifts):
+    if not has_trend(shifts):
         return None
     limit = next((one.psi_limit for one in history.newest.features if one.name == name), None)
     figure, (axes,) = new_figure(1.35, width=2.4)

@@ -6,7 +6,7 @@ well or not is judged by the monitor, against the contract; only its verdicts an
 
 from dataclasses import dataclass
 
-from components.base.text.wording import join_words, say_plainly, write_count
+from components.base.text.wording import join_words, write_count
 from components.monitoring.results import MonitoringResult
 from components.reports.daily.tiles import StatusTile, Tone, tell_tiles
 from components.reports.history import History, compare_findings
@@ -91,12 +91,12 @@ def _more(number: int) -> str:
 
 
 def _say_done(history: History) -> str:
-    recent = history.recent_decisions
+    recent = history.recent_rulings
     if recent:
-        run = next((one for one in recent if one.decision in {"run", "escalate"}), recent[0])
-        more = f" ({_count(len(recent) - 1, 'more decision')} below.)" if len(recent) > 1 else ""
-        ended = f" The run ended: {run.outcome}." if run.outcome else ""
-        return f"{say_plainly(run.decision).capitalize()}: {run.words}{ended}{more}"
+        run = next((one for one in recent if one.choice in {"run", "escalate"}), recent[0])
+        more = f" ({_count(len(recent) - 1, 'more ruling')} below.)" if len(recent) > 1 else ""
+        ended = f" The run ended: {run.run.state}." if run.run else ""
+        return f"{run.choice.capitalize()}: {run.words}{ended}{more}"
     graves = [one.action for one in history.newest.findings if one.severity != "note"]
     if graves:
         return f"The governor decided nothing since the window before. To do: {graves[0]}"

@@ -69,7 +69,7 @@ def _tell_traffic(history: History) -> StatusTile:
         number=write_count(newest.traffic.rows),
         note=f"{history.noun} predicted, {write_count(newest.traffic.actions)} actions; {write_count(needed)} are "
         "needed to judge",
-        change=history.say_change(read, lambda moved: f"{moved:+,.0f}"),
+        change=history.format_change(read, lambda moved: f"{moved:+,.0f}"),
         tone="good" if enough else "hold",
         verdict="enough" if enough else "too few",
         trend=tuple(history.trend(read)),
@@ -88,7 +88,7 @@ def _tell_drift(history: History) -> StatusTile:
         note=f"greatest shift of an important feature, {name}; {write_count(history.newest.model_rows)} rows"
         if name
         else f"no shift is told for {write_count(history.newest.model_rows)} rows",
-        change=history.say_change(read, lambda moved: f"{moved:+.2f}"),
+        change=history.format_change(read, lambda moved: f"{moved:+.2f}"),
         tone=_tone(shift is not None, shift is not None and shift > 1),
         verdict=_verdict(shift is not None, shift is not None and shift > 1, "beyond limit"),
         trend=tuple(history.trend(read)),
@@ -117,7 +117,7 @@ def _tell_performance(history: History) -> StatusTile:
         label="Performance",
         number=write_score(score.estimate if score else None),
         note=f"{metric.label}, {told}; {side} {write_number(limit)}; {rows}",
-        change=history.say_change(read, lambda moved: f"{moved:+.3f}"),
+        change=history.format_change(read, lambda moved: f"{moved:+.3f}"),
         tone=_tone(score is not None, is_beyond),
         verdict=_verdict(score is not None, is_beyond, "beyond limit"),
         trend=tuple(history.trend(read)),
@@ -141,7 +141,7 @@ def _tell_value(history: History) -> StatusTile:
         label="Value",
         number=write_gain(gain.estimate if gain else None, history.currency),
         note=f"gain over the current solution per 1,000 {history.noun}, {note}; at least {write_number(limit)}",
-        change=history.say_change(read, lambda moved: write_gain(moved, history.currency)),
+        change=history.format_change(read, lambda moved: write_gain(moved, history.currency)),
         tone=_tone(gain is not None, is_below),
         verdict=_verdict(gain is not None, is_below, "below limit"),
         trend=tuple(history.trend(read)),
@@ -160,7 +160,7 @@ def _tell_labels(history: History) -> StatusTile:
         number=write_percent(labels.coverage_ratio),
         note=f"of {write_count(labels.due)} that are due have come, {write_count(labels.overdue)} are overdue; "
         f"at least {write_percent(limit)}",
-        change=history.say_change(read, write_points),
+        change=history.format_change(read, write_points),
         tone=_tone(labels.coverage_ratio is not None, is_below),
         verdict=_verdict(labels.coverage_ratio is not None, is_below, "below limit"),
         trend=tuple(history.trend(read)),
@@ -182,7 +182,7 @@ def _tell_freshness(history: History) -> StatusTile:
         label="Freshness",
         number=write_percent(ratio),
         note=note if view else "no view is served",
-        change=history.say_change(read, write_points),
+        change=history.format_change(read, write_points),
         tone=_tone(ratio is not None, ratio is not None and ratio > limit),
         verdict=_verdict(ratio is not None, ratio is not None and ratio > limit, "beyond limit"),
         trend=tuple(history.trend(read)),

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from components.base.text.wording import MISSING, write_count, write_gain, write_money, write_percent
 from components.monitoring.results import MonitoringResult
 from components.reports.daily.tiles import Tone
-from components.reports.earnings import Earnings, count_right, find_contender, sum_beginning, sum_window, use_capacity
-from components.reports.history import History, Read
-from components.reports.kpi.words import judge_gain, say_decision, say_gain, say_topic
+from components.reports.earnings import Earnings, count_right, find_contender, measure_capacity_used, sum_earnings
+from components.reports.history import History, Read, tile_windows
+from components.reports.kpi.words import format_ruling, judge_gain, say_gain, say_topic
 
 # Above it more actions could have been taken than were possible; below the other, many were left.
 _CAPACITY_FULL, _CAPACITY_IDLE = 0.98, 0.5
@@ -55,7 +55,7 @@ class Kpi:
 
 def tell_kpi(history: History) -> Kpi:
     """Put the newest window, and all of them, into words for the business."""
-    window, beginning = sum_window(history), sum_beginning(history)
+    window, beginning = sum_earnings([history.newest]), sum_earnings(tile_windows(history.results))
     tone, title = _judge(history, window)
     return Kpi(
         tone=tone,
@@ -64,7 +64,7 @@ def tell_kpi(history: History) -> Kpi:
         tiles=_tell_tiles(history, window, beginning),
         rows=_compare(history),
         happened=_say_happened(history),
-        done=tuple(dict.fromkeys(say_decision(one) for one in history.recent_decisions)),
+        done=tuple(dict.fromkeys(format_ruling(one) for one in history.recent_rulings)),
         advice=_advise(history, window),
     )
 
@@ -116,7 +116,11 @@ def _say_others(history: History, earnings: Earnings) -> str:
 
 def _tell_tiles(history: History, window: Earnings | None, beginning: Earnings | None) -> tuple[KpiTile, ...]:
     newest, currency = history.newest, history.currency
-    right, other, used = count_right(newest), count_right(newest, "current_solution"), use_capacity(history, newest)
+    right, other, used = (
+        count_right(newest),
+        count_right(newest, "current_solution"),
+        measure_capacity_used(history, newest),
+    )
     gain = window.more_than_current if window else None
     compared = "" if other is None else f"; with the current solution {other:.0f} of 100"
     possible = f" of {write_count(newest.traffic.actions / used)} possible ones" if used else ""
@@ -160,7 +164,12 @@ def _compare(history: History) -> tuple[KpiRow, ...]:
         _row(history, "Right actions of 100", count_right, lambda number: f"{number:.0f}"),
         _row(history, f"Earned, {currency}", read_earned, write_count),
         _row(history, f"More than the current solution, {currency} per 1,000 {history.noun}", read_gain, write_count),
-        _row(history, "Possible actions used, %", lambda result: _percent(use_capacity(history, result)), write_count),
+        _row(
+            history,
+            "Possible actions used, %",
+            lambda result: _percent(measure_capacity_used(history, result)),
+            write_count,
+        ),
     )
 
 
@@ -195,7 +204,7 @@ def _say_happened(history: History) -> tuple[str, ...]:
 
 
 def _advise_loss(history: History) -> str:
-    if any(one.outcome == "promoted" for one in history.recent_decisions):
+    if any(one.run and one.run.state == "promoted" for one in history.recent_rulings):
         return "Watch the next report: a better model has taken over, and it must earn more than the current solution."
     now = history.problem.decision.current_solution
     return (
@@ -207,11 +216,11 @@ def _advise_loss(history: History) -> str:
 def _advise(history: History, window: Earnings | None) -> tuple[str, ...]:
     """Say what the business should know or decide, most urgent first."""
     said, owner = [], history.problem.owner
-    if any(one.decision == "escalate" for one in history.recent_decisions):
+    if any(one.choice == "escalate" for one in history.recent_rulings):
         said.append(f"Decide how to go on: the platform has stopped by itself and waits for {owner.contact}.")
     if history.newest.value and history.newest.value.is_below_limit:
         said.append(_advise_loss(history))
-    used = use_capacity(history, history.newest)
+    used = measure_capacity_used(history, history.newest)
     if used is not None and used >= _CAPACITY_FULL:
         said.append("Every possible action was taken: more capacity may earn more. The release report shows how much.")
     enough = history.newest.traffic.rows >= history.problem.monitoring.minimum_rows

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.base.text.templating import render
-from components.reports.history import History, write_window
+from components.reports.history import History, format_window
 from components.reports.kpi.content import tell_kpi
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -25,8 +25,8 @@ def render_kpi(history: History, pictures: Mapping[str, str], daily_link: str = 
         currency=history.currency,
         values=history.problem.business.values,
         result=result,
-        period=write_window(result.window),
-        before=write_window(history.previous.window) if history.previous else "",
+        period=format_window(result.window),
+        before=format_window(history.previous.window) if history.previous else "",
         kpi=tell_kpi(history),
         pictures=pictures,
         daily_link=daily_link,

@@ -8,9 +8,9 @@ import numpy as np
 from components.base.text.figures import ACCENT, draw_band, draw_reference, new_figure, render_svg, show_thousands
 from components.monitoring.results import Contender, MonitoringResult
 from components.reports.daily.pictures import CONTENDER_COLOURS, CONTENDER_NAMES
-from components.reports.earnings import find_contender, tell_gain
+from components.reports.earnings import find_contender, measure_gain
 from components.reports.history import History, Read, add_estimates, tile_windows
-from components.reports.trends import Lines, bound_or_estimate, draw_trend, finish_days, place_moments
+from components.reports.trends import Lines, bound_or_estimate, draw_trend, finish_days, place_times
 
 
 def draw_earned(history: History) -> str | None:
@@ -26,14 +26,14 @@ def draw_earned(history: History) -> str | None:
 
 def draw_sum(history: History) -> str | None:
     """Draw how the gain over the current solution adds up over periods that do not overlap."""
-    told = [(result, tell_gain(result, "current_solution")) for result in tile_windows(history.results)]
+    told = [(result, measure_gain(result, "current_solution")) for result in tile_windows(history.results)]
     known = [(result, gain) for result, gain in told if gain]
     if len(known) < 2:
         return None
     gains = [gain for _, gain in known]
     sums = [add_estimates(gains[: place + 1]) for place in range(len(gains))]
     figure, (axes,) = new_figure()
-    places = place_moments(result.as_of for result, _ in known)
+    places = place_times(result.as_of for result, _ in known)
     low, high = (
         np.array([bound_or_estimate(one, bound) for one, bound in zip(sums, bounds, strict=True)])
         for bounds in ([one.low for one in sums], [one.high for one in sums])

@@ -1,14 +1,14 @@
-"""Plain words for the business: findings, decisions and uncertainty, without a word of the trade.
+"""Plain words for the business: findings, rulings and uncertainty, without a technical term.
 
-In: a finding's topic, a decision, an estimate. Out: sentences. Called by the KPI report. The words of the governor are
+In: a finding's topic, a ruling, an estimate. Out: sentences. Called by the KPI report. The words of the governor are
 for engineers: they are not repeated here.
 """
 
 from typing import Literal
 
 from components.base.text.wording import write_count, write_money
+from components.governor.rulings import RulingRecord
 from components.monitoring.results import Estimate
-from components.reports.rulings import Decided
 
 Sure = Literal["more", "less", "chance", "unknown"]
 # What a finding means for those who neither train nor serve.
@@ -55,19 +55,20 @@ def say_topic(topic: str, noun: str, outcome: str) -> str:
     return _TOPICS[topic].format(noun=noun, outcome=outcome)
 
 
-def say_decision(decided: Decided) -> str:
-    """Say what was decided about retraining, and how it ended."""
-    cause = _CAUSES.get(decided.name, "it was due" if decided.cause == "schedule" else "")
+def format_ruling(ruling: RulingRecord) -> str:
+    """Format what the governor ruled about retraining, and how the run ended."""
+    cause = _CAUSES.get(ruling.name, "it was due" if ruling.cause == "schedule" else "")
     because = f" because {cause}" if cause else ""
-    if decided.decision == "run":
-        return f"A new model was trained{because}. {_ENDS.get(decided.outcome, 'The result is not known yet.')}"
-    if decided.decision == "hold":
-        why = _HOLDS.get(decided.reason)
+    if ruling.choice == "run":
+        end = _ENDS.get(ruling.run.state, "") if ruling.run else ""
+        return f"A new model was trained{because}. {end or 'The result is not known yet.'}"
+    if ruling.choice == "hold":
+        why = _HOLDS.get(ruling.reason)
         return f"No new model is trained for now{f': {why}' if why else ''}."
-    if decided.decision == "escalate":
-        why = _ASKS.get(decided.reason)
+    if ruling.choice == "escalate":
+        why = _ASKS.get(ruling.reason)
         return f"A person is asked to decide{f': {why}' if why else ''}."
-    if decided.decision == "closed":
+    if ruling.choice == "closed":
         return "A matter is closed: nothing more has to be done about it."
     return "An alarm came in; nothing is decided yet."
 

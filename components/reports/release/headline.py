@@ -64,7 +64,7 @@ def _decide(material: Material) -> tuple[str, str, str]:
     if deployment and deployment.outcome == "promoted":
         after = f" and replaces version {deployment.previous}" if deployment.previous else ""
         words = f"The new model passed every gate: version {version} now answers at the endpoint"
-        return "good", f"Promoted: version {version} is in charge", f"{words} {deployment.endpoint}{after}."
+        return "good", f"Promoted: version {version} is the champion", f"{words} {deployment.endpoint}{after}."
     if deployment and deployment.outcome == "refused":
         reasons = " ".join(deployment.reasons)
         words = f"Version {version} passed its evaluation, but its endpoint did not prove itself; {stays}. {reasons}"
@@ -86,7 +86,7 @@ def _decide(material: Material) -> tuple[str, str, str]:
 def _who_stays(material: Material) -> str:
     deployed = material.deployment.champion if material.deployment else None
     champion = deployed or (material["evaluation"].get("champion") or {}).get("version")
-    return f"version {champion} stays in charge" if champion else "the current solution stays in use"
+    return f"version {champion} stays champion" if champion else "the current solution stays in use"
 
 
 def _say_worth(material: Material) -> str:

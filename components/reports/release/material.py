@@ -14,6 +14,8 @@ from components.base.contract.problem import Problem
 from components.base.dataset import Prepared, read_prepared
 from components.base.documents import D, read
 from components.base.text.wording import say_plainly
+from components.data.dictionary import Dictionary
+from components.data.quality import Quality
 from components.release.record import Deployment, Release
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 # Document -> the step artifact that holds it, and the file in its folder ("" when the artifact is the file itself).
 _PLACES = {
-    "quality": ("accepted", "quality.json"),
-    "dictionary": ("accepted", "dictionary.json"),
     "findings": ("profile", "findings.json"),
     "leaderboard": ("leaderboard", ""),
     "tuned": ("tuned", ""),
@@ -33,7 +33,7 @@ _PLACES = {
 # Who is meant, in words for a reader who never saw the code.
 _ROLES = {
     "challenger": "New model",
-    "champion": "Model in charge",
+    "champion": "Champion",
     "current_solution": "Current solution",
     "dumb": "Same risk for all",
 }
@@ -51,6 +51,8 @@ class Material:
     """By name of `_PLACES`; empty where the step left nothing."""
     release: Release | None = None
     deployment: Deployment | None = None
+    quality: Quality | None = None
+    dictionary: Dictionary | None = None
     prepared: Prepared | None = None
     pictures: Mapping[str, str] = field(default_factory=dict)
     """SVG by file name of a finding."""
@@ -85,7 +87,7 @@ class Material:
         return next((role for role in REFERENCES if role in self["evaluation"].get("comparisons", {})), None)
 
     def name_role(self, role: str) -> str:
-        """Name a contender in words; a champion that this release replaced is no longer in charge."""
+        """Name a contender in words; a champion that this release replaced is the previous model."""
         version = (self["evaluation"].get("champion") or {}).get("version")
         if role != "champion" or not version:
             return _ROLES[role]
@@ -109,15 +111,17 @@ def read_material(problem: Problem, run_id: str, as_of: str, places: Mapping[str
         finding["picture"]: (places["profile"] / finding["picture"]).read_text(encoding="utf-8")
         for finding in documents.get("findings", {}).get("findings", [])
     }
-    deployment = _read_record(Deployment, places, "deployment")
+    deployment = _read_record(Deployment, places, "deployment", "deployment.json")
     manifest = deployment.inference_service if deployment else None
     return Material(
         problem=problem,
         run_id=run_id,
         as_of=as_of,
         documents=documents,
-        release=_read_record(Release, places, "release"),
+        release=_read_record(Release, places, "release", "release.json"),
         deployment=deployment,
+        quality=_read_record(Quality, places, "accepted", "quality.json"),
+        dictionary=_read_record(Dictionary, places, "accepted", "dictionary.json"),
         prepared=read_prepared(places["prepared"]) if "prepared" in places else None,
         pictures=pictures,
         predictions=_read_predictions(places.get("evaluation")),
@@ -132,9 +136,9 @@ def _read_json(path: Path) -> Document:
     return document
 
 
-def _read_record(kind: type[D], places: Mapping[str, Path], step: str) -> D | None:
-    """Read the document that a step names after itself, if the step left one."""
-    path = places[step] / f"{step}.json" if step in places else None
+def _read_record(kind: type[D], places: Mapping[str, Path], step: str, file: str) -> D | None:
+    """Read a document of a step, if the step left one."""
+    path = places[step] / file if step in places else None
     return read(kind, path) if path and path.is_file() else None
 
 

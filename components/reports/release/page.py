@@ -98,6 +98,8 @@ def _values(material: Material) -> dict[str, Any]:
         **material.documents,
         "release": material.release,
         "deployment": material.deployment,
+        "quality": material.quality,
+        "dictionary": material.dictionary,
         "problem": problem,
         "prepared": material.prepared,
         "run_id": material.run_id,

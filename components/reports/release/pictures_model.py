@@ -150,17 +150,16 @@ def draw_importance(material: Material) -> str | None:
 
 def draw_months(material: Material) -> str | None:
     """Draw the special outcomes of each month as shares of its rows."""
-    outcomes = material["quality"].get("outcomes") or {}
-    months, names = outcomes.get("months", []), list(material.problem.target.outcomes)
-    if not months:
+    if material.quality is None or not material.quality.outcomes.months:
         return None
+    months, names = material.quality.outcomes.months, list(material.problem.target.outcomes)
     figure, (axes,) = new_figure(2.3)
     shown = [("positive", material.outcome, ACCENT)]
     shown += [(n, say_plainly(n), c) for n, c in zip(names, (BAD, COLOURS["current"], MUTED), strict=False)]
     for name, label, colour in shown:
-        shares = [month.get(name, 0) / max(month["rows"], 1) for month in months]
+        shares = [month.count(name) / max(month.rows, 1) for month in months]
         axes.plot(range(len(months)), shares, color=colour, marker="o", markersize=4, label=label)
-    axes.set_xticks(range(len(months)), [month["month"][2:] if len(months) > 6 else month["month"] for month in months])
+    axes.set_xticks(range(len(months)), [month.month[2:] if len(months) > 6 else month.month for month in months])
     show_percent(axes)
     axes.set_ylim(bottom=0)
     axes.set_ylabel(f"share of {material.noun}")

@@ -17,14 +17,16 @@ Document = dict[str, Any]
 def summarise(material: Material) -> Document:
     """Build the summary of a run that left every document."""
     problem, documents, evaluation = material.problem, material.documents, material["evaluation"]
-    release, deployment = material.release, material.deployment
-    if release is None or deployment is None:
-        raise DataError(f"present {problem.name}: a release and its deployment must exist. Run both steps first.")
+    release, deployment, quality = material.release, material.deployment, material.quality
+    if release is None or deployment is None or quality is None:
+        raise DataError(
+            f"present {problem.name}: a quality report, a release and its deployment must exist. Run their steps first."
+        )
     summary: Document = {
         "problem": problem.name,
         "run_id": material.run_id,
         "as_of": material.as_of,
-        "rows": documents["quality"]["rows"],
+        "rows": quality.rows.model_dump(),
         "primary_metric": problem.metrics.primary,
         "currency": problem.business.currency,
         "leaderboard": _leaderboard(documents["leaderboard"], problem.metrics.primary),
@@ -81,8 +83,8 @@ def _words(summary: Document, deployment: Deployment) -> str:
         "refused": f"Version {version} passed its evaluation, but the endpoint refused it.",
         "kept": f"The new model is not deployed ({summary['verdict']}).",
     }[summary["deployment"]]
-    in_charge = summary["champion_version"]
-    kept = f" Version {in_charge} stays in charge." if summary["deployment"] != "promoted" and in_charge else ""
+    champion = summary["champion_version"]
+    kept = f" Version {champion} stays champion." if summary["deployment"] != "promoted" and champion else ""
     reasons = deployment.reasons if summary["deployment"] == "refused" else summary["reasons"]
     return " ".join([decided + kept, _gain(summary), *reasons])
 

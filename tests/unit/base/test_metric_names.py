@@ -14,7 +14,7 @@ from components.governor.archive import Archive
 from components.governor.inbox import Inbox
 from components.governor.metrics import GovernorMetrics
 from components.governor.schema import Database
-from components.governor.store import DecisionStore
+from components.governor.store import RulingStore
 from tests.unit.alerting.watched import PROBLEM, ROOT, with_field
 
 SHOW_PREDICTOR = """
@@ -54,7 +54,7 @@ def test_the_latency_alert_asks_for_a_bucket_that_the_predictor_has(milliseconds
 def test_the_governor_shows_what_the_catalogue_says(tmp_path):
     database, now = Database(f"sqlite:///{tmp_path}/governor.db"), datetime(2013, 7, 1, tzinfo=UTC)
     Inbox(database).add_problem(PROBLEM.name, now)
-    metrics = GovernorMetrics({PROBLEM.name: PROBLEM}, Archive(database), DecisionStore(database), lambda: now)
+    metrics = GovernorMetrics({PROBLEM.name: PROBLEM}, Archive(database), RulingStore(database), lambda: now)
     assert kinds(metrics.render().decode()) == GOVERNOR
 
 

@@ -14,7 +14,7 @@ def problem():
 
 @dataclasses.dataclass
 class LandingZone:
-    """Puts drops of the small problem into the store."""
+    """Puts deliveries of the small problem into the store."""
 
     store: object
 

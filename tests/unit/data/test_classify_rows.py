@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from components.base.adapters.duckdb import connect_duckdb
 from components.base.contract.problem import Reference
 from components.base.errors import ContractError
-from components.data.classify_rows import Counts, judge_source, judging_order
+from components.data.classify_rows import FateCounts, classify_source, reference_order
 from tests.unit.data.trips import make_problem
 
 COLUMNS = ("trip", "city", "fare", "started_at")
@@ -37,7 +37,7 @@ def judge(connection, folder, rows, problem=None):
     lineage = [{"_drop": "d", "_row": place, "_id": place} for place in range(len(rows))]
     raw = pa.Table.from_pylist([a | b for a, b in zip(delivered, lineage, strict=True)], schema=TEXT)
     connection.register("raw", raw)
-    return judge_source(connection, "trips", source, "raw", folder / "trips.parquet")
+    return classify_source(connection, "trips", source, "raw", folder / "trips.parquet")
 
 
 def reasons(connection):
@@ -51,7 +51,7 @@ def filtered(connection):
 
 def test_accepted_rows_are_typed_and_derived_columns_computed(connection, tmp_path):
     counts = judge(connection, tmp_path, [("7", "ROME", None, "2013-01-05T10:00:00-05:00")])
-    assert counts == Counts(rows_in=1, accepted=1, filtered=0, quarantined=0)
+    assert counts == FateCounts(rows_in=1, accepted=1, filtered=0, quarantined=0)
     table = pd.read_parquet(tmp_path / "trips.parquet")
     assert table.iloc[0].drop("fare").to_dict() == {
         "trip": 7,
@@ -139,7 +139,7 @@ def test_newest_of_contradicting_rows_wins_and_repeated_ones_are_duplicates(conn
         ("3", "ROME", "1", DAY),
     ]
     counts = judge(connection, tmp_path, rows)
-    assert counts == Counts(rows_in=6, accepted=3, filtered=3, quarantined=0)
+    assert counts == FateCounts(rows_in=6, accepted=3, filtered=3, quarantined=0)
     assert filtered(connection) == {0: "duplicate_delivery", 1: "superseded", 2: "duplicate_delivery"}
 
 
@@ -182,9 +182,9 @@ def test_rows_in_are_accepted_filtered_or_quarantined(connection, tmp_path_facto
 
 def test_sources_are_judged_after_those_they_refer_to_and_never_in_circles():
     problem = make_problem()
-    assert judging_order(problem) == ["cities", "trips"]
+    assert reference_order(problem) == ["cities", "trips"]
     back = Reference(columns=["city"], source="trips", to=["city"], orphans="keep", reason="circle")
     cities = problem.sources["cities"].model_copy(update={"references": [back]})
     words = "sources: references must not form a circle, but got"
     with pytest.raises(ContractError, match=re.escape(words)):
-        judging_order(problem.model_copy(update={"sources": {**problem.sources, "cities": cities}}))
+        reference_order(problem.model_copy(update={"sources": {**problem.sources, "cities": cities}}))

@@ -19,7 +19,7 @@ def contents(store, prefix):
     return {entry.key: store.get_bytes(entry.key) for entry in store.list_objects(prefix)}
 
 
-def test_every_column_stays_text_with_drop_and_line(problem, zone, store):
+def test_every_column_stays_text_with_delivery_and_line(problem, zone, store):
     zone.land_trips("2013-01.csv", "1,PARIS,abc,2013-01-05T10:00:00Z", '2,"RO,ME",,2013-01-06')
     table = rows(store, ingest_sources(problem, AS_OF, store))
     assert list(table.columns) == ["_drop", "_row", "_fault", "trip", "city", "fare", "started_at"]
@@ -51,7 +51,7 @@ def test_rows_that_became_available_after_as_of_are_cut_and_counted(problem, zon
     snapshot = ingest_sources(problem, AS_OF, store)
     assert rows(store, snapshot)["trip"].tolist() == ["60"]
     assert snapshot.sources["trips"].not_yet_available == 1
-    assert snapshot.sources["trips"].drops[0].rows == 2
+    assert snapshot.sources["trips"].deliveries[0].rows == 2
 
 
 def test_row_whose_availability_cannot_be_computed_stays_in(problem, zone, store):
@@ -69,7 +69,7 @@ def test_same_as_of_gives_the_same_bytes(problem, zone, store):
     assert contents(store, first.prefix) == before
 
 
-def test_later_drop_leaves_the_snapshot_of_an_earlier_moment_as_it_was(problem, zone, store):
+def test_later_delivery_leaves_the_snapshot_of_an_earlier_time_as_it_was(problem, zone, store):
     zone.land_trips("2013-03.csv", "1,ROME,1,2013-03-01")
     before = ingest_sources(problem, AS_OF, store)
     zone.land_trips("2013-04.csv", "2,ROME,1,2013-03-02", "3,ROME,1,2013-04-02")
@@ -79,7 +79,7 @@ def test_later_drop_leaves_the_snapshot_of_an_earlier_moment_as_it_was(problem, 
     assert rows(store, later)["trip"].tolist() == ["1", "2", "3"]
 
 
-def test_unchanged_drop_is_not_parsed_again_and_a_corrected_one_is(problem, zone, store):
+def test_unchanged_delivery_is_not_parsed_again_and_a_corrected_one_is(problem, zone, store):
     zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01")
     zone.land_trips("2013-02.csv", "2,ROME,1,2013-02-01")
     ingest_sources(problem, AS_OF, store)
@@ -93,7 +93,7 @@ def test_unchanged_drop_is_not_parsed_again_and_a_corrected_one_is(problem, zone
     assert rows(store, snapshot)["fare"].tolist() == ["1", "7", "1"]
 
 
-def test_watermark_names_every_converted_drop(problem, zone, store):
+def test_watermark_names_every_converted_delivery(problem, zone, store):
     zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01")
     ingest_sources(problem, AS_OF, store)
     watermark = json.loads(store.get_bytes("trips/drops/watermark.json"))
@@ -109,7 +109,7 @@ def test_lost_conversion_is_made_again(problem, zone, store):
     assert ingest_sources(problem, AS_OF, store) == first
 
 
-def test_equal_drops_of_two_folders_are_both_read(zone, store):
+def test_equal_deliveries_of_two_folders_are_both_read(zone, store):
     problem = make_problem({"path": "*/trips/*.csv"})
     for folder in ("east", "west"):
         zone.land(f"{folder}/trips/2013-01.csv", "trip,city,fare,started_at\n1,ROME,1,2013-01-01\n")
@@ -117,15 +117,15 @@ def test_equal_drops_of_two_folders_are_both_read(zone, store):
     assert table["_drop"].tolist() == [f"landing/trips/{folder}/trips/2013-01.csv" for folder in ("east", "west")]
 
 
-def test_empty_month_is_a_drop_without_rows(problem, zone, store):
+def test_empty_month_is_a_delivery_without_rows(problem, zone, store):
     zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01")
     zone.land_trips("2013-02.csv")
     snapshot = ingest_sources(problem, AS_OF, store)
-    assert [drop.rows for drop in snapshot.sources["trips"].drops] == [1, 0]
+    assert [delivery.rows for delivery in snapshot.sources["trips"].deliveries] == [1, 0]
     assert snapshot.sources["trips"].missing_months == ("2013-03",)
 
 
-def test_parquet_drop_is_read_as_text_with_its_row(zone, store):
+def test_parquet_delivery_is_read_as_text_with_its_row(zone, store):
     problem = make_problem({"path": "trips/*.parquet", "format": "parquet"})
     moment = pd.Timestamp("2013-01-05T10:00:00", tz="UTC")
     table = pd.DataFrame({"trip": [1], "city": ["ROME"], "fare": [0.1], "started_at": [moment]})

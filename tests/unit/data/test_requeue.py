@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from components.base.errors import DataError
-from components.data.classify_rows import Counts
+from components.data.classify_rows import FateCounts
 from components.data.ingest import ingest_sources
-from components.data.requeue import replay_quarantine
+from components.data.requeue import requeue_rows
 from components.data.validate import validate_snapshot
 from tests.unit.data.trips import AS_OF, make_problem
 
@@ -38,19 +38,19 @@ def raise_limit(problem):
 
 
 def replay(problem, accepted, folder):
-    return replay_quarantine(problem, accepted / "quarantine.parquet", accepted, folder)
+    return requeue_rows(problem, accepted / "quarantine.parquet", accepted, folder)
 
 
 def test_unchanged_contract_sets_the_same_rows_aside_for_the_same_reasons(accepted, tmp_path):
     counts = replay(make_problem(), accepted, tmp_path / "replayed")
-    assert counts == {"trips": Counts(rows_in=4, accepted=0, filtered=0, quarantined=4)}
+    assert counts == {"trips": FateCounts(rows_in=4, accepted=0, filtered=0, quarantined=4)}
     before, after = (pd.read_parquet(tmp_path / name / "quarantine.parquet") for name in ("accepted", "replayed"))
     pd.testing.assert_frame_equal(before, after)
 
 
 def test_wider_limit_accepts_what_it_allows_and_accepted_keys_stand(accepted, tmp_path):
     counts = replay(raise_limit(make_problem()), accepted, tmp_path / "replayed")
-    assert counts == {"trips": Counts(rows_in=4, accepted=1, filtered=1, quarantined=2)}
+    assert counts == {"trips": FateCounts(rows_in=4, accepted=1, filtered=1, quarantined=2)}
     replayed = pd.read_parquet(tmp_path / "replayed" / "trips.parquet")
     assert replayed[["trip", "fare"]].to_numpy().tolist() == [[2, 150.0]]
     still = pd.read_parquet(tmp_path / "replayed" / "quarantine.parquet")

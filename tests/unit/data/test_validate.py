@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 
 from components.base.contract.problem import Assumption, Freshness, Volume
+from components.base.documents import read
 from components.base.errors import DataError
+from components.data.dictionary import Dictionary
 from components.data.ingest import ingest_sources
+from components.data.quality import FilterRows, Quality, RowsByFate
 from components.data.validate import validate_snapshot
 from tests.unit.data.trips import AS_OF, make_problem
 
@@ -43,19 +46,19 @@ def test_folder_holds_tables_quarantine_quality_and_dictionary(zone, run, proble
         "quality.json",
         "dictionary.json",
     }
-    assert json.loads((folder / "quality.json").read_text()) == quality
-    assert quality["rows"] == {"in": 65, "accepted": 62, "filtered": 1, "quarantined": 2}
-    trips = quality["sources"]["trips"]
-    assert {entry["name"]: entry["rows"] for entry in trips["filters"]} == {
+    assert read(Quality, folder / "quality.json") == quality
+    assert quality.rows == RowsByFate(delivered=65, accepted=62, filtered=1, quarantined=2)
+    trips = quality.sources["trips"]
+    assert {entry.name: entry.rows for entry in trips.filters} == {
         "duplicate_delivery": 0,
         "superseded": 1,
         "free": 0,
     }
-    assert [(entry["check"], entry["rows"], entry["row"]) for entry in trips["problems"]] == [
+    assert [(fault.check, fault.rows, fault.row) for fault in trips.problems] == [
         ("city.reference", 1, 2),
         ("fare.type", 1, 3),
     ]
-    assert trips["problems"][1]["drop"] == "landing/trips/trips/2013-03-b.csv"
+    assert trips.problems[1].delivery == "landing/trips/trips/2013-03-b.csv"
 
 
 def test_quarantined_rows_keep_text_origin_and_all_reasons(zone, run, problem):
@@ -73,6 +76,19 @@ def test_quarantined_rows_keep_text_origin_and_all_reasons(zone, run, problem):
         "started_at": "2013-02-02",
         "_fault": None,
     }
+
+
+def test_quality_keeps_its_keys_on_disk(zone, run, problem):
+    """Reports of earlier runs are read too, and people read the file."""
+    land_months(zone, 1)
+    zone.land_trips("2013-02.csv", "999,OSLO,5,2013-02-02")
+    _, folder = run(problem)
+    written = json.loads((folder / "quality.json").read_text())
+    assert written["rows"] == {"in": 23, "accepted": 22, "filtered": 0, "quarantined": 1}
+    trips = written["sources"]["trips"]
+    assert [drop["key"] for drop in trips["drops"]] == [f"landing/trips/trips/2013-0{n}.csv" for n in (1, 2)]
+    assert trips["problems"][0]["drop"] == "landing/trips/trips/2013-02.csv"
+    assert written["outcomes"]["totals"] == {"rows": 20, "positive": 0, "unpaid": 0}
 
 
 def test_same_snapshot_gives_the_same_files(zone, run, problem, store, tmp_path):
@@ -94,10 +110,10 @@ def test_too_many_quarantined_rows_stop_the_run_with_the_worst_reasons_and_leave
     with pytest.raises(DataError, match=re.escape(words)):
         run(problem)
     assert len(pd.read_parquet(tmp_path / "quarantine.parquet")) == 10
-    assert json.loads((tmp_path / "quality.json").read_text())["verdict"] == "stop"
+    assert read(Quality, tmp_path / "quality.json").verdict == "stop"
 
 
-def test_all_broken_limits_are_told_in_one_error(zone, run):
+def test_all_broken_limits_are_in_one_error(zone, run):
     problem = make_problem(
         {
             "freshness": Freshness(warn_hours=24, stop_hours=48),
@@ -129,21 +145,21 @@ def test_month_that_never_came_in_between_is_a_warning(zone, run):
         zone.land_trips(f"{year_month}.csv", *(f"{first + n},ROME,1,{year_month}-01" for n in range(20)))
     land_months(zone, 1, 2, 3)
     quality, _ = run(problem)
-    assert quality["verdict"] == "warn"
-    assert quality["warnings"] == [
-        "trips: no drop came for 2012-12.",
+    assert quality.verdict == "warn"
+    assert quality.warnings == (
+        "trips: nothing was delivered for 2012-12.",
         "trips: 2012-12 has 0.00 times the rows a day of the months before.",
-    ]
-    months = {month["month"]: month["rows"] for month in quality["sources"]["trips"]["volume"]["months"]}
+    )
+    months = {month.month: month.rows for month in quality.sources["trips"].volume.months}
     assert months["2012-12"] == 0
 
 
-def test_drop_delivered_twice_counts_once(zone, run, problem):
+def test_a_file_delivered_twice_counts_once(zone, run, problem):
     for name in ("2013-01.csv", "2013-01-again.csv"):
         zone.land_trips(name, *(f"{n},ROME,{n},2013-01-01" for n in range(1, 11)))
     quality, folder = run(problem)
-    assert quality["rows"] == {"in": 22, "accepted": 12, "filtered": 10, "quarantined": 0}
-    assert quality["sources"]["trips"]["filters"][0]["rows"] == 10
+    assert quality.rows == RowsByFate(delivered=22, accepted=12, filtered=10, quarantined=0)
+    assert quality.sources["trips"].filters[0].rows == 10
     assert pd.read_parquet(folder / "trips.parquet")["trip"].is_unique
 
 
@@ -153,25 +169,24 @@ def test_late_rows_of_older_months_are_accepted_and_corrections_win(zone, run, p
     quality, folder = run(problem)
     table = pd.read_parquet(folder / "trips.parquet").set_index("trip")["fare"]
     assert table.to_dict() == {1: 99, 2: 2, 3: 3}
-    assert quality["sources"]["trips"]["filters"][1] == {
-        "name": "superseded",
-        "reason": "A newer delivery holds the same key with other values",
-        "rows": 1,
-    }
+    assert quality.sources["trips"].filters[1] == FilterRows(
+        name="superseded", reason="A newer delivery holds the same key with other values", rows=1
+    )
 
 
 def test_outcomes_are_counted_by_month(zone, run, problem):
     zone.land_trips("2013-01.csv", "1,ROME,51,2013-01-01", "2,ROME,,2013-01-02", "3,ROME,2,2013-02-01")
     quality, _ = run(problem)
-    assert quality["outcomes"] == {
+    assert quality.outcomes.model_dump() == {
         "source": "trips",
         "target": "dear",
         "totals": {"rows": 3, "positive": 1, "unpaid": 1},
-        "months": [
+        "months": (
             {"month": "2013-01", "rows": 2, "positive": 1, "unpaid": 1},
             {"month": "2013-02", "rows": 1, "positive": 0, "unpaid": 0},
-        ],
+        ),
     }
+    assert quality.outcomes.totals.count("unpaid") == 1
 
 
 def test_source_without_an_accepted_row_stops_the_run(zone, run, problem):
@@ -185,19 +200,19 @@ def test_dictionary_agrees_with_pandas(zone, run, problem):
     zone.land_trips("2013-03.csv", "301,PARIS,,2013-03-01", "302,PARIS,7.25,2013-03-01")
     _, folder = run(problem)
     table = pd.read_parquet(folder / "trips.parquet")
-    described = json.loads((folder / "dictionary.json").read_text())["sources"]["trips"]
-    assert described["rows"] == len(table) == 42
-    columns = {entry["name"]: entry for entry in described["columns"]}
+    described = read(Dictionary, folder / "dictionary.json").sources["trips"]
+    assert described.rows == len(table) == 42
+    columns = {column.name: column for column in described.columns}
     fare = columns["fare"]
-    assert fare["missing_ratio"] == pytest.approx(table["fare"].isna().mean(), rel=1e-5)
-    assert fare["mean"] == pytest.approx(table["fare"].mean(), rel=1e-5)
-    assert fare["median"] == pytest.approx(table["fare"].median(), rel=1e-5)
-    assert (fare["minimum"], fare["maximum"], fare["distinct"]) == (1, 20, table["fare"].nunique())
-    assert (fare["unit"], fare["range"], fare["origin"]) == ("EUR", "0 to 100 EUR", "delivered")
-    assert columns["known_at"]["origin"] == "derived"
-    assert columns["known_at"]["maximum"] == table["known_at"].max().isoformat()
-    assert [value["value"] for value in columns["city"]["top"]] == ["ROME", "PARIS"]
+    assert fare.missing_ratio == pytest.approx(table["fare"].isna().mean(), rel=1e-5)
+    assert fare.mean == pytest.approx(table["fare"].mean(), rel=1e-5)
+    assert fare.median == pytest.approx(table["fare"].median(), rel=1e-5)
+    assert (fare.minimum, fare.maximum, fare.distinct) == (1, 20, table["fare"].nunique())
+    assert (fare.unit, fare.range, fare.origin) == ("EUR", "0 to 100 EUR", "delivered")
+    assert columns["known_at"].origin == "derived"
+    assert columns["known_at"].maximum == table["known_at"].max().isoformat()
+    assert [value.value for value in columns["city"].top] == ["ROME", "PARIS"]
     by_month = table["fare"].groupby(table["started_at"].dt.strftime("%Y-%m"))
-    assert [point["mean"] for point in fare["trend"]] == pytest.approx(by_month.mean().tolist(), rel=1e-5)
-    assert [point["missing_ratio"] for point in fare["trend"]] == [0.0, 0.0, 0.5]
-    assert columns["city"]["trend"][0]["mean"] is None
+    assert [point.mean for point in fare.trend] == pytest.approx(by_month.mean().tolist(), rel=1e-5)
+    assert [point.missing_ratio for point in fare.trend] == [0.0, 0.0, 0.5]
+    assert columns["city"].trend[0].mean is None

@@ -76,7 +76,7 @@ def test_a_webhook_without_its_secret_is_closed_not_open(tmp_path):
         answer = client.post(path, headers=BEARER, content=body(ALERT))
         assert answer.status_code == 503
         assert "_FILE must name a file with a secret, but is unset" in answer.json()["error"]
-    assert client.get("/v1/decisions").json() == []
+    assert client.get("/v1/rulings").json() == []
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_is_not_taken_is_told_why(client, content, headers, status, words):
     answer = client.post(ALERTS, headers=headers, content=content)
     assert answer.status_code == status
     assert words in answer.json()["error"]
-    assert client.get("/v1/decisions").json() == []
+    assert client.get("/v1/rulings").json() == []
     assert 'tidemill_governor_alerts_received_total{result="refused"} 1.0' in client.get("/metrics").text
 
 
@@ -119,10 +119,10 @@ def test_a_person_orders_a_run_and_reads_what_became_of_it(governor, client):
     order = client.post("/v1/problems/flight-delays/runs", headers=BEARER, json={"by": "anna", "note": "new code"})
     assert order.status_code == 202
     governor.worker.make_pass()
-    decision = client.get(order.json()["url"]).json()
-    assert (decision["cause"], decision["name"], decision["note"]) == ("person", "anna", "new code")
-    assert (decision["decision"], decision["run"]["state"]) == ("run", "running")
-    assert [change["choice"] for change in decision["history"]] == ["run"]
+    ruling = client.get(order.json()["url"]).json()
+    assert (ruling["cause"], ruling["name"], ruling["note"]) == ("person", "anna", "new code")
+    assert (ruling["choice"], ruling["run"]["state"]) == ("run", "running")
+    assert [change["choice"] for change in ruling["history"]] == ["run"]
     assert client.get("/v1/problems").json()[0]["budget_left"] == 0
 
 
@@ -133,11 +133,11 @@ def test_a_person_pauses_and_resumes(governor, client):
     )
     client.post(ALERTS, headers=BEARER, content=body(ALERT))
     governor.worker.make_pass()
-    assert client.get("/v1/decisions/1").json()["reason"] == "paused"
+    assert client.get("/v1/rulings/1").json()["reason"] == "paused"
     assert 'tidemill_governor_paused{problem="flight-delays"} 1.0' in client.get("/metrics").text
     client.post("/v1/problems/flight-delays/resume", headers=BEARER, json={"by": "anna"})
     governor.worker.make_pass()
-    assert client.get("/v1/decisions/1").json()["reason"] == "worth_it"
+    assert client.get("/v1/rulings/1").json()["reason"] == "worth_it"
 
 
 @pytest.mark.parametrize(
@@ -149,24 +149,24 @@ def test_a_person_pauses_and_resumes(governor, client):
         ("/v1/problems/flight-delays/runs", BEARER, '{"by": "anna", "force": true}', 400),
     ],
 )
-def test_a_wish_that_is_not_granted_changes_nothing(client, path, headers, content, status):
+def test_a_request_that_is_refused_changes_nothing(client, path, headers, content, status):
     assert client.post(path, headers=headers, content=content).status_code == status
-    assert client.get("/v1/decisions").json() == []
+    assert client.get("/v1/rulings").json() == []
 
 
 def test_reading_needs_the_token_from_another_machine(governor):
     far = Client(governor.app, "10.1.2.3")
-    assert far.get("/v1/decisions").status_code == 401
-    assert far.get("/v1/decisions", headers=BEARER).status_code == 200
+    assert far.get("/v1/rulings").status_code == 401
+    assert far.get("/v1/rulings", headers=BEARER).status_code == 200
     assert far.get("/healthz").status_code == 200
     assert far.get("/metrics").status_code == 200
 
 
-def test_decisions_are_listed_by_problem_and_an_unknown_one_is_told(client):
+def test_rulings_are_listed_by_problem_and_an_unknown_one_is_not_found(client):
     client.post(ALERTS, headers=BEARER, content=body(ALERT))
-    assert len(client.get("/v1/decisions", params={"problem": "flight-delays"}).json()) == 1
-    assert client.get("/v1/decisions", params={"problem": "wine"}).json() == []
-    assert client.get("/v1/decisions/99").status_code == 404
+    assert len(client.get("/v1/rulings", params={"problem": "flight-delays"}).json()) == 1
+    assert client.get("/v1/rulings", params={"problem": "wine"}).json() == []
+    assert client.get("/v1/rulings/99").status_code == 404
 
 
 def test_readiness_waits_for_the_first_whole_pass(governor, client):

@@ -74,7 +74,7 @@ class GovernorMachine(RuleBasedStateMachine):
         if outcome:
             self.world.launcher.end(outcome)
         self.world.wall += timedelta(seconds=1)
-        self.world.inbox.open_wish(self.world.name, "anna", "", Times(self.world.now, self.world.wall))
+        self.world.inbox.open_request(self.world.name, "anna", "", Times(self.world.now, self.world.wall))
         self.world.step()
 
     @rule(paused=st.sampled_from([False, False, False, True]))
@@ -93,7 +93,7 @@ class GovernorMachine(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         retraining = self.world.problem.retraining
-        runs = [record.run for record in self.world.archive.list_decisions(limit=1000) if record.run]
+        runs = [record.run for record in self.world.archive.list_rulings(limit=1000) if record.run]
         begun = sorted((run.started_at for run in runs if run.started_at), reverse=True)
         assert sum(run.state in ("planned", "running") for run in runs) <= 1, "two runs in flight"
         assert len(set(self.world.launcher.starts)) == len(self.world.launcher.starts), "an episode ran twice"
@@ -112,7 +112,7 @@ class GovernorMachine(RuleBasedStateMachine):
     def nothing_runs_on_its_own_after_too_many_failures(self):
         if not hasattr(self, "world"):
             return
-        by_key = {record.run.key: record for record in self.world.archive.list_decisions(limit=1000) if record.run}
+        by_key = {record.run.key: record for record in self.world.archive.list_rulings(limit=1000) if record.run}
         records = [by_key[key] for key in self.world.launcher.starts]
         answered = self.world.store.read_ledger(self.world.name).answered_at
         streak = 0

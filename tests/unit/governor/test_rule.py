@@ -1,42 +1,55 @@
 """The rule of the governor, case by case, with its words."""
 
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
-from components.governor.rule import Episode, Facts, LabelFacts, Policy, Run, decide
+from components.governor.rule import Cause, Episode, Facts, LabelFacts, Reason, Ruling, TrainingRun, decide
 from components.governor.words import explain
+from tests.unit.governor.world import CONTRACT
 
 NOW = datetime(2013, 10, 3, 12, tzinfo=UTC)
-POLICY = Policy("flight-delays", 48, 1, 20_000, 2, 240, "team@airline.example", "boss@airline.example")
 LABELS = LabelFacts(30_000, "1", datetime(2013, 7, 1, tzinfo=UTC))
+OWNER = CONTRACT.owner.model_copy(update={"contact": "team@airline.example", "escalation": "boss@airline.example"})
 
 
-def episode(number=9, cause="alert", name="ValueBelowLimit", **changes):
+def contract(**retraining):
+    """Return the contract; the numbers that are not given are those of the world's policy."""
+    changed = CONTRACT.retraining.model_copy(update={"clear_within_hours": 240, **retraining})
+    return CONTRACT.model_copy(update={"retraining": changed, "owner": OWNER})
+
+
+def episode(number=9, cause="alert", name="ValueBelowLimit", silent_hours=0, **changes):
     fields = {"fingerprint": "f", "starts_at": "2013-10-03T12:00:00+00:00", "opened_at": NOW, "is_firing": True}
-    return Episode(number, "flight-delays", cause, name, **{**fields, **changes})
+    heard_at = NOW - timedelta(hours=silent_hours)
+    identity = {"id": number, "problem": "flight-delays", "cause": cause, "name": name, "heard_at": heard_at}
+    return Episode(**identity, **{**fields, **changes})
 
 
-def ended(hours_ago, state, number=1, version="2", reasons=("Value gains too little.",)):
+def ended(hours_ago, state, number=1, version="2", reasons=("Value gains too little.",), **changes):
     at = NOW - timedelta(hours=hours_ago)
-    return Run(f"run-{number}", number, "flight-delays", at, state, at, at, at, version, reasons)
+    times = {"as_of": at, "planned_at": at, "started_at": at, "ended_at": at, **changes}
+    identity = {"key": f"run-{number}", "episode_id": number, "problem": "flight-delays"}
+    return TrainingRun(**identity, state=state, version=version, reasons=reasons, **times)
 
 
 def facts(*runs, labels=LABELS, now=NOW, **changes):
-    return Facts(now, runs, labels, **changes)
+    return Facts(now, NOW, runs, labels, **changes)
 
 
-def rule(this, known, policy=POLICY):
-    verdict = decide(this, policy, known)
-    return verdict.choice, verdict.reason, explain(this, policy, known, verdict)
+def rule(this, known, problem=None):
+    problem = problem or contract()
+    ruling = decide(this, problem.retraining, known)
+    return ruling.choice, ruling.reason, explain(this, problem, known, ruling)
 
 
 def test_an_alert_that_is_worth_it_runs_and_says_with_which_numbers():
     assert rule(episode(), facts()) == (
         "run",
         "worth_it",
-        "run: ValueBelowLimit fires. 30,000 new labels have come since version 1 was trained as of 1 July 2013, 20,000 "
-        "are asked. No run is in flight, the cooldown is over, and the day's budget of 1 is not used up.",
+        "ValueBelowLimit fires. 30,000 new labels have arrived since version 1 was trained as of 1 July 2013, 20,000 "
+        "are required. No run is in flight, the cooldown is over, and the daily budget of 1 is not used up.",
     )
 
 
@@ -45,28 +58,44 @@ def test_too_few_labels_hold_with_both_numbers():
     assert rule(episode(), facts(labels=labels)) == (
         "hold",
         "too_few_labels",
-        "hold: 12,000 of 20,000 new labels have come since version 1 was trained as of 1 July 2013. "
-        "The alert is looked at again with each repeat and as time passes, while it fires.",
+        "12,000 of 20,000 new labels have arrived since version 1 was trained as of 1 July 2013. "
+        "The governor checks again at every pass while it fires.",
     )
+
+
+@pytest.mark.parametrize("reason", sorted({*get_args(Reason)} - {"received"}))
+@pytest.mark.parametrize("cause", get_args(Cause))
+@pytest.mark.parametrize("state", ["promoted", "held"])
+def test_every_reason_has_a_whole_sentence_for_every_cause(reason, cause, state):
+    ruling = Ruling("closed", reason, ended(1, state), until=NOW, count=2)
+    known = facts(paused_by="Anna", labels=LabelFacts(7, broken="Weather is too old."))
+    words = explain(episode(cause=cause), contract(), known, ruling)
+    assert not words[0].islower()
+    assert words.endswith(".")
+    assert not [word for word in ("{", "}", "n/a", "None") if word in words]
 
 
 @pytest.mark.parametrize(
     ("known", "reason", "words"),
     [
-        (facts(paused_by="anna"), "paused", "retraining of flight-delays is paused by anna"),
+        (facts(paused_by="anna"), "paused", "anna has paused retraining of flight-delays"),
         (
             facts(ended(1, "running")),
             "run_in_flight",
-            "run run-1 of version 2 runs since 3 October 2013, 11:00 UTC; one runs at a time",
+            "Run run-1 of version 2 runs since 3 October 2013, 11:00 UTC; one runs at a time",
         ),
         (
             facts(ended(47, "held")),
             "cooldown",
-            "48 hours of rest, until 3 October 2013, 13:00 UTC",
+            "the cooldown of 48 hours lasts until 3 October 2013, 13:00 UTC",
         ),
         (facts(labels=LabelFacts(None, gap="none_yet")), "labels_unknown", "there is no monitoring result yet"),
-        (facts(labels=LabelFacts(None, gap="out_of_reach")), "labels_unknown", "the object store did not give"),
-        (facts(labels=LabelFacts(None, gap="older_than_model")), "labels_unknown", "older than the model in charge"),
+        (
+            facts(labels=LabelFacts(None, gap="out_of_reach")),
+            "labels_unknown",
+            "could not be read from the object store",
+        ),
+        (facts(labels=LabelFacts(None, gap="older_than_model")), "labels_unknown", "older than the champion"),
     ],
 )
 def test_each_hold_says_what_it_waits_for(known, reason, words):
@@ -76,7 +105,7 @@ def test_each_hold_says_what_it_waits_for(known, reason, words):
 
 
 def test_a_day_has_its_budget_and_the_next_one_a_new_one():
-    policy = Policy("flight-delays", 1, 1, 0, 9, 240, "c", "e")
+    policy = contract(cooldown_hours=1, minimum_new_labels=0, maximum_failures=9)
     known = facts(ended(2, "held"))
     assert rule(episode(), known, policy)[:2] == ("hold", "daily_budget")
     assert "1 of 1 runs of 3 October 2013 (UTC) are used" in rule(episode(), known, policy)[2]
@@ -85,9 +114,9 @@ def test_a_day_has_its_budget_and_the_next_one_a_new_one():
 
 
 def test_a_run_that_was_planned_yesterday_and_started_today_counts_today():
-    policy = Policy("flight-delays", 0, 1, 0, 9, 240, "c", "e")
+    policy = contract(cooldown_hours=0, minimum_new_labels=0, maximum_failures=9)
     run = ended(2, "held")
-    late = Run("r", 1, "flight-delays", NOW, "held", NOW - timedelta(days=1), NOW, NOW)
+    late = ended(0, "held", planned_at=NOW - timedelta(days=1))
     assert rule(episode(), facts(late), policy)[1] == "daily_budget"
     assert rule(episode(), facts(run), policy)[1] == "daily_budget"
 
@@ -96,9 +125,9 @@ def test_failures_in_a_row_ask_a_person_by_name_and_the_last_reason():
     runs = [ended(100, "refused", 3, "4"), ended(200, "failed", 2, None), ended(300, "promoted", 1)]
     choice, reason, words = rule(episode(), facts(*runs))
     assert (choice, reason) == ("escalate", "maximum_failures")
-    assert "2 releases in a row were not promoted, and 2 are enough" in words
+    assert "2 releases in a row were not promoted, and the limit is 2" in words
     assert "run run-3 of version 4: refused. Value gains too little." in words
-    assert words.endswith("Asked: team@airline.example; then boss@airline.example.")
+    assert words.endswith("Escalated to team@airline.example, then to boss@airline.example.")
 
 
 def test_a_promotion_between_failures_starts_the_count_again():
@@ -139,7 +168,7 @@ def test_an_alert_from_before_a_promotion_waits_for_it_to_help_and_then_asks():
     old = episode(opened_at=NOW - timedelta(hours=100))
     choice, reason, words = rule(old, facts(ended(80, "promoted")))
     assert (choice, reason) == ("hold", "on_trial")
-    assert "must be silent by 10 October 2013, 04:00 UTC, or a person is asked" in words
+    assert "must clear by 10 October 2013, 04:00 UTC, or the governor escalates" in words
     choice, reason, words = rule(old, facts(ended(80, "promoted"), now=NOW + timedelta(hours=161)))
     assert (choice, reason) == ("escalate", "not_cleared")
     assert "still fires more than 240 hours after run run-1 of version 2 ended" in words
@@ -159,7 +188,7 @@ class TestAfterItsRun:
         return rule(episode(1, **changes), facts(ended(hours_ago, state)))
 
     def test_a_run_in_flight_is_waited_for(self):
-        assert decide(episode(1), POLICY, facts(ended(1, "running"))) is None
+        assert decide(episode(1), contract().retraining, facts(ended(1, "running"))) is None
 
     def test_a_promotion_has_its_time_to_silence_the_alert(self):
         assert self.judge("promoted", 239)[:2] == ("run", "on_trial")

@@ -29,7 +29,7 @@ def test_each_decision_is_one_row_the_newest_last(world, capsys):
     world.step()
     text = shown(capsys)
     assert text.index("alert ValueBelowLimit run running") < text.index("alert ValueBelowLimit hold")
-    assert "30,000 new labels have come since version 1 was trained, 20,000 are asked." in text
+    assert "30,000 new labels have arrived since version 1 was trained, 20,000 are required." in text
     assert "one runs at a time" in text
     assert "No decision yet" in shown(capsys, "--problem", "wine")
 
@@ -38,10 +38,10 @@ def test_a_pause_is_obeyed_until_the_resume(world, capsys):
     assert "retraining is paused by anna" in shown(capsys, "--problem", world.name, "--pause", "--by", "anna")
     world.alert()
     world.step()
-    assert world.decision().reason == "paused"
+    assert world.ruling().reason == "paused"
     assert "not paused" in shown(capsys, "--problem", world.name, "--resume")
     world.step()
-    assert world.decision().reason == "worth_it"
+    assert world.ruling().reason == "worth_it"
 
 
 def test_a_pause_without_a_problem_is_refused(world, capsys):

@@ -17,26 +17,26 @@ def world(tmp_path):
 
 
 def choices(world, number=1):
-    return [(change.choice, change.reason) for change in world.decision(number).history]
+    return [(change.choice, change.reason) for change in world.ruling(number).history]
 
 
 def test_an_alert_starts_one_run_and_closes_when_the_release_has_silenced_it(world):
     assert world.alert() == "accepted"
     world.step()
-    assert world.decision().run.state == "running"
+    assert world.ruling().run.state == "running"
     world.launcher.end("promoted", "2")
     world.step(hours=1)
-    assert "was promoted; ValueBelowLimit must be silent by" in world.decision().words
+    assert "was promoted; ValueBelowLimit must clear by" in world.ruling().words
     assert world.alert(firing=False) == "cleared"
     world.step(hours=1)
     assert choices(world) == [("run", "worth_it"), ("run", "on_trial"), ("closed", "cleared")]
     assert len(world.launcher.starts) == 1
 
 
-def test_a_run_is_told_the_moment_of_its_decision(world):
+def test_a_run_gets_the_time_of_its_ruling_as_of(world):
     world.alert()
     world.step(hours=5)
-    assert world.decision().run.as_of == START + timedelta(hours=5)
+    assert world.ruling().run.as_of == START + timedelta(hours=5)
 
 
 def test_repeats_of_a_decided_episode_change_nothing_but_the_count(world):
@@ -44,7 +44,7 @@ def test_repeats_of_a_decided_episode_change_nothing_but_the_count(world):
     world.step()
     assert [world.alert() for _ in range(3)] == ["duplicate"] * 3
     world.step()
-    assert (world.decision().repeats, len(world.launcher.starts)) == (3, 1)
+    assert (world.ruling().repeats, len(world.launcher.starts)) == (3, 1)
 
 
 def test_a_held_episode_runs_once_when_what_held_it_is_over(world):
@@ -55,7 +55,7 @@ def test_a_held_episode_runs_once_when_what_held_it_is_over(world):
     assert choices(world) == [("hold", "too_few_labels")]
     world.newest = result(19_999)
     world.step(hours=24)
-    assert "19,999 of 20,000" in world.decision().words
+    assert "19,999 of 20,000" in world.ruling().words
     world.newest = result(20_000)
     world.step(hours=24)
     world.step(hours=24)
@@ -90,7 +90,7 @@ def test_a_new_beginning_of_the_same_alert_ends_the_one_before(world):
     assert world.alert(starts_at="2026-01-02T00:00:00.000000+00:00") == "accepted"
     assert world.alert(starts_at="2026-01-01T12:00:00.000000+00:00") == "late"
     world.step()
-    assert [record.decision for record in world.archive.list_decisions()] == ["closed", "hold", "closed"]
+    assert [record.choice for record in world.archive.list_rulings()] == ["closed", "hold", "closed"]
 
 
 def test_a_model_that_always_fails_its_gate_never_loops(world, caplog):
@@ -101,8 +101,8 @@ def test_a_model_that_always_fails_its_gate_never_loops(world, caplog):
         world.launcher.end("held", "2", ("The gain is too small.",))
         world.step()
     assert len(world.launcher.starts) == world.problem.retraining.maximum_failures
-    decision = world.decision(30)
-    assert (decision.decision, decision.reason) == ("escalate", "maximum_failures")
+    ruling = world.ruling(30)
+    assert (ruling.choice, ruling.reason) == ("escalate", "maximum_failures")
     told = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert "duty-manager@airline.example" in told[0].getMessage()
     assert "The gain is too small." in told[0].getMessage()
@@ -127,7 +127,7 @@ def test_a_person_who_resumes_lets_a_new_alert_run_again(world):
         world.launcher.end("held")
         world.step()
     assert len(world.launcher.starts) == 2
-    assert world.decision(3).decision == "escalate"
+    assert world.ruling(3).choice == "escalate"
     world.inbox.resume(world.name, "anna", world.now)
     world.step(hours=72)
     assert len(world.launcher.starts) == 3
@@ -172,7 +172,7 @@ def test_labels_counted_for_the_model_before_do_not_count_for_the_new_one(world)
     assert choices(world, 2) == [("hold", "labels_unknown")]
     world.newest = result(21_000, "2", world.now)
     world.step(hours=1)
-    assert "since version 2 was trained as of 1 October 2013" in world.decision(2).words
+    assert "since version 2 was trained as of 1 October 2013" in world.ruling(2).words
     assert choices(world, 2)[-1] == ("run", "worth_it")
 
 
@@ -180,20 +180,20 @@ def test_a_pause_holds_and_a_resume_lets_go(world):
     world.inbox.pause(world.name, "anna", "holidays")
     world.alert()
     world.step()
-    assert "paused by anna" in world.decision().words
+    assert "anna has paused retraining of flight-delays" in world.ruling().words
     world.inbox.resume(world.name, "anna", world.now)
     world.step()
     assert choices(world) == [("hold", "paused"), ("run", "worth_it")]
 
 
-def test_each_due_moment_is_one_episode(tmp_path):
+def test_each_due_time_is_one_episode(tmp_path):
     world = World(tmp_path, schedule="0 4 1 * *", minimum_new_labels=0)
     world.step()
-    assert world.archive.list_decisions() == []
+    assert world.archive.list_rulings() == []
     for _ in range(31 * 6):
         world.step(hours=24)
         world.launcher.end("promoted")
-    records = world.archive.list_decisions()
+    records = world.archive.list_rulings()
     assert [record.starts_at[:16] for record in reversed(records)] == [
         *(f"2013-{month}-01T04:00" for month in (11, 12)),
         *(f"2014-{month:02d}-01T04:00" for month in (1, 2, 3, 4)),
@@ -201,22 +201,22 @@ def test_each_due_moment_is_one_episode(tmp_path):
     assert len(world.launcher.starts) == 6
 
 
-def test_moments_that_were_missed_are_made_up_for_by_one_run(tmp_path):
+def test_due_times_that_were_missed_are_covered_by_one_run(tmp_path):
     world = World(tmp_path, schedule="*/5 * * * *", minimum_new_labels=0)
     world.now += timedelta(days=400)
     world.restart()
     world.step()
     world.step()
-    assert [record.starts_at for record in world.archive.list_decisions()] == ["2014-11-05T12:00:00+00:00"]
+    assert [record.starts_at for record in world.archive.list_rulings()] == ["2014-11-05T12:00:00+00:00"]
     assert len(world.launcher.starts) == 1
 
 
-def test_a_moment_that_could_not_run_gives_way_to_the_next(tmp_path):
+def test_a_due_time_that_could_not_run_is_superseded_by_the_next(tmp_path):
     world = World(tmp_path, schedule="0 0 * * *")
     world.newest = result(5)
     for _ in range(3):
         world.step(hours=24)
-    assert [record.decision for record in world.archive.list_decisions()] == ["hold", "closed", "closed"]
+    assert [record.choice for record in world.archive.list_rulings()] == ["hold", "closed", "closed"]
     assert choices(world, 1) == [("hold", "too_few_labels"), ("closed", "superseded")]
 
 
@@ -230,11 +230,11 @@ def test_a_launcher_that_is_down_delays_the_run_and_loses_nothing(world):
     world.alert()
     for _ in range(3):
         world.step(hours=1)
-    assert world.decision().run.state == "planned"
+    assert world.ruling().run.state == "planned"
     world.launcher.is_down = False
     world.restart()
     world.step()
-    assert (world.decision().run.state, len(world.launcher.starts)) == ("running", 1)
+    assert (world.ruling().run.state, len(world.launcher.starts)) == ("running", 1)
 
 
 def test_a_run_that_is_not_seen_is_started_again_under_its_key_and_then_given_up(world):
@@ -250,8 +250,8 @@ def test_a_run_that_is_not_seen_is_started_again_under_its_key_and_then_given_up
     del world.launcher.reports[key]
     world.wall += timedelta(seconds=120)
     world.step()
-    assert world.decision().run.state == "failed"
-    assert "was not seen for 136 s" in world.decision().words
+    assert world.ruling().run.state == "failed"
+    assert "was not seen for 136 s" in world.ruling().words
 
 
 def test_a_run_that_ended_while_the_governor_was_down_is_found(world):
@@ -260,14 +260,14 @@ def test_a_run_that_ended_while_the_governor_was_down_is_found(world):
     world.launcher.end("promoted", "7")
     world.restart()
     world.step()
-    assert (world.decision().run.state, world.decision().run.version) == ("promoted", "7")
+    assert (world.ruling().run.state, world.ruling().run.version) == ("promoted", "7")
 
 
 def test_a_monitoring_that_cannot_be_read_holds_and_says_so(world):
     world.newest = StoreUnavailableError("the object store must answer, but does not.")
     world.alert()
     world.step()
-    assert "the object store did not give the newest monitoring result" in world.decision().words
+    assert "the newest monitoring result could not be read from the object store" in world.ruling().words
 
 
 def test_a_report_of_an_outcome_is_kept_with_its_reasons(world):
@@ -275,8 +275,8 @@ def test_a_report_of_an_outcome_is_kept_with_its_reasons(world):
     world.step()
     world.launcher.reports[world.launcher.starts[0]] = RunReport("failed", reasons=("ingest failed: no drop.",))
     world.step()
-    assert world.decision().run.reasons == ("ingest failed: no drop.",)
-    assert "ended: failed. ingest failed: no drop." in world.decision().words
+    assert world.ruling().run.reasons == ("ingest failed: no drop.",)
+    assert "ended: failed. ingest failed: no drop." in world.ruling().words
 
 
 def test_the_clock_may_go_back_without_a_second_run(world):
@@ -290,7 +290,7 @@ def test_the_clock_may_go_back_without_a_second_run(world):
     assert len(world.launcher.starts) == 1
 
 
-def test_broken_features_hold_an_alert_until_they_are_mended(world):
+def test_broken_features_hold_an_alert_until_they_are_fixed(world):
     stale = WindowFinding(
         severity="critical", topic="features", title="Values of origin_weather are too old", text="Half.", action=""
     )
@@ -298,7 +298,7 @@ def test_broken_features_hold_an_alert_until_they_are_mended(world):
     world.alert()
     world.step()
     assert choices(world) == [("hold", "inputs_broken")]
-    assert "a model must not learn from that: Values of origin_weather are too old. Half." in world.decision().words
+    assert "a model must not learn from them: Values of origin_weather are too old. Half." in world.ruling().words
     world.newest = result(90_000, findings=(stale.model_copy(update={"severity": "warning"}),))
     world.step(hours=24)
     assert choices(world)[-1] == ("run", "worth_it")

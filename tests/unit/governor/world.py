@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from components.base.contract.load import load_problem
 from components.base.contract.problem import Problem
 from components.base.errors import TransientError
-from components.governor.archive import Archive, DecisionRecord
+from components.governor.archive import Archive
 from components.governor.inbox import Inbox, Signal, Times
 from components.governor.launcher import RunReport
+from components.governor.rulings import RulingRecord
 from components.governor.schema import Database
-from components.governor.store import DecisionStore
+from components.governor.store import RulingStore
 from components.governor.worker import Worker, WorkerParts
 from components.monitoring.results import WindowFinding
 
@@ -88,7 +89,7 @@ class World:
     def restart(self) -> None:
         """Begin again with nothing but what is stored."""
         self.database = Database(self.url)
-        self.inbox, self.store, self.archive = (kind(self.database) for kind in (Inbox, DecisionStore, Archive))
+        self.inbox, self.store, self.archive = (kind(self.database) for kind in (Inbox, RulingStore, Archive))
         self.inbox.add_problem(self.name, self.now)
         parts = WorkerParts(
             problems={self.name: self.problem},
@@ -114,7 +115,7 @@ class World:
         self.now += timedelta(hours=hours)
         self.worker.make_pass()
 
-    def decision(self, number: int = 1) -> DecisionRecord:
-        found = self.archive.find_decision(number)
+    def ruling(self, number: int = 1) -> RulingRecord:
+        found = self.archive.find_ruling(number)
         assert found is not None
         return found

@@ -3,6 +3,8 @@
 The story: four healthy months, a stale view, a change of concept, a window with too few rows, a new model in charge.
 """
 
+from components.governor.rule import TrainingRun
+from components.governor.rulings import RulingRecord
 from components.monitoring import results as doc
 from tests.unit.monitoring.parts import FEATURES, drift, feature, finding, problem, window
 
@@ -130,29 +132,21 @@ def story():
     return [*healthy(), stale_view(), concept_shift(), too_few(), recovered()]
 
 
-def decisions():
-    """Return what the governor decided, the oldest first."""
-    return [
-        {
-            "decided_at": "2026-11-24T09:13:20+00:00",
-            "problem": "flight-delays",
-            "cause": "alert",
-            "alert": "ValueBelowLimit",
-            "decision": "hold",
-            "reason": "run_in_flight",
-            "words": "hold: run 7 is in flight since 1 January 2014, 06:12 UTC. It is looked at again.",
-            "run": None,
-            "outcome": None,
-        },
-        {
-            "decided_at": "2026-11-24T09:13:05+00:00",
-            "problem": "flight-delays",
-            "cause": "alert",
-            "alert": "PerformanceBelowLimit",
-            "decision": "run",
-            "reason": "worth_it",
-            "words": "run: PerformanceBelowLimit fires. 48,231 new labels came, 20,000 are asked.",
-            "run": "flight-delays-2014-01-01-7",
-            "outcome": "promoted",
-        },
-    ]
+def ruling(number, at, **fields):
+    """Return what the governor publishes of an alert."""
+    received = {"starts_at": at, "opened_at": at, "received_at": at, "is_firing": True, "repeats": 0}
+    rest = {"cleared_at": None, "decided_at": at, "note": None, "run": None, "fingerprint": str(number)}
+    return RulingRecord(**{"id": number, "problem": "flight-delays", "cause": "alert", **received, **rest, **fields})
+
+
+def rulings():
+    """Return the rulings of the governor, the newest first."""
+    run = TrainingRun(
+        key="flight-delays-2014-01-01-7", episode_id=1, problem="flight-delays", state="promoted",
+        as_of="2014-01-01T00:00:00+00:00", planned_at="2026-11-24T09:13:05+00:00",
+    )  # fmt: skip
+    held = "Run 7 is in flight since 1 January 2014, 06:12 UTC. The governor checks again at every pass while it fires."
+    ran = "PerformanceBelowLimit fires. 48,231 new labels have arrived, 20,000 are required."
+    held = {"name": "ValueBelowLimit", "choice": "hold", "reason": "run_in_flight", "words": held}
+    ran = {"name": "PerformanceBelowLimit", "choice": "run", "reason": "worth_it", "words": ran, "run": run}
+    return [ruling(2, "2026-11-24T09:13:20+00:00", **held), ruling(1, "2026-11-24T09:13:05+00:00", **ran)]

@@ -72,7 +72,7 @@ def read_deployment(folder: Path) -> Deployment:
     return documents.read(Deployment, folder / "deployment.json")
 
 
-def test_release_proves_itself_over_both_protocols_and_takes_charge(filled, release, settings, tmp_path):
+def test_release_passes_over_both_protocols_and_becomes_the_champion(filled, release, settings, tmp_path):
     deploy_release(PROBLEM, release("run-1"), tmp_path / "deployment", settings)
     told = read_deployment(tmp_path / "deployment")
 
@@ -149,7 +149,7 @@ def test_release_compared_with_another_champion_is_kept_and_a_new_run_asked_for(
     assert read_endpoint("flight-delays", settings).version == "1"
 
 
-def test_release_in_charge_already_is_neither_tried_nor_withdrawn_again(
+def test_release_that_is_the_champion_already_is_neither_tried_nor_withdrawn_again(
     passed, release, settings, tmp_path, monkeypatch
 ):
     deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
@@ -315,7 +315,7 @@ def test_killed_deployment_takes_its_predictor_along_and_promotes_nothing(filled
     assert not (tmp_path / "deployment" / "deployment.json").exists()
 
 
-def test_rollback_puts_the_champion_before_in_charge(passed, release, settings, tmp_path):
+def test_rollback_makes_the_champion_before_the_champion_again(passed, release, settings, tmp_path):
     deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
     with pytest.raises(ModelRefusedError, match=re.escape("a champion before the present one must exist")):
         rollback_release(PROBLEM, "It flags every flight.", settings)

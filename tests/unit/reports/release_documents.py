@@ -84,14 +84,15 @@ def evaluation(verdict="promote", champion=False):
 
 def quality():
     return {
-        "problem": "flight-delays", "rows": {"in": 12345, "accepted": 12340, "filtered": 3, "quarantined": 2},
+        "problem": "flight-delays", "as_of": AS_OF, "snapshot": "s3://tidemill/flight-delays/snapshots/ab12/",
+        "rows": {"in": 12345, "accepted": 12340, "filtered": 3, "quarantined": 2},
         "verdict": "warn", "faults": [], "warnings": ["weather: the newest row is 50 hours old."],
         "sources": {"flights": {
             "description": "Departures", "kind": "events", "rows_in": 12345, "accepted": 12340, "filtered": 3,
             "quarantined": 2,
             "not_yet_available": 0, "drops": [{"key": "landing/flights/2013-01.csv", "period": "2013-01-01",
-            "rows": 12345,
-                                               "not_yet_available": 0, "used": 12345}],
+            "rows": 12345, "not_yet_available": 0}],
+            "missing_months": [], "unknown_columns": [], "quarantine_ratio": 0.0002, "quarantine_limit": 0.05,
             "filters": [{"name": "duplicate_delivery", "reason": "The same row again", "rows": 3}],
             "problems": [{"check": "arr_delay.maximum", "column": "arr_delay", "rows": 2, "ratio": 0.0001,
                           "example": "arr_delay must be at most 2000 minutes, but got 2300", "drop": "x", "row": 17}],
@@ -113,7 +114,17 @@ def dictionary():
               "trend": [{"month": f"2013-0{m}", "mean": m, "missing_ratio": 0} for m in (1, 2, 3)]}  # fmt: skip
     return {
         "problem": "flight-delays",
-        "sources": {"flights": {"description": "Departures", "rows": 12340, "columns": [column]}},
+        "sources": {
+            "flights": {
+                "description": "Departures",
+                "kind": "events",
+                "path": "flights/*.csv",
+                "key": ["flight"],
+                "rows": 12340,
+                "columns": [column],
+                "filters": [],
+            }
+        },
     }
 
 

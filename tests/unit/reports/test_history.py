@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from components.monitoring.results import Estimate, Window
-from components.reports.earnings import sum_beginning, sum_earnings, tell_gain, use_capacity
-from components.reports.history import add_estimates, compare_findings, make_history, tile_windows, write_window
-from components.reports.rulings import read_decisions
+from components.reports.earnings import measure_capacity_used, measure_gain, sum_earnings
+from components.reports.history import add_estimates, build_history, compare_findings, format_window, tile_windows
 from tests.unit.monitoring import documents as docs
 from tests.unit.monitoring.parts import finding
 
@@ -63,7 +62,7 @@ def test_a_sum_with_an_unknown_bound_has_no_interval():
 def test_gain_of_a_window_is_the_difference_of_the_totals():
     result = docs.healthy()[0]
     totals = {name: one.total for name, one in result.value.contenders.items()}
-    gain = tell_gain(result, "current_solution")
+    gain = measure_gain(result, "current_solution")
     assert gain.estimate == pytest.approx(totals["served"] - totals["current_solution"])
 
 
@@ -75,14 +74,14 @@ def test_gain_of_a_sampled_log_is_that_of_all_rows():
         for name, one in result.value.contenders.items()
     }
     sampled = result.model_copy(update={"value": result.value.model_copy(update={"contenders": halved})})
-    assert tell_gain(sampled, "current_solution").estimate == pytest.approx(
-        tell_gain(result, "current_solution").estimate
+    assert measure_gain(sampled, "current_solution").estimate == pytest.approx(
+        measure_gain(result, "current_solution").estimate
     )
 
 
 def test_windows_without_a_value_are_left_out_of_the_sum():
-    history = make_history(PROBLEM, docs.story())
-    beginning = sum_beginning(history)
+    history = build_history(PROBLEM, docs.story())
+    beginning = sum_earnings(tile_windows(history.results))
     assert beginning.windows == 7
     assert beginning.earned == pytest.approx(
         sum(one.value.contenders["served"].total for one in docs.story() if one.value)
@@ -95,8 +94,8 @@ def test_windows_without_a_value_are_left_out_of_the_sum():
 
 def test_capacity_used_is_the_share_of_the_possible_actions():
     """288 actions a day over the 31 days of July, of which 93% were taken."""
-    history = make_history(PROBLEM, docs.story()[:1])
-    assert use_capacity(history, history.newest) == pytest.approx(0.93, abs=1e-4)
+    history = build_history(PROBLEM, docs.story()[:1])
+    assert measure_capacity_used(history, history.newest) == pytest.approx(0.93, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -104,11 +103,11 @@ def test_capacity_used_is_the_share_of_the_possible_actions():
     [((0, 31), "1 to 31 July 2013"), ((0, 1), "1 July 2013"), ((14, 30), "15 July 2013 to 13 August 2013")],
 )
 def test_a_window_is_written_by_its_days(days, words):
-    assert write_window(window(*days).window) == words
+    assert format_window(window(*days).window) == words
 
 
 def test_findings_are_new_or_gone():
-    new, gone = compare_findings(make_history(PROBLEM, docs.story()[:5]))
+    new, gone = compare_findings(build_history(PROBLEM, docs.story()[:5]))
     assert ([one.topic for one in new], [one.topic for one in gone]) == (["features", "drift"], ["traffic"])
 
 
@@ -116,22 +115,22 @@ def test_a_finding_with_other_numbers_is_the_same():
     titles = ("1 feature is missing more often", "2 features are missing more often", "1 feature moved")
     before, now, other = (docs.healthy()[place].model_copy(update={"findings": (finding(title=title),)})
                           for place, title in enumerate(titles))  # fmt: skip
-    assert compare_findings(make_history(PROBLEM, [before, now])) == ([], [])
-    new, gone = compare_findings(make_history(PROBLEM, [now, other]))
+    assert compare_findings(build_history(PROBLEM, [before, now])) == ([], [])
+    new, gone = compare_findings(build_history(PROBLEM, [now, other]))
     assert (new[0].title, gone[0].title) == (titles[2], titles[1])
 
 
 def test_results_in_any_order_are_put_in_order():
-    history = make_history(PROBLEM, docs.story()[::-1])
+    history = build_history(PROBLEM, docs.story()[::-1])
     assert (history.newest, history.previous) == (docs.recovered(), docs.too_few())
 
 
-def decision(moment, **changed):
-    return docs.decisions()[0] | {"decided_at": moment} | changed
+def ruling(time, **changed):
+    return docs.rulings()[0].model_copy(update={"decided_at": time and datetime.fromisoformat(time), **changed})
 
 
 @pytest.mark.parametrize(
-    ("moment", "is_recent"),
+    ("time", "is_recent"),
     [
         # The governor on the wall clock: the result before was computed at 9:12 on that day.
         ("2026-11-24T09:11:00+00:00", False),
@@ -139,21 +138,18 @@ def decision(moment, **changed):
         # The governor on the replayed clock: the result before is as of December 1.
         ("2013-11-01T00:00:00+00:00", False),
         ("2013-12-01T00:00:00+00:00", True),
-        ("2013-12-15T00:00:00", True),
+        ("2013-12-15T00:00:00+00:00", True),
     ],
 )
-def test_a_decision_is_recent_when_it_came_after_the_result_before(moment, is_recent):
-    history = make_history(PROBLEM, docs.story()[:6], [decision(moment)])
-    assert [one.decision for one in history.recent_decisions] == ["hold"] * is_recent
+def test_a_ruling_is_recent_when_it_came_after_the_result_before(time, is_recent):
+    history = build_history(PROBLEM, docs.story()[:6], [ruling(time)])
+    assert [one.choice for one in history.recent_rulings] == ["hold"] * is_recent
 
 
-def test_decisions_of_others_and_undecided_ones_are_left_out():
-    assert read_decisions("flight-delays", [decision("2026-11-24", problem="other"), decision(None)]) == []
+def test_rulings_on_other_problems_and_episodes_without_one_are_left_out():
+    others = [ruling("2026-11-24T00:00:00+00:00", problem="other"), ruling(None)]
+    assert build_history(PROBLEM, docs.story(), others).rulings == []
 
 
-def test_a_decision_is_read_as_the_governor_tells_it():
-    told = {"decided_at": datetime(2026, 1, 1, tzinfo=UTC), "problem": "p", "cause": "alert", "name": "DriftMatters",
-            "decision": "run", "reason": "worth_it", "words": "run: it is worth it.",
-            "run": {"key": "run-7", "state": "promoted"}}  # fmt: skip
-    (read,) = read_decisions("p", [told])
-    assert (read.name, read.words, read.run, read.outcome) == ("DriftMatters", "It is worth it.", "run-7", "promoted")
+def test_rulings_in_any_order_are_put_in_order():
+    assert build_history(PROBLEM, docs.story(), docs.rulings()[::-1]).rulings == docs.rulings()

@@ -1,4 +1,4 @@
-from components.reports.history import make_history
+from components.reports.history import build_history
 from components.reports.home_page import list_models, render_index
 from components.reports.write import DAILY, KPI, summarise_monitoring
 from tests.unit.monitoring import documents as docs
@@ -19,7 +19,7 @@ def monitoring(folder, **changed):
     folder.mkdir()
     for name in (DAILY, KPI):
         (folder / name).write_text("x")
-    summary = summarise_monitoring(make_history(docs.problem(), docs.story()[:6], docs.decisions()))
+    summary = summarise_monitoring(build_history(docs.problem(), docs.story()[:6], docs.rulings()))
     fields = {"name": folder.name, "pipeline": "monitoring", "status": "done", "seconds": 7.3, "error": None,
               "started": "2026-03-01T06:00:00+00:00", "report": str(folder / "daily.html")}  # fmt: skip
     return {**summary, **fields, **changed}

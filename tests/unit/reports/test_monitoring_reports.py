@@ -11,11 +11,10 @@ from components.governor.rule import Choice, Reason
 from components.monitoring import results as doc
 from components.reports.daily.page import SECTIONS, render_daily
 from components.reports.daily.pictures import Drawn, draw_daily
-from components.reports.history import make_history
+from components.reports.history import build_history
 from components.reports.kpi.page import render_kpi
 from components.reports.kpi.pictures import draw_kpi
-from components.reports.kpi.words import say_decision
-from components.reports.rulings import read_decisions
+from components.reports.kpi.words import format_ruling
 from components.reports.write import write_reports
 from tests.unit.monitoring import documents as docs
 from tests.unit.pages import assert_stands_alone, text_of
@@ -28,19 +27,19 @@ TRADE = r"drift|features?|labels?|auc|threshold|probabilit\w+|intervals?|confide
 TRADE += r"precision|recall|metrics?|pipeline|bootstrap|psi|shift|training set|hyper\w+"
 
 
-def daily_words(results, decisions=()):
-    return text_of(render_daily(make_history(PROBLEM, results, decisions), NO_PICTURES))
+def daily_words(results, rulings=()):
+    return text_of(render_daily(build_history(PROBLEM, results, rulings), NO_PICTURES))
 
 
-def kpi_words(results, decisions=()):
-    return text_of(render_kpi(make_history(PROBLEM, results, decisions), {}))
+def kpi_words(results, rulings=()):
+    return text_of(render_kpi(build_history(PROBLEM, results, rulings), {}))
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """The reports of the month in which the concept shifted."""
     folder = tmp_path_factory.mktemp("reports") / "new"
-    return write_reports(PROBLEM, docs.story()[:6], docs.decisions(), folder)
+    return write_reports(PROBLEM, docs.story()[:6], docs.rulings(), folder)
 
 
 @pytest.mark.parametrize("name", ["daily.html", "kpi.html"])
@@ -66,9 +65,8 @@ def test_first_screen_says_whether_it_is_well_what_changed_and_what_is_done(writ
     assert "No: 2 critical. roc_auc is 0.561" in text
     assert "New: The ranking is below its limit; The decisions earn less than the current solution." in text
     assert "Gone: Values of origin_delays are too old;" in text
-    assert (
-        "Run: PerformanceBelowLimit fires. 48,231 new labels came, 20,000 are asked. The run ended: promoted." in text
-    )
+    ruling = "Run: PerformanceBelowLimit fires. 48,231 new labels have arrived, 20,000 are required."
+    assert f"{ruling} The run ended: promoted." in text
 
 
 def test_daily_report_shows_the_numbers_of_the_document_with_rows_units_and_intervals(written):
@@ -91,7 +89,7 @@ def test_daily_report_shows_the_numbers_of_the_document_with_rows_units_and_inte
         "530,535",  # value
         "-9,700 -14,000 to -5,400",
         "blind to a change of concept",
-        "Run 7 is in flight",  # decisions
+        "Run 7 is in flight",  # rulings
     ):
         assert words in text, words
 
@@ -109,7 +107,7 @@ def test_kpi_report_says_what_was_earned_in_this_period_and_since_the_beginning(
     assert "duty-manager@airline.example" in text
 
 
-def test_kpi_report_says_decisions_in_words_of_the_business(written):
+def test_kpi_report_shows_rulings_in_words_of_the_business(written):
     text = text_of(written["kpi.html"].read_text())
     assert "A new model was trained because the model had become too weak. It was better and is now in charge." in text
     assert "No new model is trained for now: a new model is already being trained." in text
@@ -117,26 +115,22 @@ def test_kpi_report_says_decisions_in_words_of_the_business(written):
 
 @pytest.mark.parametrize("results", [docs.story()[:number] for number in range(1, 9)], ids=str)
 def test_kpi_report_has_no_word_of_the_trade(results):
-    text = kpi_words(results, docs.decisions())
+    text = kpi_words(results, docs.rulings())
     assert re.findall(rf"\b(?:{TRADE})\b", text, flags=re.IGNORECASE) == []
 
 
 @pytest.mark.parametrize("choice", get_args(Choice))
 @pytest.mark.parametrize("reason", get_args(Reason))
-def test_every_decision_has_words_for_the_business(choice, reason):
-    told = docs.decisions()[0] | {"decision": choice, "reason": reason, "words": f"{choice}: drift of a feature"}
-    (decided,) = read_decisions("flight-delays", [told])
-    words = say_decision(decided)
+def test_every_ruling_has_words_for_the_business(choice, reason):
+    changed = {"choice": choice, "reason": reason, "words": "Drift of a feature."}
+    words = format_ruling(docs.rulings()[0].model_copy(update=changed))
     assert words.endswith(".")
     assert re.findall(rf"\b(?:{TRADE})\b", words, flags=re.IGNORECASE) == []
 
 
 def test_every_reason_to_hold_is_said():
     reasons = ("cooldown", "daily_budget", "run_in_flight", "too_few_labels", "labels_unknown", "paused")
-    said = {
-        say_decision(read_decisions("flight-delays", [docs.decisions()[0] | {"reason": reason}])[0])
-        for reason in reasons
-    }
+    said = {format_ruling(docs.rulings()[0].model_copy(update={"reason": reason})) for reason in reasons}
     assert len(said) == len(reasons)
     assert all(words.startswith("No new model is trained for now: ") for words in said)
 
@@ -161,7 +155,7 @@ def test_a_harmless_shift_is_called_harmless():
 
 
 def test_first_window_without_traffic_is_shown_as_not_known():
-    history = make_history(PROBLEM, [docs.too_few()], [])
+    history = build_history(PROBLEM, [docs.too_few()], [])
     daily, kpi = render_daily(history, draw_daily(history)), render_kpi(history, draw_kpi(history))
     for page in (daily, kpi):
         assert_stands_alone(page)
@@ -169,7 +163,7 @@ def test_first_window_without_traffic_is_shown_as_not_known():
         assert not re.search(r"\b(None|nan|inf)\b", text_of(page))
     assert "Not scored in this window: too few flights of version 2 have a label (500 are needed)." in text_of(daily)
     assert "What was earned is not known yet" in text_of(kpi)
-    assert "The governor has decided nothing yet." in text_of(daily)
+    assert "The governor has ruled on nothing yet." in text_of(daily)
 
 
 def test_value_without_a_count_of_right_actions_is_shown():
@@ -199,8 +193,10 @@ def test_hostile_names_are_shown_and_not_run():
     changed["drift"] = result.drift.model_copy(update={"feature": HOSTILE})
     finding = doc.WindowFinding(severity="critical", topic="drift", title=HOSTILE, text=HOSTILE, action=HOSTILE)
     result = result.model_copy(update=changed | {"findings": (finding,)})
-    decision = docs.decisions()[0] | {"alert": HOSTILE, "words": HOSTILE, "run": HOSTILE, "outcome": HOSTILE}
-    history = make_history(PROBLEM, [docs.healthy()[0], result], [decision])
+    ruling = docs.rulings()[1]
+    run = ruling.run.model_copy(update={"key": HOSTILE, "state": HOSTILE})
+    ruling = ruling.model_copy(update={"name": HOSTILE, "words": HOSTILE, "run": run})
+    history = build_history(PROBLEM, [docs.healthy()[0], result], [ruling])
     for page in (render_daily(history, draw_daily(history)), render_kpi(history, draw_kpi(history))):
         assert_stands_alone(page)
         assert "&lt;script&gt;" in page
@@ -244,14 +240,14 @@ def results_with_gaps(draw):
 @settings(max_examples=60, deadline=None)
 @given(results=st.lists(results_with_gaps(), min_size=1, max_size=3))
 def test_whatever_is_unknown_is_shown_as_such_and_nothing_fails(results):
-    for text in (daily_words(results, docs.decisions()), kpi_words(results, docs.decisions())):
+    for text in (daily_words(results, docs.rulings()), kpi_words(results, docs.rulings())):
         assert not re.search(r"\b(None|nan|inf|Undefined)\b", text)
 
 
 @settings(max_examples=3, deadline=None)
 @given(results=st.lists(results_with_gaps(), min_size=1, max_size=2))
 def test_pictures_of_windows_with_gaps_are_drawn(results):
-    history = make_history(PROBLEM, results)
+    history = build_history(PROBLEM, results)
     for svg in [*draw_daily(history).pictures.values(), *draw_kpi(history).values()]:
         assert svg.startswith("<svg")
 

@@ -58,7 +58,7 @@ def test_every_picture_has_an_alternative_text(report):
 
 def test_answer_says_the_numbers_of_the_evaluation(report):
     text = text_of(report)
-    assert "Promoted: version 3 is in charge" in text
+    assert "Promoted: version 3 is the champion" in text
     assert "worth 61,234 USD per 1,000 flights (95% interval 60,234 to 62,234): 21,234 USD more than the " in text
     assert (
         "current solution (95% interval 20,734 to 21,734), on the same flights; a gain of 500 USD is asked for." in text
@@ -95,7 +95,7 @@ def test_findings_are_shown_with_their_pictures(report):
         ({"evaluation": docs.evaluation(champion=True)}, "Gain over the previous model (version 2)"),
         (
             {"evaluation": docs.evaluation("hold", champion=True), "deployment": docs.deployment("kept")},
-            "Gain over the model in charge (version 2)",
+            "Gain over the champion (version 2)",
         ),
     ],
 )  # fmt: skip
@@ -150,7 +150,7 @@ def test_unknown_intervals_are_said_to_be_unknown(tmp_path):
 
 def test_card_holds_answer_gates_limits_and_owner(tmp_path):
     card = render_card(read(tmp_path, docs.all_documents()))
-    assert card.startswith("# Flight delays out of New York: Promoted: version 3 is in charge")
+    assert card.startswith("# Flight delays out of New York: Promoted: version 3 is the champion")
     assert "| beats dumb | pass | 0.2 | 0 | It does. |" in card
     assert "| average precision | 0.500 | 0.500 | 0.500 |" in card
     assert docs.problem().owner.team in card

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from components.base.contract.load import load_problem
+from components.data.quality import Quality
 from components.release.record import Deployment, Release
 from components.reports.release.material import Material
 from components.reports.release.summary import summarise
@@ -27,7 +28,6 @@ def documents(verdict: str) -> dict[str, Any]:
     entry = {"scores": {"average_precision": {"mean": 0.5, "std": 0.01}}, "fit_seconds": 1.0, "error": None}
     failed = {"scores": {}, "fit_seconds": 9.0, "error": "out of time"}
     return {
-        "quality": {"rows": {"in": 10, "accepted": 8, "filtered": 1, "quarantined": 1}},
         "leaderboard": {
             "entries": [
                 {**entry, "name": "logistic", "kind": "candidate", "chosen": True},
@@ -63,6 +63,7 @@ def material(outcome: str = "promoted", champion: str | None = "3", verdict: str
         documents(verdict),
         Release.model_validate(release_documents.release()),
         Deployment.model_validate(deployment),
+        Quality.model_validate(release_documents.quality()),
     )
 
 
@@ -77,11 +78,11 @@ def test_promotion_is_said_with_version_endpoint_and_gain() -> None:
 @pytest.mark.parametrize(
     ("outcome", "verdict", "words"),
     [
-        ("kept", "hold", "The new model is not deployed (hold). Version 2 stays in charge."),
-        ("refused", "promote", "the endpoint refused it. Version 2 stays in charge."),
+        ("kept", "hold", "The new model is not deployed (hold). Version 2 stays champion."),
+        ("refused", "promote", "the endpoint refused it. Version 2 stays champion."),
     ],
 )
-def test_model_in_charge_is_named_when_the_new_one_is_not_deployed(outcome: str, verdict: str, words: str) -> None:
+def test_champion_is_named_when_the_new_one_is_not_deployed(outcome: str, verdict: str, words: str) -> None:
     assert words in summarise(material(outcome, "2", verdict))["verdict_in_words"]
 
 

@@ -30,9 +30,9 @@ SEPTEMBER = datetime(2013, 9, 1, tzinfo=UTC)
 DECISION = {
     "name": "PerformanceBelowLimit",
     "history": [
-        {"at": "2013-09-01T00:00:00+00:00", "choice": "hold", "words": "hold: 58,544 of 60,000 new labels have come."},
-        {"at": "2013-10-01T00:00:00+00:00", "choice": "run", "words": "run: PerformanceBelowLimit fires."},
-        {"at": "2013-10-01T00:00:00+00:00", "choice": "run", "words": "run: it must be silent by 15 November."},
+        {"at": "2013-09-01T00:00:00+00:00", "choice": "hold", "words": "58,544 of 60,000 new labels have come."},
+        {"at": "2013-10-01T00:00:00+00:00", "choice": "run", "words": "PerformanceBelowLimit fires."},
+        {"at": "2013-10-01T00:00:00+00:00", "choice": "run", "words": "It must be silent by 15 November."},
     ],
     "run": {
         "key": KEY,

@@ -41,16 +41,16 @@ def test_unreadable_lines_become_rows_that_say_so_and_keep_their_numbers(problem
     assert faults[[2, 4, 7]].isna().all()
 
 
-def test_every_missing_column_of_every_drop_is_named_with_its_nearest(problem, zone, store):
+def test_every_missing_column_of_every_delivery_is_named_with_its_nearest(problem, zone, store):
     zone.land_trips("2013-01.csv", "1,ROME,1,x", header="trip,citty,fare,started")
     zone.land("cities/2013-02-01.csv", "town\nROME\n")
     with pytest.raises(DataError) as caught:
         ingest_sources(problem, AS_OF, store)
     words = str(caught.value)
     assert words.startswith("ingest trips: 3 faults.")
-    drop = "landing/trips/trips/2013-01.csv: column"
-    assert f"{drop} 'city' must be delivered, but is missing. Did you mean 'citty'?" in words
-    assert f"{drop} 'started_at' must be delivered, but is missing. Did you mean 'started'?" in words
+    delivery = "landing/trips/trips/2013-01.csv: column"
+    assert f"{delivery} 'city' must be delivered, but is missing. Did you mean 'citty'?" in words
+    assert f"{delivery} 'started_at' must be delivered, but is missing. Did you mean 'started'?" in words
     assert "landing/trips/cities/2013-02-01.csv: column 'city' must be delivered, but is missing." in words
     assert not store.list_objects("trips/snapshots/")
 
@@ -64,7 +64,7 @@ def test_unknown_columns_are_left_out_and_named(problem, zone, store):
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and then nothing"])
-def test_damaged_parquet_is_named_and_the_good_drops_are_kept(zone, store, content):
+def test_damaged_parquet_is_named_and_the_good_deliveries_are_kept(zone, store, content):
     problem = make_problem({"path": "trips/*.parquet", "format": "parquet"})
     whole = pd.DataFrame({"trip": [1], "city": ["ROME"], "fare": [0.1], "started_at": ["2013-01-01"]})
     zone.land("trips/2013-01.parquet", whole.to_parquet(index=False))

@@ -1,10 +1,10 @@
-"""Convert drops into parquet whose columns are text as delivered, each drop once.
+"""Convert deliveries into parquet whose columns are text as delivered, each delivery once.
 
-In: the drops that landed. Out: `Converted` drops, kept in the object store as
-`<problem>/drops/<path>-<etag>.parquet` and listed in the watermark `<problem>/drops/watermark.json`. Called
-by ingest. A drop with an unchanged ETag is not parsed again; a corrected one has another ETag and is.
+In: the deliveries that landed. Out: a `ConvertedDelivery` each, stored as `<problem>/drops/<path>-<etag>.parquet` and
+listed in the watermark `<problem>/drops/watermark.json`. Called by ingest. A delivery with an unchanged ETag is not
+parsed again; a corrected one has another ETag and is.
 
-Nothing is lost: a line that has too many or too few fields, or is no UTF-8, becomes a row whose `_fault` says so.
+Nothing is lost: a line that has too many or too few fields, or is no UTF-8, becomes a row with the reason in `_fault`.
 `_row` is the line in a CSV (the header is line 1, blank lines do not count), the row in a parquet file (from 1).
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
@@ -22,7 +22,7 @@ from components.base.adapters.duckdb import explain_duckdb_errors, quote_text
 from components.base.adapters.s3 import ObjectStore
 from components.base.contract.problem import Problem
 from components.base.errors import DataError, ObjectMissingError, raise_faults, suggest_name
-from components.data.landing import Drop, landing_prefix
+from components.data.landing import Delivery, landing_prefix
 from components.data.row_sql import delivered_columns
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ _CSV_OPTIONS = (
 )
 
 
-class Converted(BaseModel):
-    """One drop as text parquet."""
+class ConvertedDelivery(BaseModel):
+    """One delivery as text parquet."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,50 +46,57 @@ class Converted(BaseModel):
     rows: int
 
 
-def convert_drops(
-    problem: Problem, drops: Sequence[Drop], store: ObjectStore, connection: duckdb.DuckDBPyConnection
-) -> dict[str, Converted]:
-    """Return every drop converted, by key; parse only those that the watermark does not hold.
+def convert_deliveries(
+    problem: Problem, deliveries: Sequence[Delivery], store: ObjectStore, connection: duckdb.DuckDBPyConnection
+) -> dict[str, ConvertedDelivery]:
+    """Return every delivery converted, by key; parse only those that the watermark does not hold.
 
     Raises:
-        DataError: with all faults of all drops: damaged files, missing columns with their nearest names.
+        DataError: with all faults of all deliveries: damaged files, missing columns with their nearest names.
     """
     known = _read_watermark(problem, store)
     kept = {entry.key for entry in store.list_objects(f"{problem.name}/drops/")}
-    converted: dict[str, Converted] = {}
+    converted: dict[str, ConvertedDelivery] = {}
     faults: list[str] = []
-    for drop in drops:
-        before = known.get(drop.key)
-        is_done = before is not None and before.etag == drop.etag and store.key(before.uri) in kept
+    for delivery in deliveries:
+        before = known.get(delivery.key)
+        is_done = before is not None and before.etag == delivery.etag and store.key(before.uri) in kept
         try:
-            converted[drop.key] = before if before and is_done else _convert(problem, drop, store, connection)
+            converted[delivery.key] = before if before and is_done else _convert(problem, delivery, store, connection)
         except DataError as error:
             faults.append(str(error))
     new = set(converted.values()) - set(known.values())
     if new:
         _write_watermark(problem, store, {**known, **converted})
-    log.info("drops: %d of %d were new or corrected", len(new), len(drops))
-    faults += [fault for drop in drops if drop.key in converted for fault in _column_faults(problem, drop, converted)]
+    log.info("deliveries: %d of %d were new or corrected", len(new), len(deliveries))
+    faults += [
+        fault
+        for delivery in deliveries
+        if delivery.key in converted
+        for fault in _column_faults(problem, delivery, converted)
+    ]
     raise_faults(DataError, f"ingest {problem.name}", faults)
     return converted
 
 
-def _convert(problem: Problem, drop: Drop, store: ObjectStore, connection: duckdb.DuckDBPyConnection) -> Converted:
-    name = PurePosixPath(drop.key.removeprefix(landing_prefix(problem))).with_suffix("")
-    uri = store.uri(f"{problem.name}/drops/{name}-{drop.etag}.parquet")
-    with explain_duckdb_errors(drop.key):
-        select = _select_text(problem.sources[drop.source].format, store.uri(drop.key), connection)
+def _convert(
+    problem: Problem, delivery: Delivery, store: ObjectStore, connection: duckdb.DuckDBPyConnection
+) -> ConvertedDelivery:
+    name = PurePosixPath(delivery.key.removeprefix(landing_prefix(problem))).with_suffix("")
+    uri = store.uri(f"{problem.name}/drops/{name}-{delivery.etag}.parquet")
+    with explain_duckdb_errors(delivery.key):
+        select = _select_text(problem.sources[delivery.source].format, store.uri(delivery.key), connection)
         (rows,) = connection.execute(
-            f"COPY (SELECT *, {quote_text(drop.key)} AS _drop FROM ({select})) TO {quote_text(uri)} "
+            f"COPY (SELECT *, {quote_text(delivery.key)} AS _drop FROM ({select})) TO {quote_text(uri)} "
             "(FORMAT parquet, COMPRESSION zstd)"
         ).fetchall()[0]
         described = connection.execute("SELECT * EXCLUDE (_place) FROM lines LIMIT 0").description
     columns = tuple(column[0] for column in described)
-    return Converted(key=drop.key, etag=drop.etag, uri=uri, columns=columns, rows=rows)
+    return ConvertedDelivery(key=delivery.key, etag=delivery.etag, uri=uri, columns=columns, rows=rows)
 
 
 def _select_text(format_name: Literal["csv", "parquet"], uri: str, connection: duckdb.DuckDBPyConnection) -> str:
-    """Read a drop into the table `lines` and return the SQL of its rows with `_row` and `_fault`, in file order."""
+    """Read a delivery into the table `lines` and return the SQL of its rows with `_row` and `_fault`, in file order."""
     readers = {"parquet": f"read_parquet({quote_text(uri)})", "csv": f"read_csv({quote_text(uri)}, {_CSV_OPTIONS})"}
     for table in (_REJECTED, "rejected_scans"):
         connection.execute(f"DROP TABLE IF EXISTS {table}")
@@ -124,12 +131,12 @@ _SELECT_WITH_REJECTED = f"""
 """
 
 
-def _column_faults(problem: Problem, drop: Drop, converted: dict[str, Converted]) -> list[str]:
-    delivered = converted[drop.key].columns
-    wanted = delivered_columns(problem.sources[drop.source])
+def _column_faults(problem: Problem, delivery: Delivery, converted: dict[str, ConvertedDelivery]) -> list[str]:
+    delivered = converted[delivery.key].columns
+    wanted = delivered_columns(problem.sources[delivery.source])
     unknown = [name for name in delivered if name not in wanted]
     return [
-        f"{drop.key}: column {name!r} must be delivered, but is missing.{suggest_name(name, unknown)}"
+        f"{delivery.key}: column {name!r} must be delivered, but is missing.{suggest_name(name, unknown)}"
         for name in wanted
         if name not in delivered
     ]
@@ -139,16 +146,16 @@ def _watermark_key(problem: Problem) -> str:
     return f"{problem.name}/drops/watermark.json"
 
 
-def _read_watermark(problem: Problem, store: ObjectStore) -> dict[str, Converted]:
-    """Return the drops that were converted before; losing the watermark costs time, no rows."""
+def _read_watermark(problem: Problem, store: ObjectStore) -> dict[str, ConvertedDelivery]:
+    """Return the deliveries that were converted before; losing the watermark costs time, no rows."""
     try:
         content = json.loads(store.get_bytes(_watermark_key(problem)))
     except ObjectMissingError:
         return {}
-    return {key: Converted.model_validate(fields) for key, fields in content["drops"].items()}
+    return {key: ConvertedDelivery.model_validate(fields) for key, fields in content["drops"].items()}
 
 
-def _write_watermark(problem: Problem, store: ObjectStore, converted: dict[str, Converted]) -> None:
-    drops = {key: converted[key].model_dump() for key in sorted(converted)}
-    content = {"problem": problem.name, "newest": max(drops), "drops": drops}
+def _write_watermark(problem: Problem, store: ObjectStore, converted: dict[str, ConvertedDelivery]) -> None:
+    deliveries = {key: converted[key].model_dump() for key in sorted(converted)}
+    content = {"problem": problem.name, "newest": max(deliveries), "drops": deliveries}
     store.put_bytes(_watermark_key(problem), json.dumps(content, indent=1).encode())

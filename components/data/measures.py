@@ -1,0 +1,202 @@
+"""Measure the accepted rows against the contract: freshness, volume, references, outcomes, and the faults of a source.
+
+In: a DuckDB connection with a view of the accepted rows of each source, the contract and the snapshot. Out: the parts
+of a `Quality`. Called by validation.
+"""
+# ruff: noqa: S608 - names and texts come from the checked contract and are quoted
+
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import Literal
+
+import duckdb
+
+from components.base.adapters.duckdb import quote_name
+from components.base.contract.problem import Problem, Reference, Source, Volume
+from components.data.classify_rows import orphans
+from components.data.quality import (
+    Age,
+    MonthOutcomes,
+    MonthRows,
+    OutcomeRows,
+    Outcomes,
+    ReferenceRows,
+    RowsPerDay,
+    SourceQuality,
+)
+
+# Against a single month, a ratio would measure that month as much as the newest.
+_FEWEST_EARLIER_MONTHS = 2
+_SHOWN_ORPHANS = 5
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+
+
+def measure_freshness(connection: duckdb.DuckDBPyConnection, name: str, source: Source, as_of: datetime) -> Age | None:
+    """Return the age of the newest accepted row at `as_of`, against its limits; None without limits in the contract."""
+    if source.freshness is None or source.available_at is None:
+        return None
+    newest_sql = f"SELECT max({quote_name(source.available_at)}) FROM {quote_name(name)}"
+    (newest,) = connection.execute(newest_sql).fetchall()[0]
+    age_hours = None if newest is None else (as_of - newest) / _HOUR
+    limits = source.freshness
+    status: Literal["pass", "warn", "stop"] = "pass"
+    if age_hours is None or age_hours > limits.stop_hours:
+        status = "stop"
+    elif age_hours > limits.warn_hours:
+        status = "warn"
+    return Age(
+        newest=None if newest is None else newest.astimezone(UTC),
+        age_hours=None if age_hours is None else round(age_hours, 2),
+        warn_hours=limits.warn_hours,
+        stop_hours=limits.stop_hours,
+        status=status,
+    )
+
+
+def measure_volume(
+    connection: duckdb.DuckDBPyConnection, name: str, source: Source, as_of: datetime
+) -> RowsPerDay | None:
+    """Return accepted rows a day of each month against the median of earlier months; None for a snapshot.
+
+    Months without a row count as zero. The status is that of the newest month that is over at `as_of`: a running one
+    may be half delivered.
+    """
+    if source.event_timestamp is None:
+        return None
+    event = quote_name(source.event_timestamp)
+    by_month = f"SELECT date_trunc('month', {event}), count(*), min({event})"
+    found = connection.execute(f"{by_month} FROM {quote_name(name)} GROUP BY 1 ORDER BY 1").fetchall()
+    rows = {start.astimezone(UTC): count for start, count, _ in found}
+    months = _measure_months(rows, found[0][2].astimezone(UTC), as_of, source.volume) if found else []
+    limits = source.volume
+    newest = next((month for month in reversed(months) if month.is_complete), None)
+    status: Literal["pass", "stop", "not judged"] = "not judged"
+    if limits and newest and newest.ratio is not None:
+        status = "pass" if newest.status == "pass" else "stop"
+    return RowsPerDay(
+        newest_month=newest.month if newest else None,
+        ratio=newest.ratio if newest else None,
+        minimum_ratio=limits.minimum_ratio if limits else None,
+        maximum_ratio=limits.maximum_ratio if limits else None,
+        status=status,
+        months=tuple(months),
+    )
+
+
+def _measure_months(
+    rows: dict[datetime, int], first_event: datetime, as_of: datetime, limits: Volume | None
+) -> list[MonthRows]:
+    """Return every month from the first event to `as_of`, also those without a row."""
+    months: list[MonthRows] = []
+    start = min(rows)
+    while start < as_of:
+        end = (start + 32 * _DAY).replace(day=1)
+        begin = max(start, first_event.replace(hour=0, minute=0, second=0, microsecond=0))
+        count = rows.get(start, 0)
+        rate = round(count / max((min(end, as_of) - begin) / _DAY, 1.0), 2)
+        usual = median(month.rows_per_day for month in months) if len(months) >= _FEWEST_EARLIER_MONTHS else 0.0
+        ratio = round(rate / usual, 4) if usual else None
+        status: Literal["pass", "thin", "thick"] = "pass"
+        if limits and ratio is not None and end <= as_of:
+            if ratio < limits.minimum_ratio:
+                status = "thin"
+            elif ratio > limits.maximum_ratio:
+                status = "thick"
+        months.append(
+            MonthRows(
+                month=f"{start:%Y-%m}",
+                rows=count,
+                rows_per_day=rate,
+                is_complete=end <= as_of,
+                ratio=ratio,
+                status=status,
+            )
+        )
+        start = end
+    return months
+
+
+def measure_reference(connection: duckdb.DuckDBPyConnection, name: str, reference: Reference) -> ReferenceRows:
+    """Return how many rows of a source refer to nothing, with the most frequent ones."""
+    columns = [quote_name(column) for column in reference.columns]
+    value = " || ', ' || ".join(f"r.{column}::VARCHAR" for column in columns)
+    found = connection.execute(
+        f"SELECT {value} AS value, count(*) AS rows FROM {orphans(name, reference)} GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    given = " AND ".join(f"{column} IS NOT NULL" for column in columns)
+    (total,) = connection.execute(f"SELECT count(*) FROM {name}_typed WHERE {given}").fetchall()[0]
+    rows = sum(count for _, count in found)
+    return ReferenceRows(
+        **reference.model_dump(),
+        rows=rows,
+        ratio=rows / total if total else 0.0,
+        distinct=len(found),
+        examples=tuple(value for value, _ in found[:_SHOWN_ORPHANS]),
+    )
+
+
+def count_outcomes(connection: duckdb.DuckDBPyConnection, problem: Problem) -> Outcomes:
+    """Return the positive examples and the special cases of the target, in total and by month of the prediction."""
+    source, target = problem.examples.source, problem.target
+    cases = {"positive": target.expression, **target.outcomes}
+    sums = ", ".join(f"count(*) FILTER (WHERE {sql}) AS {quote_name(case)}" for case, sql in cases.items())
+    month = f"strftime(date_trunc('month', {quote_name(problem.examples.predicted_at)}), '%Y-%m')"
+    select = f"count(*) AS rows, {sums} FROM {quote_name(source)}"
+    names = ["rows", *cases]
+    total = connection.execute(f"SELECT {select}").fetchall()[0]
+    months = connection.execute(f"SELECT {month} AS month, {select} GROUP BY 1 ORDER BY 1").fetchall()
+    return Outcomes(
+        source=source,
+        target=target.name,
+        totals=OutcomeRows(**dict(zip(names, total, strict=True))),
+        months=tuple(MonthOutcomes(**dict(zip(["month", *names], row, strict=True))) for row in months),
+    )
+
+
+def find_faults(name: str, source: Source, quality: SourceQuality) -> list[str]:
+    """Return the hard limits of a source that its rows break, in words."""
+    faults = []
+    if quality.accepted == 0:
+        faults.append(f"{name}: at least one row must be accepted, but none of {quality.rows_in:,} is.")
+    if quality.quarantine_ratio > source.maximum_quarantine_ratio:
+        worst = "; ".join(f"{fault.rows:,} rows: {fault.example}" for fault in quality.problems[:3])
+        faults.append(
+            f"{name}: at most {source.maximum_quarantine_ratio:.2%} of the rows may be quarantined, but got "
+            f"{quality.quarantine_ratio:.2%} ({quality.quarantined:,} of {quality.rows_in:,}). "
+            f"Most often {worst}. Have the file delivered again, or correct the contract."
+        )
+    freshness, volume = quality.freshness, quality.volume
+    if freshness and freshness.status == "stop" and quality.accepted:
+        faults.append(f"{name}: {_age_words(freshness, freshness.stop_hours)} Have the missing files delivered.")
+    if volume and volume.status == "stop":
+        faults.append(
+            f"{name}: the rows a day of {volume.newest_month} must be {volume.minimum_ratio:g} to "
+            f"{volume.maximum_ratio:g} times the median of earlier months, but got {volume.ratio:.2f} times. "
+            "Have the month delivered again."
+        )
+    return faults
+
+
+def find_warnings(name: str, quality: SourceQuality) -> list[str]:
+    """Return what a person should look at, though the run continues."""
+    warnings = []
+    freshness, volume = quality.freshness, quality.volume
+    if freshness and freshness.status == "warn":
+        warnings.append(f"{name}: {_age_words(freshness, freshness.warn_hours)}")
+    if quality.missing_months:
+        warnings.append(f"{name}: nothing was delivered for {', '.join(quality.missing_months)}.")
+    for month in volume.months if volume else ():
+        if volume and month.status != "pass" and month.month != volume.newest_month:
+            warnings.append(f"{name}: {month.month} has {month.ratio:.2f} times the rows a day of the months before.")
+    if quality.unknown_columns:
+        warnings.append(f"{name}: the contract does not name {', '.join(quality.unknown_columns)}, left out.")
+    return warnings
+
+
+def _age_words(age: Age, limit: float) -> str:
+    newest = age.newest.isoformat() if age.newest else None
+    return (
+        f"the newest row must be at most {limit:g} hours old at as_of, but got {age.age_hours:g} hours "
+        f"(newest={newest})."
+    )
