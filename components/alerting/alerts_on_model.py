@@ -145,7 +145,7 @@ def _drift(problem: Problem) -> _Judgement:
         gauge=select("tidemill_drift_relevant_shift_ratio", problem=problem.name),
         operator=">",
         threshold=1,
-        field="monitoring.drift.maximum_shift",
+        field="monitoring.drift.maximum_psi",
         reason="the gauge is a multiple of the contract's limit already, or of what noise alone reaches in so few rows",
         summary="a feature that matters has shifted by {multiple} times its limit",
         description="The model is asked about rows unlike those that it learned from.",

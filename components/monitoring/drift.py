@@ -41,7 +41,7 @@ def describe_drift(
     shift = psi_limit = None
     scores, served = reference.profile.scores, counted.profile.scores
     if scores and served and counted.rows >= limits.minimum_rows:
-        shift, psi_limit = measure_psi(scores, served), limit_psi(scores, served, limits.drift.maximum_shift)
+        shift, psi_limit = measure_psi(scores, served), limit_psi(scores, served, limits.drift.maximum_psi)
     greatest = _find_greatest(features, limits.drift.minimum_importance)
     return Drift(
         weighted_psi=_weigh(features),
@@ -61,7 +61,7 @@ def describe_ages(reference: TrainingReference, counted: WindowCounts) -> tuple[
 
 
 def limit_psi(
-    reference: NumericCounts | CategoryCounts, current: NumericCounts | CategoryCounts, maximum_shift: float
+    reference: NumericCounts | CategoryCounts, current: NumericCounts | CategoryCounts, maximum_psi: float
 ) -> float:
     """Return the shift from which on a feature drifts: the contract's, or what noise reaches, whichever is larger.
 
@@ -73,10 +73,10 @@ def limit_psi(
     """
     before, now = reference.vector(), current.vector()
     if not before.sum() or not now.sum():
-        return maximum_shift
+        return maximum_psi
     bins = int(((before > 0) | (now > 0)).sum())
     noise = chi2.ppf(_NOISE_LEVEL, max(bins - 1, 1)) * (1 / now.sum() + 1 / before.sum())
-    return max(maximum_shift, float(noise))
+    return max(maximum_psi, float(noise))
 
 
 def measure_jensen_shannon(
@@ -128,7 +128,7 @@ def _describe(
     shift = psi_limit = distance = wasserstein = None
     if rows >= limits.minimum_rows:
         # What moved as much while the model learned, such as the temperature, is nothing new to it.
-        accepted = max(limits.drift.maximum_shift, reference.profile.shifts.get(name, 0.0))
+        accepted = max(limits.drift.maximum_psi, reference.profile.shifts.get(name, 0.0))
         shift, psi_limit = measure_psi(before, now), limit_psi(before, now, accepted)
         distance = measure_jensen_shannon(before, now)
         if isinstance(before, NumericCounts) and isinstance(now, NumericCounts):

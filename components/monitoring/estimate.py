@@ -28,13 +28,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from components.base.contract.types import MetricName
 from components.base.statistics.scores import row_log_loss
 
 Array = NDArray[np.float64]
 
 
-def estimate_score(metric: MetricName, p: ArrayLike, flagged: ArrayLike) -> float:
+def estimate_score(metric: str, p: ArrayLike, flagged: ArrayLike) -> float:
     """Return the expected score; not a number where it is undefined.
 
     Raises:
@@ -88,7 +87,7 @@ def expect_f1(p: Array, flagged: Array) -> float:
 
 
 # Calibration has no estimate: it is what every estimate here takes for granted.
-ESTIMATED: dict[MetricName, Callable[[Array, Array], float]] = {
+ESTIMATED: dict[str, Callable[[Array, Array], float]] = {
     "average_precision": lambda p, _: expect_average_precision(p),
     "roc_auc": lambda p, _: expect_roc_auc(p),
     "log_loss": lambda p, _: expect_log_loss(p),

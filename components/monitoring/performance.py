@@ -18,7 +18,6 @@ import pandas as pd
 
 from components.base.contract.monitoring import PerformanceLimit
 from components.base.contract.problem import Problem
-from components.base.contract.types import MetricName
 from components.base.statistics.groups import name_groups
 from components.base.statistics.resampling import Interval, Resamples, bound_interval, draw_resamples, resample_score
 from components.base.statistics.scores import METRICS, score
@@ -93,7 +92,7 @@ def is_beyond(found: Estimate | None, limit: PerformanceLimit) -> bool:
     return is_low or (limit.maximum is not None and found.low > limit.maximum)
 
 
-def read_release_scores(evaluation: Document) -> dict[MetricName, float]:
+def read_release_scores(evaluation: Document) -> dict[str, float]:
     """Return the scores that the version had on the test rows of its release."""
     scores = evaluation.get("contenders", {}).get("challenger", {}).get("scores", {})
     known = {metric: scores[metric]["estimate"] for metric in METRICS if metric in scores}
@@ -107,7 +106,7 @@ def describe_interval(interval: Interval) -> Estimate:
 
 
 def _score(
-    metric: MetricName, rows: ServedRows, chosen: Flags, resamples: Resamples, digits: int = _DIGITS
+    metric: str, rows: ServedRows, chosen: Flags, resamples: Resamples, digits: int = _DIGITS
 ) -> Estimate | None:
     """Score some rows with an interval; None where the metric is undefined."""
     y, p = rows.outcomes[chosen], _find_claims(metric, rows)[chosen]
@@ -118,12 +117,12 @@ def _score(
     return describe_interval(bound_interval(estimate, draws, resamples))
 
 
-def _find_claims(metric: MetricName, rows: ServedRows) -> Array:
+def _find_claims(metric: str, rows: ServedRows) -> Array:
     """Return what a metric reads: probabilities, or for F1 whether each row reached its own threshold."""
     return (rows.probabilities >= rows.thresholds).astype(np.float64) if metric == "f1" else rows.probabilities
 
 
-def _estimate(metric: MetricName, rows: ServedRows, chosen: Flags) -> float:
+def _estimate(metric: str, rows: ServedRows, chosen: Flags) -> float:
     return estimate_score(metric, rows.probabilities[chosen], _find_claims("f1", rows)[chosen])
 
 

@@ -20,7 +20,6 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from components.base.adapters.s3 import ObjectStore
-from components.base.contract.types import MetricName
 from components.base.errors import DataError
 
 Contender = Literal["served", "current_solution", "previous"]
@@ -195,7 +194,7 @@ class SliceScore(_Frozen):
 class EstimatedPerformance(_Frozen):
     """The score expected of the outputs where labels are missing; it does not see a change of concept."""
 
-    metric: MetricName
+    metric: str
     rows: int
     score: float
     on_labelled: float | None
@@ -207,10 +206,10 @@ class Performance(_Frozen):
 
     rows: int
     mean_outcome: float | None = _renamed("positive_ratio", "mean_outcome")
-    scores: dict[MetricName, Estimate]
-    at_release: dict[MetricName, float]
+    scores: dict[str, Estimate]
+    at_release: dict[str, float]
     """Its scores on the test rows of its release."""
-    limit_metric: MetricName
+    limit_metric: str
     limit: float
     is_below_limit: bool
     """The whole interval violates the limit."""

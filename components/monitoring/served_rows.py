@@ -104,8 +104,8 @@ def decide_rows(rows: ServedRows, business: Business, probabilities: Array, thre
     capacity = business.capacity_per_day
     if capacity is not None and len(rows.weights):
         share = len(rows.weights) / float(rows.weights.sum())
-        capacity = max(round(capacity * share), min(capacity, business.capacity_shifts))
-    return take_decisions(claims, 0.0, rows.event_time, capacity, business.capacity_shifts)
+        capacity = max(round(capacity * share), min(capacity, business.capacity_periods_per_day))
+    return take_decisions(claims, 0.0, rows.event_time, capacity, business.capacity_periods_per_day)
 
 
 def describe_traffic(rows: ServedRows, business: Business, replayed_rows: int) -> Traffic:

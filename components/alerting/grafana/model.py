@@ -78,7 +78,7 @@ def _drift() -> Row:
                 "Population stability index against the training rows, the ten greatest.",
                 "short",
                 (Query(f"topk(10, {newest('tidemill_feature_shift', 'feature')})", "{{feature}}"),),
-                limit=contract("monitoring.drift.maximum_shift"),
+                limit=contract("monitoring.drift.maximum_psi"),
             ),
             Panel(
                 "Shift of the inputs as a whole",

@@ -1,6 +1,6 @@
 """Numbers of the contract by their dotted name, as runbooks, alerts and dashboards call them.
 
-In: a contract and a name such as `monitoring.drift.maximum_shift`. Out: its number. Called by the alerts, the
+In: a contract and a name such as `monitoring.drift.maximum_psi`. Out: its number. Called by the alerts, the
 exporter and the tests of the runbooks: a name that is no field cannot be used.
 """
 

@@ -5,23 +5,26 @@ The shape is in `base/contract/problem.py`, the rules across sections in `base/c
 """
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from components.base.contract.problem import Problem
 from components.base.contract.rules import find_faults
+from components.base.contract.tasks import CONTRACTS
+from components.base.contract.upgrade import RENAMED, Location, upgrade_contract
 from components.base.errors import ContractError, describe_faults, raise_faults, suggest_name
 
 _TYPE_WORDS = {
     "missing": "must be given, but is missing.",
     "extra_forbidden": "must be a known field, but is not.",
 }
-Location = tuple[str | int, ...]
+logger = logging.getLogger(__name__)
 
 
 def parse_problem(text: str, where: str) -> Problem:
@@ -38,12 +41,28 @@ def parse_problem(text: str, where: str) -> Problem:
     node = _compose(text, where)
     doubled = [_place(node, where, loc) + "must be given once, but is given twice." for loc in _doubled_keys(node)]
     raise_faults(ContractError, f"problem {where}", doubled)
+    content = yaml.safe_load(text)
+    was_first = content.get("version") == 1
+    if was_first:
+        logger.warning(
+            "problem %s: version 1 is read as version 2. Write `version: 2` and `task: binary`, and rename %s.",
+            where,
+            ", ".join(f"{old[-1]} to {new[-1]}" for new, old in RENAMED.items() if new[-1] != "task"),
+        )
+
+    def place(loc: Location) -> str:
+        return _place(node, where, RENAMED.get(loc, loc) if was_first else loc)
+
+    content = upgrade_contract(content)
+    kind = CONTRACTS.get(str(content.get("task")))
+    if kind is None:
+        raise ContractError(f"problem {where}: " + place(("task",)) + _describe_task(content.get("task")))
     try:
-        problem = Problem.model_validate(yaml.safe_load(text))
+        problem = kind.model_validate(content)
     except ValidationError as error:
-        faults = [_place(node, where, e["loc"]) + _words(e) for e in error.errors()]
+        faults = [place(e["loc"]) + _words(kind, e) for e in error.errors()]
         raise ContractError(describe_faults(f"problem {where}", faults)) from error
-    broken = [_place(node, where, loc) + words for loc, words in find_faults(problem)]
+    broken = [place(loc) + words for loc, words in find_faults(problem)]
     raise_faults(ContractError, f"problem {where}", broken)
     return problem
 
@@ -74,8 +93,15 @@ def read_contract(file: Path) -> str:
 
 
 def read_problem(path: Path | str) -> Problem:
-    """Read the JSON of a contract that was checked before."""
-    return Problem.model_validate_json(Path(path).read_text(encoding="utf-8"))
+    """Read the JSON of a contract that was checked before, maybe by an older platform.
+
+    Raises:
+        ContractError: it names a task that this platform does not have.
+    """
+    content = upgrade_contract(json.loads(Path(path).read_text(encoding="utf-8")))
+    if content["task"] not in CONTRACTS:
+        raise ContractError(f"problem {path}: `task` {_describe_task(content['task'])}")
+    return CONTRACTS[content["task"]].model_validate(content)
 
 
 def write_problem(problem: Problem, path: Path | str) -> None:
@@ -86,7 +112,8 @@ def write_problem(problem: Problem, path: Path | str) -> None:
 
 def problem_schema() -> str:
     """Return the JSON Schema of the contract, for editors."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Problem.model_json_schema()}
+    every_task: Any = Union[tuple(CONTRACTS.values())]  # noqa: UP007 - the members are known at run time only
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **TypeAdapter(every_task).json_schema()}
     return json.dumps(schema, indent=1) + "\n"
 
 
@@ -124,16 +151,20 @@ def _place(node: yaml.Node, where: str, loc: Sequence[str | int]) -> str:
     return f"{where}:{found.start_mark.line + 1} `{'.'.join(map(str, loc))}` "
 
 
-def _words(error: ErrorDetails) -> str:
-    """Say what must hold, what came and what the nearest known name is."""
+def _describe_task(task: Any) -> str:
+    return f"must be one of {', '.join(CONTRACTS)}, but got {task!r}.{suggest_name(str(task), CONTRACTS)}"
+
+
+def _words(contract: type[Problem], error: ErrorDetails) -> str:
+    """Format what must hold, what came and what the nearest known name is."""
     kind, loc, got = error["type"], error["loc"], error["input"]
     words = _TYPE_WORDS.get(kind)
     if kind == "extra_forbidden":
-        return f"{words}{suggest_name(str(loc[-1]), _known_fields(loc[:-1]))}"
+        return f"{words}{suggest_name(str(loc[-1]), _known_fields(contract, loc[:-1]))}"
     if kind == "missing":
         return str(words)
     if kind == "literal_error":
-        options = _literals(loc)
+        options = get_args(_annotation(contract, loc))
         hint = suggest_name(str(got), [str(option) for option in options])
         return f"must be one of {', '.join(map(str, options))}, but got {got!r}.{hint}"
     message = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("List ")
@@ -145,18 +176,14 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _known_fields(loc: Sequence[str | int]) -> list[str]:
-    kind = _annotation(loc)
+def _known_fields(contract: type[Problem], loc: Sequence[str | int]) -> list[str]:
+    kind = _annotation(contract, loc)
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
 
 
-def _literals(loc: Sequence[str | int]) -> tuple[Any, ...]:
-    return get_args(_annotation(loc))
-
-
-def _annotation(loc: Sequence[str | int]) -> Any:
+def _annotation(contract: type[Problem], loc: Sequence[str | int]) -> Any:
     """Return the annotation of the field at `loc`, through sections, dictionaries, lists and optional fields."""
-    kind: Any = Problem
+    kind: Any = contract
     for part in loc:
         kind = _present(kind)
         if isinstance(kind, type) and issubclass(kind, BaseModel):

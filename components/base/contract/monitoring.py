@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.base.contract.types import MetricName, Ratio, Section
+from components.base.contract.types import Ratio, Section
 
 Cron = Annotated[
     str,
@@ -30,7 +30,7 @@ class PredictionLog(Section):
 class DriftLimits(Section):
     """When a shift of the inputs is worth somebody's time."""
 
-    maximum_shift: float = Field(gt=0, description="population stability index; 0.1 is small, 0.25 large")
+    maximum_psi: float = Field(gt=0, description="population stability index; 0.1 is small, 0.25 large")
     minimum_importance: Ratio = Field(
         description="share of the model's permutation importance below which no shift matters"
     )
@@ -49,7 +49,7 @@ class QualityLimits(Section):
 class PerformanceLimit(Section):
     """The worst score on matured labels; an alert needs the whole interval to be beyond it."""
 
-    metric: MetricName
+    metric: str
     minimum: float | None = None
     maximum: float | None = None
 

@@ -1,16 +1,18 @@
 """The schema of the problem contract: one closed pydantic model per section.
 
-In: the YAML of `pipelines/problems/<name>.yaml`, parsed. Out: a frozen `Problem` that every step reads. The words are
-in `contract_types`, the sections on the time after the release in `contract_watch`. `base/contract/load.py` loads
-files, checks what crosses sections and puts the faults into words; nothing here does I/O.
+In: the YAML of `pipelines/problems/<name>.yaml`, parsed. Out: a frozen `Problem` that every step reads. Here is what
+every task shares; a task has its own `Problem` in a file of its name (`binary.py`), listed in `tasks.py`. The sections
+on the time after the release are in `monitoring.py`. `load.py` loads files, checks what crosses sections and puts the
+faults into words; nothing here does I/O.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from components.base.contract.monitoring import Monitoring, Retraining
-from components.base.contract.types import ColumnType, Family, MetricName, Name, Ratio, Section, Sql, Text
+from components.base.contract.types import ColumnType, Name, Ratio, Section, Sql, Text
 
 
 class Decision(Section):
@@ -112,10 +114,7 @@ class Target(Section):
     """What is predicted. `outcomes` explains special cases (a cancelled flight) and is shown in the report."""
 
     name: Name
-    type: Literal["binary"]
     expression: Sql
-    positive: Text
-    negative: Text
     outcomes: dict[Name, Sql] = Field(default={}, description="named special cases, counted in the report")
     decision_on_special_cases: Text
 
@@ -154,7 +153,7 @@ class Split(Section):
 class Guard(Section):
     """A secondary metric with the worst value allowed on test."""
 
-    metric: MetricName
+    metric: str
     minimum: float | None = None
     maximum: float | None = None
 
@@ -162,30 +161,20 @@ class Guard(Section):
 class Metrics(Section):
     """Technical metrics: one primary that selects, guards that may veto."""
 
-    primary: MetricName
-    guards: list[Guard] = Field(default=[])
+    primary: str
+    guards: Sequence[Guard] = Field(default=[])
     minimum_lift: float = Field(ge=0, description="smallest useful gain in the primary metric over what is in use")
     maximum_generalisation_gap: float = Field(gt=0, description="largest accepted fall from cross-validation to test")
-
-
-class DecisionValues(Section):
-    """Value of one decision against doing nothing, in the currency."""
-
-    true_positive: float
-    false_positive: float
-    false_negative: float
-    true_negative: float
 
 
 class Business(Section):
     """What decisions are worth and how many can be taken."""
 
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-    values: DecisionValues
     reasoning: Text
     capacity_per_day: int | None = Field(default=None, gt=0)
-    capacity_shifts: int = Field(
-        default=1, ge=1, le=24, description="equal shifts of a day (UTC) with an equal part each"
+    capacity_periods_per_day: int = Field(
+        default=1, ge=1, le=24, description="equal periods of a day (UTC) with an equal part of the capacity each"
     )
     minimum_lift_per_1000: float = Field(ge=0, description="smallest useful gain, currency per 1,000 predictions")
 
@@ -228,7 +217,7 @@ class Fairness(Section):
 class Search(Section):
     """Candidates and the budgets of the search."""
 
-    candidates: list[Family] = Field(min_length=1)
+    candidates: Sequence[str] = Field(min_length=1)
     keep: int = Field(ge=1, le=3)
     select_rows: int = Field(gt=0, description="rows sampled for the cross-validated comparison")
     tune_rows: int = Field(gt=0)
@@ -250,9 +239,10 @@ class Serving(Section):
 
 
 class Problem(Section):
-    """The whole contract."""
+    """The whole contract, as far as all tasks share it."""
 
-    version: Literal[1]
+    version: Literal[2]
+    task: str
     name: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
     title: Text
     summary: Text

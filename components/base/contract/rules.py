@@ -172,11 +172,14 @@ def _limit_rules(problem: Problem) -> Iterator[Fault]:
 
 
 def _capacity_rules(problem: Problem) -> Iterator[Fault]:
-    capacity, shifts = problem.business.capacity_per_day, problem.business.capacity_shifts
+    capacity, shifts = problem.business.capacity_per_day, problem.business.capacity_periods_per_day
     if capacity is not None and capacity < shifts:
-        yield ("business", "capacity_per_day"), f"must be at least capacity_shifts ({shifts}), but got {capacity}."
+        yield (
+            ("business", "capacity_per_day"),
+            f"must be at least capacity_periods_per_day ({shifts}), but got {capacity}.",
+        )
     if 24 % shifts:
-        yield ("business", "capacity_shifts"), f"must divide the 24 hours of a day, but got {shifts}."
+        yield ("business", "capacity_periods_per_day"), f"must divide the 24 hours of a day, but got {shifts}."
 
 
 def _watch_rules(problem: Problem) -> Iterator[Fault]:

@@ -14,12 +14,13 @@ morning. Called by the models phase (threshold, gates) and by monitoring.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from components.base.contract.problem import Business, DecisionValues
+from components.base.contract.binary import DecisionValues
 
 Array = NDArray[np.float64]
 _MICROSECONDS_PER_DAY = 86_400_000_000
@@ -80,14 +81,14 @@ def value_rows(y: ArrayLike, decided: NDArray[np.bool_], values: DecisionValues)
     return worth
 
 
-def value_per_1000(y: ArrayLike, p: Array, threshold: float, predicted_at: pd.Series, business: Business) -> float:
+def value_per_1000(y: ArrayLike, p: Array, threshold: float, predicted_at: pd.Series, business: Any) -> float:
     """Return what the decisions are worth per 1,000 predictions, in the currency."""
-    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day, business.capacity_shifts)
+    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day, business.capacity_periods_per_day)
     return float(value_rows(y, decided, business.values).mean() * 1000)
 
 
 def trace_thresholds(
-    y: Array, p: Array, predicted_at: pd.Series, business: Business, candidates: int = THRESHOLD_CANDIDATES
+    y: Array, p: Array, predicted_at: pd.Series, business: Any, candidates: int = THRESHOLD_CANDIDATES
 ) -> list[ThresholdPoint]:
     """Return what each candidate threshold does, in rising order; the last one takes no action at all.
 
@@ -98,7 +99,7 @@ def trace_thresholds(
     return [_measure_threshold(y, p, float(t), predicted_at, business) for t in [*quantiles, never]]
 
 
-def choose_threshold(y: Array, p: Array, predicted_at: pd.Series, business: Business) -> ThresholdPoint:
+def choose_threshold(y: Array, p: Array, predicted_at: pd.Series, business: Any) -> ThresholdPoint:
     """Return, of the candidate thresholds that may be the best, the one nearest to the break-even.
 
     May be the best: behind the highest value by no more than one standard error of the difference, which is taken over
@@ -120,7 +121,7 @@ def choose_threshold(y: Array, p: Array, predicted_at: pd.Series, business: Busi
     return points[min(candidates, key=lambda n: abs(points[n].threshold - known))]
 
 
-def break_even(business: Business) -> float:
+def break_even(business: Any) -> float:
     """Return the probability at which the action neither earns nor costs; the threshold if capacity had no limit.
 
     Source: Elkan (2001), The Foundations of Cost-Sensitive Learning, IJCAI, eq. 2.
@@ -132,9 +133,14 @@ def break_even(business: Business) -> float:
 
 
 def _value_by_day(
-    y: Array, p: Array, threshold: float, predicted_at: pd.Series, business: Business, day_of_row: NDArray[np.int64]
+    y: Array,
+    p: Array,
+    threshold: float,
+    predicted_at: pd.Series,
+    business: Any,
+    day_of_row: NDArray[np.int64],
 ) -> Array:
-    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day, business.capacity_shifts)
+    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day, business.capacity_periods_per_day)
     by_day = np.bincount(day_of_row, weights=value_rows(y, decided, business.values))
     return np.asarray(by_day, dtype=np.float64)
 
@@ -143,10 +149,8 @@ def _microseconds(times: pd.Series) -> NDArray[np.int64]:
     return times.astype("datetime64[us, UTC]").to_numpy("datetime64[us]").astype(np.int64)
 
 
-def _measure_threshold(
-    y: Array, p: Array, threshold: float, predicted_at: pd.Series, business: Business
-) -> ThresholdPoint:
-    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day, business.capacity_shifts)
+def _measure_threshold(y: Array, p: Array, threshold: float, predicted_at: pd.Series, business: Any) -> ThresholdPoint:
+    decided = take_decisions(p, threshold, predicted_at, business.capacity_per_day, business.capacity_periods_per_day)
     actions, hits, positives = int(decided.sum()), float((decided * y).sum()), float(np.sum(y))
     return ThresholdPoint(
         threshold=threshold,

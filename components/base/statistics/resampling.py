@@ -18,7 +18,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic.dataclasses import dataclass as document_dataclass
 
-from components.base.contract.types import MetricName
 from components.base.documents import Number
 from components.base.statistics.capacity import number_days
 from components.base.statistics.scores import bin_rows, row_log_loss
@@ -81,9 +80,7 @@ def resample_mean(rows: ArrayLike, resamples: Resamples) -> Array:
     return divide(totals[:, 0], totals[:, 1])
 
 
-def resample_score(
-    metric: MetricName, y: ArrayLike, p: ArrayLike, resamples: Resamples, threshold: float = 0.5
-) -> Array:
+def resample_score(metric: str, y: ArrayLike, p: ArrayLike, resamples: Resamples, threshold: float = 0.5) -> Array:
     """Return the metric in each resample, shape (B,); not a number where it is undefined.
 
     Equals `score` on the repeated rows, but for `calibration_error`, whose bins stay those of the whole sample.
@@ -142,7 +139,7 @@ def _resample_calibration_error(y: Array, p: Array, resamples: Resamples) -> Arr
     return divide(np.abs(gaps).sum(axis=1), rows)
 
 
-def _resample_ranking(metric: MetricName, y: Array, p: Array, resamples: Resamples) -> Array:
+def _resample_ranking(metric: str, y: Array, p: Array, resamples: Resamples) -> Array:
     """Rank once, for the order of the rows is the same in every resample; then weigh the counts of each block."""
     values, ranks = np.unique(-p, return_inverse=True)
     shape = (resamples.counts.shape[1], len(values))

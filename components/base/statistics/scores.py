@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from components.base.contract.types import MetricName
-
 Array = NDArray[np.float64]
 
 # Ten bins of equal mass: the usual number, and with 1,000 rows a bin still holds 100.
@@ -113,7 +111,7 @@ def bin_calibration(y: Array, p: Array, bins: int = CALIBRATION_BINS) -> list[Ca
     return [CalibrationBin(int(n), float(predicted[i] / n), float(observed[i] / n)) for i, n in enumerate(rows) if n]
 
 
-METRICS: dict[MetricName, Metric] = {
+METRICS: dict[str, Metric] = {
     "average_precision": Metric("average precision", True, lambda y, p, _: average_precision(y, p)),
     "roc_auc": Metric("ROC AUC", True, lambda y, p, _: roc_auc(y, p)),
     "log_loss": Metric("log loss", False, lambda y, p, _: float(row_log_loss(y, p).mean())),
@@ -123,7 +121,7 @@ METRICS: dict[MetricName, Metric] = {
 }
 
 
-def score(metric: MetricName, y: ArrayLike, p: ArrayLike, threshold: float = 0.5) -> float:
+def score(metric: str, y: ArrayLike, p: ArrayLike, threshold: float = 0.5) -> float:
     """Score probabilities; only `f1` looks at the threshold.
 
     Raises:
@@ -138,6 +136,6 @@ def score(metric: MetricName, y: ArrayLike, p: ArrayLike, threshold: float = 0.5
     return METRICS[metric].function(outcomes, probabilities, threshold)
 
 
-def gain(metric: MetricName, new: float, old: float) -> float:
+def gain(metric: str, new: float, old: float) -> float:
     """Return how much better `new` is than `old`: positive is better, whatever the metric's direction."""
     return new - old if METRICS[metric].higher_is_better else old - new

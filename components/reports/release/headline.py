@@ -112,7 +112,7 @@ def _compare(material: Material, role: str) -> str:
 
 def _say_skill(material: Material) -> str:
     challenger, capacity = material.contenders["challenger"], material.problem.business.capacity_per_day
-    shifts = material.problem.business.capacity_shifts
+    shifts = material.problem.business.capacity_periods_per_day
     within = f" with at most {write_capacity(capacity, shifts)}" if capacity else ""
     text = (
         f"Of 100 actions that it takes {_per_hundred(challenger)} are right, and it acts on "

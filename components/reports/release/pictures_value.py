@@ -102,7 +102,7 @@ def draw_capacity(material: Material) -> str | None:
     capacity, predictions = material.problem.business.capacity_per_day, material.predictions
     if predictions is None or capacity is None:
         return None
-    shifts = material.problem.business.capacity_shifts
+    shifts = material.problem.business.capacity_periods_per_day
     steps = sorted({shifts * max(1, round(capacity * step / shifts)) for step in _CAPACITY_STEPS})
     figure, (axes,) = new_figure()
     for role, judged in material.contenders.items():

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
-from components.base.contract.problem import Business, DecisionValues
+from components.base.contract.binary import BinaryBusiness, DecisionValues
 from components.base.statistics.capacity import limit_actions, number_days
 from components.base.task import Output
 
@@ -59,7 +59,9 @@ class ThresholdPoint:
     value_per_1000: float
 
 
-def operate(wanted: Flags, p: Array, predicted_at: pd.Series, business: Business, logged_ratio: float = 1.0) -> Flags:
+def operate(
+    wanted: Flags, p: Array, predicted_at: pd.Series, business: BinaryBusiness, logged_ratio: float = 1.0
+) -> Flags:
     """Return which rows get the action under the capacity, the riskiest of one time first.
 
     Where only a share of the requests is logged, the logged rows have that share of the capacity, but at least one
@@ -67,8 +69,8 @@ def operate(wanted: Flags, p: Array, predicted_at: pd.Series, business: Business
     """
     capacity = business.capacity_per_day
     if capacity is not None and logged_ratio < 1:
-        capacity = max(round(capacity * logged_ratio), min(capacity, business.capacity_shifts))
-    return limit_actions(wanted, p, predicted_at, capacity, business.capacity_shifts)
+        capacity = max(round(capacity * logged_ratio), min(capacity, business.capacity_periods_per_day))
+    return limit_actions(wanted, p, predicted_at, capacity, business.capacity_periods_per_day)
 
 
 def value_rows(y: ArrayLike, decided: Flags, values: DecisionValues) -> Array:
@@ -84,7 +86,7 @@ def value_rows(y: ArrayLike, decided: Flags, values: DecisionValues) -> Array:
 
 
 def trace_thresholds(
-    y: Array, p: Array, predicted_at: pd.Series, business: Business, candidates: int = THRESHOLD_CANDIDATES
+    y: Array, p: Array, predicted_at: pd.Series, business: BinaryBusiness, candidates: int = THRESHOLD_CANDIDATES
 ) -> list[ThresholdPoint]:
     """Return what each candidate threshold does, in rising order; the last one takes no action at all.
 
@@ -95,7 +97,7 @@ def trace_thresholds(
     return [_measure_threshold(y, p, float(t), predicted_at, business) for t in [*quantiles, never]]
 
 
-def choose_threshold(y: Array, p: Array, predicted_at: pd.Series, business: Business) -> ThresholdPoint:
+def choose_threshold(y: Array, p: Array, predicted_at: pd.Series, business: BinaryBusiness) -> ThresholdPoint:
     """Return, of the candidate thresholds that may be the best, the one nearest to the break-even.
 
     May be the best: behind the highest value by no more than one standard error of the difference, which is taken over
@@ -117,7 +119,7 @@ def choose_threshold(y: Array, p: Array, predicted_at: pd.Series, business: Busi
     return points[min(candidates, key=lambda n: abs(points[n].threshold - known))]
 
 
-def break_even(business: Business) -> float:
+def break_even(business: BinaryBusiness) -> float:
     """Return the probability at which the action neither earns nor costs; the threshold if capacity had no limit.
 
     Source: Elkan (2001), The Foundations of Cost-Sensitive Learning, IJCAI, eq. 2.
@@ -128,19 +130,26 @@ def break_even(business: Business) -> float:
     return cost / (cost + benefit)
 
 
-def value_per_1000(y: ArrayLike, p: Array, threshold: float, predicted_at: pd.Series, business: Business) -> float:
+def value_per_1000(
+    y: ArrayLike, p: Array, threshold: float, predicted_at: pd.Series, business: BinaryBusiness
+) -> float:
     """Return what the decisions at a threshold are worth per 1,000 predictions, in the currency."""
     decided = _decide(p, threshold, predicted_at, business)
     return float(value_rows(y, decided, business.values).mean() * 1000)
 
 
-def _decide(p: Array, threshold: float, predicted_at: pd.Series, business: Business) -> Flags:
+def _decide(p: Array, threshold: float, predicted_at: pd.Series, business: BinaryBusiness) -> Flags:
     wanted = ThresholdPolicy(threshold=threshold).apply(p[:, None])
     return operate(wanted, p, predicted_at, business)
 
 
 def _value_by_day(
-    y: Array, p: Array, threshold: float, predicted_at: pd.Series, business: Business, day_of_row: NDArray[np.int64]
+    y: Array,
+    p: Array,
+    threshold: float,
+    predicted_at: pd.Series,
+    business: BinaryBusiness,
+    day_of_row: NDArray[np.int64],
 ) -> Array:
     decided = _decide(p, threshold, predicted_at, business)
     by_day = np.bincount(day_of_row, weights=value_rows(y, decided, business.values))
@@ -148,7 +157,7 @@ def _value_by_day(
 
 
 def _measure_threshold(
-    y: Array, p: Array, threshold: float, predicted_at: pd.Series, business: Business
+    y: Array, p: Array, threshold: float, predicted_at: pd.Series, business: BinaryBusiness
 ) -> ThresholdPoint:
     wanted = ThresholdPolicy(threshold=threshold).apply(p[:, None])
     decided = operate(wanted, p, predicted_at, business)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract.problem import Problem
+from components.base.contract.binary import BinaryProblem
 from components.base.contract.types import Family
 from components.base.dataset import Feature
 from components.base.statistics.resampling import Array
@@ -44,7 +44,7 @@ _CURVE_THRESHOLDS = 60
 class BinaryTask:
     """A binary problem; k is 1, and the one column of an output is the probability of outcome 1."""
 
-    problem: Problem
+    problem: BinaryProblem
     output_columns: tuple[str, ...] = ("probability",)
 
     @property

@@ -17,4 +17,4 @@ def with_field(problem: Problem, path: str, value: object) -> Problem:
     for section in sections:
         node = node[section]
     node[last] = value
-    return Problem.model_validate(content)
+    return type(problem).model_validate(content)

@@ -11,15 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-import yaml
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from components.base.adapters import mlflow as tracking
-from components.base.contract.load import write_problem
-from components.base.contract.problem import Problem
+from components.base.contract.load import load_problem, write_problem
 from components.base.errors import ModelRefusedError, TransientError
 from components.base.settings import load_settings
 
@@ -59,7 +57,7 @@ def record(tmp_path, example, estimator):
     files.mkdir()
     skops.io.dump(estimator, files / "model.skops")
     (files / "model.json").write_text(json.dumps({"threshold": 0.3}))
-    write_problem(Problem.model_validate(yaml.safe_load(CONTRACT.read_text())), files / "problem.json")
+    write_problem(load_problem(CONTRACT), files / "problem.json")
     pd.DataFrame({"row_hash": [1, 2], "role": ["train", "test"]}).to_parquet(files / "ledger.parquet")
     return tracking.ReleaseRecord(
         problem=NAME,

@@ -6,12 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import skops.io
-import yaml
 from sklearn.linear_model import LogisticRegression
 
 from components.base.adapters import mlflow as tracking
-from components.base.contract.load import write_problem
-from components.base.contract.problem import Problem
+from components.base.contract.load import load_problem, write_problem
 from components.base.errors import TransientError
 from components.base.settings import S3Endpoint
 
@@ -26,7 +24,7 @@ def record(tmp_path):
     files = tmp_path / "files"
     files.mkdir()
     skops.io.dump(estimator, files / "model.skops")
-    write_problem(Problem.model_validate(yaml.safe_load(CONTRACT.read_text())), files / "problem.json")
+    write_problem(load_problem(CONTRACT), files / "problem.json")
     return tracking.ReleaseRecord(NAME, "run-1:abc", estimator, (), example, files, {}, {}, {}, True)
 
 

@@ -1,5 +1,6 @@
 """A contract reports every fault at once, in words that end the search."""
 
+import json
 import re
 from pathlib import Path
 
@@ -90,8 +91,16 @@ def test_every_fault_names_its_line() -> None:
             "FROM flight GROUP BY month",
             "got 'flight'. Did you mean 'flights'?",
         ),
-        ("capacity_per_day: 288", "capacity_per_day: 20", "must be at least capacity_shifts (24), but got 20."),
-        ("capacity_shifts: 24", "capacity_shifts: 5", "must divide the 24 hours of a day, but got 5."),
+        (
+            "capacity_per_day: 288",
+            "capacity_per_day: 20",
+            "must be at least capacity_periods_per_day (24), but got 20.",
+        ),
+        (
+            "capacity_periods_per_day: 24",
+            "capacity_periods_per_day: 5",
+            "must divide the 24 hours of a day, but got 5.",
+        ),
         ("to: [faa]", "to: [faa, name]", "must pair columns, but got 1 columns to 2."),
         (
             "transform: join, columns: [origin, dest]",
@@ -160,3 +169,36 @@ def test_key_that_a_request_does_not_hold_and_schedule_that_is_none_are_refused(
         parse_problem(text, "flights.yaml")
     assert "by which labels find predictions, but lacks ['flight']" in str(refused.value)
     assert "must be five cron fields that come true, but got '0 66 * * *'" in str(refused.value)
+
+
+FIRST = (
+    FLIGHTS.replace("version: 2\ntask: binary\n", "version: 1\n")
+    .replace("target:\n", "target:\n  type: binary\n")
+    .replace("capacity_periods_per_day", "capacity_shifts")
+    .replace("maximum_psi", "maximum_shift")
+)
+
+
+def test_contract_of_version_1_is_read_as_binary_with_a_note(caplog, tmp_path: Path) -> None:
+    problem = parse_problem(FIRST, "flight-delays.yaml")
+    assert problem == load_problem(PROBLEMS / "flight-delays.yaml")
+    assert "version 1 is read as version 2. Write `version: 2` and `task: binary`" in caplog.text
+    assert "capacity_shifts to capacity_periods_per_day" in caplog.text
+    stored = problem.model_dump(mode="json") | {"version": 1}
+    stored["target"]["type"] = stored.pop("task")
+    stored["monitoring"]["drift"]["maximum_shift"] = stored["monitoring"]["drift"].pop("maximum_psi")
+    (tmp_path / "problem.json").write_text(json.dumps(stored))
+    assert read_problem(tmp_path / "problem.json") == problem
+
+
+def test_fault_of_a_contract_of_version_1_names_its_own_line() -> None:
+    message = faults_of(FIRST.replace("maximum_shift: 0.25", "maximum_shift: -1"))
+    line = next(number for number, text in enumerate(FIRST.splitlines(), 1) if "maximum_shift" in text)
+    assert f"flight-delays.yaml:{line} `monitoring.drift.maximum_shift`" in message
+
+
+@pytest.mark.parametrize(("task", "hint"), [("binery", " Did you mean 'binary'?"), ("", "")])
+def test_unknown_task_is_refused_with_the_known_ones(task: str, hint: str) -> None:
+    message = faults_of(edited(("task: binary", f"task: {task}")))
+    assert "flight-delays.yaml:3 `task` must be one of binary, but got" in message
+    assert message.endswith(hint) or not hint

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.base.contract.problem import Business, DecisionValues
+from components.base.contract.binary import BinaryBusiness, DecisionValues
 from components.base.statistics.decisions import (
     choose_threshold,
     take_decisions,
@@ -19,7 +19,7 @@ VALUES = DecisionValues(true_positive=1000, false_positive=-400, false_negative=
 
 
 def business(capacity):
-    return Business(
+    return BinaryBusiness(
         currency="USD", values=VALUES, reasoning="a test", capacity_per_day=capacity, minimum_lift_per_1000=0
     )
 

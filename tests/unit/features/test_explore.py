@@ -139,7 +139,7 @@ def test_perfect_foresight_is_limited_by_the_capacity_of_each_shift(problem, tmp
     rows = make_rows(60_000)
     (statement,) = find_daily_load(read(problem, tmp_path, rows))
     an_hour = problem.business.capacity_per_day // 24
-    assert problem.business.capacity_shifts == 24
+    assert problem.business.capacity_periods_per_day == 24
     by_hour = rows.groupby(rows["predicted_at"].dt.floor("h"))["late"].sum()
     share = by_hour.clip(upper=an_hour).sum() / by_hour.sum()
     assert 0.5 < share < 0.99

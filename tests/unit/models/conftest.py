@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from components.base.contract.load import load_problem
-from components.base.contract.problem import Problem
 from components.base.dataset import ROLES, Feature, Prepared, write_prepared
 from components.models.combine import HeldOut
 from components.models.documents import Tuned, TunedFamily
@@ -87,7 +86,7 @@ def change(task, **sections):
     document = problem.model_dump()
     for name, value in sections.items():
         document[name] = document[name] | value if isinstance(value, dict) else value
-    changed = Problem.model_validate(document)
+    changed = type(problem).model_validate(document)
     return changed if task is problem else open_task(changed)
 
 
@@ -118,7 +117,7 @@ def problem():
         examples={"key": ["ticket", "scheduled_at"]},
         baseline={"name": "shop_rule", "group_by": ["shop"]},
         slices=[{"column": "shop", "maximum_regression": 0.1, "minimum_rows": 100}],
-        business={"capacity_per_day": 10, "capacity_shifts": 1},
+        business={"capacity_per_day": 10, "capacity_periods_per_day": 1},
         search={
             "candidates": ["logistic", "naive_bayes"],
             "keep": 2,

@@ -58,7 +58,7 @@ def test_a_feature_drifts_beyond_its_limit_and_not_at_it():
     served = [serve(draw_rows(2000, moved=0.8))]
     shift = judge(served)[0]["distance"].psi
     for limit, drifts in ((shift, False), (shift * 0.999, True)):
-        drift_limits = LIMITS.drift.model_copy(update={"maximum_shift": limit})
+        drift_limits = LIMITS.drift.model_copy(update={"maximum_psi": limit})
         features, _ = judge(served, limits=LIMITS.model_copy(update={"drift": drift_limits}))
         assert (features["distance"].drifts, features["distance"].psi_limit) == (drifts, limit)
 
@@ -107,11 +107,11 @@ def test_shifted_probabilities_are_told_apart_from_the_features():
 
 
 def test_a_limit_grows_where_rows_are_few():
-    few = LIMITS.model_copy(update={"drift": LIMITS.drift.model_copy(update={"maximum_shift": 0.001})})
+    few = LIMITS.model_copy(update={"drift": LIMITS.drift.model_copy(update={"maximum_psi": 0.001})})
     small, _ = judge([serve(draw_rows(600))], limits=few)
     large, _ = judge([serve(draw_rows(6000))], limits=few)
     assert small["distance"].psi_limit > large["distance"].psi_limit > 0.001
-    assert small["distance"].psi_limit < LIMITS.drift.maximum_shift
+    assert small["distance"].psi_limit < LIMITS.drift.maximum_psi
 
 
 def test_a_window_without_rows_is_described():

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from components.base.contract.problem import Problem
 from components.base.errors import DataError
 from components.monitoring.labels import count_labels, join_labels, read_labels, update_labels
 from components.monitoring.predictions import fetch_predictions
@@ -133,4 +132,4 @@ def test_key_that_no_caller_sends_cannot_be_joined(store, predictions, tmp_path)
     document["examples"]["request"].remove("dest")
     words = "key column `dest` must be one of `examples.request`, but is not."
     with pytest.raises(DataError, match=re.escape(words)):
-        update_labels(Problem.model_validate(document), tmp_path, [predictions], AS_OF, store)
+        update_labels(type(PROBLEM).model_validate(document), tmp_path, [predictions], AS_OF, store)

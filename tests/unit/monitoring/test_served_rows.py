@@ -24,7 +24,7 @@ def test_row_that_was_labelled_early_is_not_judged():
 @given(st.integers(1, 400), st.sampled_from([1, 24]))
 def test_decisions_are_those_that_training_counted_on(capacity, shifts):
     flights = make_flights(days=2)
-    business = BUSINESS.model_copy(update={"capacity_per_day": capacity * shifts, "capacity_shifts": shifts})
+    business = BUSINESS.model_copy(update={"capacity_per_day": capacity * shifts, "capacity_periods_per_day": shifts})
     rows = make_rows(flights)
     expected = take_decisions(rows.probabilities, 0.3, rows.event_time, capacity * shifts, shifts)
     assert (decide_rows(rows, business, rows.probabilities, 0.3) == expected).all()
@@ -39,7 +39,7 @@ def test_each_row_has_its_own_threshold():
 
 
 def test_logged_share_of_requests_has_that_share_of_the_capacity():
-    business = BUSINESS.model_copy(update={"capacity_per_day": 20, "capacity_shifts": 1})
+    business = BUSINESS.model_copy(update={"capacity_per_day": 20, "capacity_periods_per_day": 1})
     flights = make_flights(days=4)
     rows = make_rows(flights, weights=np.full(len(flights), 4.0))
     by_day = pd.Series(decide_rows(rows, business, rows.probabilities, 0.0)).groupby(flights["event_time"].dt.date)

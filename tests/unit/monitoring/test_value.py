@@ -52,7 +52,7 @@ def test_gain_over_oneself_is_exactly_nothing():
 
 def test_row_without_label_uses_capacity_all_the_same():
     flights = make_flights(per_day=240)
-    business = PROBLEM.business.model_copy(update={"capacity_per_day": 24, "capacity_shifts": 24})
+    business = PROBLEM.business.model_copy(update={"capacity_per_day": 24, "capacity_periods_per_day": 24})
     unknown = np.arange(len(flights)) % 2 == 0
     rows = make_rows(flights, outcomes=np.where(unknown, np.nan, flights["late"]))
     decided = take_decisions(rows.probabilities, 0.3, rows.event_time, 24, 24)

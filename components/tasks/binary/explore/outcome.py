@@ -3,10 +3,13 @@
 In: `TrainingRows`. Out: statements with their figures. Called by explore.
 """
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from components.base.contract.binary import BinaryProblem
 from components.base.statistics.capacity import limit_actions
 from components.base.text.figures import (
     ACCENT,
@@ -31,7 +34,7 @@ _GROUPS_SHOWN = 12
 
 def find_over_time(training: TrainingRows) -> list[Statement]:
     """State how the outcome moved from week to week."""
-    weeks = training.days // _DAYS_PER_WEEK
+    weeks, target = training.days // _DAYS_PER_WEEK, cast("BinaryProblem", training.problem).target
     rates = rate_by_bin(weeks, training.y, training.days, int(weeks.max()) + 1)
     seen = [number for number, rate in enumerate(rates) if rate.rows >= _FEWEST_ROWS_OF_GROUP]
     if len(seen) < 2:
@@ -47,7 +50,7 @@ def find_over_time(training: TrainingRows) -> list[Statement]:
     finding = {
         "id": "outcome_over_time", "kind": "target", "severity": "insight", "headline": headline,
         "detail": f"{write_count(len(training.y))} training rows; {training.outcome}: "
-        f"{training.problem.target.positive}. "
+        f"{target.positive}. "
         "The line is the share by week, the band its 95% interval with a day as one observation, the dots are days "
         "(UTC).",
         "alt": f"Line of the share of {training.outcome} by week with its interval, and a dot for each day.",
@@ -61,7 +64,7 @@ def find_daily_load(training: TrainingRows) -> list[Statement]:
     capacity = training.problem.business.capacity_per_day
     if capacity is None:
         return []
-    shifts = training.problem.business.capacity_shifts
+    shifts = training.problem.business.capacity_periods_per_day
     by_day = np.bincount(training.days, weights=training.y)[np.bincount(training.days) > 0]
     reached = limit_actions(training.y == 1, training.y, training.times, capacity, shifts)
     missed = 1 - float(reached[training.y == 1].mean()) if training.y.any() else 0.0
