@@ -142,7 +142,7 @@ def _drift(problem: Problem) -> _Judgement:
     return _Judgement(
         name="DriftMatters",
         meaning="A feature that the model leans on has shifted.",
-        gauge=select("tidemill_drift_relevant_shift_ratio", problem=problem.name),
+        gauge=select("tidemill_drift_relevant_psi_ratio", problem=problem.name),
         operator=">",
         threshold=1,
         field="monitoring.drift.maximum_psi",

@@ -1,7 +1,7 @@
-"""Turn what monitoring and pipelines wrote down into samples: pure, no clock and no store.
+"""Convert the newest monitoring result, the run records and the contract to samples; reads no clock and no store.
 
-In: the newest `MonitoringResult`, the run records, the contract. Out: `Sample`s of the families in `metric_names`.
-What is not known (None) has no sample: a query finds nothing, and an alert stays silent. Called by the exporter.
+In: `MonitoringResult`, `PipelineRun`s, `Problem`. Out: `Sample`s of the metrics in `metric_names`. An unknown value
+(None) gives no sample: a query finds nothing, and an alert stays silent. Called by the exporter.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from components.base.contract.limits import list_limits
 from components.base.contract.problem import Problem
 from components.base.run_records import PipelineRun
-from components.monitoring.results import Estimate, FeatureState, MonitoringResult, Performance, Value
+from components.monitoring.results import Estimate, MonitoringResult, Performance, Value
 
 _HOUR_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One value of one family; `problem` is added by the exporter."""
+    """One value of one metric; the exporter adds the label `problem`."""
 
     name: str
     value: float
@@ -25,13 +25,13 @@ class Sample:
 
 
 def sample_contract(problem: Problem) -> Iterator[Sample]:
-    """Yield the numbers of the contract that dashboards draw as lines."""
+    """Yield the numbers of the contract; dashboards draw them as lines."""
     for path, limit in list_limits(problem).items():
         yield Sample("tidemill_contract_limit", limit, {"field": path})
 
 
 def sample_result(result: MonitoringResult) -> Iterator[Sample]:
-    """Yield all that a monitoring result says in numbers."""
+    """Yield every number of a monitoring result that a query needs."""
     yield Sample("tidemill_monitoring_last_success_timestamp_seconds", result.computed_at.timestamp())
     yield Sample("tidemill_monitoring_as_of_timestamp_seconds", result.as_of.timestamp())
     yield Sample("tidemill_monitoring_rows", result.model_rows)
@@ -41,10 +41,11 @@ def sample_result(result: MonitoringResult) -> Iterator[Sample]:
     for severity in ("critical", "warning", "note"):
         count = sum(finding.severity == severity for finding in result.findings)
         yield Sample("tidemill_monitoring_findings", count, {"severity": severity})
-    for feature in result.features:
-        yield from _sample_feature(feature)
     yield from _sample_inputs(result)
-    yield from _sample_labels(result)
+    yield from _sample_if_known("tidemill_label_coverage_ratio", result.labels.coverage_ratio)
+    yield Sample("tidemill_label_due_rows", result.labels.due)
+    yield Sample("tidemill_label_overdue_rows", result.labels.overdue)
+    yield Sample("tidemill_label_new_rows", result.labels.new_since_training)
     if result.performance:
         yield from _sample_performance(result.performance)
     if result.value:
@@ -52,7 +53,7 @@ def sample_result(result: MonitoringResult) -> Iterator[Sample]:
 
 
 def sample_runs(runs: Sequence[PipelineRun]) -> Iterator[Sample]:
-    """Yield the state of each pipeline that has run; `runs` are in the order in which they ended."""
+    """Yield the state of each pipeline that has run; `runs` are sorted by their end."""
     for pipeline in sorted({run.pipeline for run in runs}):
         yield from _sample_pipeline(pipeline, [run for run in runs if run.pipeline == pipeline])
     ages = [run.source_age_hours for run in runs if run.source_age_hours]
@@ -60,42 +61,32 @@ def sample_runs(runs: Sequence[PipelineRun]) -> Iterator[Sample]:
         yield Sample("tidemill_data_age_seconds", hours * _HOUR_SECONDS, {"source": source})
 
 
-def _sample_feature(feature: FeatureState) -> Iterator[Sample]:
-    values = {
-        "shift": feature.psi,
-        "shift_limit": feature.psi_limit,
-        "importance_ratio": feature.importance_ratio,
-        "missing_ratio": feature.missing_ratio,
-        "reference_missing_ratio": feature.reference_missing_ratio,
-        "unseen_ratio": feature.unseen_ratio,
-        "out_of_range_ratio": feature.out_of_range_ratio,
-    }
-    for name, value in values.items():
-        yield from _known(f"tidemill_feature_{name}", value, {"feature": feature.name})
-
-
 def _sample_inputs(result: MonitoringResult) -> Iterator[Sample]:
-    drift = result.drift
-    yield from _known("tidemill_drift_relevant_shift_ratio", drift.greatest_relevant_psi)
-    yield from _known("tidemill_drift_weighted_shift", drift.weighted_psi)
-    yield from _known("tidemill_prediction_shift", drift.prediction_psi)
-    yield from _known("tidemill_prediction_shift_limit", drift.prediction_psi_limit)
+    for feature in result.features:
+        values = {
+            "psi": feature.psi,
+            "psi_limit": feature.psi_limit,
+            "importance_ratio": feature.importance_ratio,
+            "missing_ratio": feature.missing_ratio,
+            "reference_missing_ratio": feature.reference_missing_ratio,
+            "unseen_ratio": feature.unseen_ratio,
+            "out_of_range_ratio": feature.out_of_range_ratio,
+        }
+        for name, value in values.items():
+            yield from _sample_if_known(f"tidemill_feature_{name}", value, {"feature": feature.name})
+    yield from _sample_if_known("tidemill_drift_relevant_psi_ratio", result.drift.greatest_relevant_psi)
+    yield from _sample_if_known("tidemill_drift_weighted_psi", result.drift.weighted_psi)
+    yield from _sample_if_known("tidemill_prediction_psi", result.drift.prediction_psi)
+    yield from _sample_if_known("tidemill_prediction_psi_limit", result.drift.prediction_psi_limit)
     for view in result.views:
         labels = {"view": view.view}
         yield Sample("tidemill_view_expired_ratio", view.expired_ratio, labels)
         yield Sample("tidemill_view_expired_rise_ratio", view.expired_rise, labels)
         yield Sample("tidemill_view_unknown_ratio", view.unknown_ratio, labels)
-        yield from _known("tidemill_view_age_p95_seconds", view.p95_seconds, labels)
+        yield from _sample_if_known("tidemill_view_age_p95_seconds", view.p95_seconds, labels)
     if result.skew:
         yield Sample("tidemill_skew_ratio", result.skew.different_ratio)
         yield Sample("tidemill_skew_rows", result.skew.rows)
-
-
-def _sample_labels(result: MonitoringResult) -> Iterator[Sample]:
-    yield from _known("tidemill_label_coverage_ratio", result.labels.coverage_ratio)
-    yield Sample("tidemill_label_due_rows", result.labels.due)
-    yield Sample("tidemill_label_overdue_rows", result.labels.overdue)
-    yield Sample("tidemill_label_new_rows", result.labels.new_since_training)
 
 
 def _sample_performance(performance: Performance) -> Iterator[Sample]:
@@ -111,14 +102,12 @@ def _sample_performance(performance: Performance) -> Iterator[Sample]:
 
 def _sample_value(value: Value) -> Iterator[Sample]:
     yield Sample("tidemill_value_limit_per_1000", value.limit_per_1000)
-    served = value.contenders.get("served")
-    yield from _known("tidemill_value_rows", served.rows if served else None)
+    if "served" in value.contenders:
+        yield Sample("tidemill_value_rows", value.contenders["served"].rows)
     for name, contender in value.contenders.items():
         yield Sample("tidemill_value_per_1000", contender.per_1000.estimate, {"contender": name})
-        if contender.gain_of_served_per_1000:
-            yield from _sample_estimate(
-                "tidemill_value_gain_per_1000", contender.gain_of_served_per_1000, {"contender": name}
-            )
+        if gain := contender.gain_of_served_per_1000:
+            yield from _sample_estimate("tidemill_value_gain_per_1000", gain, {"contender": name})
 
 
 def _sample_pipeline(pipeline: str, runs: Sequence[PipelineRun]) -> Iterator[Sample]:
@@ -136,10 +125,10 @@ def _sample_pipeline(pipeline: str, runs: Sequence[PipelineRun]) -> Iterator[Sam
 
 def _sample_estimate(name: str, estimate: Estimate, labels: Mapping[str, str]) -> Iterator[Sample]:
     yield Sample(name, estimate.estimate, labels)
-    yield from _known(f"{name}_low", estimate.low, labels)
-    yield from _known(f"{name}_high", estimate.high, labels)
+    yield from _sample_if_known(f"{name}_low", estimate.low, labels)
+    yield from _sample_if_known(f"{name}_high", estimate.high, labels)
 
 
-def _known(name: str, value: float | None, labels: Mapping[str, str] | None = None) -> Iterator[Sample]:
+def _sample_if_known(name: str, value: float | None, labels: Mapping[str, str] | None = None) -> Iterator[Sample]:
     if value is not None:
         yield Sample(name, value, labels or {})

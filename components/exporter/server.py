@@ -1,13 +1,15 @@
-"""Show Prometheus what monitoring and pipelines wrote down: `python -m components.exporter --problem <contract>`.
+"""Serve /metrics from what monitoring and pipelines wrote to the object store.
 
-In: the object store and contracts. Out: /metrics on loopback, its port printed. Keeps no state: all is read again
-after a restart. Why no Pushgateway: it keeps a pushed value for ever, so that a pipeline which died looks alive; it
-is one more place that can fail between the result and the alert; and every job would need it in reach. Here the truth
-stays in the object store, and what cannot be read goes away.
+In: the object store and contracts. Out: HTTP on loopback; the port is printed. The exporter keeps no state and reads
+everything again after a restart. Called as `python -m components.exporter --problem <contract>`.
 
-A store that does not answer ends nothing: `tidemill_exporter_last_read_success` turns 0, the last values stay for
-`Timing.expire_seconds`, and then they are gone. Whether a value that is there is too old to act on is for the alerts to
-say, which look at `tidemill_monitoring_last_success_timestamp_seconds` beside it.
+Why no Pushgateway: it keeps a pushed value forever, so that a pipeline that died still looks alive, and it is one more
+service that can fail between a result and its alert. Here the object store holds the truth, and unreadable values
+disappear.
+
+If the store does not answer, `tidemill_exporter_last_read_success` turns 0, the last values stay for
+`Timing.expire_seconds`, and then they disappear. The alerts decide whether a value is too old to act on: they also
+query `tidemill_monitoring_last_success_timestamp_seconds`.
 """
 
 import argparse
@@ -39,14 +41,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Timing:
-    """How often the store is asked and how long its last answer counts."""
+    """How often the store is read, and how long its last answer is shown."""
 
     refresh_seconds: float = 15.0
-    """Prometheus scrapes every 15 seconds; what changes once a day need not be read more often."""
+    """Prometheus scrapes every 15 seconds; results change once a day."""
     patience_seconds: float = 2.0
-    """A scrape waits so long for the store: well within Prometheus' timeout of 10 seconds."""
+    """Longest time that a scrape waits for the store: well within Prometheus' timeout of 10 seconds."""
     expire_seconds: float = 3600.0
-    """When values go, alerts end, and begin again with them: longer than most outages of a store. After it no number is
+    """Longer than most outages of a store, because alerts end when their values disappear. After that, no number is
     better than an old one, and MonitoringStale fires."""
 
 
@@ -56,14 +58,14 @@ class Exporter:
 
     port: int
     url: str
-    """Where the metrics are."""
+    """Address of the metrics."""
 
 
 class ProblemReader:
-    """Reads one problem in a thread of its own, so that a store that hangs keeps no scrape waiting."""
+    """Reads one problem in its own thread, so that a store that hangs does not block a scrape."""
 
     def __init__(self, problem: Problem, store: ObjectStore, timing: Timing) -> None:
-        """Read nothing yet."""
+        """Keep the arguments; the first scrape starts the first read."""
         self._problem = problem
         self._store = store
         self._timing = timing
@@ -82,7 +84,7 @@ class ProblemReader:
         return self._problem.name
 
     def list_samples(self) -> Iterator[Sample]:
-        """Yield what is known, after at most `patience_seconds`."""
+        """Yield the known samples, after at most `patience_seconds`."""
         with self._lock:
             self._refresh()
             kept, kept_at, succeeded = self._kept, self._kept_at, self._succeeded
@@ -94,11 +96,11 @@ class ProblemReader:
                 yield from kept
 
     def close(self) -> None:
-        """End the thread; a read that hangs is not waited for."""
+        """End the thread without waiting for a read that hangs."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _refresh(self) -> None:
-        """Start a read when one is due, and take its answer when it comes in time."""
+        """Start a read when one is due, and keep its answer if it comes in time."""
         if self._pending is None:
             if time.monotonic() - self._tried_at < self._timing.refresh_seconds:
                 return
@@ -108,9 +110,9 @@ class ProblemReader:
         try:
             self._kept = pending.result(self._timing.patience_seconds)
             self._kept_at, self._succeeded, self._pending = time.time(), True, None
-        except Exception as error:  # one problem that cannot be read must not keep the others from being shown
+        except Exception as error:  # an unreadable problem must not hide the others
             self._succeeded = False
-            # The read itself goes on after a wait that was too short; it is taken at a later scrape.
+            # A read that is still running continues; a later scrape takes its answer.
             if pending.done():
                 self._pending = None
                 log.warning("metrics: %s cannot be read: %r", self.name, str(error)[:300])
@@ -122,24 +124,26 @@ class ProblemReader:
 
 
 class MonitoringCollector(Collector):
-    """The families of all problems, as prometheus_client asks for them at each scrape."""
+    """Builds the metrics of all problems; prometheus_client calls it at each scrape."""
 
     def __init__(self, readers: Sequence[ProblemReader]) -> None:
         """Keep the readers."""
         self._readers = readers
 
     def describe(self) -> Iterable[Metric]:
-        """Describe nothing, so that registering reads nothing."""
+        """Describe nothing, because a description at registration would read the store."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every family that has a sample."""
+        """Yield every metric that has a sample."""
         families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
         for reader in self._readers:
             for sample in reader.list_samples():
+                known = EXPORTER[sample.name]
                 if sample.name not in families:
-                    families[sample.name] = _make_family(sample.name)
-                labels = [sample.labels[label] for label in EXPORTER[sample.name].labels]
+                    build = CounterMetricFamily if known.kind == "counter" else GaugeMetricFamily
+                    families[sample.name] = build(sample.name, known.text, labels=("problem", *known.labels))
+                labels = [sample.labels[label] for label in known.labels]
                 families[sample.name].add_metric([reader.name, *labels], sample.value)
         yield from families.values()
 
@@ -152,7 +156,7 @@ def running_exporter(
     host: str = "127.0.0.1",
     timing: Timing | None = None,
 ) -> Iterator[Exporter]:
-    """Serve /metrics in this process as long as the block runs; port 0 takes a free one.
+    """Serve /metrics in this process while the block runs; port 0 takes a free one.
 
     Raises:
         OSError: the port is taken.
@@ -181,12 +185,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TidemillError as error:
         log.error("%s", error)
         return 1
-    timing = Timing(
-        options.refresh_seconds,
-        # Who asks every second waits for an answer no longer than that.
-        min(Timing.patience_seconds, options.refresh_seconds / 2),
-        options.expire_seconds,
-    )
+    # A scrape must not wait longer than the interval between two reads.
+    patience = min(Timing.patience_seconds, options.refresh_seconds / 2)
+    timing = Timing(options.refresh_seconds, patience, options.expire_seconds)
     try:
         with running_exporter(problems, store, options.port, options.host, timing) as exporter:
             sys.stdout.write(f"metrics: {exporter.url}\n")
@@ -201,30 +202,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_store(settings: Settings) -> ObjectStore:
-    """Return the store with one attempt a request: the next scrape tries again.
+    """Return the store with one attempt a request, because the next scrape tries again.
 
     Raises:
         SettingsError: the settings name no store.
     """
     if settings.s3 is None:
-        raise SettingsError("metrics: TIDEMILL_S3_ENDPOINT must be set, but it is not. Name the store to read from.")
+        raise SettingsError(
+            "metrics: TIDEMILL_S3_ENDPOINT must be set, but it is not. Set the address of the object store."
+        )
     return ObjectStore(settings.s3, settings.bucket, attempts=1)
-
-
-def _make_family(name: str) -> GaugeMetricFamily | CounterMetricFamily:
-    family = EXPORTER[name]
-    labels = ("problem", *family.labels)
-    if family.kind == "counter":
-        return CounterMetricFamily(name, family.text, labels=labels)
-    return GaugeMetricFamily(name, family.text, labels=labels)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m components.exporter",
-        description="Show Prometheus what monitoring and pipelines wrote down.",
+        description="Serve the results of monitoring and pipelines as Prometheus metrics.",
     )
-    parser.add_argument("--problem", action="append", required=True, help="file of a contract; repeat for several")
+    parser.add_argument(
+        "--problem", action="append", required=True, help="contract file; repeat it for several problems"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a pod")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port, which is printed")
     parser.add_argument("--refresh-seconds", type=float, default=Timing.refresh_seconds)

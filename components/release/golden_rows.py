@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature, Prepared
-from components.release.record import FeatureSkew
+from components.release.record import FeatureDifference
 from components.serving.client import Answers
 
 # The compiled model adds in another order than scikit-learn: a few units in the last place of a double.
@@ -57,7 +57,9 @@ def count_different_decisions(answers: Answers, expected: Expected) -> int:
     return max(len(answers.decisions), len(expected.decisions)) - same
 
 
-def measure_skew(features: Sequence[Feature], trained: pd.DataFrame, served: pd.DataFrame) -> tuple[FeatureSkew, ...]:
+def measure_skew(
+    features: Sequence[Feature], trained: pd.DataFrame, served: pd.DataFrame
+) -> tuple[FeatureDifference, ...]:
     """Compare the features served now with those that training saw for the same rows.
 
     Args:
@@ -71,7 +73,7 @@ def measure_skew(features: Sequence[Feature], trained: pd.DataFrame, served: pd.
     return tuple(_feature_skew(feature, trained[feature.name], served[feature.name]) for feature in features)
 
 
-def _feature_skew(feature: Feature, trained: "pd.Series[Any]", served: "pd.Series[Any]") -> FeatureSkew:
+def _feature_skew(feature: Feature, trained: "pd.Series[Any]", served: "pd.Series[Any]") -> FeatureDifference:
     both_missing = trained.isna().to_numpy() & served.isna().to_numpy()
     mean: float | None = None
     if feature.kind == "numeric":
@@ -82,4 +84,6 @@ def _feature_skew(feature: Feature, trained: "pd.Series[Any]", served: "pd.Serie
     else:
         is_same = (trained.to_numpy() == served.to_numpy()).astype(bool)
     different = int((~(is_same | both_missing)).sum())
-    return FeatureSkew(feature=feature.name, rows=len(trained), different_rows=different, mean_absolute_difference=mean)
+    return FeatureDifference(
+        feature=feature.name, rows=len(trained), different_rows=different, mean_absolute_difference=mean
+    )

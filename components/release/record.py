@@ -72,7 +72,7 @@ class Replay(Document):
     """Rows answered without a feature, by feature."""
 
 
-class FeatureSkew(Document):
+class FeatureDifference(Document):
     """One feature of the golden rows: what the online store serves now against what training saw."""
 
     feature: str
@@ -88,7 +88,7 @@ class SmokeTest(Document):
     gates: tuple[Gate, ...]
     replay: Replay | None = None
     """None when the candidate did not answer."""
-    skew: tuple[FeatureSkew, ...] = ()
+    skew: tuple[FeatureDifference, ...] = ()
 
 
 class RolloutStage(Document):

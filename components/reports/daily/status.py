@@ -99,5 +99,5 @@ def _say_done(history: History) -> str:
         return f"{run.choice.capitalize()}: {run.words}{ended}{more}"
     graves = [one.action for one in history.newest.findings if one.severity != "note"]
     if graves:
-        return f"The governor decided nothing since the window before. To do: {graves[0]}"
-    return "Nothing has to be done; the governor decided nothing since the window before."
+        return f"There is no ruling of the governor since the window before. To do: {graves[0]}"
+    return "Nothing has to be done; there is no ruling of the governor since the window before."

@@ -121,7 +121,7 @@ THRESHOLD = ("data", 1, "model")
         ((*THRESHOLD, "conditions", 0, "evaluator", "type"), "within_range", "one evaluator of gt, lt"),
         ((*THRESHOLD, "conditions", 0, "evaluator", "params"), [1, 2], "the evaluator must have one number"),
         (("data", 0, "model", "expr"), "sum((up)", "the query must be PromQL, but got 'sum((up)'"),
-        (("data", 0, "model", "expr"), "tidemill_feature_shfit", "nobody exports tidemill_feature_shfit"),
+        (("data", 0, "model", "expr"), "tidemill_feature_psii", "nobody exports tidemill_feature_psii"),
         (("data", 0, "model", "instant"), False, "the query must be instant and no range"),
         (("data", 0, "model", "range"), True, "the query must be instant and no range"),
         (("noDataState",), "NoData", "noDataState must be OK, but got 'NoData'"),

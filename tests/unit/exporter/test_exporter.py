@@ -68,9 +68,9 @@ def test_the_newest_result_is_shown_number_by_number(full):
     expected = {
         ("tidemill_monitoring_last_success_timestamp_seconds", ()): result.computed_at.timestamp(),
         ("tidemill_monitoring_rows", ()): result.model_rows,
-        ("tidemill_feature_shift", by["feature"]): feature.psi,
+        ("tidemill_feature_psi", by["feature"]): feature.psi,
         ("tidemill_feature_missing_ratio", by["feature"]): feature.missing_ratio,
-        ("tidemill_drift_relevant_shift_ratio", ()): result.drift.greatest_relevant_psi,
+        ("tidemill_drift_relevant_psi_ratio", ()): result.drift.greatest_relevant_psi,
         ("tidemill_performance_score", by["auc"]): auc.estimate,
         ("tidemill_performance_score_low", by["auc"]): auc.low,
         ("tidemill_performance_score_high", by["auc"]): auc.high,
@@ -113,10 +113,8 @@ def test_what_is_not_known_is_not_shown(store):
     write_result(store, documents.too_few())
     with running_exporter([PROBLEM], store, timing=NOW) as exporter:
         shown = names(scrape(exporter))
-    unknown = {"tidemill_performance_score", "tidemill_value_per_1000", "tidemill_drift_relevant_shift_ratio"}
-    assert (
-        shown & (unknown | {"tidemill_label_coverage_ratio", "tidemill_feature_shift", "tidemill_skew_ratio"}) == set()
-    )
+    unknown = {"tidemill_performance_score", "tidemill_value_per_1000", "tidemill_drift_relevant_psi_ratio"}
+    assert shown & (unknown | {"tidemill_label_coverage_ratio", "tidemill_feature_psi", "tidemill_skew_ratio"}) == set()
     assert {"tidemill_monitoring_rows", "tidemill_label_due_rows"} <= shown
 
 

@@ -89,7 +89,7 @@ def test_a_webhook_without_its_secret_is_closed_not_open(tmp_path):
         (body(ALERT, version="1"), BEARER, 400, "`version` must be '4' for alertmanager, but got '1'"),
     ],
 )
-def test_what_is_not_taken_is_told_why(client, content, headers, status, words):
+def test_a_refused_notification_is_answered_with_the_reason(client, content, headers, status, words):
     answer = client.post(ALERTS, headers=headers, content=content)
     assert answer.status_code == status
     assert words in answer.json()["error"]
@@ -97,7 +97,7 @@ def test_what_is_not_taken_is_told_why(client, content, headers, status, words):
     assert 'tidemill_governor_alerts_received_total{result="refused"} 1.0' in client.get("/metrics").text
 
 
-def test_who_is_not_believed_has_no_body_read(client):
+def test_the_body_of_a_sender_without_token_is_not_read(client):
     """The token is checked first: a huge body of a stranger is answered 401, not read and answered 413."""
     assert client.post(ALERTS, content="x" * (2**20 + 1)).status_code == 401
 

@@ -122,7 +122,7 @@ def test_an_alert_that_must_start_nothing_says_why(changes, why):
     assert (found.signals, found.ignored) == ([], [why])
 
 
-def test_a_resolved_alert_is_told_also_when_its_series_went_missing():
+def test_a_resolved_alert_counts_also_when_its_series_is_missing():
     found = read(alert(status="resolved", annotations={"grafana_state_reason": "NoData"}))
     assert [signal.is_firing for signal in found.signals] == [False]
 
@@ -135,7 +135,7 @@ def test_a_resolved_alert_is_told_also_when_its_series_went_missing():
         ("2026-11-23T00:00:00+01:00", "2026-11-22T23:00:00.000000+00:00"),
     ],
 )
-def test_one_moment_is_one_text_however_it_is_written(text, told):
+def test_one_time_is_one_text_however_it_is_written(text, told):
     assert read(alert(startsAt=text)).signals[0].starts_at == told
 
 
