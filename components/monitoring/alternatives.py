@@ -1,11 +1,12 @@
-"""Find who else could have decided on the rows of a window, and what they would have said.
+"""Score the rows of a window with other models: what the current solution and the previous champion would have done.
 
-In: the predictions of a window and the files of models. Out: `Rival`s with a probability for every row, and columns of
-the log by the names that the contract uses. Called by the monitor; nothing is decided or valued here.
+In: the predictions of a window and the files of models. Out: `Alternative`s with an output and a decision for every
+row, and columns of the log by the names that the contract uses. Called by the monitor; nothing is valued here.
 """
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,33 @@ from components.base.adapters.mlflow_records import ModelFiles
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
 from components.base.errors import ModelRefusedError
+from components.base.task import Decisions, Output, Task
 from components.features.request import request_table
-from components.models.artifact import load_model, read_features
+from components.models.artifact import load_model, read_description
 from components.models.baselines import load_current_solution
 from components.models.parallel import quiet_fits, use_one_thread
 from components.monitoring.predictions import BATCH_ROWS, Predictions
-from components.monitoring.served_rows import Array
-from components.monitoring.value import Rival
 from components.serving.prediction_log.schema import feature_column
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Alternative:
+    """A model that could have served the same rows."""
+
+    label: str
+    output: Output
+    """For all rows of the window, shape (n, k)."""
+    decisions: Decisions
+    """By its own policy, before any capacity, shape (n,)."""
+
+
 def read_columns(problem: Problem, predictions: Predictions, names: Iterable[str]) -> dict[str, "pd.Series[Any]"]:
     """Return columns of all rows by the names of prepared rows, as slices and baselines use them.
 
-    A request-time feature is computed from the request, since a model need not have it; else the name is that of a
-    request column, or of a feature as it was served.
+    A request-time feature is computed from the request, since a model need not have it; any other name is a request
+    column or a served feature.
     """
     wanted = list(dict.fromkeys(names))
     declared = {name: problem.features.request[name] for name in wanted if name in problem.features.request}
@@ -45,30 +56,35 @@ def read_columns(problem: Problem, predictions: Predictions, names: Iterable[str
     return {name: computed[name] if name in declared else read[others[name]] for name in wanted}
 
 
-def ask_current_solution(problem: Problem, predictions: Predictions, model_folder: Path) -> Rival:
-    """Let the current solution, as fitted for the release, predict all rows.
+def score_current_solution(task: Task, predictions: Predictions, model_folder: Path) -> Alternative:
+    """Score all rows with the current solution as it was fitted for the release.
 
     Raises:
         ModelRefusedError: `baseline.json` is missing or damaged.
     """
-    baseline = load_current_solution(model_folder / "baseline.json")
-    table = pd.DataFrame(read_columns(problem, predictions, problem.baseline.group_by))
-    # A name is made for each row: not for a million at once.
-    parts = [baseline.predict(table[start : start + BATCH_ROWS]) for start in range(0, len(table), BATCH_ROWS)]
-    return Rival(baseline.label, _join_parts(parts), baseline.threshold)
+    baseline = load_current_solution(task, model_folder / "baseline.json")
+    table = pd.DataFrame(read_columns(task.problem, predictions, task.problem.baseline.group_by))
+    # The rule makes a text for each row: in batches, or a million texts are in memory at once.
+    starts = range(0, len(table), BATCH_ROWS)
+    output = _concatenate(
+        task, [task.predict(baseline.estimator, table[start : start + BATCH_ROWS]) for start in starts]
+    )
+    return Alternative(baseline.label, output, baseline.policy.apply(output))
 
 
-def ask_previous(predictions: Predictions, previous: ModelFiles, in_charge: ModelFiles) -> Rival | None:
-    """Let the champion before predict all rows from the features as they were served.
+def score_previous(
+    task: Task, predictions: Predictions, previous: ModelFiles, champion: ModelFiles
+) -> Alternative | None:
+    """Score all rows with the previous champion, from the features as they were served.
 
-    None when it cannot be read, or needs a feature that the version in charge does not log.
+    None when it cannot be read, or needs a feature that the champion does not log.
     """
     try:
-        model = load_model(previous.model_folder)
+        model = load_model(task, previous.model_folder)
     except ModelRefusedError as error:
         log.warning("monitor: version %s is not compared with: %s", previous.version, error)
         return None
-    logged = {(feature.name, feature.kind) for feature in read_features(in_charge.model_folder)}
+    logged = {(feature.name, feature.kind) for feature in read_description(champion.model_folder).features}
     missing = [feature.name for feature in model.features if (feature.name, feature.kind) not in logged]
     if missing:
         log.warning(
@@ -78,16 +94,17 @@ def ask_previous(predictions: Predictions, previous: ModelFiles, in_charge: Mode
     columns = [feature_column(name) for name in model.feature_names]
     with quiet_fits():
         use_one_thread()
-        parts = [model.predict(_features_of(batch, model.features)) for batch in predictions.iterate(columns)]
-    return Rival(f"version {previous.version}", _join_parts(parts), model.threshold)
+        batches = predictions.iterate(columns)
+        output = _concatenate(task, [model.predict(_features_of(batch, model.features)) for batch in batches])
+    return Alternative(f"version {previous.version}", output, model.policy.apply(output))
 
 
-def _join_parts(parts: Sequence[Array]) -> Array:
-    return np.concatenate(parts) if parts else np.array([], dtype=np.float64)
+def _concatenate(task: Task, outputs: Sequence[Output]) -> Output:
+    return np.concatenate(outputs) if outputs else np.empty((0, len(task.output_columns)))
 
 
 def _features_of(batch: pa.RecordBatch, features: Iterable[Feature]) -> pd.DataFrame:
-    """Return model inputs as the model learnt them: float64 with NaN, or str with None."""
+    """Return model inputs as in training: float64 with NaN, or str with None."""
     table = batch.to_pandas()
     columns = {
         feature.name: table[feature_column(feature.name)].astype("float64" if feature.kind == "numeric" else object)

@@ -1,7 +1,7 @@
-"""Fetch the model in charge from the registry, and on demand the one before it.
+"""Fetch the champion from the registry, and on demand the previous one.
 
-In: the contract and the settings. Out: `InCharge`, its files in a folder. Called by the monitor; nothing in the
-registry changes.
+In: the contract and the settings. Out: `MonitoredChampion`, its files in a folder. Called by the monitor; the registry
+does not change.
 """
 
 import logging
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class InCharge:
-    """The model in charge, and how to fetch the one before it."""
+class MonitoredChampion:
+    """The champion, and how to fetch the previous one."""
 
     files: tracking.ModelFiles
     trained_as_of: datetime
@@ -35,8 +35,8 @@ class InCharge:
         return self.files.version
 
 
-def fetch_in_charge(problem: Problem, settings: Settings, folder: Path) -> InCharge:
-    """Fetch the champion's files, and what the registry says of it.
+def fetch_monitored_champion(problem: Problem, settings: Settings, folder: Path) -> MonitoredChampion:
+    """Fetch the champion's files and its tags.
 
     Raises:
         PermanentError: the problem has no champion.
@@ -46,24 +46,24 @@ def fetch_in_charge(problem: Problem, settings: Settings, folder: Path) -> InCha
     version = tracking.find_aliases(problem.name, settings).get("champion")
     if version is None:
         raise PermanentError(
-            f"monitor {problem.name}: a version must be in charge, but the registry has no champion. "
+            f"monitor {problem.name}: a version must be the champion, but the registry has none. "
             f"Run the training pipeline first: `make demo PROBLEM={problem.name}`."
         )
     tags = tracking.find_version(problem.name, version, settings).tags
     previous = tags.get(tracking.PREVIOUS_TAG) or None
     fetch = partial(_fetch_previous, problem.name, previous, folder / "previous", settings)
     try:
-        files = tracking.download_version(problem.name, version, folder / "in-charge", settings)
+        files = tracking.download_version(problem.name, version, folder / "champion", settings)
     except ValueError as error:
         raise ModelRefusedError(
             f"monitor {problem.name}: the contract of version {version} must be readable, but got {error}. "
             "It is of an older platform: run the training pipeline again."
         ) from error
-    return InCharge(files, parse_time(tags["as_of"]), previous, fetch)
+    return MonitoredChampion(files, parse_time(tags["as_of"]), previous, fetch)
 
 
 def _fetch_previous(name: str, version: str | None, folder: Path, settings: Settings) -> tracking.ModelFiles | None:
-    """Fetch the champion before; None when there is none, or it is from before the contract of now."""
+    """Fetch the previous champion; None when there is none, or its contract can no longer be read."""
     if version is None:
         return None
     try:

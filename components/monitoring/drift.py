@@ -1,4 +1,4 @@
-"""How far the served rows of a window are from the rows that the model learned from, and whether that matters.
+"""Measure how far the served rows of a window are from the training rows, and whether that matters.
 
 In: the counts of a window and the reference, nothing else. Out: one `FeatureState` a feature, a `Drift`, and one
 `ViewAge` a view. Called by the monitor.
@@ -22,14 +22,14 @@ from components.monitoring.results import Drift, FeatureState, ViewAge
 from components.monitoring.served_quality import describe_age
 from components.monitoring.window_counts import WindowCounts
 
-# One feature in a thousand goes beyond it though nothing has changed: with 45 features one window in twenty.
+# One feature in a thousand exceeds it without any change: with 45 features that is one window in twenty.
 _NOISE_LEVEL = 0.999
 
 
 def describe_features(
     reference: TrainingReference, counted: WindowCounts, limits: Monitoring
 ) -> tuple[FeatureState, ...]:
-    """Judge every feature, the most important first; below `limits.minimum_rows` no shift is told."""
+    """Describe every feature, the most important first; below `limits.minimum_rows` rows there is no PSI."""
     states = [_describe(reference, counted, feature, limits) for feature in reference.features]
     return tuple(sorted(states, key=lambda state: (-state.importance_ratio, state.name)))
 
@@ -37,23 +37,23 @@ def describe_features(
 def describe_drift(
     reference: TrainingReference, counted: WindowCounts, features: Sequence[FeatureState], limits: Monitoring
 ) -> Drift:
-    """Put the shifts of the features in one number each, and judge the probabilities that were served."""
-    shift = psi_limit = None
+    """Summarise the PSI of the features, and compare the served outputs with those of the test rows."""
+    psi = psi_limit = None
     scores, served = reference.profile.scores, counted.profile.scores
     if scores and served and counted.rows >= limits.minimum_rows:
-        shift, psi_limit = measure_psi(scores, served), limit_psi(scores, served, limits.drift.maximum_psi)
+        psi, psi_limit = measure_psi(scores, served), limit_psi(scores, served, limits.drift.maximum_psi)
     greatest = _find_greatest(features, limits.drift.minimum_importance)
     return Drift(
         weighted_psi=_weigh(features),
         greatest_relevant_psi=greatest[0] if greatest else None,
         feature=greatest[1] if greatest else None,
-        prediction_psi=shift,
+        prediction_psi=psi,
         prediction_psi_limit=psi_limit,
     )
 
 
 def describe_ages(reference: TrainingReference, counted: WindowCounts) -> tuple[ViewAge, ...]:
-    """Say of each feature view how old its values were when they were served."""
+    """Describe how old the values of each feature view were when they were served."""
     return tuple(
         describe_age(view.name, view.ttl_seconds, counted.ages[view.name], reference.measure_missing(view))
         for view in reference.views
@@ -63,10 +63,10 @@ def describe_ages(reference: TrainingReference, counted: WindowCounts) -> tuple[
 def limit_psi(
     reference: NumericCounts | CategoryCounts, current: NumericCounts | CategoryCounts, maximum_psi: float
 ) -> float:
-    """Return the shift from which on a feature drifts: the contract's, or what noise reaches, whichever is larger.
+    """Return the PSI above which a feature drifts: the contract's limit or that of noise, whichever is larger.
 
-    Rows of one distribution have a shift of about chi2(B - 1) * (1/n + 1/m); its 0.999 quantile is the noise. Rows that
-    share a cause, such as one storm, vary more than that: against them stands the contract's limit.
+    Rows of one distribution have a PSI of about chi2(B - 1) * (1/n + 1/m); its 0.999 quantile is the noise. Rows that
+    share a cause, such as one storm, vary more: the contract's limit allows for them.
 
     Source: Yurdakul, Naranjo (2020), Statistical properties of the population stability index, Journal of Risk Model
     Validation 14(4).
@@ -125,21 +125,21 @@ def _describe(
     name, rows = feature.name, counted.rows
     before, now = reference.profile.columns[name], counted.profile.columns[name]
     importance = reference.importance[name]
-    shift = psi_limit = distance = wasserstein = None
+    psi = psi_limit = distance = wasserstein = None
     if rows >= limits.minimum_rows:
-        # What moved as much while the model learned, such as the temperature, is nothing new to it.
+        # A feature that moved as much within the training rows, such as the temperature, is not new to the model.
         accepted = max(limits.drift.maximum_psi, reference.profile.shifts.get(name, 0.0))
-        shift, psi_limit = measure_psi(before, now), limit_psi(before, now, accepted)
+        psi, psi_limit = measure_psi(before, now), limit_psi(before, now, accepted)
         distance = measure_jensen_shannon(before, now)
         if isinstance(before, NumericCounts) and isinstance(now, NumericCounts):
             wasserstein = measure_wasserstein(before, now)
-    drifts = shift is not None and psi_limit is not None and shift > psi_limit
+    drifts = psi is not None and psi_limit is not None and psi > psi_limit
     return FeatureState(
         name=name,
         source=feature.origin,
         kind=feature.kind,
         importance_ratio=importance,
-        psi=shift,
+        psi=psi,
         psi_limit=psi_limit,
         jensen_shannon=distance,
         wasserstein=wasserstein,
@@ -153,7 +153,7 @@ def _describe(
 
 
 def _share_unseen(before: NumericCounts | CategoryCounts, now: NumericCounts | CategoryCounts) -> float:
-    """Return the share of unseen names beyond the one that the reference itself, if it has too many names, left out."""
+    """Return the share of unseen names, less the share that the reference itself left out for having too many names."""
     if not isinstance(before, CategoryCounts) or not isinstance(now, CategoryCounts):
         return 0.0
     known = _share(before.unseen, int(before.vector().sum()))
@@ -165,7 +165,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def _find_greatest(features: Sequence[FeatureState], minimum_importance: float) -> tuple[float, str] | None:
-    """Return the greatest shift, as a multiple of its limit, among features that are important enough."""
+    """Return the greatest PSI, as a multiple of its limit, among features that are important enough."""
     multiples = [
         (state.psi / state.psi_limit, state.name)
         for state in features
@@ -175,6 +175,6 @@ def _find_greatest(features: Sequence[FeatureState], minimum_importance: float) 
 
 
 def _weigh(features: Sequence[FeatureState]) -> float | None:
-    """Return the mean shift by importance, whose shares add up to 1 or are all 0."""
+    """Return the mean PSI weighted by importance, whose shares add up to 1 or are all 0."""
     known = [state for state in features if state.psi is not None and state.importance_ratio > 0]
     return sum(state.importance_ratio * (state.psi or 0.0) for state in known) if known else None

@@ -1,12 +1,12 @@
 """Fetch the predictions of one window from the prediction log, each once, and read columns of them.
 
 In: the segments of the log in the object store. Out: `Predictions`, one parquet file on this machine. Called by the
-monitor; what the columns mean is said by the log's writer, `serving/prediction_log/schema.py`.
+monitor; the log's writer, `serving/prediction_log/schema.py`, defines the columns.
 
-The window is copied as a stream, and columns are read from the copy when they are needed: a million rows never stand
-in memory whole. A request that came again under its id is a replay: of equal (request_id, row) the first logged counts.
-That is told within the window alone. Segments of different model versions have different columns; a column that a
-version does not know is null in its rows.
+The window is copied as a stream, and columns are read from the copy when they are needed: a million rows are never in
+memory at once. Of rows with equal (request_id, row), a request that was sent again, the first logged counts; repeats
+are found within the window only. Segments of different model versions have different columns; a column that a version
+does not have is null in its rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,11 +25,13 @@ from components.base.adapters.s3 import ObjectStore, StoredObject
 from components.base.contract.problem import Problem
 from components.base.errors import DataError, raise_faults, suggest_name
 from components.base.tables import write_table
+from components.base.task import Task
 from components.monitoring.results import Window
 from components.monitoring.segments import copy_segments
 from components.serving.prediction_log.schema import (
     LOGGED_AT,
     MODEL_VERSION,
+    PROBABILITY,
     REQUEST_ID,
     ROW,
     SegmentHeader,
@@ -47,10 +49,10 @@ class Predictions:
     """The predictions of one window, in the order of the log."""
 
     path: Path
-    """Parquet; replays are left out."""
+    """Parquet; repeated requests are left out."""
     window: Window
     replayed_rows: int
-    """Rows that came again under the same request id."""
+    """Rows that were sent again under the same request id."""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ class Predictions:
         """
         self._require(columns)
         names = list(dict.fromkeys([*columns, MODEL_VERSION]))
-        # Buffered ahead, the whole window would stand in memory.
+        # With a buffer the whole window would be in memory.
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=names):
                 chosen = batch if version is None else batch.filter(pc.equal(batch[MODEL_VERSION], version))
@@ -91,6 +93,11 @@ class Predictions:
         missing = [name for name in columns if name not in self.columns]
         faults = [f"column `{name}` must be logged, but is not.{suggest_name(name, self.columns)}" for name in missing]
         raise_faults(DataError, "prediction log", faults)
+
+
+def list_output_columns(task: Task) -> list[str]:
+    """Return the columns of the log that hold the output of a model, in the order of `task.output_columns`."""
+    return [PROBABILITY for _ in task.output_columns]
 
 
 def fetch_predictions(problem: Problem, store: ObjectStore, window: Window, folder: Path) -> Predictions:
@@ -119,7 +126,7 @@ def _list_segments(problem: Problem, store: ObjectStore, window: Window) -> list
 
 
 def _unite_copies(copies: Sequence[Path], path: Path) -> int:
-    """Make one file of the copies, the first logged row of each request id and place; return how many had to go."""
+    """Make one file of the copies, the first logged row of each request id and place; return how many are left out."""
     source = f"read_parquet([{', '.join(quote_text(str(copy)) for copy in copies)}], union_by_name = true"
     identity = f'PARTITION BY {REQUEST_ID}, "{ROW}" ORDER BY {LOGGED_AT}, filename, file_row_number'
     with explain_duckdb_errors("prediction log"), connect_duckdb(MEMORY_LIMIT) as connection:

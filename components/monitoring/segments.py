@@ -1,8 +1,8 @@
 """Copy segments of the prediction log to this machine: many small objects become one file a schema.
 
-In: objects of the store and a span of time. Out: local parquet files. Called by `predictions`. Objects are fetched
-whole and side by side: a segment holds minutes of traffic in fifty columns, and asking for parts of it costs more than
-the whole. Memory is that of a few segments and one batch of rows a schema.
+In: objects of the store and a window. Out: local parquet files. Called by `predictions`. Objects are fetched whole and
+in parallel: a segment holds minutes of traffic in fifty columns, and reading parts of it costs more than the whole.
+Memory is that of a few segments and one batch of rows a schema.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +22,9 @@ from components.serving.prediction_log.schema import EVENT_TIME
 
 # Rows of one row group: fifty columns of numbers make 26 MB.
 GROUP_ROWS = 65_536
-# Waiting for the store is most of the time; more of them only wait for the interpreter.
+# Most of the time is spent waiting for the store; more threads would wait for the interpreter.
 _READERS = 8
-# Fetched at once: many small segments, or a few large ones, which are some eight times as large in memory.
+# Limits of what is fetched at once: segments, and their bytes, which are about eight times as many in memory.
 _HELD = 32
 _HELD_BYTES = 8 * 2**20
 
@@ -77,7 +77,7 @@ def _fetch_tables(
 
 
 def _group(segments: Sequence[StoredObject]) -> Iterator[list[str]]:
-    """Group the keys so that no group is too much to be held; one segment alone may be."""
+    """Group the keys so that each group fits in memory; a larger segment is a group of its own."""
     keys: list[str] = []
     size = 0
     for segment in segments:
@@ -95,9 +95,9 @@ def _read_segment(store: ObjectStore, window: Window, key: str) -> pa.Table:
     content = store.get_bytes(key)
     try:
         table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False).replace_schema_metadata(None)
-        moments = table[EVENT_TIME]
-        end = pa.scalar(window.end, moments.type)
-        inside = pc.and_(pc.greater_equal(moments, pa.scalar(window.start, moments.type)), pc.less(moments, end))
+        times = table[EVENT_TIME]
+        end = pa.scalar(window.end, times.type)
+        inside = pc.and_(pc.greater_equal(times, pa.scalar(window.start, times.type)), pc.less(times, end))
         return table.filter(inside)
     except (pa.ArrowInvalid, OSError, KeyError) as error:
         raise DataError(

@@ -66,7 +66,7 @@ def count_ages(ages: Array, ttl_seconds: float | None) -> AgeCounts:
 
 
 def describe_age(view: str, ttl_seconds: float | None, ages: AgeCounts, reference_missing_ratio: float) -> ViewAge:
-    """Say how old the values of a view were, beside the share of training rows that had none."""
+    """Describe the ages of a view's values, beside the share of training rows that had none."""
     return ViewAge(
         view=view,
         ttl_seconds=ttl_seconds,

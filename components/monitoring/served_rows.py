@@ -1,15 +1,16 @@
-"""The rows of a window as the judgements need them: what was predicted, what has come of it, and for whom it counts.
+"""The rows of a window as monitoring needs them: outputs, decisions and the outcomes known at `as_of`.
 
-In: the predictions of a window and the labels known at `as_of`. Out: `ServedRows`, and what `results` says of traffic
-and labels. Called by the monitor; performance, estimate and value are told from `ServedRows` alone.
+In: the predictions of a window and the labels known at `as_of`. Out: `ServedRows`, and the traffic and labels of a
+result. Called by the monitor; performance, estimates and value are measured on `ServedRows` alone.
 
 Notation
     n          rows of the window, of all model versions
+    k          columns of an output, see `base.task`
     due        rows whose label should be known at `as_of`
-    judged     rows of the version in charge that are due and labelled
+    scored     rows of the champion that are due and labelled
 
-A row that is labelled before it is due is not judged: its label is there because it came early, and early labels are
-not like the rest (a flight that is on time lands sooner than one that is late).
+A row with a label that is not due yet is not scored: early labels differ from the rest (a flight that is on time lands
+sooner than one that is late).
 """
 
 from dataclasses import dataclass
@@ -20,43 +21,37 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.base.contract.problem import Business, Problem
-from components.base.statistics.decisions import number_days, take_decisions
+from components.base.statistics.capacity import number_days
+from components.base.task import Decisions, Output, Task
 from components.monitoring.labels import join_labels
-from components.monitoring.predictions import Predictions
+from components.monitoring.predictions import Predictions, list_output_columns
 from components.monitoring.results import AgeCoverage, DayTraffic, Labels, Traffic
-from components.serving.prediction_log.schema import (
-    EVENT_TIME,
-    LABEL_DUE_AT,
-    MODEL_VERSION,
-    PROBABILITY,
-    SAMPLING_RATIO,
-    THRESHOLD,
-)
+from components.serving.prediction_log.schema import DECISION, EVENT_TIME, LABEL_DUE_AT, MODEL_VERSION, SAMPLING_RATIO
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-_COLUMNS = (EVENT_TIME, LABEL_DUE_AT, MODEL_VERSION, PROBABILITY, THRESHOLD, SAMPLING_RATIO)
 _HOUR = pd.Timedelta(hours=1)
 _DAY = pd.Timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class ServedRows:
-    """All rows of a window, in the order of the log; every field but `as_of` has the shape (n,)."""
+    """All rows of a window, in the order of the log; a field has the shape (n,) unless it says otherwise."""
 
     as_of: datetime
     event_time: "pd.Series[pd.Timestamp]"
     versions: "pd.Series[str]"
-    probabilities: Array
-    thresholds: Array
+    output: Output
+    """Of the version that served the row, shape (n, k)."""
+    decisions: Decisions
+    """Of that version's policy, before any capacity."""
     weights: Array
     """Rows that each logged one stands for: 1 / sampling ratio."""
-    in_charge: Flags
-    """Whether the row is of the version in charge."""
+    of_champion: Flags
+    """Whether the champion served the row."""
     due: Flags
     outcomes: Array
-    """0 or 1, not a number where no label is known."""
+    """Not a number where no label is known."""
     label_at: "pd.Series[pd.Timestamp]"
     changed: Flags
     """Whether the label has had another value before."""
@@ -67,24 +62,31 @@ class ServedRows:
         return ~np.isnan(self.outcomes)
 
     @property
-    def judged(self) -> Flags:
-        """Rows that the model in charge is judged on."""
-        return self.in_charge & self.due & self.labelled
+    def scored(self) -> Flags:
+        """Rows that the champion is scored on."""
+        return self.of_champion & self.due & self.labelled
+
+    @property
+    def logged_ratio(self) -> float:
+        """Share of all requests that the logged rows are."""
+        return len(self.weights) / float(self.weights.sum()) if len(self.weights) else 1.0
 
 
 def read_served_rows(
-    problem: Problem, predictions: Predictions, labels: pa.Table, version: str, as_of: datetime
+    task: Task, predictions: Predictions, labels: pa.Table, champion: str, as_of: datetime
 ) -> ServedRows:
-    """Put the labels beside the predictions. `version` is that in charge."""
-    joined = join_labels(problem, predictions, labels, _COLUMNS).to_pandas()
+    """Join the labels to the predictions. `champion` is its version."""
+    outputs = list_output_columns(task)
+    columns = [EVENT_TIME, LABEL_DUE_AT, MODEL_VERSION, *outputs, DECISION, SAMPLING_RATIO]
+    joined = join_labels(task.problem, predictions, labels, columns).to_pandas()
     return ServedRows(
         as_of=as_of,
         event_time=joined[EVENT_TIME],
         versions=joined[MODEL_VERSION],
-        probabilities=joined[PROBABILITY].to_numpy(dtype=np.float64),
-        thresholds=joined[THRESHOLD].to_numpy(dtype=np.float64),
+        output=joined[outputs].to_numpy(dtype=np.float64),
+        decisions=joined[DECISION].to_numpy(),
         weights=1 / joined[SAMPLING_RATIO].to_numpy(dtype=np.float64),
-        in_charge=(joined[MODEL_VERSION] == version).to_numpy(dtype=bool),
+        of_champion=(joined[MODEL_VERSION] == champion).to_numpy(dtype=bool),
         due=(joined[LABEL_DUE_AT] <= as_of).to_numpy(dtype=bool),
         outcomes=joined["label"].to_numpy(dtype=np.float64, na_value=np.nan),
         label_at=joined["label_at"],
@@ -92,34 +94,18 @@ def read_served_rows(
     )
 
 
-def decide_rows(rows: ServedRows, business: Business, probabilities: Array, thresholds: Array | float) -> Flags:
-    """Return which of all rows get the action under the capacity, shape (n,).
-
-    Where only a share of the requests is logged, the logged rows have that share of the capacity, but at least one
-    action a shift.
-    """
-    wanted = np.asarray(probabilities >= thresholds)
-    # Each row has its own threshold; among those that reach it the riskiest come first.
-    claims = np.where(wanted, probabilities, -1.0)
-    capacity = business.capacity_per_day
-    if capacity is not None and len(rows.weights):
-        share = len(rows.weights) / float(rows.weights.sum())
-        capacity = max(round(capacity * share), min(capacity, business.capacity_periods_per_day))
-    return take_decisions(claims, 0.0, rows.event_time, capacity, business.capacity_periods_per_day)
-
-
-def describe_traffic(rows: ServedRows, business: Business, replayed_rows: int) -> Traffic:
-    """Count what was asked and answered."""
-    decided = decide_rows(rows, business, rows.probabilities, rows.thresholds)
-    days = number_days(rows.event_time)
-    table = pd.DataFrame({"rows": 1, "actions": decided, "probability": rows.probabilities}).groupby(days)
-    by_day = table.agg({"rows": "sum", "actions": "sum", "probability": "mean"})
+def describe_traffic(task: Task, rows: ServedRows, replayed_rows: int) -> Traffic:
+    """Count rows, and actions under the capacity, by version and day."""
+    acted = task.operate(rows.decisions, rows.output, rows.event_time, rows.logged_ratio).astype(bool)
+    days, outputs = number_days(rows.event_time), rows.output[:, 0]
+    table = pd.DataFrame({"rows": 1, "actions": acted, "output": outputs}).groupby(days)
+    by_day = table.agg({"rows": "sum", "actions": "sum", "output": "mean"})
     return Traffic(
         rows=len(days),
         replayed_rows=replayed_rows,
         versions={str(name): int(count) for name, count in rows.versions.value_counts().sort_index().items()},
-        actions=int(decided.sum()),
-        mean_output=float(rows.probabilities.mean()) if len(days) else None,
+        actions=int(acted.sum()),
+        mean_output=float(outputs.mean()) if len(days) else None,
         by_day=tuple(
             DayTraffic(day=str(np.datetime64(day, "D")), rows=int(n), actions=int(actions), mean_output=float(mean))
             for day, n, actions, mean in by_day.itertuples()
@@ -128,7 +114,7 @@ def describe_traffic(rows: ServedRows, business: Business, replayed_rows: int) -
 
 
 def describe_labels(rows: ServedRows, new_since_training: int) -> Labels:
-    """Say how far the labels of the window's predictions have come."""
+    """Count the labels of the window's predictions."""
     due, labelled = int(rows.due.sum()), rows.labelled
     matured = int((rows.due & labelled).sum())
     lags = ((rows.label_at - rows.event_time) / _HOUR).to_numpy(dtype=np.float64)[labelled]

@@ -1,10 +1,10 @@
-"""Training/serving skew: the features as they were served against the point-in-time join for the same keys and moments.
+"""Measure training/serving skew: served features against the point-in-time join for the same keys and times.
 
-In: record batches of the prediction log, and the feature tables of today. Out: a sample of the log and a `Skew`. Called
-by the monitor. The join is the one that makes training rows, at the moment at which the served features were read.
+In: record batches of the prediction log, and the feature tables as they are now. Out: a sample of the log and a `Skew`.
+Called by the monitor. The join is the one that makes training rows, at the time at which the served features were read.
 
-What differs is what the model never saw in training: a value of the online store that was overtaken before it was
-served (it was filled too rarely), a value that arrived late, or a fault in one of the two paths.
+A difference means that the model got a value that it would not have had in training: the online store was filled too
+rarely, a value arrived late, or one of the two paths has a fault.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,10 +20,10 @@ from components.features.prepare import add_features
 from components.monitoring.results import FeatureSkew, Skew
 from components.serving.prediction_log.schema import EVENT_TIME, REQUEST_ID, ROW, feature_column
 
-# The standard error of a share of 5 % in so many rows is half a percent.
+# With this many rows the standard error of a share of 5 % is half a percent.
 SAMPLE_ROWS = 2000
 _HASH = "sample_hash"
-# Values travel as doubles; what computes them in another order differs by less.
+# Values are stored as doubles; a sum in another order differs by less than this.
 _TOLERANCE = 1e-9
 
 
@@ -34,7 +34,7 @@ def list_sampled_columns(problem: Problem, features: Sequence[Feature]) -> list[
 
 
 def sample_rows(batches: Iterable[pa.RecordBatch], rows: int = SAMPLE_ROWS) -> pa.Table | None:
-    """Choose at most so many rows of the log by the hash of their request id and place; None without any.
+    """Choose at most `rows` rows of the log by the hash of their request id and place; None without any.
 
     The choice depends neither on the order of the rows nor on the batches.
     """

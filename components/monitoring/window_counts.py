@@ -1,8 +1,8 @@
 """Count the served rows of a window in the bins of the reference, batch by batch.
 
-In: record batches of the prediction log, all of one model version, replays dropped. Out: `WindowCounts`, which add up:
-the memory does not depend on the window, and days can be counted apart. Called by the monitor; drift and quality are
-told from the counts alone.
+In: record batches of the prediction log, all of one model version, without repeated requests. Out: `WindowCounts`,
+which add up: the memory does not depend on the window, and days can be counted apart. Called by the monitor; drift and
+quality are computed from the counts alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ from components.monitoring.served_quality import (
     count_names_outside,
     count_numbers_outside,
 )
-from components.serving.prediction_log.schema import PROBABILITY, age_column, feature_column
+from components.serving.prediction_log.schema import age_column, feature_column
 
 # A batch costs some microseconds a column however few rows it holds; segments of the log may hold a handful.
 _GROUP_ROWS = 65_536
@@ -59,8 +59,7 @@ class WindowCounts:
 
 def list_counted_columns(reference: TrainingReference) -> list[str]:
     """Return the columns of the prediction log that counting needs: read no others."""
-    names: list[str] = _counted_schema(reference).names
-    return names
+    return list(_counted_schema(reference).names)
 
 
 def count_window(reference: TrainingReference, batches: Iterable[pa.RecordBatch]) -> WindowCounts:
@@ -80,7 +79,7 @@ def _counted_schema(reference: TrainingReference) -> pa.Schema:
     kinds = {"numeric": pa.float64(), "categorical": pa.string()}
     features = [(feature_column(feature.name), kinds[feature.kind]) for feature in reference.features]
     ages = [(age_column(view.name), pa.float64()) for view in reference.views]
-    return pa.schema([*features, *ages, (PROBABILITY, pa.float64())])
+    return pa.schema([*features, *ages, (reference.output_column, pa.float64())])
 
 
 def _group(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
@@ -90,7 +89,7 @@ def _group(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.
         missing = sorted(set(schema.names) - set(batch.schema.names))
         if missing:
             raise DataError(
-                f"prediction log: every batch must have the columns that the model in charge serves, but "
+                f"prediction log: every batch must have the columns that the champion serves, but "
                 f"{', '.join(missing)} are missing. Count the rows of one model version at a time."
             )
         held.append(pa.Table.from_batches([batch.select(schema.names)]).cast(schema))
@@ -123,7 +122,7 @@ def _count_table(reference: TrainingReference, table: pa.Table) -> WindowCounts:
         positives=0,
         numeric=numeric,
         categorical=categorical,
-        scores=scores.count(_read_numbers(table.column(PROBABILITY))) if scores else None,
+        scores=scores.count(_read_numbers(table.column(reference.output_column))) if scores else None,
     )
     ages = {
         view.name: count_ages(_read_numbers(table.column(age_column(view.name))), view.ttl_seconds)

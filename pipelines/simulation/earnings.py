@@ -14,14 +14,15 @@ from components.base.adapters.mlflow import ModelFiles, download_version
 from components.base.adapters.s3 import open_store
 from components.base.contract.problem import Problem
 from components.base.settings import Settings
-from components.base.statistics.scores import score
+from components.base.task import Task
 from components.base.text.wording import write_money
-from components.monitoring.alternatives import ask_current_solution, ask_previous
+from components.monitoring.alternatives import Alternative, score_current_solution, score_previous
 from components.monitoring.labels import read_labels
 from components.monitoring.predictions import fetch_predictions
 from components.monitoring.results import Contender, Value, Window
 from components.monitoring.served_rows import ServedRows, read_served_rows
-from components.monitoring.value import Rival, measure_value
+from components.monitoring.value import measure_value
+from components.tasks import open_task
 
 
 @dataclass(frozen=True)
@@ -106,28 +107,28 @@ def _value_month(
     first: ModelFiles,
     known_at: datetime,
 ) -> EarnedMonth:
-    store = open_store(settings)
+    store, task = open_store(settings), open_task(problem)
     with tempfile.TemporaryDirectory() as scratch:
         predictions = fetch_predictions(problem, store, Window(start=month.start, end=month.end), Path(scratch))
         labels = read_labels(problem, store, known_at, month.start)
-        rows = read_served_rows(problem, predictions, labels, month.version, known_at)
-        frozen = ask_previous(predictions, first, served)
-        rivals: dict[Contender, Rival] = {
-            "current_solution": ask_current_solution(problem, predictions, served.model_folder)
+        rows = read_served_rows(task, predictions, labels, month.version, known_at)
+        frozen = score_previous(task, predictions, first, served)
+        alternatives: dict[Contender, Alternative] = {
+            "current_solution": score_current_solution(task, predictions, served.model_folder)
         }
         if frozen:
-            rivals["previous"] = frozen
-        value = measure_value(problem, rows, rivals, f"version {month.version}")
-    return _read_month(month, value, _score(problem, rows, frozen) if frozen else None)
+            alternatives["previous"] = frozen
+        value = measure_value(task, rows, alternatives, f"version {month.version}")
+    return _read_month(month, value, _score(task, rows, frozen) if frozen else None)
 
 
-def _score(problem: Problem, rows: ServedRows, rival: Rival) -> float | None:
-    """Score a rival on the labelled rows, in the metric of the contract's performance limit."""
-    judged = rows.judged
-    if not judged.any():
+def _score(task: Task, rows: ServedRows, alternative: Alternative) -> float | None:
+    """Score an alternative on the labelled rows, in the metric of the contract's performance limit."""
+    scored = rows.scored
+    if not scored.any():
         return None
-    metric = problem.monitoring.performance.metric
-    return score(metric, rows.outcomes[judged], rival.probabilities[judged], rival.threshold)
+    metric = task.metrics[task.problem.monitoring.performance.metric]
+    return metric.score(rows.outcomes[scored], alternative.output[scored], alternative.decisions[scored])
 
 
 def _read_month(month: ServedMonth, value: Value | None, frozen_score: float | None) -> EarnedMonth:

@@ -1,8 +1,8 @@
-"""Say in words what a monitoring run found: what is wrong, how sure that is, and what to do or who does it already.
+"""List the findings of a monitoring run: what is wrong, how certain that is, and what to do or which service acts.
 
 In: a `MonitoringResult` whose numbers are complete, the contract's limits, and the estimates where labels are missing.
-Out: findings, the gravest first. Called by the monitor. Every number is one of the result, every limit one of the
-contract; where an alert watches the same number, its name and its runbook's are said.
+Out: findings, the most severe first. Called by the monitor. Every number is one of the result, every limit one of the
+contract; where an alert watches the same number, the finding names its runbook.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,41 +10,42 @@ from itertools import chain
 from typing import Literal
 
 from components.base.contract.problem import Problem
-from components.base.statistics.scores import METRICS, gain
+from components.base.task import Task
 from components.base.text.wording import say_plainly, write_count, write_money, write_percent, write_score
 from components.monitoring.findings.inputs import find_drift, find_features, find_skew, find_stale_views
-from components.monitoring.findings.words import say_who_acts, write_interval, write_money_interval
+from components.monitoring.findings.words import describe_reaction, write_interval, write_money_interval
 from components.monitoring.results import Estimate, EstimatedPerformance, MonitoringResult, WindowFinding
 
 Severity = Literal["critical", "warning", "note"]
-_GRAVITY: dict[Severity, int] = {"critical": 0, "warning": 1, "note": 2}
+_SEVERITIES: dict[Severity, int] = {"critical": 0, "warning": 1, "note": 2}
 
 
 def list_findings(
-    problem: Problem,
+    task: Task,
     result: MonitoringResult,
     estimated: Sequence[EstimatedPerformance] = (),
-    promised: float | None = None,
+    expected: float | None = None,
 ) -> tuple[WindowFinding, ...]:
-    """Return what somebody should know, the gravest first.
+    """Return the findings, the most severe first.
 
     Args:
-        problem: The contract.
+        task: The task; its contract has the limits.
         result: Everything but its findings.
         estimated: The estimates of rows without labels, also where there is no performance.
-        promised: What the probabilities of the judged rows promise of the limit's metric.
+        expected: The estimate of the limit's metric on the scored rows, made without their labels.
     """
+    problem = task.problem
     found = chain(
         _find_traffic(problem, result),
         find_features(problem, result),
         find_drift(problem, result),
         find_skew(problem, result),
-        _find_labels(problem, result, estimated),
-        _find_performance(problem, result),
-        _find_change_of_concept(problem, result, promised),
+        _find_labels(task, result, estimated),
+        _find_performance(task, result),
+        _find_change_of_concept(task, result, expected),
         _find_value(problem, result),
     )
-    return tuple(sorted(found, key=lambda finding: _GRAVITY[finding.severity]))
+    return tuple(sorted(found, key=lambda finding: _SEVERITIES[finding.severity]))
 
 
 def _find_traffic(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
@@ -54,26 +55,26 @@ def _find_traffic(problem: Problem, result: MonitoringResult) -> Iterator[Window
             severity="critical",
             topic="traffic",
             title="Nothing was predicted",
-            text=f"The prediction log holds no row of the {problem.monitoring.window_days} days before.",
-            action="Look whether callers reach the endpoint, and whether its log is uploaded: PredictionLogDropping.",
+            text=f"The prediction log has no rows of the {problem.monitoring.window_days} days before.",
+            action="Check that callers reach the endpoint and that its log is uploaded: PredictionLogDropping.",
         )
     elif result.model_rows < fewest:
         is_new = rows >= fewest
-        why = f"The version is new: the other {write_count(rows - result.model_rows)} rows were of earlier ones."
+        why = f"The version is new: earlier versions predicted the other {write_count(rows - result.model_rows)} rows."
         yield WindowFinding(
             severity="note" if is_new else "warning",
             topic="traffic",
-            title=f"Version {version} has too few rows to be judged",
-            text=f"It predicted {write_count(result.model_rows)} rows, and {write_count(fewest)} are needed."
+            title=f"Version {version} has too few rows to be scored",
+            text=f"It predicted {write_count(result.model_rows)} rows, and {write_count(fewest)} are required."
             + (f" {why}" if is_new else ""),
-            action="Wait for more traffic." if is_new else "Look whether all callers still ask the endpoint.",
+            action="Wait for more traffic." if is_new else "Check that all callers still use the endpoint.",
         )
 
 
 def _find_labels(
-    problem: Problem, result: MonitoringResult, estimated: Sequence[EstimatedPerformance]
+    task: Task, result: MonitoringResult, estimated: Sequence[EstimatedPerformance]
 ) -> Iterator[WindowFinding]:
-    labels, monitoring = result.labels, problem.monitoring
+    labels, monitoring, source = result.labels, task.problem.monitoring, task.problem.examples.source
     if labels.coverage_ratio is not None and labels.coverage_ratio < monitoring.minimum_label_coverage:
         yield WindowFinding(
             severity="warning",
@@ -81,39 +82,42 @@ def _find_labels(
             title="Labels are missing",
             text=f"{write_count(labels.overdue)} of {write_count(labels.due)} rows have no label after "
             f"{monitoring.label_delay_hours:g} hours: {write_percent(labels.coverage_ratio)} have one, and "
-            f"{write_percent(monitoring.minimum_label_coverage)} are wanted. What is judged may not be typical.",
-            action=f"Ask who delivers {problem.examples.source}: the runbook is LabelsMissing.",
+            f"{write_percent(monitoring.minimum_label_coverage)} are required. The scored rows may not be typical.",
+            action=f"Ask the team that delivers {source}: the runbook is LabelsMissing.",
         )
     if labels.changed:
         yield WindowFinding(
             severity="note",
             topic="labels",
-            title="Labels have changed after they came",
-            text=f"{write_count(labels.changed)} of {write_count(labels.labelled)} labels are no longer what they "
-            "were; all versions are in the ledger, and the newest counts.",
-            action="Nothing to do, unless there are many: then ask why outcomes are corrected.",
+            title="Labels changed after they arrived",
+            text=f"{write_count(labels.changed)} of {write_count(labels.labelled)} labels have a new value; "
+            "the ledger keeps all of them, and the newest counts.",
+            action="Nothing to do, unless there are many: then find out why outcomes are corrected.",
         )
     if result.performance is None and result.model_rows >= monitoring.minimum_rows:
-        promised = [one for one in estimated if one.metric == monitoring.performance.metric]
-        words = f" Its own probabilities promise {_score_words(promised[0])}." if promised else ""
+        known = [one for one in estimated if one.metric == monitoring.performance.metric]
+        words = "".join(
+            f" The estimate without labels is a {task.metrics[one.metric].label} of {write_score(one.score)} on "
+            f"{write_count(one.rows)} rows."
+            for one in known
+        )
         yield WindowFinding(
             severity="note",
             topic="labels",
-            title=f"Version {result.model_version} has too few labels to be judged",
+            title=f"Version {result.model_version} has too few labels to be scored",
             text=f"{write_count(monitoring.minimum_rows)} rows must be due and labelled.{words}",
-            action="Wait for labels; an estimate does not see a change of what follows from the inputs.",
+            action="Wait for labels: an estimate does not see a change of concept.",
         )
 
 
-def _find_performance(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
+def _find_performance(task: Task, result: MonitoringResult) -> Iterator[WindowFinding]:
     performance = result.performance
     if performance is None or performance.limit_metric not in performance.scores:
         return
-    metric, found = performance.limit_metric, performance.scores[performance.limit_metric]
-    label, higher = METRICS[metric].label, METRICS[metric].higher_is_better
-    side = "below" if higher else "above"
+    metric, found = task.metrics[performance.limit_metric], performance.scores[performance.limit_metric]
+    label, side = metric.label, "below" if metric.higher_is_better else "above"
     rows = f"on {write_count(performance.rows)} labelled rows; the limit is {performance.limit:g}"
-    before = performance.at_release.get(metric)
+    before = performance.at_release.get(performance.limit_metric)
     at_release = f", and it was {write_score(before)} at release" if before is not None else ""
     if performance.is_below_limit:
         yield WindowFinding(
@@ -121,43 +125,40 @@ def _find_performance(problem: Problem, result: MonitoringResult) -> Iterator[Wi
             topic="performance",
             title=f"The {label} is {side} its limit",
             text=f"It is {write_interval(found)} {rows}{at_release}. The whole interval is {side} the limit.",
-            action=say_who_acts(problem, "PerformanceBelowLimit", "The runbook is PerformanceBelowLimit."),
+            action=describe_reaction(task.problem, "PerformanceBelowLimit", "The runbook is PerformanceBelowLimit."),
         )
-    elif gain(metric, found.estimate, performance.limit) < 0 or _straddles(found, performance.limit):
+    elif metric.gain(found.estimate, performance.limit) < 0 or _straddles(found, performance.limit):
         yield WindowFinding(
             severity="warning",
             topic="performance",
             title=f"The {label} is near its limit",
-            text=f"It is {write_interval(found)} {rows}{at_release}. The interval holds the limit.",
-            action="Nothing starts yet: more labels will tell.",
+            text=f"It is {write_interval(found)} {rows}{at_release}. The interval contains the limit.",
+            action="Nothing starts yet: wait for more labels.",
         )
 
 
-def _find_change_of_concept(
-    problem: Problem, result: MonitoringResult, promised: float | None
-) -> Iterator[WindowFinding]:
-    """Say so when the truth is worse than both the probabilities promise and the release was, beyond its interval."""
+def _find_change_of_concept(task: Task, result: MonitoringResult, expected: float | None) -> Iterator[WindowFinding]:
+    """Find a score whose whole interval is worse than the estimate without labels and than the score at release."""
     performance = result.performance
-    if performance is None or promised is None or performance.limit_metric not in performance.scores:
+    if performance is None or expected is None or performance.limit_metric not in performance.scores:
         return
-    # A feed that is late makes the model worse while everything means what it meant.
-    if find_stale_views(problem, result):
+    # A late feed makes the model worse without any change of concept.
+    if find_stale_views(task.problem, result):
         return
-    metric = performance.limit_metric
-    found, before = performance.scores[metric], performance.at_release.get(metric)
+    metric, name = task.metrics[performance.limit_metric], performance.limit_metric
+    found, before = performance.scores[name], performance.at_release.get(name)
     if before is None or found.low is None or found.high is None:
         return
-    # The end of the interval that is kinder to the model.
-    kindest = found.high if METRICS[metric].higher_is_better else found.low
-    if gain(metric, kindest, promised) < 0 and gain(metric, kindest, before) < 0:
+    best = found.high if metric.higher_is_better else found.low
+    if metric.gain(best, expected) < 0 and metric.gain(best, before) < 0:
         yield WindowFinding(
             severity="warning",
             topic="performance",
             title="The same inputs now mean something else",
-            text=f"By its probabilities the model should reach a {METRICS[metric].label} of {write_score(promised)}; "
-            f"on the same rows it reached {write_interval(found)}, and {write_score(before)} at release. A shift of "
-            "the inputs would have moved both.",
-            action="Training on newer labels helps; do not trust the estimates of rows without labels.",
+            text=f"The estimate without labels is a {metric.label} of {write_score(expected)}; on the same rows the "
+            f"model reached {write_interval(found)}, and {write_score(before)} at release. A change of the inputs "
+            "would have changed both.",
+            action="Training on newer labels helps; do not rely on estimates of rows without labels.",
         )
 
 
@@ -177,22 +178,18 @@ def _find_value(problem: Problem, result: MonitoringResult) -> Iterator[WindowFi
             topic="value",
             title="The decisions earn less than the current solution would",
             text=f"The gain over {rule} is {words} on {write_count(other.rows)} labelled rows; at least {limit} is "
-            "wanted, and the whole interval is below.",
-            action=say_who_acts(problem, "ValueBelowLimit", "The runbook is ValueBelowLimit."),
+            "required, and the whole interval is below.",
+            action=describe_reaction(problem, "ValueBelowLimit", "The runbook is ValueBelowLimit."),
         )
     elif gained.low is None or gained.low < value.limit_per_1000:
         yield WindowFinding(
             severity="note",
             topic="value",
             title="The gain over the current solution is not certain",
-            text=f"It is {words} on {write_count(other.rows)} labelled rows; at least {limit} is wanted.",
-            action="Nothing starts yet: more labels will tell.",
+            text=f"It is {words} on {write_count(other.rows)} labelled rows; at least {limit} is required.",
+            action="Nothing starts yet: wait for more labels.",
         )
 
 
 def _straddles(found: Estimate, limit: float) -> bool:
     return found.low is not None and found.high is not None and found.low <= limit <= found.high
-
-
-def _score_words(estimate: EstimatedPerformance) -> str:
-    return f"a {METRICS[estimate.metric].label} of {write_score(estimate.score)} on {write_count(estimate.rows)} rows"

@@ -1,16 +1,16 @@
-"""Findings on what was asked of the model: features out of order, inputs that drift, and training/serving skew.
+"""List the findings on the inputs of a model: stale or missing features, drift, and training/serving skew.
 
-In: a `MonitoringResult` and the contract's limits. Out: findings. Called by `findings`.
+In: a `MonitoringResult` and the contract's limits. Out: findings. Called by `collect`.
 """
 
 from collections.abc import Iterator
 
 from components.base.contract.problem import Problem
 from components.base.text.wording import join_words, write_count, write_percent, write_score
-from components.monitoring.findings.words import count_features, name_features, say_who_acts, write_span
+from components.monitoring.findings.words import count_features, describe_reaction, name_features, write_span
 from components.monitoring.results import FeatureState, MonitoringResult, ViewAge, WindowFinding
 
-# As many of the most different features are named.
+# Of the most different features, this many are named.
 _NAMED = 4
 
 
@@ -31,14 +31,14 @@ def find_features(problem: Problem, result: MonitoringResult) -> Iterator[Window
             text=f"{name_features(rises)}: {worst.name} is missing in {write_percent(worst.missing_ratio)} of rows, "
             f"{write_percent(worst.reference_missing_ratio)} in training; a rise of "
             f"{write_percent(quality.maximum_missing_rise)} is accepted.",
-            action="The stale view explains it: mend that first."
+            action="The stale view explains it: fix that first."
             if is_explained
-            else "Look at the newest quality report of `validate` and at the source that the features are built from.",
+            else "Check the newest quality report of `validate` and the source that the features are built from.",
         )
 
 
 def find_stale_views(problem: Problem, result: MonitoringResult) -> list[ViewAge]:
-    """Return the views that were too old in more rows than the contract accepts; in few rows nothing is told."""
+    """Return the views that were too old in more rows than the contract accepts; none where there are few rows."""
     if result.model_rows < problem.monitoring.minimum_rows:
         return []
     return [view for view in result.views if view.expired_rise > problem.monitoring.quality.maximum_expired_rise]
@@ -52,12 +52,12 @@ def _stale(view: ViewAge, rows: int, limit: float) -> WindowFinding:
         text=f"{write_percent(view.expired_ratio)} of {write_count(rows)} rows had values older than "
         f"{write_span(view.ttl_seconds)} and were served as missing, {write_percent(view.expired_rise)} more than in "
         f"training; {write_percent(limit)} more is accepted.",
-        action="Run `make refresh` and see why it had not run: the runbook is FeaturesStale.",
+        action="Run `make refresh` and find out why it did not run: the runbook is FeaturesStale.",
     )
 
 
 def find_drift(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
-    """Find shifts that matter, and note those that do not."""
+    """Find drift of important features, and note drift of others."""
     relevant = [one for one in result.features if one.matters]
     harmless = [one for one in result.features if one.drifts and not one.matters]
     if relevant:
@@ -65,18 +65,18 @@ def find_drift(problem: Problem, result: MonitoringResult) -> Iterator[WindowFin
         yield WindowFinding(
             severity="warning",
             topic="drift",
-            title=f"{count_features(relevant, 'feature', 'features')} that the model leans on moved",
-            text=f"{name_features(relevant)}: the shift of {worst.name} is {write_score(worst.psi)}, and "
+            title=f"{count_features(relevant, 'important feature', 'important features')} drifted",
+            text=f"{name_features(relevant)}: the PSI of {worst.name} is {write_score(worst.psi)}, and "
             f"{write_score(worst.psi_limit)} is accepted; it has {write_percent(worst.importance_ratio)} of the "
             f"importance. {_prediction_words(result)}",
-            action=say_who_acts(problem, "DriftMatters", "Performance decides: judge it as soon as labels are there."),
+            action=describe_reaction(problem, "DriftMatters", "Check performance as soon as labels arrive."),
         )
     if harmless:
         least = problem.monitoring.drift.minimum_importance
         yield WindowFinding(
             severity="note",
             topic="drift",
-            title=f"{count_features(harmless, 'feature', 'features')} moved that the model hardly uses",
+            title=f"{count_features(harmless, 'unimportant feature', 'unimportant features')} drifted",
             text=f"{name_features(harmless)}: each has less than {write_percent(least)} of the importance. "
             f"{_prediction_words(result)}",
             action="Nothing to do.",
@@ -92,19 +92,19 @@ def find_skew(problem: Problem, result: MonitoringResult) -> Iterator[WindowFind
     yield WindowFinding(
         severity="warning",
         topic="skew",
-        title="Features were served with other values than training would see",
+        title="Features were served with other values than training would use",
         text=f"In a sample of {write_count(skew.rows)} rows {write_percent(skew.different_ratio)} of values differ "
-        f"from the point-in-time join; {write_percent(limit)} is accepted. The most: {join_words(worst)}.",
-        action="See whether the online store was filled in time; else compare both paths for one row.",
+        f"from the point-in-time join; {write_percent(limit)} is accepted. Most different: {join_words(worst)}.",
+        action="Check that the online store was filled in time; else compare both paths for one row.",
     )
 
 
 def _prediction_words(result: MonitoringResult) -> str:
-    shift, limit = result.drift.prediction_psi, result.drift.prediction_psi_limit
-    if shift is None or limit is None:
-        return "The predictions are too few to be compared."
-    verb = "moved as well" if shift > limit else "did not move"
-    return f"The predictions {verb}: their shift is {write_score(shift)}, and {write_score(limit)} is accepted."
+    psi, limit = result.drift.prediction_psi, result.drift.prediction_psi_limit
+    if psi is None or limit is None:
+        return "There are too few predictions to compare."
+    verb = "drifted too" if psi > limit else "did not drift"
+    return f"The predictions {verb}: their PSI is {write_score(psi)}, and {write_score(limit)} is accepted."
 
 
 def _rise(feature: FeatureState) -> float:

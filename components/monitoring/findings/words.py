@@ -1,4 +1,4 @@
-"""The words that findings of one monitoring run are made of. Called by `findings` and `findings_inputs`."""
+"""Format the parts of the sentences of findings. Called by `collect` and `inputs`."""
 
 from collections.abc import Sequence
 
@@ -6,33 +6,33 @@ from components.base.contract.problem import Problem
 from components.base.text.wording import join_words, write_money, write_score
 from components.monitoring.results import Estimate, FeatureState
 
-# More names than this in one sentence nobody reads; the rest is counted.
+# A sentence names at most this many features; the rest is counted.
 _NAMES = 4
 
 
-def say_who_acts(problem: Problem, alert: str, otherwise: str) -> str:
-    """Say who acts: the governor, where the contract lets this alert retrain."""
+def describe_reaction(problem: Problem, alert: str, otherwise: str) -> str:
+    """Describe what happens: the governor acts where the contract lets this alert retrain."""
     if alert in problem.retraining.alerts:
-        return f"The alert {alert} asks the governor to retrain; `make decisions` shows its answer."
-    return f"No retraining starts for it. {otherwise}"
+        return f"The alert {alert} asks the governor to retrain; `make decisions` shows its ruling."
+    return f"No retraining starts. {otherwise}"
 
 
 def write_interval(found: Estimate) -> str:
-    """Write a score with its interval: `0.712 (0.690 to 0.731)`."""
+    """Format a score with its interval: `0.712 (0.690 to 0.731)`."""
     if found.low is None or found.high is None:
         return write_score(found.estimate)
     return f"{write_score(found.estimate)} ({write_score(found.low)} to {write_score(found.high)})"
 
 
 def write_money_interval(found: Estimate, currency: str) -> str:
-    """Write the bounds of an amount."""
+    """Format the bounds of an amount."""
     if found.low is None or found.high is None:
         return "interval unknown"
     return f"{write_money(found.low, currency)} to {write_money(found.high, currency)}"
 
 
 def write_span(seconds: float | None) -> str:
-    """Write a time to live in hours, or from two days on in days."""
+    """Format a time to live in hours, or above two days in days."""
     if seconds is None:
         return "their time to live"
     hours = seconds / 3600
@@ -40,7 +40,7 @@ def write_span(seconds: float | None) -> str:
 
 
 def count_features(features: Sequence[FeatureState], one: str, many: str) -> str:
-    """Write how many features: `1 feature is`, `3 features are`."""
+    """Format a number of features: `1 feature is`, `3 features are`."""
     return f"{len(features)} {one if len(features) == 1 else many}"
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from components.base.statistics.resampling import Resamples, divide, resample_mean, sum_blocks
 from components.base.task import Decisions, Metric
+from components.tasks.binary.estimate import expect_average_precision, expect_brier, expect_f1, expect_roc_auc
 from components.tasks.binary.ranking import resample_average_precision, resample_roc_auc
 
 Array = NDArray[np.float64]
@@ -65,6 +66,11 @@ def row_log_loss(y: Array, p: Array) -> Array:
     clipped = np.clip(p, _SMALLEST, 1 - _SMALLEST)
     losses: Array = -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped))
     return losses
+
+
+def expect_log_loss(p: Array) -> float:
+    """Return the expected negative log-likelihood, in nats: the mean entropy of the probabilities."""
+    return float(np.mean(row_log_loss(p, p))) if len(p) else float("nan")
 
 
 def brier(y: Array, p: Array) -> float:
@@ -129,33 +135,40 @@ def _of_probabilities(
     higher_is_better: bool,
     score: Callable[[Array, Array], float],
     resample: Callable[[Array, Array, Resamples], Array],
+    estimate: Callable[[Array], float] | None = None,
 ) -> Metric:
     """Make a metric of functions that read probabilities and no decision."""
     return Metric(
         label,
         higher_is_better,
-        lambda y, output, _: score(y, output[:, 0]),
-        lambda y, output, _, resamples: resample(y, output[:, 0], resamples),
+        score=lambda y, output, _: score(y, output[:, 0]),
+        resample=lambda y, output, _, resamples: resample(y, output[:, 0], resamples),
+        estimate=(lambda output, _: estimate(output[:, 0])) if estimate else None,
     )
 
 
 METRICS: Mapping[str, Metric] = {
-    "average_precision": _of_probabilities("average precision", True, average_precision, resample_average_precision),
-    "roc_auc": _of_probabilities("ROC AUC", True, roc_auc, resample_roc_auc),
+    "average_precision": _of_probabilities(
+        "average precision", True, average_precision, resample_average_precision, expect_average_precision
+    ),
+    "roc_auc": _of_probabilities("ROC AUC", True, roc_auc, resample_roc_auc, expect_roc_auc),
     "log_loss": _of_probabilities(
         "log loss",
         False,
         lambda y, p: float(row_log_loss(y, p).mean()),
         lambda y, p, resamples: resample_mean(row_log_loss(y, p), resamples),
+        expect_log_loss,
     ),
     "brier": _of_probabilities(
-        "Brier score", False, brier, lambda y, p, resamples: resample_mean((p - y) ** 2, resamples)
+        "Brier score", False, brier, lambda y, p, resamples: resample_mean((p - y) ** 2, resamples), expect_brier
     ),
+    # Calibration has no estimate: every estimate assumes it.
     "calibration_error": _of_probabilities("calibration error", False, calibration_error, resample_calibration_error),
     "f1": Metric(
         "F1 at the threshold",
         True,
-        lambda y, _, decisions: f1(y, decisions),
-        lambda y, _, decisions, resamples: resample_f1(y, decisions, resamples),
+        score=lambda y, _, decisions: f1(y, decisions),
+        resample=lambda y, _, decisions, resamples: resample_f1(y, decisions, resamples),
+        estimate=lambda output, decisions: expect_f1(output[:, 0], np.asarray(decisions, dtype=np.float64)),
     ),
 }

@@ -18,8 +18,10 @@ from components.base.tables import write_table
 from components.monitoring.results import Window
 from components.monitoring.served_rows import ServedRows
 from components.serving.prediction_log.schema import SegmentHeader, object_key
+from components.tasks import open_task
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml")
+TASK = open_task(PROBLEM)
 START = datetime(2013, 6, 1, tzinfo=UTC)
 AS_OF = datetime(2013, 7, 1, tzinfo=UTC)
 WINDOW = Window(start=START, end=AS_OF)
@@ -64,18 +66,19 @@ def make_flights(days=30, per_day=60, start=START, seed=0, slope=1.0):
     )
 
 
-def make_rows(flights, **changes):
+def make_rows(flights, probabilities=None, thresholds=0.3, **changes):
     """Return the flights as served rows: every label is known that had come by the end of the window."""
     size = len(flights)
+    served = flights["probability"].to_numpy() if probabilities is None else np.asarray(probabilities)
     outcome = flights["late"].astype("float64").where(flights["outcome_at"] <= AS_OF)
     fields = {
         "as_of": AS_OF,
         "event_time": flights["event_time"],
         "versions": pd.Series(["1"] * size),
-        "probabilities": flights["probability"].to_numpy(),
-        "thresholds": np.full(size, 0.3),
+        "output": served[:, None],
+        "decisions": served >= thresholds,
         "weights": np.ones(size),
-        "in_charge": np.ones(size, dtype=bool),
+        "of_champion": np.ones(size, dtype=bool),
         "due": (flights["event_time"] + timedelta(hours=24) <= AS_OF).to_numpy(),
         "outcomes": outcome.to_numpy(),
         "label_at": flights["outcome_at"].where(outcome.notna()),

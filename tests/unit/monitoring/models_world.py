@@ -1,6 +1,5 @@
 """Registered models and feature tables of the small world of flights."""
 
-import json
 import shutil
 
 import pandas as pd
@@ -10,12 +9,18 @@ from sklearn.pipeline import make_pipeline
 
 from components.base.adapters import mlflow as tracking
 from components.base.dataset import Prepared, write_prepared
+from components.base.documents import write
+from components.base.statistics.resampling import Interval
 from components.base.tables import write_table
 from components.features.explore.profile import build_profile, write_profile
-from components.models.artifact import Model, save_model
-from components.models.baselines import Baseline, GroupRate, save_current_solution
+from components.models.artifact import save_model
+from components.models.baselines import Baseline, save_current_solution
+from components.models.documents import Importance
 from components.release.register import Evidence, register_release
-from tests.unit.monitoring.flights_world import FEATURES, PROBLEM, START, make_flights
+from components.tasks.binary.policy import ThresholdPolicy
+from components.tasks.binary.rule import GroupRate
+from tests.unit.made_models import make_contender, make_evaluation, make_model
+from tests.unit.monitoring.flights_world import FEATURES, PROBLEM, START, TASK, make_flights
 
 RISK = "origin_departure_delay_3h"
 
@@ -31,15 +36,17 @@ def save_release_files(folder, features=FEATURES, threshold=0.3):
     numeric = tuple(feature for feature in features if feature.kind == "numeric")
     names, rows = [feature.name for feature in numeric], train_rows()
     estimator = make_pipeline(SimpleImputer(), LogisticRegression()).fit(rows[names], rows["late"])
-    model = Model(estimator, threshold, numeric, "late", "logistic", "single", "none")
+    model = make_model(TASK, estimator, numeric, threshold)
     save_model(folder, model)
     rule = GroupRate(["carrier", "scheduled_hour"], 1).fit(rows[["carrier", "scheduled_hour"]], rows["late"])
-    save_current_solution(Baseline("carrier_hour_rule", rule, 0.28), folder / "baseline.json")
+    save_current_solution(
+        TASK, Baseline("carrier_hour_rule", rule, ThresholdPolicy(threshold=0.28)), folder / "baseline.json"
+    )
     return model
 
 
 def promote_model(settings, folder, features=FEATURES):
-    """Register a model, put it in charge, and return its version and itself."""
+    """Register a model, promote it, and return its version and itself."""
     folder.mkdir(parents=True)
     rows = train_rows()
     model = save_release_files(folder / "files", features)
@@ -61,7 +68,7 @@ def promote_model(settings, folder, features=FEATURES):
 
 
 def write_features(folder, flights, views):
-    """Write one feature table a view; the risk of each flight is known at the moment of its prediction."""
+    """Write one feature table a view; the risk of each flight is known at the time of its prediction."""
     for view in views:
         (key,) = view.keys
         moments = {"event_timestamp": flights["event_time"], "created_timestamp": flights["event_time"]}
@@ -87,23 +94,15 @@ def _prepare(folder, rows, features):
 def _evaluate(folder, rows, model):
     folder.mkdir()
     names = model.feature_names
-    document = {
-        "metric": "average_precision",
-        "verdict": "promote",
-        "reasons": ["It is better."],
-        "contenders": {
-            "challenger": {
-                "scores": {"roc_auc": {"estimate": 0.75, "low": 0.7, "high": 0.8}},
-                "value_per_1000": {"estimate": 1.0, "low": 0.5, "high": 1.5},
-            }
-        },
-        "comparisons": {},
-        "slices": [],
-        "generalisation": {"gap": {"estimate": 0.1}},
-        "importance": [{"feature": name, "mean": 0.1 if name == RISK else 0.001} for name in names],
-    }
-    (folder / "evaluation.json").write_text(json.dumps(document))
-    write_table(pd.DataFrame({"p_challenger": model.predict(rows)}), folder / "predictions.parquet")
+    importance = [
+        Importance(feature=name, origin="request", mean=0.1 if name == RISK else 0.001, std=0.0) for name in names
+    ]
+    challenger = make_contender(scores={"roc_auc": Interval(0.75, 0.7, 0.8)})
+    write(
+        make_evaluation(contenders={"challenger": challenger}, importance=tuple(importance)), folder / "evaluation.json"
+    )
+    outputs = model.predict(rows)[:, 0]
+    write_table(pd.DataFrame({"challenger__probability": outputs}), folder / "predictions.parquet")
     return folder
 
 

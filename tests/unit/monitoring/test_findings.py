@@ -6,6 +6,7 @@ import pytest
 
 from components.monitoring.findings.collect import list_findings
 from components.monitoring.results import Estimate, EstimatedPerformance, FeatureSkew, Skew
+from components.tasks import open_task
 from tests.unit.monitoring.flights_world import PROBLEM
 from tests.unit.monitoring.parts import FEATURES, feature, window
 
@@ -27,7 +28,7 @@ def result(**fields):
 
 
 def found(changed, topic=None, problem=PROBLEM, **more):
-    return [one for one in list_findings(problem, changed, **more) if topic in (None, one.topic)]
+    return [one for one in list_findings(open_task(problem), changed, **more) if topic in (None, one.topic)]
 
 
 def one_feature(**fields):
@@ -63,7 +64,7 @@ def test_new_version_waits_for_rows_and_nobody_is_asked():
     changed = result(model_rows=12, performance=None, value=None)
     (finding,) = found(changed, "traffic")
     assert finding.severity == "note"
-    assert "It predicted 12 rows, and 500 are needed. The version is new" in finding.text
+    assert "It predicted 12 rows, and 500 are required. The version is new" in finding.text
 
 
 def test_window_with_little_traffic_asks_why():
@@ -81,7 +82,7 @@ def test_stale_view_is_critical_and_explains_what_is_missing():
     assert "41.8%" in stale.text
     assert "older than 3 hours" in stale.text
     assert "FeaturesStale" in stale.action
-    assert (rise.severity, rise.action) == ("warning", "The stale view explains it: mend that first.")
+    assert (rise.severity, rise.action) == ("warning", "The stale view explains it: fix that first.")
 
 
 def test_view_that_is_mostly_fresh_is_no_finding():
@@ -98,7 +99,7 @@ def test_feature_that_goes_missing_is_named_with_both_ratios():
 def test_drift_of_an_important_feature_is_a_warning():
     changed = one_feature(psi=0.5, psi_limit=0.25, drifts=True, matters=True, importance_ratio=0.3)
     (finding,) = found(result(features=changed), "drift")
-    assert (finding.severity, finding.title) == ("warning", "1 feature that the model leans on moved")
+    assert (finding.severity, finding.title) == ("warning", "1 important feature drifted")
     assert "is 0.500, and 0.250 is accepted" in finding.text
 
 
@@ -108,14 +109,14 @@ def test_drift_that_may_retrain_says_that_the_governor_is_asked():
     (asked,) = found(changed, "drift", PROBLEM.model_copy(update={"retraining": retraining}))
     (silent,) = found(changed, "drift")
     assert asked.action.startswith("The alert DriftMatters asks the governor to retrain")
-    assert silent.action.startswith("No retraining starts for it.")
+    assert silent.action.startswith("No retraining starts.")
 
 
 def test_harmless_drift_is_one_note_that_counts_all():
     harmless = tuple(feature(entry, 1.0, drifts=True, matters=False) for entry in FEATURES)
     (finding,) = found(result(features=harmless), "drift")
     assert (finding.severity, finding.action) == ("note", "Nothing to do.")
-    assert finding.title.startswith(f"{len(FEATURES)} features moved")
+    assert finding.title.startswith(f"{len(FEATURES)} unimportant features drifted")
     assert f"and {len(FEATURES) - 4} more" in finding.text
 
 
@@ -124,13 +125,13 @@ def test_skew_is_said_beyond_its_limit(ratio, findings):
     worst = FeatureSkew(name="seats", rows=2000, different_ratio=0.4, mean_absolute_difference=3.0)
     skewed = found(result(skew=Skew(rows=2000, different_ratio=ratio, features=(worst,))), "skew")
     assert len(skewed) == findings
-    assert all("The most: seats." in finding.text for finding in skewed)
+    assert all("Most different: seats." in finding.text for finding in skewed)
 
 
 def test_missing_labels_say_how_many_are_overdue():
     labels = change("labels", due=20_000, overdue=2000, coverage_ratio=0.9)
     (finding,) = found(result(labels=labels), "labels")
-    assert "2,000 of 20,000 rows have no label after 24 hours: 90.0% have one, and 98.0% are wanted." in finding.text
+    assert "2,000 of 20,000 rows have no label after 24 hours: 90.0% have one, and 98.0% are required." in finding.text
 
 
 def test_changed_labels_are_a_note():
@@ -141,7 +142,7 @@ def test_changed_labels_are_a_note():
 def test_version_without_labels_is_told_by_its_estimate():
     promised = EstimatedPerformance(metric="roc_auc", rows=9000, score=0.71, on_labelled=None)
     (finding,) = found(result(performance=None, value=None), "labels", estimated=(promised,))
-    assert "Its own probabilities promise a ROC AUC of 0.710 on 9,000 rows." in finding.text
+    assert "The estimate without labels is a ROC AUC of 0.710 on 9,000 rows." in finding.text
 
 
 def test_score_below_its_limit_is_critical_and_says_who_acts():
@@ -175,15 +176,15 @@ def test_late_feed_is_blamed_before_a_change_of_concept():
         update={"expired_ratio": 0.5, "unknown_ratio": 0.0, "reference_missing_ratio": 0.0}
     )
     late = result(performance=score(0.66, 0.64, 0.68), views=(view, *HEALTHY.views[1:]))
-    assert found(late, "performance", promised=0.72) == []
+    assert found(late, "performance", expected=0.72) == []
 
 
 def test_truth_below_promise_and_release_is_a_change_of_concept():
     performance = score(0.66, 0.64, 0.68)
-    (finding,) = found(result(performance=performance), "performance", promised=0.72)
+    (finding,) = found(result(performance=performance), "performance", expected=0.72)
     assert finding.title == "The same inputs now mean something else"
-    assert found(result(performance=performance), "performance", promised=0.67) == []
-    assert found(result(performance=score(0.72, 0.70, 0.735)), "performance", promised=0.76) == []
+    assert found(result(performance=performance), "performance", expected=0.67) == []
+    assert found(result(performance=score(0.72, 0.70, 0.735)), "performance", expected=0.76) == []
 
 
 def test_value_below_the_current_solution_is_critical():

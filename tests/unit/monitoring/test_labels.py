@@ -9,10 +9,12 @@ import pytest
 from components.base.errors import DataError
 from components.monitoring.labels import count_labels, join_labels, read_labels, update_labels
 from components.monitoring.predictions import fetch_predictions
+from components.tasks import open_task
 from tests.unit.monitoring.flights_world import (
     AS_OF,
     PROBLEM,
     START,
+    TASK,
     WINDOW,
     allow_duckdb,
     log_rows,
@@ -47,7 +49,7 @@ def update(store, predictions, tmp_path):
     def run(flights, moment, changed=()):
         moved = flights.assign(late=flights["late"] ^ flights["flight"].isin(changed))
         accepted = put_flights(tmp_path / f"accepted-{moment:%d%H}-{len(changed)}", moved)
-        return update_labels(PROBLEM, accepted, [predictions], moment, store)
+        return update_labels(TASK, accepted, [predictions], moment, store)
 
     return run
 
@@ -124,7 +126,7 @@ def test_ledger_that_nobody_wrote_is_empty(store, predictions):
 
 def test_new_labels_are_counted_from_all_examples(flights, tmp_path):
     accepted = put_flights(tmp_path, flights)
-    assert count_labels(PROBLEM, accepted, MIDDLE, AS_OF) == 480 - 235
+    assert count_labels(TASK, accepted, MIDDLE, AS_OF) == 480 - 235
 
 
 def test_key_that_no_caller_sends_cannot_be_joined(store, predictions, tmp_path):
@@ -132,4 +134,4 @@ def test_key_that_no_caller_sends_cannot_be_joined(store, predictions, tmp_path)
     document["examples"]["request"].remove("dest")
     words = "key column `dest` must be one of `examples.request`, but is not."
     with pytest.raises(DataError, match=re.escape(words)):
-        update_labels(type(PROBLEM).model_validate(document), tmp_path, [predictions], AS_OF, store)
+        update_labels(open_task(type(PROBLEM).model_validate(document)), tmp_path, [predictions], AS_OF, store)

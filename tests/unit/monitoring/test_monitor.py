@@ -15,11 +15,13 @@ from components.features.feast.feature_store import declared_views
 from components.monitoring.labels import read_labels
 from components.monitoring.monitor import describe_result, monitor_window, publish_result
 from components.monitoring.results import read_results
+from components.tasks import open_task
 from tests.unit.monitoring.flights_world import (
     AS_OF,
     FEATURES,
     PROBLEM,
     START,
+    TASK,
     allow_duckdb,
     log_rows,
     make_flights,
@@ -35,7 +37,7 @@ NUMERIC = [feature for feature in FEATURES if feature.kind == "numeric"]
 
 @pytest.fixture(scope="module")
 def world(seaweedfs, tmp_path_factory):
-    """Two versions, the second in charge, which served the last 25 days of the window; no test changes it."""
+    """Two versions, the second the champion, which served the last 25 days of the window; no test changes it."""
     folder = tmp_path_factory.mktemp("world")
     settings = load_settings({"TIDEMILL_HOME": str(folder / "home"), "TIDEMILL_BUCKET": f"test-{uuid.uuid4().hex}"})
     settings = settings.with_store(seaweedfs.endpoint)
@@ -45,7 +47,7 @@ def world(seaweedfs, tmp_path_factory):
     promote_model(settings, folder / "first", features=FEATURES[:2])
     _, model = promote_model(settings, folder / "second")
     flights = make_flights(per_day=120)
-    served = flights.assign(probability=model.predict(flights.assign(**{RISK: flights["risk"]})))
+    served = flights.assign(probability=model.predict(flights.assign(**{RISK: flights["risk"]}))[:, 0])
     views = declared_views(PROBLEM)
     names = [view.name for view in views]
     before = served["event_time"] < CHANGE
@@ -65,12 +67,12 @@ def run(world, tmp_path):
     def monitor(late=None, as_of=AS_OF):
         flights = world.served if late is None else world.served.assign(late=late)
         accepted = put_flights(tmp_path / "accepted", flights[world.served["outcome_at"] <= as_of])
-        return monitor_window(PROBLEM, accepted, world.features, as_of, world.settings)
+        return monitor_window(TASK, accepted, world.features, as_of, world.settings)
 
     return monitor
 
 
-def test_window_is_judged_on_the_rows_of_the_version_in_charge(run):
+def test_model_is_measured_on_the_rows_of_the_champion(run):
     result = run()
     assert (result.model_version, result.previous_version, result.model_rows) == ("2", "1", 3000)
     assert (result.traffic.rows, result.traffic.replayed_rows) == (3600, 3)
@@ -85,7 +87,7 @@ def test_window_is_judged_on_the_rows_of_the_version_in_charge(run):
     assert [view.median_seconds for view in result.views] == pytest.approx([600] * len(result.views), rel=0.02)
 
 
-def test_value_is_compared_with_the_current_solution_and_the_champion_before(run):
+def test_value_is_compared_with_the_current_solution_and_the_previous_champion(run):
     contenders = run().value.contenders
     assert contenders["served"].label == "version 2"
     assert contenders["current_solution"].label == "carrier_hour_rule"
@@ -104,10 +106,10 @@ def test_labels_that_mean_something_else_are_said(world, run):
 
 def test_result_is_published_where_others_read_it(world, run, tmp_path):
     result = run()
-    publish_result(result, world.settings, tmp_path / "result" / "result.json")
+    publish_result(TASK, result, world.settings, tmp_path / "result" / "result.json")
     assert read_results(world.store, PROBLEM.name) == [result]
     score = result.performance.scores["roc_auc"]
-    assert describe_result(result).startswith(
+    assert describe_result(TASK, result).startswith(
         f"3,000 rows of version 2, 2,881 labelled; ROC AUC {score.estimate:.3f} ("
     )
 
@@ -147,13 +149,13 @@ def test_label_that_came_after_its_window_is_in_the_ledger(world, run):
 
 def test_problem_without_champion_says_what_to_run(world, tmp_path):
     other = PROBLEM.model_copy(update={"name": "other-problem"})
-    words = "monitor other-problem: a version must be in charge, but the registry has no champion."
+    words = "monitor other-problem: a version must be the champion, but the registry has none."
     with pytest.raises(PermanentError, match=re.escape(words)):
-        monitor_window(other, tmp_path, world.features, AS_OF, world.settings)
+        monitor_window(open_task(other), tmp_path, world.features, AS_OF, world.settings)
 
 
 def test_window_of_one_outcome_is_described_without_its_ranking():
     month = window(8)
     performance = month.performance.model_copy(update={"scores": {}})
-    described = describe_result(month.model_copy(update={"performance": performance, "findings": ()}))
+    described = describe_result(TASK, month.model_copy(update={"performance": performance, "findings": ()}))
     assert described.endswith(" labelled, 0 findings")

@@ -5,10 +5,15 @@ import pytest
 from sklearn import metrics
 
 from components.base.contract.monitoring import PerformanceLimit
+from components.base.statistics.resampling import Interval
+from components.base.task import Outcome
+from components.models.documents import SliceRecord
 from components.models.parallel import quiet_fits
 from components.monitoring.performance import estimate_performance, is_beyond, measure_performance
 from components.monitoring.results import Estimate
-from tests.unit.monitoring.flights_world import PROBLEM, make_flights, make_rows, sigmoid
+from components.tasks import open_task
+from tests.unit.made_models import make_contender, make_evaluation
+from tests.unit.monitoring.flights_world import PROBLEM, TASK, make_flights, make_rows, sigmoid
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -18,18 +23,34 @@ def _one_thread():
         yield
 
 
-EVALUATION = {
-    "contenders": {"challenger": {"scores": {"roc_auc": {"estimate": 0.75}, "brier": {"estimate": None}}}},
-    "slices": [
-        {"column": "origin", "group": "EWR", "score": {"estimate": 0.5}},
-        {"column": "origin", "group": "JFK", "score": None},
-    ],
-}
+def release_slice(group, score):
+    return SliceRecord(
+        column="origin",
+        group=group,
+        rows=900,
+        outcome=Outcome(900, 0.3, {}),
+        limit=0.05,
+        gated=score is not None,
+        verdict="pass",
+        reference_name="champion",
+        score=score,
+    )
+
+
+UNKNOWN = float("nan")
+EVALUATION = make_evaluation(
+    contenders={
+        "challenger": make_contender(
+            scores={"roc_auc": Interval(0.75, 0.7, 0.8), "brier": Interval(UNKNOWN, UNKNOWN, UNKNOWN)}
+        )
+    },
+    slices=(release_slice("EWR", Interval(0.5, 0.4, 0.6)), release_slice("JFK", None)),
+)
 
 
 def measure(flights, problem=PROBLEM, **changes):
     slices = {"origin": flights["origin"], "carrier": flights["carrier"]}
-    return measure_performance(problem, make_rows(flights, **changes), slices, EVALUATION)
+    return measure_performance(open_task(problem), make_rows(flights, **changes), slices, EVALUATION)
 
 
 def with_limit(**limit):
@@ -37,10 +58,10 @@ def with_limit(**limit):
     return PROBLEM.model_copy(update={"monitoring": monitoring})
 
 
-def test_scores_are_those_of_scikit_learn_on_the_judged_rows():
+def test_scores_are_those_of_scikit_learn_on_the_scored_rows():
     flights = make_flights()
-    judged = flights[make_rows(flights).judged]
-    y, p = judged["late"], judged["probability"]
+    scored = flights[make_rows(flights).scored]
+    y, p = scored["late"], scored["probability"]
     scores = measure(flights).scores
     assert scores["roc_auc"].estimate == pytest.approx(metrics.roc_auc_score(y, p))
     assert scores["average_precision"].estimate == pytest.approx(metrics.average_precision_score(y, p))
@@ -52,8 +73,8 @@ def test_scores_are_those_of_scikit_learn_on_the_judged_rows():
 def test_f1_is_at_the_threshold_of_each_row():
     flights = make_flights()
     thresholds = np.where(np.arange(len(flights)) % 2, 0.2, 0.6)
-    judged = make_rows(flights).judged
-    expected = metrics.f1_score(flights["late"][judged], (flights["probability"] >= thresholds)[judged])
+    scored = make_rows(flights).scored
+    expected = metrics.f1_score(flights["late"][scored], (flights["probability"] >= thresholds)[scored])
     assert measure(flights, thresholds=thresholds).scores["f1"].estimate == pytest.approx(expected)
 
 
@@ -65,7 +86,7 @@ def test_interval_holds_the_true_score_in_most_windows():
     assert sum(score.low <= truth <= score.high for score in found) >= 9
 
 
-def test_window_without_enough_labels_is_not_judged():
+def test_window_without_enough_labels_is_not_scored():
     flights = make_flights()
     outcomes = np.where(np.arange(len(flights)) < PROBLEM.monitoring.minimum_rows - 1, flights["late"], np.nan)
     assert measure(flights, outcomes=outcomes) is None
@@ -73,9 +94,9 @@ def test_window_without_enough_labels_is_not_judged():
 
 def test_rows_of_other_versions_do_not_count():
     flights = make_flights(per_day=120)
-    in_charge = np.arange(len(flights)) % 2 == 0
-    performance = measure(flights, in_charge=in_charge)
-    assert performance.rows == (make_rows(flights).judged & in_charge).sum()
+    of_champion = np.arange(len(flights)) % 2 == 0
+    performance = measure(flights, of_champion=of_champion)
+    assert performance.rows == (make_rows(flights).scored & of_champion).sum()
 
 
 @pytest.mark.parametrize(
@@ -113,8 +134,8 @@ def test_slices_stand_beside_their_score_at_release():
     # The contract asks for 500 rows a group, and a carrier has a third of 1,740.
     assert set(slices) == {("origin", "EWR"), ("origin", "JFK"), *(("carrier", name) for name in ("B6", "DL", "UA"))}
     assert (slices["origin", "EWR"].at_release, slices["origin", "JFK"].at_release) == (0.5, None)
-    judged = flights[make_rows(flights).judged & (flights["origin"] == "EWR")]
-    expected = metrics.average_precision_score(judged["late"], judged["probability"])
+    scored = flights[make_rows(flights).scored & (flights["origin"] == "EWR")]
+    expected = metrics.average_precision_score(scored["late"], scored["probability"])
     assert slices["origin", "EWR"].score.estimate == pytest.approx(expected)
 
 
@@ -135,6 +156,14 @@ def test_release_scores_that_are_unknown_are_left_out():
     assert measure(make_flights()).at_release == {"roc_auc": 0.75}
 
 
+def test_release_of_an_older_platform_has_no_scores_to_compare_with():
+    flights = make_flights(per_day=60)
+    slices = {"origin": flights["origin"], "carrier": flights["carrier"]}
+    performance = measure_performance(TASK, make_rows(flights), slices, None)
+    assert performance.at_release == {}
+    assert {one.at_release for one in performance.slices} == {None}
+
+
 def test_estimate_is_of_the_rows_whose_label_is_missing():
     """Half the labels never come, and where they are missing the model has an easier time: the estimate sees that."""
     flights = make_flights(per_day=200)
@@ -142,21 +171,21 @@ def test_estimate_is_of_the_rows_whose_label_is_missing():
     sharp = np.where(is_easy, sigmoid(4 * flights["risk"] - 1), flights["probability"])
     late = np.random.default_rng(1).random(len(flights)) < sharp
     rows = make_rows(flights, probabilities=sharp, outcomes=np.where(is_easy, np.nan, late))
-    found = {one.metric: one for one in estimate_performance(rows, 500)}["roc_auc"]
-    open_rows = ~rows.judged
+    found = {one.metric: one for one in estimate_performance(TASK, rows)}["roc_auc"]
+    open_rows = ~rows.scored
     assert found.rows == open_rows.sum()
     assert found.score == pytest.approx(metrics.roc_auc_score(late[open_rows], sharp[open_rows]), abs=0.02)
-    assert found.on_labelled == pytest.approx(metrics.roc_auc_score(late[rows.judged], sharp[rows.judged]), abs=0.03)
+    assert found.on_labelled == pytest.approx(metrics.roc_auc_score(late[rows.scored], sharp[rows.scored]), abs=0.03)
     assert found.score > found.on_labelled + 0.1
 
 
 def test_nothing_is_estimated_from_a_handful_of_rows():
-    assert estimate_performance(make_rows(make_flights()), 500) == ()
+    assert estimate_performance(TASK, make_rows(make_flights())) == ()
 
 
 def test_estimate_stands_alone_where_no_label_has_come():
     rows = make_rows(make_flights(), outcomes=np.full(1800, np.nan))
-    assert {one.on_labelled for one in estimate_performance(rows, 500)} == {None}
+    assert {one.on_labelled for one in estimate_performance(TASK, rows)} == {None}
 
 
 def test_equal_documents_come_of_equal_rows():

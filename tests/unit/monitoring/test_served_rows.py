@@ -1,4 +1,4 @@
-"""Rows of a window: who is judged, who gets the action, and how traffic and labels are counted."""
+"""Rows of a window: who is scored, who gets the action, and how traffic and labels are counted."""
 
 import numpy as np
 import pandas as pd
@@ -6,50 +6,57 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.base.statistics.decisions import take_decisions
-from components.monitoring.served_rows import decide_rows, describe_labels, describe_traffic
-from tests.unit.monitoring.flights_world import PROBLEM, make_flights, make_rows
+from components.base.statistics.capacity import limit_actions
+from components.monitoring.served_rows import describe_labels, describe_traffic
+from components.tasks import open_task
+from tests.unit.monitoring.flights_world import PROBLEM, TASK, make_flights, make_rows
 
-BUSINESS = PROBLEM.business
+
+def with_capacity(capacity, periods=1):
+    """Return the task with another capacity a day."""
+    business = PROBLEM.business.model_copy(update={"capacity_per_day": capacity, "capacity_periods_per_day": periods})
+    return open_task(PROBLEM.model_copy(update={"business": business}))
 
 
-def test_row_that_was_labelled_early_is_not_judged():
+def operate(task, rows):
+    """Decide as the monitor does."""
+    return task.operate(rows.decisions, rows.output, rows.event_time, rows.logged_ratio)
+
+
+def test_row_that_was_labelled_early_is_not_scored():
     """Its label is there because it came early: what is late, say, comes later."""
     rows = make_rows(make_flights())
     early = rows.labelled & ~rows.due
     assert early.sum() == 18 * 60 / 24
-    assert not (rows.judged & early).any()
+    assert not (rows.scored & early).any()
 
 
 @given(st.integers(1, 400), st.sampled_from([1, 24]))
-def test_decisions_are_those_that_training_counted_on(capacity, shifts):
-    flights = make_flights(days=2)
-    business = BUSINESS.model_copy(update={"capacity_per_day": capacity * shifts, "capacity_periods_per_day": shifts})
-    rows = make_rows(flights)
-    expected = take_decisions(rows.probabilities, 0.3, rows.event_time, capacity * shifts, shifts)
-    assert (decide_rows(rows, business, rows.probabilities, 0.3) == expected).all()
-
-
-def test_each_row_has_its_own_threshold():
+def test_decisions_are_those_that_training_counted_on(capacity, periods):
     rows = make_rows(make_flights(days=2))
-    thresholds = np.where(np.arange(len(rows.weights)) % 2, 0.2, 0.6)
-    business = BUSINESS.model_copy(update={"capacity_per_day": None})
-    decided = decide_rows(rows, business, rows.probabilities, thresholds)
-    assert (decided == (rows.probabilities >= thresholds)).all()
+    p = rows.output[:, 0]
+    expected = limit_actions(p >= 0.3, p, rows.event_time, capacity * periods, periods)
+    assert (operate(with_capacity(capacity * periods, periods), rows) == expected).all()
+
+
+def test_each_row_has_the_decision_of_the_policy_that_served_it():
+    flights = make_flights(days=2)
+    thresholds = np.where(np.arange(len(flights)) % 2, 0.2, 0.6)
+    rows = make_rows(flights, thresholds=thresholds)
+    assert (operate(with_capacity(None), rows) == (flights["probability"] >= thresholds)).all()
 
 
 def test_logged_share_of_requests_has_that_share_of_the_capacity():
-    business = BUSINESS.model_copy(update={"capacity_per_day": 20, "capacity_periods_per_day": 1})
     flights = make_flights(days=4)
-    rows = make_rows(flights, weights=np.full(len(flights), 4.0))
-    by_day = pd.Series(decide_rows(rows, business, rows.probabilities, 0.0)).groupby(flights["event_time"].dt.date)
+    rows = make_rows(flights, thresholds=0.0, weights=np.full(len(flights), 4.0))
+    by_day = pd.Series(operate(with_capacity(20), rows)).groupby(flights["event_time"].dt.date)
     assert by_day.sum().tolist() == [5] * 4
 
 
 def test_traffic_is_counted_by_day_and_version():
     flights = make_flights(days=3)
     rows = make_rows(flights, versions=pd.Series(["1"] * 100 + ["2"] * 80))
-    traffic = describe_traffic(rows, BUSINESS, replayed_rows=7)
+    traffic = describe_traffic(TASK, rows, replayed_rows=7)
     assert traffic.versions == {"1": 100, "2": 80}
     assert [day.day for day in traffic.by_day] == ["2013-06-01", "2013-06-02", "2013-06-03"]
     assert (traffic.rows, traffic.replayed_rows) == (sum(day.rows for day in traffic.by_day), 7)
@@ -77,6 +84,6 @@ def test_label_that_never_came_is_overdue():
 
 def test_empty_window_counts_nothing():
     rows = make_rows(make_flights(days=1).head(0))
-    traffic, labels = describe_traffic(rows, BUSINESS, 0), describe_labels(rows, 0)
+    traffic, labels = describe_traffic(TASK, rows, 0), describe_labels(rows, 0)
     assert (traffic.rows, traffic.mean_output, traffic.by_day) == (0, None, ())
     assert (labels.rows, labels.coverage_ratio, labels.lag_hours_p95, labels.by_age) == (0, None, None, ())

@@ -11,19 +11,24 @@ from components.base.contract.problem import Column
 from components.base.dataset import Feature
 from components.features.explore.profile import add_scores, build_profile
 from components.features.online.reader import OnlineView
+from components.models.documents import Importance
+from components.monitoring.predictions import list_output_columns
 from components.monitoring.reference import TrainingReference, share_importance
+from components.tasks import open_task
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
+TASK = open_task(PROBLEM)
 LIMITS = PROBLEM.monitoring
+(OUTPUT_COLUMN,) = list_output_columns(TASK)
 FEATURES = (
     Feature("distance", "numeric", "request", "Distance"),
     Feature("wind", "numeric", "weather", "Wind"),
     Feature("origin", "categorical", "request", "Airport"),
 )
 IMPORTANCE = (
-    {"feature": "distance", "mean": 0.03},
-    {"feature": "origin", "mean": 0.01},
-    {"feature": "wind", "mean": -0.2},
+    Importance(feature="distance", origin="request", mean=0.03, std=0.001),
+    Importance(feature="origin", origin="request", mean=0.01, std=0.001),
+    Importance(feature="wind", origin="weather", mean=-0.2, std=0.001),
 )
 RANGES = {
     "distance": Column(type="float", description="Distance", minimum=0, maximum=2000),
@@ -57,6 +62,7 @@ def draw_reference(rows=None, **changes):
         "importance": share_importance([feature.name for feature in FEATURES], IMPORTANCE),
         "ranges": RANGES,
         "views": VIEWS,
+        "output_column": OUTPUT_COLUMN,
     }
     return TrainingReference(**{**known, **changes})
 
@@ -71,7 +77,7 @@ def serve(rows, probabilities=None, weather_ages=60.0, plane_ages=86_400.0):
         name: pa.array(np.broadcast_to(np.asarray(value, "float64"), size), from_pandas=True)
         for name, value in ages.items()
     }
-    columns["probability"] = pa.array(np.asarray(drawn, dtype="float64"))
+    columns[OUTPUT_COLUMN] = pa.array(np.asarray(drawn, dtype="float64"))
     # The log holds more than is counted.
     columns["request_id"] = pa.array([f"request-{place}" for place in range(size)])
     return pa.RecordBatch.from_pydict(columns)

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.base.statistics.scores import score
-from components.monitoring.estimate import ESTIMATED, estimate_score
+from components.tasks.binary.metrics import METRICS
 from tests.unit.monitoring.flights_world import sigmoid
+
+ESTIMATED = [name for name, metric in METRICS.items() if metric.estimate]
 
 THRESHOLD = 0.3
 # Twice the standard error of a score on 20,000 rows is below 0.01; the truth must be as near as that.
@@ -16,7 +17,15 @@ DRAWS = 300
 
 
 def estimate(metric, p):
-    return estimate_score(metric, p, p >= THRESHOLD)
+    return METRICS[metric].estimate(p[:, None], p >= THRESHOLD)
+
+
+def score(metric, y, p):
+    return METRICS[metric].score(y.astype(float), p[:, None], p >= THRESHOLD)
+
+
+def test_calibration_alone_has_no_estimate():
+    assert set(METRICS) - set(ESTIMATED) == {"calibration_error"}
 
 
 @pytest.mark.parametrize("metric", ESTIMATED)
@@ -24,7 +33,7 @@ def estimate(metric, p):
 def test_estimate_is_the_mean_score_over_drawn_outcomes(metric, digits):
     generator = np.random.default_rng(1)
     p = generator.beta(2, 5, size=400).round(digits)
-    scores = [score(metric, generator.random(400) < p, p, THRESHOLD) for _ in range(DRAWS)]
+    scores = [score(metric, generator.random(400) < p, p) for _ in range(DRAWS)]
     # Four standard errors of the mean over the draws, and the 1/n of the ratio.
     band = 4 * np.std(scores) / np.sqrt(DRAWS) + 0.5 / 400
     assert estimate(metric, p) == pytest.approx(np.mean(scores), abs=band)
@@ -37,11 +46,11 @@ def test_estimate_follows_a_covariate_shift(metric, moved):
     generator = np.random.default_rng(2)
     x = generator.normal(size=200_000)
     y = generator.random(len(x)) < sigmoid(1.5 * x - 1)
-    before = score(metric, y[:20_000], sigmoid(1.5 * x[:20_000] - 1), THRESHOLD)
+    before = score(metric, y[:20_000], sigmoid(1.5 * x[:20_000] - 1))
     weights = np.exp(moved * x)
     chosen = generator.choice(len(x), 20_000, p=weights / weights.sum())
     p = sigmoid(1.5 * x[chosen] - 1)
-    truth = score(metric, y[chosen], p, THRESHOLD)
+    truth = score(metric, y[chosen], p)
     assert estimate(metric, p) == pytest.approx(truth, abs=BAND)
     # Not every score moves far.
     if metric == "average_precision":

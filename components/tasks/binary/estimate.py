@@ -1,45 +1,31 @@
 """Estimate how good a model is where labels are missing, from its probabilities alone (CBPE).
 
-Confidence-based performance estimation takes each probability for what it claims: of the rows with p = 0.3, three in
-ten are positive. A score of rows without labels is then its expectation over the outcomes that are still open.
+Confidence-based performance estimation takes each probability at its word: of the rows with p = 0.3, three in ten are
+positive. The estimate of a score is then its expectation over the unknown outcomes.
 
 Notation
     p        predicted probability of outcome 1, in [0, 1]         (n,)
     y        outcome of each row, unknown; independent, 1 with probability p
-    flagged  rows at or above their threshold, 0 or 1              (n,)
+    flagged  rows whose decision is the action, 0 or 1             (n,)
 
 Where the score is a ratio, the expectation of the numerator is divided by that of the denominator: the difference to
 the expectation of the ratio falls as 1/n. Rows that share a cause, such as a storm, are not independent: the
-expectation stays right, but the later truth strays further from it.
+expectation stays right, but the measured score varies more around it.
 
-Known weakness: what is estimated is the score of a model whose probabilities are right. The estimate follows a shift of
-the inputs, and is blind to a change of concept: if rows like these have become positive more or less often, it stays
-where it was while the truth falls. Therefore it is shown beside the same estimate on rows whose labels have come, and
-alerts look at labels alone.
+Known weakness: the estimate assumes that the probabilities are right. It follows a change of the inputs, and does not
+see a change of concept: if rows like these become positive more or less often, it stays the same while the true score
+falls. Therefore it is shown beside the same estimate on labelled rows, and alerts use labels alone.
 
 Source: Kivimäki, Białek, Kuberski, Nurminen (2025), Performance Estimation in Binary Classification Using Calibrated
 Confidence, arXiv 2505.05295.
 
-In: probabilities. Out: expected scores. Called by `performance`.
+In: probabilities. Out: expected scores. Called through `Metric.estimate` of `BinaryTask.metrics`.
 """
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from components.base.statistics.scores import row_log_loss
+from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-
-
-def estimate_score(metric: str, p: ArrayLike, flagged: ArrayLike) -> float:
-    """Return the expected score; not a number where it is undefined.
-
-    Raises:
-        KeyError: the metric cannot be estimated, see `ESTIMATED`.
-    """
-    return ESTIMATED[metric](np.asarray(p, dtype=np.float64), np.asarray(flagged, dtype=np.float64))
 
 
 def expect_roc_auc(p: Array) -> float:
@@ -75,25 +61,10 @@ def expect_brier(p: Array) -> float:
     return float(np.mean(p * (1 - p))) if len(p) else float("nan")
 
 
-def expect_log_loss(p: Array) -> float:
-    """Return the expected negative log-likelihood, in nats: the mean entropy of the probabilities."""
-    return float(np.mean(row_log_loss(p, p))) if len(p) else float("nan")
-
-
 def expect_f1(p: Array, flagged: Array) -> float:
     """Return twice the expected hits by the expected sum of claimed and true positives; 0 when there is none."""
     claimed_or_true = float(flagged.sum() + p.sum())
     return 2 * float(p @ flagged) / claimed_or_true if claimed_or_true else 0.0
-
-
-# Calibration has no estimate: it is what every estimate here takes for granted.
-ESTIMATED: dict[str, Callable[[Array, Array], float]] = {
-    "average_precision": lambda p, _: expect_average_precision(p),
-    "roc_auc": lambda p, _: expect_roc_auc(p),
-    "log_loss": lambda p, _: expect_log_loss(p),
-    "brier": lambda p, _: expect_brier(p),
-    "f1": expect_f1,
-}
 
 
 def _sum_ties(p: Array) -> tuple[Array, Array, NDArray[np.intp]]:
