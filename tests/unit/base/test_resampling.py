@@ -1,45 +1,15 @@
-"""Bootstrap draws against scores of the rows really repeated, and intervals against closed forms."""
+"""Bootstrap draws against means of the rows really repeated, and intervals against closed forms."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from components.base.statistics.resampling import bound_interval, draw_resamples, resample_mean, resample_score
-from components.base.statistics.scores import METRICS, score
+from components.base.statistics.resampling import bound_interval, draw_resamples, resample_mean
 
 
 def hourly(rows, per_day):
     return pd.Series(pd.date_range("2013-06-01", periods=rows, freq=pd.Timedelta(days=1) / per_day, tz="UTC"))
-
-
-def forecast(rows, seed=0):
-    generator = np.random.default_rng(seed)
-    p = generator.random(rows).round(2)
-    return (generator.random(rows) < p).astype(float), p
-
-
-@pytest.mark.parametrize("metric", [metric for metric in METRICS if metric != "calibration_error"])
-def test_draw_equals_the_score_of_the_repeated_rows(metric):
-    y, p = forecast(360)
-    resamples = draw_resamples(hourly(360, 24), seed=5, resamples=20)
-    draws = resample_score(metric, y, p, resamples, threshold=0.4)
-    for draw, counts in zip(draws, resamples.counts, strict=True):
-        times = counts[resamples.blocks].astype(int)
-        assert draw == pytest.approx(score(metric, np.repeat(y, times), np.repeat(p, times), 0.4), abs=1e-6)
-
-
-def test_draw_of_all_days_once_is_the_calibration_error_itself():
-    y, p = forecast(360)
-    resamples = draw_resamples(hourly(360, 24), seed=5, resamples=1)
-    once = type(resamples)(resamples.blocks, np.ones_like(resamples.counts), "day")
-    assert resample_score("calibration_error", y, p, once)[0] == pytest.approx(score("calibration_error", y, p))
-
-
-def test_draw_without_a_positive_row_is_not_a_number():
-    resamples = draw_resamples(hourly(240, 24), seed=0, resamples=10)
-    assert np.isnan(resample_score("average_precision", np.zeros(240), np.full(240, 0.5), resamples)).all()
-    assert np.isnan(resample_score("roc_auc", np.zeros(240), np.full(240, 0.5), resamples)).all()
 
 
 def test_interval_of_a_mean_is_students_interval_over_the_days():
@@ -74,12 +44,12 @@ def test_same_seed_gives_the_same_draws():
 
 
 def test_selected_rows_keep_their_draws():
-    y, p = forecast(480)
+    losses = np.random.default_rng(0).random(480)
     resamples = draw_resamples(hourly(480, 24), seed=3, resamples=5)
-    rows = p > 0.3
-    draws = resample_score("brier", y[rows], p[rows], resamples.select(rows))
+    rows = losses > 0.3
+    draws = resample_mean(losses[rows], resamples.select(rows))
     times = resamples.counts[0][resamples.blocks[rows]].astype(int)
-    assert draws[0] == pytest.approx(score("brier", np.repeat(y[rows], times), np.repeat(p[rows], times)))
+    assert draws[0] == pytest.approx(np.repeat(losses[rows], times).mean())
 
 
 def test_interval_of_one_block_has_no_bounds():
