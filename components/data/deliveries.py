@@ -9,24 +9,25 @@ Nothing is lost: a line that has too many or too few fields, or is no UTF-8, bec
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
 import duckdb
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, Field
 
 from components.base.adapters.duckdb import explain_duckdb_errors, quote_text
 from components.base.adapters.s3 import ObjectStore
 from components.base.contract.problem import Problem
+from components.base.documents import Document
 from components.base.errors import DataError, ObjectMissingError, raise_faults, suggest_name
 from components.data.landing import Delivery, landing_prefix
 from components.data.row_sql import delivered_columns
 
 log = logging.getLogger(__name__)
 
+_WATERMARK = "drops/watermark.json"
 _REJECTED = "rejected_lines"
 _CSV_OPTIONS = (
     "all_varchar = true, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', "
@@ -34,16 +35,28 @@ _CSV_OPTIONS = (
 )
 
 
-class ConvertedDelivery(BaseModel):
+class ConvertedDelivery(Document):
     """One delivery as text parquet."""
-
-    model_config = ConfigDict(frozen=True)
 
     key: str
     etag: str
+    """Of the delivered file."""
     uri: str
+    """Of the parquet file."""
     columns: tuple[str, ...]
     rows: int
+
+
+class Watermark(Document):
+    """Every delivery that was converted."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    problem: str
+    newest: str
+    """The greatest key."""
+    deliveries: dict[str, ConvertedDelivery] = Field(validation_alias="drops", serialization_alias="drops")
+    """By key."""
 
 
 def convert_deliveries(
@@ -142,20 +155,16 @@ def _column_faults(problem: Problem, delivery: Delivery, converted: dict[str, Co
     ]
 
 
-def _watermark_key(problem: Problem) -> str:
-    return f"{problem.name}/drops/watermark.json"
-
-
 def _read_watermark(problem: Problem, store: ObjectStore) -> dict[str, ConvertedDelivery]:
     """Return the deliveries that were converted before; losing the watermark costs time, no rows."""
     try:
-        content = json.loads(store.get_bytes(_watermark_key(problem)))
+        content = store.get_bytes(f"{problem.name}/{_WATERMARK}")
     except ObjectMissingError:
         return {}
-    return {key: ConvertedDelivery.model_validate(fields) for key, fields in content["drops"].items()}
+    return Watermark.model_validate_json(content).deliveries
 
 
 def _write_watermark(problem: Problem, store: ObjectStore, converted: dict[str, ConvertedDelivery]) -> None:
-    deliveries = {key: converted[key].model_dump() for key in sorted(converted)}
-    content = {"problem": problem.name, "newest": max(deliveries), "drops": deliveries}
-    store.put_bytes(_watermark_key(problem), json.dumps(content, indent=1).encode())
+    deliveries = {key: converted[key] for key in sorted(converted)}
+    watermark = Watermark(problem=problem.name, newest=max(deliveries), deliveries=deliveries)
+    store.put_bytes(f"{problem.name}/{_WATERMARK}", watermark.model_dump_json(indent=1).encode())

@@ -44,10 +44,13 @@ def find_deliveries(problem: Problem, objects: Sequence[StoredObject], as_of: da
     found: dict[str, list[Delivery]] = {}
     for name, source in problem.sources.items():
         deliveries, unnamed = _deliveries_of(problem, name, objects)
-        landed = sorted((delivery for delivery in deliveries if _began_before(delivery, as_of)), key=_landing_order)
+        landed = sorted(
+            (d for d in deliveries if datetime(d.period.year, d.period.month, d.period.day, tzinfo=UTC) < as_of),
+            key=_landing_order,
+        )
         faults += unnamed
         if not landed and not unnamed:
-            faults.append(_absence(problem, name, source, deliveries, objects, as_of))
+            faults.append(_explain_absence(problem, name, source, deliveries, objects, as_of))
         found[name] = landed if source.kind == "events" else landed[-1:]
     raise_faults(DataError, f"ingest {problem.name}", faults)
     return found
@@ -78,16 +81,12 @@ def _period(key: str) -> date | None:
         return None
 
 
-def _began_before(delivery: Delivery, as_of: datetime) -> bool:
-    return datetime(delivery.period.year, delivery.period.month, delivery.period.day, tzinfo=UTC) < as_of
-
-
 def _landing_order(delivery: Delivery) -> tuple[date, str]:
     # The stem, so that `2013-06-corrected.csv` comes after `2013-06.csv`.
     return delivery.period, str(PurePosixPath(delivery.key).with_suffix(""))
 
 
-def _absence(
+def _explain_absence(
     problem: Problem,
     name: str,
     source: Source,
@@ -99,13 +98,9 @@ def _absence(
     if deliveries:
         oldest = min(deliveries, key=_landing_order)
         return f"{place}, but the oldest is {oldest.key}. Choose a later as_of."
-    return f"{place}, but none has.{_nearest_folder(problem, source, objects)}"
-
-
-def _nearest_folder(problem: Problem, source: Source, objects: Sequence[StoredObject]) -> str:
     folders = {PurePosixPath(entry.key.removeprefix(landing_prefix(problem))).parent.as_posix() for entry in objects}
     hint = suggest_name(PurePosixPath(source.path).parent.as_posix(), sorted(folders))
-    return hint or " Land it, or correct the source's path in the contract."
+    return f"{place}, but none has.{hint or ' Land it, or correct the path of the source in the contract.'}"
 
 
 def missing_months(deliveries: Sequence[Delivery], as_of: datetime) -> Iterator[str]:

@@ -52,15 +52,16 @@ def typed_sql(source: Source, raw: str, extra: Sequence[str] = ()) -> str:
     """
     delivered = delivered_columns(source)
     texts = [f"{quote_name(name)} AS {text_name(name)}" for name in delivered]
-    typed = [f"{_cast(name, source.columns[name].type)} AS {quote_name(name)}" for name in delivered]
+    casts = {
+        name: quote_name(name)
+        if (kind := source.columns[name].type) == "string"
+        else f"TRY_CAST({quote_name(name)} AS {_SQL_TYPES[kind]})"
+        for name in delivered
+    }
+    typed = [f"{cast} AS {quote_name(name)}" for name, cast in casts.items()]
     inner = f"SELECT {', '.join([*map(quote_name, extra), *texts, *typed])} FROM {raw}"
     derived = [
         f"TRY(CAST({source.columns[name].expression} AS {_SQL_TYPES[source.columns[name].type]})) AS {quote_name(name)}"
         for name in derived_columns(source)
     ]
     return f"SELECT {', '.join(['*', *derived])} FROM ({inner})"
-
-
-def _cast(name: str, kind: ColumnType) -> str:
-    quoted = quote_name(name)
-    return quoted if kind == "string" else f"TRY_CAST({quoted} AS {_SQL_TYPES[kind]})"

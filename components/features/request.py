@@ -4,7 +4,7 @@ In: request columns, as a table (training) or as the dictionary of one request (
 contract declares under `features.request`, equal in both forms. Called by `prepare` and by the predictor.
 
 Numeric features are float64 with NaN, categorical ones str or None. A value that cannot be understood is missing,
-never an error: the predictor refuses wrong types before it asks. A timestamp without a zone is UTC.
+never an error: the predictor refuses wrong types before it calls. A timestamp without a zone is UTC.
 """
 
 import math

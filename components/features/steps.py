@@ -47,7 +47,7 @@ def materialize(problem: Input[Artifact], features_uri: str, as_of: str):
 
 @step
 def explore(problem: Input[Artifact], prepared: Input[Artifact], profile: Output[Artifact]):
-    """Find what the training rows say, with a picture for each statement, and profile them."""
+    """Describe the training rows in findings with a picture each, and profile them."""
     from pathlib import Path
 
     from components.base.contract.load import read_problem

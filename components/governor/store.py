@@ -70,28 +70,10 @@ class RulingStore:
                 row.choice, row.reason, row.words = ruling.choice, ruling.reason, ruling.words
                 row.decided_at = times.now
             if is_new:
-                session.add(
-                    RulingRow(
-                        episode_id=row.id,
-                        at=times.now,
-                        recorded_at=times.wall,
-                        choice=ruling.choice,
-                        reason=ruling.reason,
-                        words=ruling.words,
-                    )
-                )
+                ruled = {"choice": ruling.choice, "reason": ruling.reason, "words": ruling.words}
+                session.add(RulingRow(episode_id=row.id, at=times.now, recorded_at=times.wall, **ruled))
             if ruling.orders_run:
-                session.add(
-                    RunRow(
-                        key=_name_run(row),
-                        episode_id=row.id,
-                        problem=row.problem,
-                        as_of=times.now,
-                        state="planned",
-                        planned_at=times.now,
-                        planned_wall=times.wall,
-                    )
-                )
+                session.add(_plan_run(row, times))
             return ruling if is_new else None
 
     def begin_run(self, key: str, start: Callable[[], None], times: Times) -> bool:
@@ -133,7 +115,15 @@ def _read_ledger(session: Session, problem: str, is_locked: bool) -> Ledger:
     return Ledger(row.paused_by, row.answered_at, runs)
 
 
-def _name_run(episode: EpisodeRow) -> str:
-    """Return the key of the episode's run: the same episode has the same key, even in a new database."""
+def _plan_run(episode: EpisodeRow, times: Times) -> RunRow:
+    """Build the row of a planned run; the same episode has the same key, even in a new database."""
     identity = f"{episode.problem}\n{episode.fingerprint}\n{episode.starts_at}"
-    return f"{episode.problem}-{episode.cause}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    return RunRow(
+        key=f"{episode.problem}-{episode.cause}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}",
+        episode_id=episode.id,
+        problem=episode.problem,
+        as_of=times.now,
+        state="planned",
+        planned_at=times.now,
+        planned_wall=times.wall,
+    )

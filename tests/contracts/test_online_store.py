@@ -21,9 +21,12 @@ from redis import Redis
 from components.base.dataset import Feature
 from components.base.errors import EndpointUnavailableError, PermanentError
 from components.base.settings import load_settings
+from components.features.online.materialize import fill_online_store
 from components.features.online.reader import Found, OnlineFeatures, OnlineView
-from components.features.online.store import open_online_store
+from components.features.online.store import open_online_features, open_online_store
 from tests.contracts.running_redis import running_redis
+from tests.unit.conftest import AS_OF as FILLED_AT
+from tests.unit.conftest import PROBLEM, fill_features
 
 ROOT = Path(__file__).parents[2]
 AS_OF = datetime(2013, 7, 1, tzinfo=UTC)
@@ -382,6 +385,27 @@ class TestRedis(OnlineStoreContract):
         client.delete(f"tidemill:{{flights}}:{generation}:{AIRPORTS.name}")
         with pytest.raises(EndpointUnavailableError, match=re.escape(f"it must hold {AIRPORTS.name}")):
             _read_numbered(reader)
+
+
+def test_a_problem_is_served_the_same_from_both(redis_url, tmp_path):
+    """Through Feast's registry and the `materialize` step's own function."""
+    Redis.from_url(redis_url).flushdb()
+    at_file = load_settings({"TIDEMILL_HOME": str(tmp_path / "file")})
+    at_redis = load_settings({"TIDEMILL_HOME": str(tmp_path / "redis"), "TIDEMILL_ONLINE_STORE": redis_url})
+    rows = [
+        {"origin": origin, "carrier": "UA", "tailnum": tail, "route": "EWR-IAH"}
+        for origin in ("EWR", "BOS")
+        for tail in ("N1", "N2", "N999", None)
+    ]
+    served = []
+    for settings_of_place in (at_file, at_redis):
+        fill_features(tmp_path, settings_of_place)
+        online = open_online_features(PROBLEM, settings_of_place)
+        served.append((online.names, repr(online.read(rows))))
+        kept = fill_online_store(settings_of_place, PROBLEM, str(tmp_path), FILLED_AT - timedelta(days=1))
+        assert (kept.entities["plane_profile"], kept.kept_from) == (2, FILLED_AT)
+    assert served[0] == served[1]
+    assert not (tmp_path / "redis" / "feast" / "online.db").exists()
 
 
 def _open(place, home):

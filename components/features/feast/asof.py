@@ -1,14 +1,14 @@
-"""Write and run the point-in-time join: for each row, the newest feature values known at its moment.
+"""Write and run the point-in-time join: for each row, the newest feature values known at its time.
 
-In: a table of rows with their moments, and one `AsOfView` a feature view, whose parquet files DuckDB reads.
+In: a table of rows with their times, and one `AsOfView` a feature view, whose parquet files DuckDB reads.
 Out: a stream of the same rows, in order, with the features beside them. Called by the offline store; knows
 nothing of Feast.
 
 Notation
     n       rows to be joined
-    at      moment of a row, microseconds since 1970 UTC; (n,)
+    at      time of a row, microseconds since 1970 UTC; (n,)
     time    event time of a feature row, microseconds since 1970 UTC; finer digits are cut off
-    known   moment from which a feature row counts: its time, or, if it is written later and that matters, `created`
+    known   time from which a feature row counts: its event time, or, if it is written later and that matters, `created`
 
 There is one `ASOF LEFT JOIN` a view, each sorted back into the order of the rows: a chain of joins would drag
 the columns of the first view through every later sort.
@@ -25,10 +25,10 @@ import pyarrow.compute as pc
 from components.base.adapters.duckdb import quote_name, quote_text
 from components.features.feast.source_query import utc_time
 
-# So large that the cost of a batch vanishes, so small that it streams: 16 numbers a row make 13 MB.
+# Large enough that the cost of a batch does not count, small enough to stream: 16 numbers a row make 13 MB.
 BATCH_ROWS = 100_000
 
-# DuckDB's timestamps begin in 290309 BC; a longer ttl means for ever.
+# DuckDB's timestamps begin in 290309 BC; a longer ttl means that a value never expires.
 _OLDEST_US = -(2**62)
 
 
@@ -47,7 +47,7 @@ class AsOfView:
     created: str | None = None
     """Column of the time when the feature row was written; the latest wins a tie."""
     ttl_us: int | None = None
-    """Age in microseconds up to which, inclusive, a value counts; None means for ever."""
+    """Age in microseconds up to which, inclusive, a value counts; None: a value never expires."""
     known_only: bool = False
     """Whether a feature row counts only from `created` on, so that a backfill cannot leak."""
 
@@ -66,12 +66,12 @@ def join_features(
     Raises:
         duckdb.Error: a file or a column cannot be read, or a key's type does not fit.
     """
-    moments = _select_moments(rows, at, views)
+    row_times = _select_row_times(rows, at, views)
     # DuckDB plans for one row when it scans Arrow, and then loops over all pairs: copy the rows into a table.
-    connection.register("arrow_moments", moments)
-    connection.execute("CREATE TABLE moments AS FROM arrow_moments")
-    connection.unregister("arrow_moments")
-    readers = [connection.cursor().sql(_join_query(view, moments)).to_arrow_reader(BATCH_ROWS) for view in views]
+    connection.register("arrow_row_times", row_times)
+    connection.execute("CREATE TABLE row_times AS FROM arrow_row_times")
+    connection.unregister("arrow_row_times")
+    readers = [connection.cursor().sql(_join_query(view, row_times)).to_arrow_reader(BATCH_ROWS) for view in views]
     schema = pa.schema([*rows.schema, *(field for reader in readers for field in reader.schema)], rows.schema.metadata)
     return pa.RecordBatchReader.from_batches(schema, _side_by_side(rows, readers, schema))
 
@@ -86,29 +86,29 @@ def _side_by_side(
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _select_moments(rows: pa.Table, at: pa.Array, views: Sequence[AsOfView]) -> pa.Table:
-    """Take what is joined on: the place of each row, its moment, and its keys as columns `key <name>`."""
+def _select_row_times(rows: pa.Table, at: pa.Array, views: Sequence[AsOfView]) -> pa.Table:
+    """Select what is joined on: the place of each row, its time `at_us`, and its keys as columns `key <name>`."""
     # Finer digits are cut off, as DuckDB does with those of the event times.
-    moment = at.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
-    columns = {"row_number": pa.array(np.arange(rows.num_rows)), "moment": moment}
+    at_us = at.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
+    columns = {"row_number": pa.array(np.arange(rows.num_rows)), "at_us": at_us}
     for key in dict.fromkeys(key for view in views for key in view.keys):
-        # A column of nothing but nulls has no type of its own.
+        # A column that holds only nulls has no type of its own.
         untyped = pa.types.is_null(rows[key].type)
         columns[f"key {key}"] = rows[key].cast(pa.string()) if untyped else rows[key]
     return pa.table(columns)
 
 
-def _join_query(view: AsOfView, moments: pa.Table) -> str:
-    matches = [_equal(f"key {key}", column, moments.schema) for key, column in view.keys.items()]
-    matches.append(f"r.moment >= v.{'asof_known' if view.known_only else 'asof_time'}")
-    fresh = "TRUE" if view.ttl_us is None else f"v.asof_time >= r.moment - {view.ttl_us}"
+def _join_query(view: AsOfView, row_times: pa.Table) -> str:
+    matches = [_equal(f"key {key}", column, row_times.schema) for key, column in view.keys.items()]
+    matches.append(f"r.at_us >= v.{'asof_known' if view.known_only else 'asof_time'}")
+    fresh = "TRUE" if view.ttl_us is None else f"v.asof_time >= r.at_us - {view.ttl_us}"
     values = [
         f"CASE WHEN {fresh} THEN v.{quote_name(column)} END AS {quote_name(name)}"
         for name, column in view.features.items()
     ]
     return (
-        f"SELECT {', '.join(values)} FROM moments AS r "  # noqa: S608
-        f"ASOF LEFT JOIN ({_candidate_rows(view, moments['moment'])}) AS v ON {' AND '.join(matches)} "
+        f"SELECT {', '.join(values)} FROM row_times AS r "  # noqa: S608
+        f"ASOF LEFT JOIN ({_candidate_rows(view, row_times['at_us'])}) AS v ON {' AND '.join(matches)} "
         "ORDER BY r.row_number"
     )
 
@@ -120,11 +120,11 @@ def _equal(key: str, column: str, schema: pa.Schema) -> str:
     return f"r.{quote_name(key)} = v.{quote_name(column)}{'::VARCHAR' if is_text else ''}"
 
 
-def _candidate_rows(view: AsOfView, moment: pa.ChunkedArray) -> str:
+def _candidate_rows(view: AsOfView, at_us: pa.ChunkedArray) -> str:
     keys = ", ".join(quote_name(column) for column in view.keys.values()) or "NULL"
     rows = (
         f"SELECT *, {_microseconds(view.time)} AS asof_time "  # noqa: S608
-        f"FROM read_parquet({quote_text(view.path)}) WHERE {_reachable(view, moment)}"
+        f"FROM read_parquet({quote_text(view.path)}) WHERE {_reachable(view, at_us)}"
     )
     if view.created is None:
         return rows
@@ -132,7 +132,7 @@ def _candidate_rows(view: AsOfView, moment: pa.ChunkedArray) -> str:
         newest_first = f"{quote_name(view.created)} DESC NULLS LAST"
         return f"{rows} QUALIFY row_number() OVER (PARTITION BY {keys}, asof_time ORDER BY {newest_first}) = 1"
     # A row counts from `known` on, until a row of higher order is known. Those that never count, as a better one was
-    # known before or at the same moment, are left out; then the last known is the best known.
+    # known before or at the same time, are left out; then the last known is the best known.
     created = _microseconds(view.created)
     history = f"PARTITION BY {keys} ORDER BY asof_known, asof_order"
     return (
@@ -143,9 +143,9 @@ def _candidate_rows(view: AsOfView, moment: pa.ChunkedArray) -> str:
     )
 
 
-def _reachable(view: AsOfView, moment: pa.ChunkedArray) -> str:
+def _reachable(view: AsOfView, at_us: pa.ChunkedArray) -> str:
     """Leave out, while parquet is read, what is later than every row or older than `ttl_us` for each."""
-    first, last = (value.as_py() for value in pc.min_max(moment).values())
+    first, last = (value.as_py() for value in pc.min_max(at_us).values())
     if last is None:
         return "FALSE"
     column = utc_time(view.time)

@@ -38,7 +38,7 @@ _ROW = "entity_row"
 
 
 def open_feature_store(settings: Settings, features_uri: str = "") -> "FeatureStore":
-    """Open Feast as feature_repo/feature_store.yaml says.
+    """Open Feast as configured in feature_repo/feature_store.yaml.
 
     Args:
         settings: Where registry and online store are.
@@ -140,8 +140,9 @@ def join_features(store: "FeatureStore", problem: Problem, entities: pd.DataFram
     """
     views = declared_views(problem)
     names = [feature.name for view in views for feature in view.features]
+    references = [f"{view.name}:{feature.name}" for view in views for feature in view.features]
     numbered = entities.assign(**{_ROW: np.arange(len(entities))})
-    job = store.get_historical_features(numbered, _references(views), full_feature_names=False)
+    job = store.get_historical_features(numbered, references, full_feature_names=False)
     joined = job.to_arrow()
     if not np.array_equal(joined.column(_ROW).to_numpy(), np.arange(len(entities))):
         raise DataError(
@@ -180,10 +181,6 @@ def _check_names(views: Sequence[OnlineView], problem: Problem) -> None:
             f"service {problem.features.service}: names of features must differ from each other and from request "
             f"features and columns, but got {', '.join(doubled)} twice. Rename them in feature_repo/."
         )
-
-
-def _references(views: Sequence[OnlineView]) -> list[str]:
-    return [f"{view.name}:{feature.name}" for view in views for feature in view.features]
 
 
 def _declarations(problem: Problem) -> list[Any]:

@@ -1,16 +1,16 @@
 """Serve Feast's offline reads with DuckDB: point-in-time joins, and the values to materialise.
 
 In: Feast's own arguments (views, feature references, entity frame) and parquet files, local or on S3. Out: a
-`RetrievalJob` that runs when it is asked for a table or a stream. Called by Feast, which finds it by the
+`RetrievalJob` that runs when a table or a stream is requested. Called by Feast, which finds it by the
 `offline_store.type` of feature_store.yaml. It writes no feature data: `build` does.
 
 Meaning, as in Feast's DuckDB store, which serves as the specification:
-    * a value counts from its event time on, up to `ttl` later, both inclusive; no ttl, or 0, means for ever;
+    * a value counts from its event time on, up to `ttl` later, both inclusive; without a ttl, or with 0, for ever;
     * the newest event time wins, among equal ones the newest `created_timestamp_column`, null being oldest
       (which of two rows that are equal in both wins is not defined);
     * every row of the entity frame comes back once, in order, with its own columns unchanged.
 
-Where Feast fails, this store has an answer: entity frames with null keys, views without entities,
+Where Feast's store fails, this one works: entity frames with null keys, views without entities,
 `with_join_key_map` for some of several keys, and S3.
 """
 
@@ -58,7 +58,7 @@ class AsOfOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
 
 
 class AsOfRetrievalJob(RetrievalJob):  # type: ignore[misc]
-    """A read that runs when its result is asked for, and again when it is asked for again."""
+    """A read that runs each time its result is requested."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class AsOfRetrievalJob(RetrievalJob):  # type: ignore[misc]
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
-        """What was asked for; None for reads of a whole source."""
+        """What was requested; None for reads of a whole source."""
         return self._metadata
 
     def to_arrow_reader(self) -> pa.RecordBatchReader:
@@ -248,7 +248,7 @@ def _check_entity_frame(entity_frame: pd.DataFrame, views: Sequence[AsOfView]) -
     features = [name for view in views for name in view.features]
     faults = [f"column `{key}` must exist, but got {columns}." for key in keys if key not in columns]
     faults += [
-        f"a feature must not be named like a column, but got `{name}`. Rename it or ask for full_feature_names."
+        f"a feature must not be named like a column, but got `{name}`. Rename it or set full_feature_names."
         for name in features
         if name in columns
     ]

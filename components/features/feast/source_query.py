@@ -1,4 +1,4 @@
-"""Write the SQL that reads feature rows out of parquet: all of them, or the newest of each key.
+"""Build the SQL that reads feature rows out of parquet: all of them, or the newest of each key.
 
 In: the columns and the span of time as Feast names them. Out: a query for DuckDB. Called by the offline store
 for materialisation, and by the point-in-time join for what they share.
@@ -34,13 +34,13 @@ class SourceRows:
 
 
 def query_all_rows(rows: SourceRows) -> str:
-    """Write the query of every row; without keys in the order of time, so that the last one is the newest."""
-    order = "" if rows.keys else f" ORDER BY {', '.join(_newest_last(rows))}"
-    return f"{_select(rows)}{order}"
+    """Build the query of every row; without keys in the order of time, so that the last one is the newest."""
+    order = ", ".join(f"{column} ASC NULLS FIRST" for column in _times(rows))
+    return _select(rows) if rows.keys else f"{_select(rows)} ORDER BY {order}"
 
 
 def query_latest_rows(rows: SourceRows) -> str:
-    """Write the query of the newest row of each key."""
+    """Build the query of the newest row of each key."""
     partition = ", ".join(quote_name(column) for column in rows.keys) or "NULL"
     newest_first = ", ".join(f"{column} DESC NULLS LAST" for column in _times(rows))
     return f"{_select(rows)} QUALIFY row_number() OVER (PARTITION BY {partition} ORDER BY {newest_first}) = 1"
@@ -70,10 +70,6 @@ def _select(rows: SourceRows) -> str:
 
 def _times(rows: SourceRows) -> list[str]:
     return [quote_name(column) for column in (rows.time, rows.created) if column]
-
-
-def _newest_last(rows: SourceRows) -> list[str]:
-    return [f"{column} ASC NULLS FIRST" for column in _times(rows)]
 
 
 def _literal(time: datetime) -> str:

@@ -146,10 +146,12 @@ class OnlineFeatures:
                     values[i].update(entity.values)
                 else:
                     expired[i] += (view.name,)
-        return [
-            ServedFeatures(row, _missing(row), ages_of_row, too_old, now)
-            for row, ages_of_row, too_old in zip(values, ages, expired, strict=True)
+        # NaN is the one value that differs from itself.
+        missing = [
+            tuple([name for name, value in row.items() if value is None or value != value])  # noqa: PLR0124
+            for row in values
         ]
+        return [ServedFeatures(*parts, now) for parts in zip(values, missing, ages, expired, strict=True)]
 
 
 class CachingReader(ABC):
@@ -209,8 +211,3 @@ def _entity_key(row: Mapping[str, Any], columns: Iterable[str]) -> Key | None:
     parts = [row.get(column) for column in columns]
     texts = tuple([part for part in parts if isinstance(part, str) and part])
     return texts if len(texts) == len(parts) else None
-
-
-def _missing(row: Mapping[str, Value]) -> tuple[str, ...]:
-    # NaN is the one value that differs from itself.
-    return tuple([name for name, value in row.items() if value is None or value != value])  # noqa: PLR0124

@@ -30,7 +30,7 @@ from redis.client import Pipeline
 from redis.retry import Retry
 
 from components.base.errors import EndpointUnavailableError, PermanentError
-from components.features.online.reader import CachingReader, Filling, Found, Key, OnlineView, Value
+from components.features.online.reader import CachingReader, Filling, Found, Key, OnlineView
 
 _BATCH_ROWS = 5_000
 # A request waits for its features: better no answer after 2 s than an endpoint whose threads all wait.
@@ -126,16 +126,15 @@ class RedisDraft:
         with _explain_errors(self._place):
             self._write(table, {_HEADER: json.dumps(names)})
             for batch in rows.to_batches(_BATCH_ROWS):
-                self._write(
-                    table,
-                    {
-                        _field(tuple(str(row[name]) for name in view.keys)): json.dumps(
-                            [int(row["event_timestamp"].timestamp()), *(_stored(row[name]) for name in names)],
-                            ensure_ascii=False,
-                        )
-                        for row in batch.to_pylist()
-                    },
-                )
+                fields = {}
+                for row in batch.to_pylist():
+                    known_at = int(row["event_timestamp"].timestamp())
+                    # NaN, the one value that differs from itself, is missing as on SQLite.
+                    values = [None if value != value else value for value in map(row.get, names)]  # noqa: PLR0124
+                    fields[_field(tuple(str(row[key]) for key in view.keys))] = json.dumps(
+                        [known_at, *values], ensure_ascii=False
+                    )
+                self._write(table, fields)
         return int(rows.num_rows)
 
     def open_reader(self, views: Sequence[OnlineView]) -> "RedisReader":
@@ -257,10 +256,6 @@ def _key(problem: str, *parts: str) -> str:
 
 def _field(key: Key) -> str:
     return json.dumps(key, ensure_ascii=False)
-
-
-def _stored(value: Value) -> Value:
-    return None if value != value else value  # noqa: PLR0124 - NaN is the one value that differs from itself
 
 
 def _parse(pointer: Any) -> tuple[str, Filling]:

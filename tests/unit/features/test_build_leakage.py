@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.base.adapters.duckdb import connect_duckdb
+from components.features.build import render_sql
 
 FOLDER = Path(__file__).parents[3] / "feature_repo/flight_delays"
 VIEWS = sorted(path.stem for path in FOLDER.glob("*.sql"))
@@ -44,7 +45,7 @@ def connection():
 def run_view(connection: duckdb.DuckDBPyConnection, view: str, flights: pa.Table, weather: pa.Table) -> pd.DataFrame:
     connection.register("flights", flights)
     connection.register("weather", weather)
-    built = connection.sql((FOLDER / f"{view}.sql").read_text()).df()
+    built = connection.sql(render_sql(FOLDER / f"{view}.sql")).df()
     return built.sort_values(list(built.columns[:2])).reset_index(drop=True)
 
 
@@ -104,7 +105,7 @@ def test_cutting_off_real_flights_changes_no_earlier_row(view, connection, janua
 def test_the_plane_register_holds_for_ever_and_reads_no_event(connection):
     planes = pd.DataFrame({"tailnum": ["N1"], "year": [2001], "seats": [150], "manufacturer": ["BOEING"]})
     connection.register("planes", planes)
-    built = connection.sql((FOLDER / "plane_profile.sql").read_text()).df()
+    built = connection.sql(render_sql(FOLDER / "plane_profile.sql")).df()
     assert built["event_timestamp"].tolist() == [pd.Timestamp(0, tz="UTC")]
 
 
