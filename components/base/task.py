@@ -221,3 +221,9 @@ class Task(Protocol):
 
     def value(self, y: Array, decisions: Decisions) -> Array:
         """Return the value of each row's decision in the currency, shape (n,)."""
+
+    # Pages
+
+    @property
+    def report(self) -> Any:
+        """What this kind of problem adds to a report, a `components.reports.release.task_report.TaskReport`."""

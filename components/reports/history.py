@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from components.base.contract.problem import Problem
+from components.base.task import Task
 from components.base.text.wording import say_plainly, write_date
 from components.governor.rulings import RulingRecord
 from components.monitoring.results import Estimate, MonitoringResult, Window, WindowFinding
@@ -21,11 +22,16 @@ Read = Callable[[MonitoringResult], float | None]
 class History:
     """The content of a report, before it is formatted."""
 
-    problem: Problem
+    task: Task
     results: Sequence[MonitoringResult]
     """The oldest first, at least one."""
     rulings: Sequence[RulingRecord] = ()
     """On the problem's episodes, the newest first; without episodes that wait for their first ruling."""
+
+    @property
+    def problem(self) -> Problem:
+        """The contract."""
+        return self.task.problem
 
     @property
     def newest(self) -> MonitoringResult:
@@ -86,13 +92,11 @@ class History:
         return [one for one in self.rulings if one.ruled_at >= (since_wall if one.ruled_at >= wall else since)]
 
 
-def build_history(
-    problem: Problem, results: Sequence[MonitoringResult], rulings: Sequence[RulingRecord] = ()
-) -> History:
+def build_history(task: Task, results: Sequence[MonitoringResult], rulings: Sequence[RulingRecord] = ()) -> History:
     """Build the history of one problem; rulings of others are left out."""
-    own = [one for one in rulings if one.problem == problem.name and one.decided_at is not None]
+    own = [one for one in rulings if one.problem == task.problem.name and one.decided_at is not None]
     return History(
-        problem,
+        task,
         sorted(results, key=lambda result: result.as_of),
         sorted(own, key=lambda one: one.ruled_at, reverse=True),
     )

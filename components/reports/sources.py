@@ -1,8 +1,7 @@
 """Read what the reports of a window are written from: the results up to it, and the governor's rulings.
 
-In: the contract, the result of the monitoring run, the settings. Out: the folder that `report` writes. Called by the
-`report` step. Where no governor has run, or its database is out of reach, the reports are
-written without rulings.
+In: the task, the result of the monitoring run, the settings. Out: the folder that `report` writes. Called by the
+`report` step. Where no governor has run, or its database is out of reach, the reports are written without rulings.
 """
 
 import logging
@@ -13,6 +12,7 @@ from components.base.adapters.s3 import open_store
 from components.base.contract.problem import Problem
 from components.base.errors import TidemillError
 from components.base.settings import Settings
+from components.base.task import Task
 from components.governor.rulings import RulingRecord
 from components.monitoring.results import MonitoringResult, read_results
 from components.reports.write import DAILY, KPI, write_reports
@@ -23,15 +23,15 @@ _SQLITE = "sqlite:///"
 _RULINGS = 400
 
 
-def report_window(problem: Problem, result: Path, settings: Settings, folder: Path) -> None:
-    """Write the reports of the result in the file; results of later moments are not seen.
+def report_window(task: Task, result: Path, settings: Settings, folder: Path) -> None:
+    """Write the reports of the result in the file; later results are left out.
 
     Raises:
         StoreUnavailableError: the object store does not answer.
     """
     newest = MonitoringResult.model_validate_json(result.read_text(encoding="utf-8"))
-    earlier = [one for one in read_results(open_store(settings), problem.name) if one.as_of < newest.as_of]
-    write_reports(problem, [*earlier, newest], list_rulings(problem, settings), folder)
+    earlier = [one for one in read_results(open_store(settings), task.problem.name) if one.as_of < newest.as_of]
+    write_reports(task, [*earlier, newest], list_rulings(task.problem, settings), folder)
 
 
 def copy_pages(folder: Path, daily: Path, kpi: Path) -> None:

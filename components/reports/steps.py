@@ -28,12 +28,13 @@ def present(
 
     from components.base.contract.load import read_problem
     from components.reports.release.present import copy_presentation, present_release
+    from components.tasks import open_task
 
     data = {"accepted": accepted, "prepared": prepared, "profile": profile}
     models = {"leaderboard": leaderboard, "tuned": tuned, "model": model, "evaluation": evaluation}
     artifacts = {**data, **models, "release": release, "deployment": deployment}
     places = {name: Path(artifact.path) for name, artifact in artifacts.items()}
-    present_release(read_problem(problem.path), run_id, as_of, places, Path(summary.path))
+    present_release(open_task(read_problem(problem.path)), run_id, as_of, places, Path(summary.path))
     copy_presentation(Path(summary.path), Path(report.path), Path(card.path))
 
 
@@ -51,7 +52,8 @@ def report(
     from components.base.contract.load import read_problem
     from components.base.settings import load_settings
     from components.reports.sources import copy_pages, report_window
+    from components.tasks import open_task
 
     folder = Path(reports.path)
-    report_window(read_problem(problem.path), Path(result.path), load_settings(), folder)
+    report_window(open_task(read_problem(problem.path)), Path(result.path), load_settings(), folder)
     copy_pages(folder, Path(daily.path), Path(kpi.path))

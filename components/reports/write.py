@@ -1,6 +1,6 @@
 """Write the reports of a monitoring run: the daily one for engineers, the KPI one for the business, the summary.
 
-In: the contract, all monitoring results, the governor's rulings. Out: a folder with `daily.html`, `kpi.html` and
+In: the task, all monitoring results, the governor's rulings. Out: a folder with `daily.html`, `kpi.html` and
 `summary.json`, which the index of reports and the terminal read. Called by the `report` step.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components.base.contract.problem import Problem
 from components.base.errors import DataError
+from components.base.task import Task
 from components.base.text.wording import write_bytes
 from components.governor.rulings import RulingRecord
 from components.monitoring.results import MonitoringResult
@@ -26,12 +26,12 @@ DAILY, KPI, SUMMARY = "daily.html", "kpi.html", "summary.json"
 
 
 def write_reports(
-    problem: Problem, results: Sequence[MonitoringResult], rulings: Sequence[RulingRecord], folder: Path
+    task: Task, results: Sequence[MonitoringResult], rulings: Sequence[RulingRecord], folder: Path
 ) -> dict[str, Path]:
     """Write the reports about the newest result, with the trend over all of them; return the paths by name.
 
     Args:
-        problem: The contract.
+        task: The task of the contract.
         results: Of that problem, in any order.
         rulings: As the governor lists them; those of other problems are left out. May be empty.
         folder: Where to write; made when missing.
@@ -41,9 +41,10 @@ def write_reports(
     """
     if not results:
         raise DataError(
-            f"report {problem.name}: at least one monitoring result must exist, but got 0. Run `make monitor` first."
+            f"report {task.problem.name}: at least one monitoring result must exist, but got 0. Run `make monitor` "
+            "first."
         )
-    history = build_history(problem, results, rulings)
+    history = build_history(task, results, rulings)
     pages = {
         DAILY: render_daily(history, draw_daily(history), KPI),
         KPI: render_kpi(history, draw_kpi(history), DAILY),

@@ -10,7 +10,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter, MonthLocator
 
-from components.base.statistics.scores import METRICS
 from components.base.text.figures import (
     ACCENT,
     BAD,
@@ -22,13 +21,13 @@ from components.base.text.figures import (
     render_svg,
     show_thousands,
 )
-from components.base.text.wording import say_plainly, write_gain
+from components.base.text.wording import write_gain
 from components.reports.trends import Array, place_times, to_numbers
 from pipelines.simulation.timeline import LoopEvent, LoopMonth, Timeline, add_up, pair_alerts
 
 # Width and height in inches, and the font of the marks, of the picture for a screen and the one for a phone.
 SCREEN, PHONE = (9.8, 6.9), (5.0, 7.6)
-_CURRENT, _FROZEN = COLOURS["current"], COLOURS["dumb"]
+_CURRENT, _FROZEN = COLOURS["current"], COLOURS["dummy"]
 # The lanes of what the governor decided and what was released.
 _DONE = {"decision": "decisions", "release": "releases"}
 _ALT = "Three charts over the months: performance with its limit, value as it adds up, and alerts with what was done."
@@ -82,7 +81,7 @@ def _draw_scores(axes: Axes, timeline: Timeline) -> None:
     limit = next((one.score_limit for one in reversed(months) if one.score_limit is not None), None)
     if limit is not None:
         draw_reference(axes, limit, "limit", colour=BAD)
-    axes.set_ylabel(METRICS[timeline.metric].label if timeline.metric in METRICS else say_plainly(timeline.metric))
+    axes.set_ylabel(timeline.metric)
 
 
 def _draw_values(axes: Axes, timeline: Timeline) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from components.base.contract.problem import Problem
 from components.base.text.wording import say_plainly
+from components.tasks import open_task
 from pipelines.simulation.alert_watch import AlertSpan
 from pipelines.simulation.earnings import EarnedMonth, Earnings
 from pipelines.simulation.played import PlayedMonth
@@ -45,7 +46,7 @@ def tell_timeline(replayed: Replayed) -> Timeline:
         problem=problem.name,
         noun=say_plainly(problem.examples.source),
         currency=problem.business.currency,
-        metric=problem.monitoring.performance.metric,
+        metric=open_task(problem).metrics[problem.monitoring.performance.metric].label,
         months=tuple(_month(played, earned, replayed.runs) for played, earned in months),
         events=tuple(events),
         links=(Link("All runs and models", "index.html"),),

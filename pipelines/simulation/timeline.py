@@ -114,7 +114,7 @@ class Timeline:
     """What is predicted, in the plural."""
     currency: str
     metric: str
-    """Name of the score that has a limit."""
+    """Label of the score that has a limit."""
     months: tuple[LoopMonth, ...]
     events: tuple[LoopEvent, ...]
     links: tuple[Link, ...] = ()

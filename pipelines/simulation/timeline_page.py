@@ -6,9 +6,8 @@ In: a `Timeline`. Out: HTML that loads nothing from elsewhere. Called by `make l
 from collections import Counter
 from pathlib import Path
 
-from components.base.statistics.scores import METRICS
 from components.base.text.templating import render
-from components.base.text.wording import join_words, say_plainly, write_count, write_money
+from components.base.text.wording import join_words, write_count, write_money
 from pipelines.simulation.pictures_timeline import PHONE, SCREEN, draw_loop
 from pipelines.simulation.timeline import LoopMonth, Span, Timeline, Totals, covers, pair_alerts
 
@@ -32,7 +31,7 @@ def render_timeline(timeline: Timeline) -> str:
         _TEMPLATES,
         "timeline.html.j2",
         timeline=timeline,
-        metric=METRICS[timeline.metric].label if timeline.metric in METRICS else say_plainly(timeline.metric),
+        metric=timeline.metric,
         totals=totals,
         tone=_tone(totals),
         heading=_title(timeline, totals),

@@ -1,7 +1,7 @@
 """The one look of every picture: figures are drawn with matplotlib and leave as small inline SVG.
 
 In: a `Figure` of `new_figure`. Out: `render_svg`, an `<svg>` whose colours are CSS variables (light, dark and print are
-the page's choice; opened alone it shows the light colours), whose text stays text, and whose alternative text is told.
+the page's choice; opened alone it shows the light colours), whose text stays text, and with an alternative text.
 Called by explore and by the report. Pictures are 360 units wide: readable at the width of a phone and of a column.
 """
 
@@ -28,7 +28,7 @@ COLOURS = {
     "accent-soft": "#9fd3cc",
     "champion": "#4f5bb5",
     "current": "#b7701a",
-    "dumb": "#8a97a6",
+    "dummy": "#8a97a6",
     "bad": "#b42318",
 }
 INK, MUTED, GRID, ACCENT, SOFT, BAD = (COLOURS[n] for n in ("ink", "muted", "grid", "accent", "accent-soft", "bad"))
@@ -37,7 +37,7 @@ CONTENDER_COLOURS = {
     "challenger": ACCENT,
     "champion": COLOURS["champion"],
     "current_solution": COLOURS["current"],
-    "dumb": COLOURS["dumb"],
+    "dummy": COLOURS["dummy"],
 }
 WIDTH_INCHES, HEIGHT_INCHES = 5.0, 2.7
 _STYLE: dict[str, Any] = {

@@ -1,8 +1,8 @@
 """Templates of every page: one Jinja2 environment that escapes everything and writes numbers for people.
 
-In: a phase's folder of templates, a template's name and its values. Out: text. Called by the reports, the model card,
-the index and the timeline; what they share, the style sheet and the macros, is in this phase's own `templates`. A value
-that is not there is shown as `n/a`, so that a page never fails for the lack of a detail.
+In: folders of templates, a template's name and its values. Out: text. Called by the reports, the model card, the index
+and the timeline; what they share, the style sheet and the macros, is in this room's own `templates`. A value that is
+not there is shown as `n/a`, so that a page never fails for the lack of a detail.
 """
 
 import html
@@ -12,13 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined, select_autoescape
+from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined, pass_context, select_autoescape
+from jinja2.runtime import Context
 from markupsafe import Markup
 
-from components.base.statistics.scores import METRICS
 from components.base.text.wording import (
     MISSING,
     format_time,
+    has_bounds,
     say_plainly,
     write_capacity,
     write_count,
@@ -42,15 +43,19 @@ _MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]<>|#])")
 _LONGEST_TEXT = 60
 
 
-def render(folder: Path, template: str, **values: Any) -> str:
-    """Fill a template of a phase's folder; what that one lacks is taken from the shared folder."""
-    return _environment(folder).get_template(template).render(css=_read_css(), **values)
+def render(folders: Path | tuple[Path, ...], template: str, **values: Any) -> str:
+    """Fill a template; each is looked up in the folders in order, then in the shared one.
+
+    A page that names metrics passes `metric_labels`, the label of each metric by its name.
+    """
+    folders = folders if isinstance(folders, tuple) else (folders,)
+    return _environment(folders).get_template(template).render(css=_read_css(), **values)
 
 
 @cache
-def _environment(folder: Path) -> Environment:
+def _environment(folders: tuple[Path, ...]) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader([folder, _FOLDER]),
+        loader=FileSystemLoader([*folders, _FOLDER]),
         autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
         undefined=ChainableUndefined,
         trim_blocks=True,
@@ -70,13 +75,14 @@ def _environment(folder: Path) -> Environment:
         "span": _tolerate(write_span),
         "words": _tolerate(say_plainly),
         "brief": _tolerate(write_brief),
-        "metric_label": _tolerate(label_metric),
+        "metric_label": label_metric,
         "tone": choose_tone,
         "inline_svg": inline_svg,
         "sparkline": draw_sparkline,
         "breakable": break_name,
         "md": escape_markdown,
     }
+    environment.tests["bounded"] = lambda value: bool(value) and has_bounds(value)
     return environment
 
 
@@ -93,9 +99,10 @@ def write_brief(value: Any) -> str:
     return f"{value:.1e}" if 0 < abs(value) < 1e-4 else write_number(float(value))
 
 
-def label_metric(name: str) -> str:
-    """Return how a metric is called in a report."""
-    return METRICS[name].label if name in METRICS else say_plainly(name)
+@pass_context
+def label_metric(context: Context, name: str | None) -> str:
+    """Return the label of a metric: of the page's `metric_labels`, else its name in words."""
+    return context.get("metric_labels", {}).get(name) or _tolerate(say_plainly)(name)
 
 
 def choose_tone(word: str) -> str:

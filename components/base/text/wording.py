@@ -4,10 +4,35 @@ In: plain numbers. Out: text with thousands separators and units. Called by the 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 MISSING = "n/a"
+
+
+class Bounded(Protocol):
+    """An estimate whose bounds may be unknown: None, or not a number."""
+
+    @property
+    def low(self) -> float | None:
+        """Lower bound."""
+
+    @property
+    def high(self) -> float | None:
+        """Upper bound."""
+
+
+def has_bounds(estimate: Bounded | None) -> bool:
+    """Return whether both bounds of an estimate are known."""
+    return estimate is not None and not (_is_unknown(estimate.low) or _is_unknown(estimate.high))
+
+
+def write_bounds(estimate: Bounded | None, write: Callable[[float | None], str]) -> str:
+    """Write the bounds of a 95% interval, or that the rows cannot tell."""
+    if estimate is None or not has_bounds(estimate):
+        return "no interval: too few rows"
+    return f"95% interval {write(estimate.low)} to {write(estimate.high)}"
 
 
 def write_count(number: float | None) -> str:

@@ -47,6 +47,7 @@ def render_daily(history: History, drawn: Drawn, kpi_link: str = "") -> str:
         _TEMPLATES,
         "daily.html.j2",
         problem=history.problem,
+        metric_labels={name: metric.label for name, metric in history.task.metrics.items()},
         limits=history.problem.monitoring,
         noun=history.noun,
         outcome=history.outcome,

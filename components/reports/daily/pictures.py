@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from components.base.statistics.scores import METRICS
 from components.base.text.figures import (
     ACCENT,
     BAD,
@@ -143,8 +142,9 @@ def draw_performance(history: History) -> str | None:
         draw_reference(axes, newest.at_release[limits.metric], "at release")
     draw_reference(axes, newest.limit, "limit", colour=BAD)
     finish_windows(axes, history)
-    axes.set_ylabel(METRICS[limits.metric].label)
-    return render_svg(figure, f"Line of {METRICS[limits.metric].label} over the windows with its interval and limit.")
+    label = history.task.metrics[limits.metric].label
+    axes.set_ylabel(label)
+    return render_svg(figure, f"Line of {label} over the windows with its interval and limit.")
 
 
 def draw_estimated(history: History) -> str | None:
@@ -162,7 +162,9 @@ def draw_estimated(history: History) -> str | None:
     if not has_trend(history.trend(read_promised)):
         return None
     lines: Lines = {"came true": (read_real, ACCENT), "was promised": (read_promised, COLOURS["champion"])}
-    return draw_trend(history, lines, METRICS[metric].label, "Promised and realised score over the windows.")
+    return draw_trend(
+        history, lines, history.task.metrics[metric].label, "Promised and realised score over the windows."
+    )
 
 
 def draw_slices(history: History) -> str | None:
@@ -179,7 +181,7 @@ def draw_slices(history: History) -> str | None:
     released = [(one.at_release, place) for place, one in enumerate(reversed(slices)) if one.at_release is not None]
     if released:
         axes.plot(*zip(*released, strict=True), "|", color=COLOURS["champion"], markersize=11, markeredgewidth=2)
-    axes.set_xlabel(f"{METRICS[history.problem.metrics.primary].label}; the upright line is the level at release")
+    axes.set_xlabel(f"{history.task.primary.label}; the upright line is the level at release")
     return render_svg(figure, "Dots of the score of each group with its interval, and its level at release.")
 
 

@@ -4,13 +4,12 @@ In: a `History`. Out: one `StatusTile` each for traffic, drift, performance, val
 `status`. What is beyond a limit is judged by the monitor, against the contract.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from components.base.statistics.scores import METRICS
 from components.base.text.wording import (
     MISSING,
+    write_bounds,
     write_count,
     write_gain,
     write_number,
@@ -44,13 +43,6 @@ def tell_tiles(history: History) -> tuple[StatusTile, ...]:
     """Put the newest window into six numbers."""
     told = (_tell_traffic, _tell_drift, _tell_performance, _tell_value, _tell_labels, _tell_freshness)
     return tuple(tell(history) for tell in told)
-
-
-def write_bounds(estimate: Estimate | None, write: Callable[[float], str]) -> str:
-    """Write the bounds of a 95% interval, or that the rows cannot tell."""
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return "no interval: too few rows"
-    return f"95% interval {write(estimate.low)} to {write(estimate.high)}"
 
 
 def find_oldest_view(result: MonitoringResult) -> ViewAge | None:
@@ -98,7 +90,7 @@ def _tell_drift(history: History) -> StatusTile:
 
 def _tell_performance(history: History) -> StatusTile:
     limits, performance = history.problem.monitoring.performance, history.newest.performance
-    metric = METRICS[limits.metric]
+    metric = history.task.metrics[limits.metric]
     limit = limits.minimum if limits.minimum is not None else limits.maximum
 
     def find(result: MonitoringResult) -> Estimate | None:

@@ -23,7 +23,6 @@ def render_kpi(history: History, pictures: Mapping[str, str], daily_link: str = 
         noun=history.noun,
         outcome=history.outcome,
         currency=history.currency,
-        values=history.problem.business.values,
         result=result,
         period=format_window(result.window),
         before=format_window(history.previous.window) if history.previous else "",

@@ -1,7 +1,7 @@
 """What the report is made of: the documents that the steps left, read once and kept as they are.
 
-In: the folders and files of the steps. Out: a `Material`. A step that left nothing gives an empty document, and the
-report says so. Called by `present`; judges nothing.
+In: the task, and the folders and files of the steps. Out: a `Material`. A step that left nothing gives no document, and
+the report says so. Called by `present`; judges nothing.
 """
 
 import json
@@ -13,46 +13,43 @@ from typing import TYPE_CHECKING, Any
 from components.base.contract.problem import Problem
 from components.base.dataset import Prepared, read_prepared
 from components.base.documents import D, read
+from components.base.task import Task
 from components.base.text.wording import say_plainly
 from components.data.dictionary import Dictionary
 from components.data.quality import Quality
+from components.models.artifact import ModelDescription
+from components.models.documents import Contender, ContenderRecord, Evaluation, Leaderboard, Tuned
 from components.release.record import Deployment, Release
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Document = dict[str, Any]
-# Document -> the step artifact that holds it, and the file in its folder ("" when the artifact is the file itself).
-_PLACES = {
-    "findings": ("profile", "findings.json"),
-    "leaderboard": ("leaderboard", ""),
-    "tuned": ("tuned", ""),
-    "model": ("model", "model.json"),
-    "evaluation": ("evaluation", "evaluation.json"),
-}
-# Who is meant, in words for a reader who never saw the code.
-_ROLES = {
+# Names of the contenders for a reader who does not know the code, in the order of every table and picture.
+_ROLES: dict[Contender, str] = {
     "challenger": "New model",
     "champion": "Champion",
     "current_solution": "Current solution",
-    "dumb": "Same risk for all",
+    "dummy": "Dummy",
 }
-REFERENCES = ("champion", "current_solution")
+REFERENCES: tuple[Contender, ...] = ("champion", "current_solution")
 
 
 @dataclass(frozen=True)
 class Material:
-    """Everything that a report shows, before it is shown."""
+    """Everything that a report shows, before it is shown; None where a step left nothing."""
 
-    problem: Problem
+    task: Task
     run_id: str
     as_of: str
-    documents: Mapping[str, Document]
-    """By name of `_PLACES`; empty where the step left nothing."""
-    release: Release | None = None
-    deployment: Deployment | None = None
     quality: Quality | None = None
     dictionary: Dictionary | None = None
+    findings: Mapping[str, Any] | None = None
+    leaderboard: Leaderboard | None = None
+    tuned: Tuned | None = None
+    model: ModelDescription | None = None
+    evaluation: Evaluation | None = None
+    release: Release | None = None
+    deployment: Deployment | None = None
     prepared: Prepared | None = None
     pictures: Mapping[str, str] = field(default_factory=dict)
     """SVG by file name of a finding."""
@@ -61,9 +58,10 @@ class Material:
     manifest: str = ""
     """The InferenceService as YAML."""
 
-    def __getitem__(self, name: str) -> Document:
-        """Return a document, empty when there is none."""
-        return self.documents.get(name, {})
+    @property
+    def problem(self) -> Problem:
+        """The contract."""
+        return self.task.problem
 
     @property
     def noun(self) -> str:
@@ -76,70 +74,73 @@ class Material:
         return say_plainly(self.problem.target.name)
 
     @property
-    def contenders(self) -> dict[str, Document]:
-        """Who was judged on the test rows, in the order of the story."""
-        judged = self["evaluation"].get("contenders", {})
+    def contenders(self) -> dict[Contender, ContenderRecord]:
+        """Who was judged on the test rows, in the order of `_ROLES`."""
+        judged = self.evaluation.contenders if self.evaluation else {}
         return {role: judged[role] for role in _ROLES if role in judged}
 
     @property
-    def reference(self) -> str | None:
+    def reference(self) -> Contender | None:
         """Whom the new model has to beat: the champion, without one the current solution."""
-        return next((role for role in REFERENCES if role in self["evaluation"].get("comparisons", {})), None)
+        comparisons = self.evaluation.comparisons if self.evaluation else {}
+        return next((role for role in REFERENCES if role in comparisons), None)
 
-    def name_role(self, role: str) -> str:
+    def name_role(self, role: Contender) -> str:
         """Name a contender in words; a champion that this release replaced is the previous model."""
-        version = (self["evaluation"].get("champion") or {}).get("version")
-        if role != "champion" or not version:
+        champion = self.evaluation.champion if self.evaluation else None
+        if role != "champion" or champion is None:
             return _ROLES[role]
         is_replaced = self.deployment is not None and self.deployment.outcome == "promoted"
-        return f"{'Previous model' if is_replaced else _ROLES[role]} (version {version})"
+        return f"{'Previous model' if is_replaced else _ROLES[role]} (version {champion.version})"
 
 
-def read_material(problem: Problem, run_id: str, as_of: str, places: Mapping[str, Path]) -> Material:
+def read_material(task: Task, run_id: str, as_of: str, places: Mapping[str, Path]) -> Material:
     """Read every document that exists.
 
     Args:
-        problem: The contract.
+        task: The task of the contract.
         run_id: The run's id in Kubeflow Pipelines.
         as_of: ISO 8601, UTC.
         places: Path of each step's artifact: accepted, prepared, profile, leaderboard, tuned, model, evaluation,
             release, deployment.
     """
-    paths = {name: places[step] / file for name, (step, file) in _PLACES.items() if step in places}
-    documents = {name: _read_json(path) for name, path in paths.items()}
-    pictures = {
-        finding["picture"]: (places["profile"] / finding["picture"]).read_text(encoding="utf-8")
-        for finding in documents.get("findings", {}).get("findings", [])
-    }
-    deployment = _read_record(Deployment, places, "deployment", "deployment.json")
+
+    def read_if_left(kind: type[D], step: str, file: str = "") -> D | None:
+        path = places[step] / file if step in places else None
+        return read(kind, path) if path and path.is_file() else None
+
+    findings = _read_json(places, "profile", "findings.json")
+    deployment = read_if_left(Deployment, "deployment", "deployment.json")
     manifest = deployment.inference_service if deployment else None
     return Material(
-        problem=problem,
+        task=task,
         run_id=run_id,
         as_of=as_of,
-        documents=documents,
-        release=_read_record(Release, places, "release", "release.json"),
+        quality=read_if_left(Quality, "accepted", "quality.json"),
+        dictionary=read_if_left(Dictionary, "accepted", "dictionary.json"),
+        findings=findings,
+        leaderboard=read_if_left(Leaderboard, "leaderboard"),
+        tuned=read_if_left(Tuned, "tuned"),
+        model=read_if_left(ModelDescription, "model", "model.json"),
+        evaluation=read_if_left(Evaluation, "evaluation", "evaluation.json"),
+        release=read_if_left(Release, "release", "release.json"),
         deployment=deployment,
-        quality=_read_record(Quality, places, "accepted", "quality.json"),
-        dictionary=_read_record(Dictionary, places, "accepted", "dictionary.json"),
         prepared=read_prepared(places["prepared"]) if "prepared" in places else None,
-        pictures=pictures,
+        pictures={
+            finding["picture"]: (places["profile"] / finding["picture"]).read_text(encoding="utf-8")
+            for finding in (findings or {}).get("findings", [])
+        },
         predictions=_read_predictions(places.get("evaluation")),
         manifest=(places["deployment"] / manifest).read_text(encoding="utf-8") if manifest else "",
     )
 
 
-def _read_json(path: Path) -> Document:
-    if not path.is_file():
-        return {}
-    document: Document = json.loads(path.read_text(encoding="utf-8"))
-    return document
-
-
-def _read_record(kind: type[D], places: Mapping[str, Path], step: str, file: str) -> D | None:
-    """Read a document of a step, if the step left one."""
+def _read_json(places: Mapping[str, Path], step: str, file: str) -> Mapping[str, Any] | None:
     path = places[step] / file if step in places else None
-    return read(kind, path) if path and path.is_file() else None
+    if path is None or not path.is_file():
+        return None
+    document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
 
 
 def _read_predictions(folder: Path | None) -> "pd.DataFrame | None":

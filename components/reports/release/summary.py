@@ -5,97 +5,100 @@ In: the documents of the steps. Out: `summary.json`. Called by the `present` ste
 
 from typing import Any
 
-from components.base.contract.problem import Problem
 from components.base.errors import DataError
-from components.base.gate import Gate
+from components.base.text.wording import has_bounds, say_plainly
+from components.models.documents import Contender, ContenderRecord, Evaluation, Leaderboard
 from components.release.record import Deployment
-from components.reports.release.material import Material
-
-Document = dict[str, Any]
+from components.reports.release.material import REFERENCES, Material
 
 
-def summarise(material: Material) -> Document:
-    """Build the summary of a run that left every document."""
-    problem, documents, evaluation = material.problem, material.documents, material["evaluation"]
-    release, deployment, quality = material.release, material.deployment, material.quality
-    if release is None or deployment is None or quality is None:
+def summarise(material: Material) -> dict[str, Any]:
+    """Build the summary of a run that left every document.
+
+    Raises:
+        DataError: a step left nothing.
+    """
+    problem = material.problem
+    quality, leaderboard, evaluation = material.quality, material.leaderboard, material.evaluation
+    release, deployment = material.release, material.deployment
+    if quality is None or leaderboard is None or evaluation is None or release is None or deployment is None:
         raise DataError(
-            f"present {problem.name}: a quality report, a release and its deployment must exist. Run their steps first."
+            f"present {problem.name}: quality report, leaderboard, evaluation, release and deployment must exist. "
+            "Run their steps first."
         )
-    summary: Document = {
+    gates = [gate.model_dump(mode="json") for gate in evaluation.gates]
+    smoke_tests = [gate.model_dump(mode="json") | {"name": f"endpoint_{gate.name}"} for gate in deployment.gates]
+    described = evaluation.model_dump(mode="json")
+    return {
         "problem": problem.name,
         "run_id": material.run_id,
         "as_of": material.as_of,
         "rows": quality.rows.model_dump(),
         "primary_metric": problem.metrics.primary,
         "currency": problem.business.currency,
-        "leaderboard": _leaderboard(documents["leaderboard"], problem.metrics.primary),
-        "scores": [_score(role, score, problem) for role, score in evaluation["contenders"].items()],
-        "comparisons": evaluation["comparisons"],
-        "gates": [*evaluation["gates"], *map(_deployment_gate, deployment.gates)],
-        "verdict": evaluation["verdict"],
-        "reasons": evaluation["reasons"],
+        "leaderboard": _tabulate(leaderboard, problem.metrics.primary),
+        "scores": [_describe(role, one, evaluation.metric) for role, one in evaluation.contenders.items()],
+        "comparisons": described["comparisons"],
+        "gates": gates + smoke_tests,
+        "verdict": evaluation.verdict,
+        "reasons": described["reasons"],
         "model_version": release.version,
         "champion_version": deployment.champion,
         "deployment": deployment.outcome,
         "endpoint": deployment.endpoint,
+        "verdict_in_words": _format_verdict(release.version, evaluation, deployment),
     }
-    return {**summary, "verdict_in_words": _words(summary, deployment)}
 
 
-def _leaderboard(leaderboard: Document, metric: str) -> list[Document]:
-    notes = {"current_solution": "current solution", "dumb": "dumb predictor"}
+def _tabulate(leaderboard: Leaderboard, metric: str) -> list[dict[str, Any]]:
+    notes = {"current_solution": "current solution", "dummy": "dummy"}
     return [
         {
-            "name": entry["name"],
-            "score": entry["scores"][metric]["mean"] if entry["scores"] else None,
-            "spread": entry["scores"][metric]["std"] if entry["scores"] else None,
-            "fit_seconds": entry["fit_seconds"],
-            "note": entry["error"] or notes.get(entry["kind"], "chosen" if entry["chosen"] else ""),
+            "name": entry.name,
+            "score": entry.scores[metric].mean if entry.scores else None,
+            "spread": entry.scores[metric].std if entry.scores else None,
+            "fit_seconds": entry.fit_seconds,
+            "note": entry.error or notes.get(entry.kind, "chosen" if entry.chosen else ""),
         }
-        for entry in leaderboard["entries"]
+        for entry in leaderboard.entries
     ]
 
 
-def _score(role: str, contender: Document, problem: Problem) -> Document:
-    primary, value = contender["scores"][problem.metrics.primary], contender["value_per_1000"]
+def _describe(role: Contender, contender: ContenderRecord, metric: str) -> dict[str, Any]:
+    described = contender.model_dump(mode="json")
+    score, value = described["scores"][metric], described["value_per_1000"]
     return {
         "role": role,
-        "name": f"{role.replace('_', ' ')} ({contender['label']})",
-        "score": primary["estimate"],
-        "score_interval": [primary["low"], primary["high"]],
+        "name": f"{say_plainly(role)} ({contender.label})",
+        "score": score["estimate"],
+        "score_interval": [score["low"], score["high"]],
         "value": value["estimate"],
         "value_interval": [value["low"], value["high"]],
-        "scores": contender["scores"],
-        "threshold": contender["threshold"],
+        "scores": described["scores"],
+        "policy": contender.policy,
     }
 
 
-def _deployment_gate(gate: Gate) -> Document:
-    return {**gate.model_dump(mode="json"), "name": f"endpoint_{gate.name}"}
-
-
-def _words(summary: Document, deployment: Deployment) -> str:
-    """Say in sentences what was decided, why, and what it is worth."""
-    version = summary["model_version"]
+def _format_verdict(version: str | None, evaluation: Evaluation, deployment: Deployment) -> str:
+    """Write in sentences what was decided, why, and what it is worth."""
     decided = {
-        "promoted": f"Version {version} is promoted: it answers at the endpoint {summary['endpoint']}.",
+        "promoted": f"Version {version} is promoted: it answers at the endpoint {deployment.endpoint}.",
         "refused": f"Version {version} passed its evaluation, but the endpoint refused it.",
-        "kept": f"The new model is not deployed ({summary['verdict']}).",
-    }[summary["deployment"]]
-    champion = summary["champion_version"]
-    kept = f" Version {champion} stays champion." if summary["deployment"] != "promoted" and champion else ""
-    reasons = deployment.reasons if summary["deployment"] == "refused" else summary["reasons"]
-    return " ".join([decided + kept, _gain(summary), *reasons])
+        "kept": f"The new model is not deployed ({evaluation.verdict}).",
+    }[deployment.outcome]
+    is_kept = deployment.outcome != "promoted" and deployment.champion
+    kept = f" Version {deployment.champion} stays champion." if is_kept else ""
+    reasons = deployment.reasons if deployment.outcome == "refused" else evaluation.reasons
+    return " ".join([decided + kept, _format_gain(evaluation), *reasons])
 
 
-def _gain(summary: Document) -> str:
-    """Say what the challenger is worth against what it was compared with."""
-    reference = next(name for name in ("champion", "current_solution") if name in summary["comparisons"])
-    gain = summary["comparisons"][reference]["value_per_1000"]
-    words = "more" if gain["estimate"] >= 0 else "less"
-    interval = "" if gain["low"] is None else f" (95 % interval {gain['low']:,.0f} to {gain['high']:,.0f})"
+def _format_gain(evaluation: Evaluation) -> str:
+    """Write what the challenger is worth against what it was compared with."""
+    reference = next(role for role in REFERENCES if role in evaluation.comparisons)
+    gain = evaluation.comparisons[reference].value_per_1000
+    words = "more" if gain.estimate >= 0 else "less"
+    interval = f" (95 % interval {gain.low:,.0f} to {gain.high:,.0f})" if has_bounds(gain) else ""
     return (
-        f"It earns {abs(gain['estimate']):,.0f} {summary['currency']} {words} per 1,000 predictions than the "
-        f"{reference.replace('_', ' ')}{interval}."
+        f"It earns {abs(gain.estimate):,.0f} {evaluation.currency} {words} per 1,000 predictions than the "
+        f"{say_plainly(reference)}{interval}."
     )

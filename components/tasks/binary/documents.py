@@ -1,4 +1,4 @@
-"""What the binary task adds to an evaluation: the confusion matrix and the curves of a contender.
+"""What the binary task adds to documents: confusion matrix and curves of a contender, the search of the threshold.
 
 Notation
     y    outcome of each row, 0 or 1          (n,)
@@ -10,10 +10,12 @@ pages.
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict
 
 from components.base.documents import Document
 from components.base.task import Decisions
 from components.tasks.binary.metrics import bin_calibration
+from components.tasks.binary.policy import ThresholdPoint
 
 Array = NDArray[np.float64]
 Curve = tuple[tuple[float, float], ...]
@@ -35,6 +37,11 @@ class Confusion(Document):
     """Positive rows without it."""
     correct_rejections: int
     """Negative rows without it."""
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return self.hits + self.false_alarms + self.misses + self.correct_rejections
 
     @property
     def actions(self) -> int:
@@ -75,6 +82,17 @@ class BinaryContender(Document):
     """Pairs (recall, precision)."""
     roc: Curve
     """Pairs (false positive rate, true positive rate)."""
+
+
+class ThresholdSearch(BaseModel):
+    """How the threshold was chosen: what `BinaryTask.fit_policy` finds; `ensemble` adds the rows and their time."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    chosen: ThresholdPoint
+    break_even: float
+    """Probability from which an action pays."""
+    curve: tuple[ThresholdPoint, ...]
 
 
 def describe_binary(y: Array, p: Array, decided: Decisions) -> BinaryContender:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
 from components.base.contract.binary import BinaryBusiness, DecisionValues
+from components.base.documents import Number
 from components.base.statistics.capacity import limit_actions, number_days
 from components.base.task import Output
 
@@ -54,8 +55,10 @@ class ThresholdPoint:
     threshold: float
     actions: int
     over_capacity: int
-    precision: float
-    recall: float
+    precision: Number
+    """Not a number without an action."""
+    recall: Number
+    """Not a number without a positive row."""
     value_per_1000: float
 
 

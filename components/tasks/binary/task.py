@@ -28,13 +28,14 @@ from components.base.task import (
     PolicyChoice,
 )
 from components.tasks.binary import calibration, candidates, ensembles, policy, rule
-from components.tasks.binary.documents import describe_binary, list_roc_points
+from components.tasks.binary.documents import ThresholdSearch, describe_binary, list_roc_points
 from components.tasks.binary.metrics import METRICS, row_log_loss
 from components.tasks.binary.policy import ThresholdPolicy
 
 if TYPE_CHECKING:
     from optuna import Trial
 
+    from components.reports.release.task_report import TaskReport
 
 # Points of the value curve on test, which is shown and decides nothing.
 _CURVE_THRESHOLDS = 60
@@ -185,12 +186,8 @@ class BinaryTask:
         business, p = self.problem.business, output[:, 0]
         curve = policy.trace_thresholds(y, p, predicted_at, business)
         chosen = policy.choose_threshold(y, p, predicted_at, business)
-        details = {
-            "chosen": asdict(chosen),
-            "break_even": policy.break_even(business),
-            "curve": [asdict(point) for point in curve],
-        }
-        return PolicyChoice(ThresholdPolicy(threshold=chosen.threshold), details)
+        search = ThresholdSearch(chosen=chosen, break_even=policy.break_even(business), curve=tuple(curve))
+        return PolicyChoice(ThresholdPolicy(threshold=chosen.threshold), search.model_dump())
 
     def read_policy(self, described: Mapping[str, Any]) -> Policy:
         """Read a threshold."""
@@ -205,3 +202,10 @@ class BinaryTask:
     def value(self, y: Array, decisions: Decisions) -> Array:
         """Return the value of each decision by the four values of the contract."""
         return policy.value_rows(y, decisions, self.problem.business.values)
+
+    @property
+    def report(self) -> "TaskReport":
+        """The binary pieces of a report; drawing tools are imported only for a report."""
+        from components.tasks.binary.report import REPORT
+
+        return REPORT

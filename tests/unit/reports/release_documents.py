@@ -9,6 +9,7 @@ import pandas as pd
 from components.base.contract.load import load_problem
 from components.base.dataset import Feature, Prepared, write_prepared
 from components.base.text.figures import new_figure, render_svg
+from components.tasks import open_task
 
 ROOT = Path(__file__).parents[3]
 AS_OF = "2013-07-01T00:00:00+00:00"
@@ -19,62 +20,78 @@ def problem():
     return load_problem(ROOT / "pipelines" / "problems" / "flight-delays.yaml")
 
 
+def task():
+    return open_task(problem())
+
+
 def interval(estimate, spread=0.1):
     return {"estimate": estimate, "low": estimate - spread, "high": estimate + spread}
 
 
-def contender(label, value, precision):
+def outcomes(rows, late):
+    return {"rows": rows, "mean": late / rows, "counts": {"late": late, "on time": rows - late}}
+
+
+def contender(label, value, hits, false_alarms):
+    """A contender on 2,000 rows, 500 of them late."""
+    confusion = {"hits": hits, "false_alarms": false_alarms, "misses": 500 - hits,
+                 "correct_rejections": 1500 - false_alarms}  # fmt: skip
     return {
         "label": label,
-        "threshold": 0.41,
+        "policy": {"kind": "threshold", "threshold": 0.41},
         "scores": {name: interval(0.5) for name in METRICS},
         "value_per_1000": interval(value, 1000),
         "value_total": value * 2,
-        "actions": 400,
+        "actions": hits + false_alarms,
         "over_capacity": 12,
-        "precision": precision,
-        "recall": 0.3,
+        "details": {
+            "confusion": confusion,
+            "calibration": [{"rows": 100, "mean_probability": p, "observed_rate": p} for p in (0.1, 0.5)],
+            "precision_recall": [[0, 1], [1, 0.25]],
+            "roc": [[0, 0], [0.2, 0.7], [1, 1]],
+        },
     }
 
 
 def evaluation(verdict="promote", champion=False):
     contenders = {
-        "challenger": contender("hist_gradient_boosting", 61234.5, 0.75),
-        "current_solution": contender("carrier_hour_rule", 40000.0, 0.5),
-        "dumb": {**contender("prior", 0.0, None), "actions": 0, "recall": 0.0},
+        "challenger": contender("hist_gradient_boosting", 61234.5, 300, 100),
+        "current_solution": contender("carrier_hour_rule", 40000.0, 200, 200),
+        "dummy": contender("prior", 0.0, 0, 0),
     }
-    names = ["dumb", "current_solution"]
+    names = ["dummy", "current_solution"]
     if champion:
-        contenders["champion"] = contender("random_forest", 60000.0, 0.7)
+        contenders["champion"] = contender("random_forest", 60000.0, 280, 120)
         names.append("champion")
     return {
         "problem": "flight-delays", "metric": "average_precision", "higher_is_better": True, "currency": "USD",
         "seconds": 3.0,
-        "opened": {"test_fingerprint": "ab12", "rows": 2000, "days": 28, "from": "2013-06-03T00:00:00+00:00",
-                   "until": "2013-06-30T00:00:00+00:00", "positive_ratio": 0.25, "earlier_openings": 0},
+        "opened": {"fingerprint": "ab12", "rows": 2000, "days": 28, "start": "2013-06-03T00:00:00+00:00",
+                   "end": "2013-06-30T00:00:00+00:00", "outcome": outcomes(2000, 500), "earlier_openings": 0},
         "bootstrap": {"resamples": 1000, "unit": "day", "confidence": 0.95},
         "verdict": verdict, "reasons": ["Because of the gates."],
         "gates": [
-            {"name": "beats_dumb", "verdict": "pass", "value": 0.2, "limit": 0.0, "reason": "It does."},
+            {"name": "beats_dummy", "verdict": "pass", "value": 0.2, "limit": 0.0, "reason": "It does."},
             {"name": "beats_current_solution", "verdict": "fail" if verdict == "refuse" else "pass", "value": 21234.5,
              "limit": 500.0, "reason": "It earns more."},
         ],
         "contenders": contenders,
         "comparisons": {name: {"primary": interval(0.1), "value_per_1000": interval(21234.5, 500)} for name in names},
         "champion": {"version": "2", "comparable": True, "reason": "Never saw the test rows."} if champion else None,
-        "calibration": {"challenger": [{"rows": 100, "mean_probability": p, "observed_rate": p} for p in (0.1, 0.5)]},
-        "curves": {"challenger": {"precision_recall": [[0, 1], [1, 0.25]], "roc": [[0, 0], [0.2, 0.7], [1, 1]]}},
-        "thresholds": [], "value_by_day": [{"day": f"2013-06-0{d}", "challenger": 9.0,
-        "current_solution": 5.0} for d in (3, 4)],
-        "slices": [{"column": "origin", "group": "EWR", "rows": 900, "positives": 300, "score": interval(0.5),
+        "policy_curve": [], "value_by_day": {
+            role: {f"2013-06-0{day}": value for day in (3, 4)}
+            for role, value in (("challenger", 9.0), ("current_solution", 5.0))
+        },
+        "slices": [{"column": "origin", "group": "EWR", "rows": 900, "outcome": outcomes(900, 300),
+                    "score": interval(0.5),
                     "reference": interval(0.4), "reference_name": "current_solution", "loss": interval(-0.1),
                     "limit": 0.03,
                     "verdict": "pass", "gated": True}],
-        "worst_slices": [{"conditions": ["carrier is EV"], "p_value": 0.01, "adjusted_p_value": 0.05,
+        "weak_spots": [{"conditions": ["carrier is EV"], "p_value": 0.01, "adjusted_p_value": 0.05,
         "is_confirmed": False,
-                          **{half: {"rows": 90, "observed_rate": 0.4, "mean_probability": 0.3, "advantage": 0.01}
+                          **{half: {"rows": 90, "mean_outcome": 0.4, "mean_output": 0.3, "advantage": 0.01}
                              for half in ("found", "confirmed")}}],
-        "worst_cases": [{"kind": "missed", "probability": 0.03, "outcome": 1, "key": {"carrier": "UA", "flight": 17},
+        "worst_cases": [{"kind": "missed", "output": [0.03], "outcome": 1, "key": {"carrier": "UA", "flight": 17},
                          "features": {"wind": 3.5, "carrier": None}}],
         "importance": [{"feature": "wind", "origin": "weather", "mean": 0.02, "std": 0.002}],
         "generalisation": {"cross_validated": 0.56, "test": interval(0.55), "gap": interval(0.01), "limit": 0.2},
@@ -154,9 +171,9 @@ def leaderboard():
                         "scores": scores, "value_per_1000": value, "fit_seconds": 3.2, "error": None})  # fmt: skip
     entries.append({"name": "mlp", "kind": "candidate", "rank": 3, "chosen": False, "beats_baselines": False,
         "scores": {},
-                    "value_per_1000": None, "fit_seconds": None, "error": "ran out of time"})  # fmt: skip
+                    "value_per_1000": None, "fit_seconds": 9.0, "error": "ran out of time"})  # fmt: skip
     fold = {"fit_rows": 1000, "fit_until": "2013-02-01T00:00:00+00:00", "score_from": "2013-02-02T00:00:00+00:00",
-            "score_until": "2013-03-01T00:00:00+00:00", "score_rows": 500, "positive_ratio": 0.2}  # fmt: skip
+            "score_until": "2013-03-01T00:00:00+00:00", "score_rows": 500, "outcome": outcomes(500, 100)}  # fmt: skip
     return {"problem": "flight-delays", "metric": "average_precision", "higher_is_better": True, "gap_hours": 24,
             "folds": [fold, fold], "entries": entries, "chosen": ["logistic"], "note": "The best.",
             "seconds": 9.0}  # fmt: skip
@@ -164,10 +181,11 @@ def leaderboard():
 
 def tuned():
     trials = [{"number": n, "parameters": {"C": 0.1}, "score": 0.5 + n / 100, "folds": [0.5], "state": "complete",
+               "reason": None,
                "started_seconds": n, "seconds": 1.0} for n in range(3)]  # fmt: skip
     score = {"mean": 0.52, "std": 0.01, "folds": [0.5]}
     family = {"family": "logistic", "parameters": {"C": 0.1}, "score": score, "default_score": score,
-              "importance": {"C": 1.0}, "trials": trials}  # fmt: skip
+              "trials": trials}  # fmt: skip
     return {"problem": "flight-delays", "metric": "average_precision", "higher_is_better": True, "budget_seconds": 25.0,
             "seconds": 25.0, "rows": 5000, "families": [family]}  # fmt: skip
 
@@ -183,14 +201,17 @@ def model():
     }
     details = {
         "metric": "average_precision", "train_rows": 9000, "parameters": {}, "reason": "It is the simplest.",
+        "cross_validated": {"score": 0.56, "low": 0.5, "high": 0.6, "rows": 4000}, "seconds": 3.0,
         "comparison": [{"kind": "single", "families": ["logistic"], "score": 0.56, "behind_best": 0.0,
         "standard_error": 0.003,
                         "chosen": True}],
-        "calibration": {"rows": 10, "checked_rows": 10, "log_loss": {"none": 0.5, "sigmoid": 0.4},
+        "calibration": {"method": "sigmoid", "rows": 10, "checked_rows": 10, "log_loss": {"none": 0.5, "sigmoid": 0.4},
         "reason": "Lowest loss."},
-        "threshold": {"rows": 800, "break_even": 0.286, "chosen": point, "curve": [{**point, "threshold": 0.1}, point]},
+        "policy": {"rows": 800, "break_even": 0.286, "chosen": point, "curve": [{**point, "threshold": 0.1}, point]},
     }  # fmt: skip
-    return {"threshold": 0.41, "features": [{"name": "wind"}], "target": "late", "family": "logistic", "kind": "single",
+    wind = {"name": "wind", "kind": "numeric", "origin": "weather", "description": "Wind"}
+    return {"policy": {"kind": "threshold", "threshold": 0.41}, "features": [wind], "target": "late",
+            "family": "logistic", "kind": "single",
             "calibration": "sigmoid", "details": details}  # fmt: skip
 
 
@@ -248,8 +269,9 @@ def write_predictions(folder):
         "datetime64[us, UTC]"
     )
     scores = np.linspace(0, 1, 20)
-    table = pd.DataFrame({"predicted_at": moments, "late": (scores > 0.5).astype("int8"), "p_challenger": scores,
-                          "p_current_solution": scores[::-1]})  # fmt: skip
+    table = pd.DataFrame({"predicted_at": moments, "late": (scores > 0.5).astype("int8"),
+                          "challenger__probability": scores,
+                          "current_solution__probability": scores[::-1]})  # fmt: skip
     table.to_parquet(folder / "predictions.parquet", index=False)
 
 

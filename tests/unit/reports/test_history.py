@@ -10,10 +10,11 @@ from scipy.stats import norm
 from components.monitoring.results import Estimate, Window
 from components.reports.earnings import measure_capacity_used, measure_gain, sum_earnings
 from components.reports.history import add_estimates, build_history, compare_findings, format_window, tile_windows
+from components.tasks import open_task
 from tests.unit.monitoring import documents as docs
 from tests.unit.monitoring.parts import finding
 
-PROBLEM = docs.problem()
+TASK = open_task(docs.problem())
 QUIET = docs.healthy()[0]
 START = datetime(2013, 7, 1, tzinfo=UTC)
 
@@ -80,7 +81,7 @@ def test_gain_of_a_sampled_log_is_that_of_all_rows():
 
 
 def test_windows_without_a_value_are_left_out_of_the_sum():
-    history = build_history(PROBLEM, docs.story())
+    history = build_history(TASK, docs.story())
     beginning = sum_earnings(tile_windows(history.results))
     assert beginning.windows == 7
     assert beginning.earned == pytest.approx(
@@ -94,7 +95,7 @@ def test_windows_without_a_value_are_left_out_of_the_sum():
 
 def test_capacity_used_is_the_share_of_the_possible_actions():
     """288 actions a day over the 31 days of July, of which 93% were taken."""
-    history = build_history(PROBLEM, docs.story()[:1])
+    history = build_history(TASK, docs.story()[:1])
     assert measure_capacity_used(history, history.newest) == pytest.approx(0.93, abs=1e-4)
 
 
@@ -107,7 +108,7 @@ def test_a_window_is_written_by_its_days(days, words):
 
 
 def test_findings_are_new_or_gone():
-    new, gone = compare_findings(build_history(PROBLEM, docs.story()[:5]))
+    new, gone = compare_findings(build_history(TASK, docs.story()[:5]))
     assert ([one.topic for one in new], [one.topic for one in gone]) == (["features", "drift"], ["traffic"])
 
 
@@ -115,13 +116,13 @@ def test_a_finding_with_other_numbers_is_the_same():
     titles = ("1 feature is missing more often", "2 features are missing more often", "1 feature moved")
     before, now, other = (docs.healthy()[place].model_copy(update={"findings": (finding(title=title),)})
                           for place, title in enumerate(titles))  # fmt: skip
-    assert compare_findings(build_history(PROBLEM, [before, now])) == ([], [])
-    new, gone = compare_findings(build_history(PROBLEM, [now, other]))
+    assert compare_findings(build_history(TASK, [before, now])) == ([], [])
+    new, gone = compare_findings(build_history(TASK, [now, other]))
     assert (new[0].title, gone[0].title) == (titles[2], titles[1])
 
 
 def test_results_in_any_order_are_put_in_order():
-    history = build_history(PROBLEM, docs.story()[::-1])
+    history = build_history(TASK, docs.story()[::-1])
     assert (history.newest, history.previous) == (docs.recovered(), docs.too_few())
 
 
@@ -142,14 +143,14 @@ def ruling(time, **changed):
     ],
 )
 def test_a_ruling_is_recent_when_it_came_after_the_result_before(time, is_recent):
-    history = build_history(PROBLEM, docs.story()[:6], [ruling(time)])
+    history = build_history(TASK, docs.story()[:6], [ruling(time)])
     assert [one.choice for one in history.recent_rulings] == ["hold"] * is_recent
 
 
 def test_rulings_on_other_problems_and_episodes_without_one_are_left_out():
     others = [ruling("2026-11-24T00:00:00+00:00", problem="other"), ruling(None)]
-    assert build_history(PROBLEM, docs.story(), others).rulings == []
+    assert build_history(TASK, docs.story(), others).rulings == []
 
 
 def test_rulings_in_any_order_are_put_in_order():
-    assert build_history(PROBLEM, docs.story(), docs.rulings()[::-1]).rulings == docs.rulings()
+    assert build_history(TASK, docs.story(), docs.rulings()[::-1]).rulings == docs.rulings()

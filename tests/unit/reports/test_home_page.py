@@ -1,6 +1,7 @@
 from components.reports.history import build_history
 from components.reports.home_page import list_models, render_index
 from components.reports.write import DAILY, KPI, summarise_monitoring
+from components.tasks import open_task
 from tests.unit.monitoring import documents as docs
 from tests.unit.pages import Page, text_of
 
@@ -19,7 +20,7 @@ def monitoring(folder, **changed):
     folder.mkdir()
     for name in (DAILY, KPI):
         (folder / name).write_text("x")
-    summary = summarise_monitoring(build_history(docs.problem(), docs.story()[:6], docs.rulings()))
+    summary = summarise_monitoring(build_history(open_task(docs.problem()), docs.story()[:6], docs.rulings()))
     fields = {"name": folder.name, "pipeline": "monitoring", "status": "done", "seconds": 7.3, "error": None,
               "started": "2026-03-01T06:00:00+00:00", "report": str(folder / "daily.html")}  # fmt: skip
     return {**summary, **fields, **changed}

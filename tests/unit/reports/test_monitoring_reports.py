@@ -16,10 +16,11 @@ from components.reports.kpi.page import render_kpi
 from components.reports.kpi.pictures import draw_kpi
 from components.reports.kpi.words import format_ruling
 from components.reports.write import write_reports
+from components.tasks import open_task
 from tests.unit.monitoring import documents as docs
 from tests.unit.pages import assert_stands_alone, text_of
 
-PROBLEM = docs.problem()
+TASK = open_task(docs.problem())
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 NO_PICTURES = Drawn()
 # Words that a business owner need not know.
@@ -28,18 +29,18 @@ TRADE += r"precision|recall|metrics?|pipeline|bootstrap|psi|shift|training set|h
 
 
 def daily_words(results, rulings=()):
-    return text_of(render_daily(build_history(PROBLEM, results, rulings), NO_PICTURES))
+    return text_of(render_daily(build_history(TASK, results, rulings), NO_PICTURES))
 
 
 def kpi_words(results, rulings=()):
-    return text_of(render_kpi(build_history(PROBLEM, results, rulings), {}))
+    return text_of(render_kpi(build_history(TASK, results, rulings), {}))
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """The reports of the month in which the concept shifted."""
     folder = tmp_path_factory.mktemp("reports") / "new"
-    return write_reports(PROBLEM, docs.story()[:6], docs.rulings(), folder)
+    return write_reports(TASK, docs.story()[:6], docs.rulings(), folder)
 
 
 @pytest.mark.parametrize("name", ["daily.html", "kpi.html"])
@@ -155,7 +156,7 @@ def test_a_harmless_shift_is_called_harmless():
 
 
 def test_first_window_without_traffic_is_shown_as_not_known():
-    history = build_history(PROBLEM, [docs.too_few()], [])
+    history = build_history(TASK, [docs.too_few()], [])
     daily, kpi = render_daily(history, draw_daily(history)), render_kpi(history, draw_kpi(history))
     for page in (daily, kpi):
         assert_stands_alone(page)
@@ -196,7 +197,7 @@ def test_hostile_names_are_shown_and_not_run():
     ruling = docs.rulings()[1]
     run = ruling.run.model_copy(update={"key": HOSTILE, "state": HOSTILE})
     ruling = ruling.model_copy(update={"name": HOSTILE, "words": HOSTILE, "run": run})
-    history = build_history(PROBLEM, [docs.healthy()[0], result], [ruling])
+    history = build_history(TASK, [docs.healthy()[0], result], [ruling])
     for page in (render_daily(history, draw_daily(history)), render_kpi(history, draw_kpi(history))):
         assert_stands_alone(page)
         assert "&lt;script&gt;" in page
@@ -247,7 +248,7 @@ def test_whatever_is_unknown_is_shown_as_such_and_nothing_fails(results):
 @settings(max_examples=3, deadline=None)
 @given(results=st.lists(results_with_gaps(), min_size=1, max_size=2))
 def test_pictures_of_windows_with_gaps_are_drawn(results):
-    history = build_history(PROBLEM, results)
+    history = build_history(TASK, results)
     for svg in [*draw_daily(history).pictures.values(), *draw_kpi(history).values()]:
         assert svg.startswith("<svg")
 
@@ -263,4 +264,4 @@ def test_summary_holds_what_index_and_terminal_show(written):
 
 def test_reports_of_nothing_are_refused(tmp_path):
     with pytest.raises(DataError, match=re.escape("at least one monitoring result must exist, but got 0")):
-        write_reports(PROBLEM, [], [], tmp_path)
+        write_reports(TASK, [], [], tmp_path)

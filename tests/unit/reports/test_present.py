@@ -13,7 +13,7 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 
 
 def read(folder, documents):
-    return read_material(docs.problem(), "run-1", docs.AS_OF, docs.write_places(folder, documents))
+    return read_material(docs.task(), "run-1", docs.AS_OF, docs.write_places(folder, documents))
 
 
 def render(material):
@@ -61,9 +61,9 @@ def test_answer_says_the_numbers_of_the_evaluation(report):
     assert "Promoted: version 3 is the champion" in text
     assert "worth 61,234 USD per 1,000 flights (95% interval 60,234 to 62,234): 21,234 USD more than the " in text
     assert (
-        "current solution (95% interval 20,734 to 21,734), on the same flights; a gain of 500 USD is asked for." in text
+        "current solution (95% interval 20,734 to 21,734), on the same flights; a gain of 500 USD is required." in text
     )
-    assert "Of 100 actions that it takes 75 are right, and it acts on 30.0% of all flights that are late" in text
+    assert "Of 100 actions that it takes 75 are right, and it acts on 60.0% of all flights that are late" in text
 
 
 def test_decisions_at_the_threshold_add_up_to_the_test_rows(report):
@@ -114,14 +114,14 @@ def test_report_shows_a_run_that_lacks_one_document(tmp_path, missing):
 
 
 def test_report_shows_a_run_that_left_nothing(tmp_path):
-    material = read_material(docs.problem(), "run-1", docs.AS_OF, {})
+    material = read_material(docs.task(), "run-1", docs.AS_OF, {})
     text = text_of(render(material))
     assert "No model was judged" in text
     assert "The step evaluate left no result in this run." in text
 
 
 def test_nothing_is_drawn_for_a_run_that_left_nothing():
-    assert draw_pictures(read_material(docs.problem(), "run-1", docs.AS_OF, {})) == {}
+    assert draw_pictures(read_material(docs.task(), "run-1", docs.AS_OF, {})) == {}
 
 
 def test_hostile_text_is_shown_and_not_run(tmp_path):
@@ -151,7 +151,7 @@ def test_unknown_intervals_are_said_to_be_unknown(tmp_path):
 def test_card_holds_answer_gates_limits_and_owner(tmp_path):
     card = render_card(read(tmp_path, docs.all_documents()))
     assert card.startswith("# Flight delays out of New York: Promoted: version 3 is the champion")
-    assert "| beats dumb | pass | 0.2 | 0 | It does. |" in card
+    assert "| beats dummy | pass | 0.2 | 0 | It does. |" in card
     assert "| average precision | 0.500 | 0.500 | 0.500 |" in card
     assert docs.problem().owner.team in card
     assert all(line.startswith("* ") for line in card.split("### Limits")[1].split("###")[0].strip().splitlines())
@@ -160,7 +160,7 @@ def test_card_holds_answer_gates_limits_and_owner(tmp_path):
 def test_present_writes_report_card_and_summary(tmp_path, caplog):
     caplog.set_level("INFO")
     places = docs.write_places(tmp_path / "run", docs.all_documents())
-    present_release(docs.problem(), "run-1", docs.AS_OF, places, tmp_path / "out")
+    present_release(docs.task(), "run-1", docs.AS_OF, places, tmp_path / "out")
     copy_presentation(tmp_path / "out", tmp_path / "kfp" / "report", tmp_path / "kfp" / "card")
     assert (tmp_path / "kfp" / "report").read_bytes() == (tmp_path / "out" / "report.html").read_bytes()
     assert (tmp_path / "kfp" / "card").read_text().startswith("# ")
