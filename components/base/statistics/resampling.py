@@ -20,7 +20,6 @@ from pydantic.dataclasses import dataclass as document_dataclass
 
 from components.base.documents import Number
 from components.base.statistics.capacity import number_days
-from components.base.statistics.scores import bin_rows, row_log_loss
 
 Array = NDArray[np.float64]
 
@@ -29,8 +28,6 @@ RESAMPLES = 1000
 # With fewer days their resamples hardly differ and an interval would be made of a handful of values.
 _FEWEST_DAYS = 10
 _RUNS = 50
-# Resamples worked on at once: 50 times 26,000 numbers are 5 MB and stay near the cache.
-_CHUNK = 50
 
 
 @document_dataclass(frozen=True)
@@ -80,25 +77,6 @@ def resample_mean(rows: ArrayLike, resamples: Resamples) -> Array:
     return divide(totals[:, 0], totals[:, 1])
 
 
-def resample_score(metric: str, y: ArrayLike, p: ArrayLike, resamples: Resamples, threshold: float = 0.5) -> Array:
-    """Return the metric in each resample, shape (B,); not a number where it is undefined.
-
-    Equals `score` on the repeated rows, but for `calibration_error`, whose bins stay those of the whole sample.
-    """
-    outcomes, probabilities = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
-    if metric in ("average_precision", "roc_auc"):
-        return _resample_ranking(metric, outcomes, probabilities, resamples)
-    if metric == "log_loss":
-        return resample_mean(row_log_loss(outcomes, probabilities), resamples)
-    if metric == "brier":
-        return resample_mean((probabilities - outcomes) ** 2, resamples)
-    if metric == "f1":
-        flagged = (probabilities >= threshold).astype(np.float64)
-        totals = sum_blocks(resamples, 2 * flagged * outcomes, flagged + outcomes)
-        return np.nan_to_num(divide(totals[:, 0], totals[:, 1]))
-    return _resample_calibration_error(outcomes, probabilities, resamples)
-
-
 def bound_interval(estimate: float, draws: Array, resamples: Resamples, confidence: float = 0.95) -> Interval:
     """Return the expanded percentile interval.
 
@@ -129,57 +107,3 @@ def sum_blocks(resamples: Resamples, *columns: Array) -> Array:
     sums = [np.bincount(resamples.blocks, weights=column, minlength=size) for column in columns]
     totals: Array = resamples.counts @ np.column_stack(sums)
     return totals
-
-
-def _resample_calibration_error(y: Array, p: Array, resamples: Resamples) -> Array:
-    """Sum |mean p - mean y| over bins, weighted by their rows: the rows of a bin cancel out of weight and mean."""
-    bins = bin_rows(p)
-    gaps = sum_blocks(resamples, *((p - y) * (bins == number) for number in np.unique(bins)))
-    rows = sum_blocks(resamples, np.ones(len(y)))[:, 0]
-    return divide(np.abs(gaps).sum(axis=1), rows)
-
-
-def _resample_ranking(metric: str, y: Array, p: Array, resamples: Resamples) -> Array:
-    """Rank once, for the order of the rows is the same in every resample; then weigh the counts of each block."""
-    values, ranks = np.unique(-p, return_inverse=True)
-    shape = (resamples.counts.shape[1], len(values))
-    cells = resamples.blocks * shape[1] + ranks
-    hits, flagged = _accumulate(cells, y, shape), _accumulate(cells, np.ones(len(y)), shape)
-    if metric == "roc_auc":
-        return _weigh_pairs(hits, flagged - hits, resamples.counts)
-    # Precision counts only where recall steps: the ties that hold a positive row.
-    has_positive = np.diff(hits.sum(axis=0), prepend=0) > 0
-    return _weigh_steps(hits[:, has_positive], flagged[:, has_positive], resamples.counts)
-
-
-def _accumulate(cells: NDArray[np.intp], amounts: Array, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Sum the amounts of each block up to each tie, shape (k, ties); whole numbers, exact in float32 up to 16 million.
-
-    `cells` is the place of each row in the flat table, so that many rows with few values take little memory.
-    """
-    table = np.bincount(cells, weights=amounts, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float32)
-    return np.cumsum(table, axis=1, out=table)
-
-
-def _weigh_steps(hits: NDArray[np.float32], flagged: NDArray[np.float32], counts: Array) -> Array:
-    """Return average precision, shape (B,), from cumulative counts of blocks at the end of each tie, (k, ties)."""
-    draws = np.full(len(counts), np.nan)
-    if not hits.shape[1]:
-        return draws
-    for start in range(0, len(draws), _CHUNK):
-        weights = counts[start : start + _CHUNK].astype(np.float32)
-        found = weights @ hits
-        precision = found / np.maximum(weights @ flagged, 1)
-        steps = np.diff(found, axis=1, prepend=0)
-        area = np.einsum("bt,bt->b", precision, steps, dtype=np.float64)
-        draws[start : start + _CHUNK] = divide(area, found[:, -1].astype(np.float64))
-    return draws
-
-
-def _weigh_pairs(hits: NDArray[np.float32], alarms: NDArray[np.float32], counts: Array) -> Array:
-    """Return ROC AUC, shape (B,): pairs ranked rightly are counted once for each pair of blocks, ties as one half."""
-    positives = np.diff(hits, axis=1, prepend=0).astype(np.float64)
-    ranked_above = alarms.astype(np.float64) - np.diff(alarms, axis=1, prepend=0) / 2
-    right_pairs = positives @ (alarms[:, -1:] - ranked_above).T
-    right = np.einsum("bi,ij,bj->b", counts, right_pairs, counts, optimize=True)
-    return divide(right, (counts @ hits[:, -1]) * (counts @ alarms[:, -1]))
