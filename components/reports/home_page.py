@@ -15,7 +15,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 # Written by `make loop` beside the index.
 _TIMELINE = "timeline.html"
 _KPI = "kpi.html"
-_TONES = {"good": "well", "hold": "look", "bad": "not well"}
+_TONES = {"good": "well", "hold": "check", "bad": "not well"}
 Record = Mapping[str, Any]
 Row = dict[str, Any]
 
@@ -38,7 +38,7 @@ def render_index(records: Sequence[Record], path: Path) -> None:
 
 
 def list_models(records: Sequence[Record], folder: Path) -> list[Row]:
-    """Return the registered models, newest first, each with the time in which it was in charge.
+    """Return the registered models, newest first, each with the time in which it was the champion.
 
     Args:
         records: Of training runs, newest first.
@@ -54,7 +54,7 @@ def list_models(records: Sequence[Record], folder: Path) -> list[Row]:
         rows.append(
             {
                 **_describe_training(record, folder),
-                "state": "in charge" if is_promoted and not until else "replaced" if is_promoted else "not deployed",
+                "state": "champion" if is_promoted and not until else "replaced" if is_promoted else "not deployed",
                 "since": record["as_of"] if is_promoted else None,
                 "until": until if is_promoted else None,
             }

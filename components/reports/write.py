@@ -17,7 +17,7 @@ from components.governor.rulings import RulingRecord
 from components.monitoring.results import MonitoringResult
 from components.reports.daily.page import render_daily
 from components.reports.daily.pictures import draw_daily
-from components.reports.daily.status import tell_status
+from components.reports.daily.status import build_status
 from components.reports.history import History, build_history, format_window
 from components.reports.kpi.page import render_kpi
 from components.reports.kpi.pictures import draw_kpi
@@ -60,7 +60,7 @@ def write_reports(
 
 def summarise_monitoring(history: History) -> dict[str, Any]:
     """Put the newest window into one small JSON, whose fields stand in the record of the run."""
-    result, status = history.newest, tell_status(history)
+    result, status = history.newest, build_status(history)
     return {
         "problem": result.problem,
         "as_of": result.as_of.isoformat(),

@@ -10,7 +10,7 @@ from components.base.text.templating import render
 from components.base.text.wording import write_date
 from components.monitoring.results import EstimatedPerformance, FeatureState, MonitoringResult
 from components.reports.daily.pictures import CONTENDER_NAMES, Drawn
-from components.reports.daily.status import tell_status
+from components.reports.daily.status import build_status
 from components.reports.history import History, format_window
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -57,7 +57,7 @@ def render_daily(history: History, drawn: Drawn, kpi_link: str = "") -> str:
         first_window=write_date(history.results[0].window.start),
         previous=history.previous,
         period=format_window(result.window),
-        status=tell_status(history),
+        status=build_status(history),
         ranked=rank_features(result),
         shown_features=SHOWN_FEATURES,
         estimated=match_estimates(result),

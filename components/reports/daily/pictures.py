@@ -37,7 +37,7 @@ from components.reports.trends import (
     to_numbers,
 )
 
-# Who is who, as in the release report: what is in charge, what was before, what people did without a model.
+# As in the release report: the champion, the model before, what people did without a model.
 CONTENDER_COLOURS: dict[Contender, str] = {
     "served": ACCENT,
     "previous": COLOURS["champion"],
@@ -268,5 +268,5 @@ def _draw_multiple(history: History, name: str) -> str | None:
         axes.axhline(limit, color=BAD, linewidth=1.0, linestyle=(0, (4, 3)))
     finish_windows(axes, history)
     axes.set_ylim(0, max([limit or 0, *(shift for shift in shifts if shift is not None)]) * 1.12 or 1.0)
-    told = f"from {write_number(shifts[0])} to {write_number(shifts[-1])}, limit {write_number(limit)}"
-    return render_svg(figure, f"Shift of {name} over the windows, {told}.")
+    moved = f"from {write_number(shifts[0])} to {write_number(shifts[-1])}, limit {write_number(limit)}"
+    return render_svg(figure, f"PSI of {name} over the windows, {moved}.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from components.base.text.wording import join_words, write_count
 from components.monitoring.results import MonitoringResult
-from components.reports.daily.tiles import StatusTile, Tone, tell_tiles
+from components.reports.daily.tiles import StatusTile, Tone, build_tiles
 from components.reports.history import History, compare_findings
 
 _TONES: dict[str, Tone] = {"critical": "bad", "warning": "hold", "note": "good"}
@@ -26,16 +26,16 @@ class Status:
     tiles: tuple[StatusTile, ...]
 
 
-def tell_status(history: History) -> Status:
+def build_status(history: History) -> Status:
     """Put the newest window into three answers and six numbers."""
     tone = judge_window(history.newest)
     return Status(
         tone=tone,
         title=_title(history.newest, tone),
-        well=_say_well(history),
-        changed=_say_changed(history),
-        done=_say_done(history),
-        tiles=tell_tiles(history),
+        well=_format_well(history),
+        changed=_format_changed(history),
+        done=_format_done(history),
+        tiles=build_tiles(history),
     )
 
 
@@ -57,27 +57,27 @@ def _count(number: int, thing: str) -> str:
     return f"{write_count(number)} {thing}{'' if number == 1 else 's'}"
 
 
-def _say_well(history: History) -> str:
+def _format_well(history: History) -> str:
     findings = history.newest.findings
     numbers = {name: sum(one.severity == name for one in findings) for name in _TONES}
-    told = [f"{number} {name}" for name, number in numbers.items() if number and name != "note"]
+    counts = [f"{number} {name}" for name, number in numbers.items() if number and name != "note"]
     if numbers["note"]:
-        told.append(_count(numbers["note"], "note"))
+        counts.append(_count(numbers["note"], "note"))
     judged = "" if history.newest.performance else f" Too few known outcomes: the {history.noun} are not scored."
-    if not told:
+    if not counts:
         return f"Yes: nothing was found.{judged}"
     answer = "Yes" if judge_window(history.newest) == "good" else "No"
     gravest = "" if findings[0].severity == "note" else f" {findings[0].text}"
-    return f"{answer}: {join_words(told)}.{gravest}{judged}"
+    return f"{answer}: {join_words(counts)}.{gravest}{judged}"
 
 
-def _say_changed(history: History) -> str:
+def _format_changed(history: History) -> str:
     previous, newest = history.previous, history.newest
     if previous is None:
         return "This is the first window: there is nothing to compare with."
     words = []
     if previous.model_version != newest.model_version:
-        words.append(f"Version {newest.model_version} is in charge instead of version {previous.model_version}.")
+        words.append(f"Version {newest.model_version} is the champion instead of version {previous.model_version}.")
     new, gone = compare_findings(history)
     for found, what in ((new, "New"), (gone, "Gone")):
         titles = "; ".join(one.title for one in found[:3])
@@ -90,7 +90,7 @@ def _more(number: int) -> str:
     return f", and {number} more" if number > 0 else ""
 
 
-def _say_done(history: History) -> str:
+def _format_done(history: History) -> str:
     recent = history.recent_rulings
     if recent:
         run = next((one for one in recent if one.choice in {"run", "escalate"}), recent[0])

@@ -39,10 +39,10 @@ class StatusTile:
     limit: float | None = None
 
 
-def tell_tiles(history: History) -> tuple[StatusTile, ...]:
+def build_tiles(history: History) -> tuple[StatusTile, ...]:
     """Put the newest window into six numbers."""
-    told = (_tell_traffic, _tell_drift, _tell_performance, _tell_value, _tell_labels, _tell_freshness)
-    return tuple(tell(history) for tell in told)
+    builders = (_build_traffic, _build_drift, _build_performance, _build_value, _build_labels, _build_freshness)
+    return tuple(build(history) for build in builders)
 
 
 def find_oldest_view(result: MonitoringResult) -> ViewAge | None:
@@ -50,7 +50,7 @@ def find_oldest_view(result: MonitoringResult) -> ViewAge | None:
     return max(result.views, key=lambda view: view.expired_rise, default=None)
 
 
-def _tell_traffic(history: History) -> StatusTile:
+def _build_traffic(history: History) -> StatusTile:
     def read(result: MonitoringResult) -> float:
         return result.traffic.rows
 
@@ -68,7 +68,7 @@ def _tell_traffic(history: History) -> StatusTile:
     )
 
 
-def _tell_drift(history: History) -> StatusTile:
+def _build_drift(history: History) -> StatusTile:
     def read(result: MonitoringResult) -> float | None:
         return result.drift.greatest_relevant_psi
 
@@ -77,9 +77,9 @@ def _tell_drift(history: History) -> StatusTile:
     return StatusTile(
         label="Drift",
         number=MISSING if shift is None else f"{write_number(shift, 2)} × limit",
-        note=f"greatest shift of an important feature, {name}; {write_count(history.newest.model_rows)} rows"
+        note=f"greatest PSI of an important feature, {name}; {write_count(history.newest.model_rows)} rows"
         if name
-        else f"no shift is told for {write_count(history.newest.model_rows)} rows",
+        else f"no PSI is computed for {write_count(history.newest.model_rows)} rows",
         change=history.format_change(read, lambda moved: f"{moved:+.2f}"),
         tone=_tone(shift is not None, shift is not None and shift > 1),
         verdict=_verdict(shift is not None, shift is not None and shift > 1, "beyond limit"),
@@ -88,7 +88,7 @@ def _tell_drift(history: History) -> StatusTile:
     )
 
 
-def _tell_performance(history: History) -> StatusTile:
+def _build_performance(history: History) -> StatusTile:
     limits, performance = history.problem.monitoring.performance, history.newest.performance
     metric = history.task.metrics[limits.metric]
     limit = limits.minimum if limits.minimum is not None else limits.maximum
@@ -103,12 +103,12 @@ def _tell_performance(history: History) -> StatusTile:
     score = find(history.newest)
     side = "at least" if metric.higher_is_better else "at most"
     rows = f"{write_count(performance.rows if performance else 0)} labelled rows"
-    told = write_bounds(score, write_score) if score else "not scored"
+    bounds = write_bounds(score, write_score) if score else "not scored"
     is_beyond = bool(performance and performance.is_below_limit)
     return StatusTile(
         label="Performance",
         number=write_score(score.estimate if score else None),
-        note=f"{metric.label}, {told}; {side} {write_number(limit)}; {rows}",
+        note=f"{metric.label}, {bounds}; {side} {write_number(limit)}; {rows}",
         change=history.format_change(read, lambda moved: f"{moved:+.3f}"),
         tone=_tone(score is not None, is_beyond),
         verdict=_verdict(score is not None, is_beyond, "beyond limit"),
@@ -117,7 +117,7 @@ def _tell_performance(history: History) -> StatusTile:
     )
 
 
-def _tell_value(history: History) -> StatusTile:
+def _build_value(history: History) -> StatusTile:
     def find(result: MonitoringResult) -> Estimate | None:
         other = result.value.contenders.get("current_solution") if result.value else None
         return other.gain_of_served_per_1000 if other else None
@@ -141,7 +141,7 @@ def _tell_value(history: History) -> StatusTile:
     )
 
 
-def _tell_labels(history: History) -> StatusTile:
+def _build_labels(history: History) -> StatusTile:
     def read(result: MonitoringResult) -> float | None:
         return result.labels.coverage_ratio
 
@@ -160,7 +160,7 @@ def _tell_labels(history: History) -> StatusTile:
     )
 
 
-def _tell_freshness(history: History) -> StatusTile:
+def _build_freshness(history: History) -> StatusTile:
     def read(result: MonitoringResult) -> float | None:
         view = find_oldest_view(result)
         return view.expired_rise if view else None

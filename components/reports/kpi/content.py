@@ -13,7 +13,7 @@ from components.monitoring.results import MonitoringResult
 from components.reports.daily.tiles import Tone
 from components.reports.earnings import Earnings, count_right, find_contender, measure_capacity_used, sum_earnings
 from components.reports.history import History, Read, tile_windows
-from components.reports.kpi.words import format_ruling, judge_gain, say_gain, say_topic
+from components.reports.kpi.words import format_gain, format_ruling, format_topic, judge_gain
 
 # Above it more actions could have been taken than were possible; below the other, many were left.
 _CAPACITY_FULL, _CAPACITY_IDLE = 0.98, 0.5
@@ -53,17 +53,17 @@ class Kpi:
     advice: tuple[str, ...]
 
 
-def tell_kpi(history: History) -> Kpi:
+def build_kpi(history: History) -> Kpi:
     """Put the newest window, and all of them, into words for the business."""
     window, beginning = sum_earnings([history.newest]), sum_earnings(tile_windows(history.results))
     tone, title = _judge(history, window)
     return Kpi(
         tone=tone,
         title=title,
-        sentences=(_say_window(history, window), *_say_beginning(history, beginning)),
-        tiles=_tell_tiles(history, window, beginning),
+        sentences=(_format_window(history, window), *_format_beginning(history, beginning)),
+        tiles=_build_tiles(history, window, beginning),
         rows=_compare(history),
-        happened=_say_happened(history),
+        happened=_format_happened(history),
         done=tuple(dict.fromkeys(format_ruling(one) for one in history.recent_rulings)),
         advice=_advise(history, window),
     )
@@ -86,7 +86,7 @@ def _judge(history: History, window: Earnings | None) -> tuple[Tone, str]:
     return "hold", "The decisions earned about as much as the current solution"
 
 
-def _say_window(history: History, window: Earnings | None) -> str:
+def _format_window(history: History, window: Earnings | None) -> str:
     if window is None:
         return (
             f"Of the {write_count(history.newest.traffic.rows)} {history.noun} of this period too few outcomes are "
@@ -96,25 +96,25 @@ def _say_window(history: History, window: Earnings | None) -> str:
         f"In this period the decisions earned {write_money(window.earned, history.currency)} on "
         f"{write_count(window.rows)} {history.noun} with a known outcome"
     )
-    return f"{text}{_say_others(history, window)}"
+    return f"{text}{_format_others(history, window)}"
 
 
-def _say_beginning(history: History, beginning: Earnings | None) -> tuple[str, ...]:
+def _format_beginning(history: History, beginning: Earnings | None) -> tuple[str, ...]:
     if beginning is None or beginning.windows < 2:
         return ()
     earned = write_money(beginning.earned, history.currency)
     text = f"Since the beginning, over {beginning.windows} periods, they earned {earned}"
-    return (f"{text}{_say_others(history, beginning)}",)
+    return (f"{text}{_format_others(history, beginning)}",)
 
 
-def _say_others(history: History, earnings: Earnings) -> str:
-    """Say how much more that is than what others would have earned."""
+def _format_others(history: History, earnings: Earnings) -> str:
+    """Format how much more that is than what others would have earned."""
     others = {"the current solution": earnings.more_than_current, "the model before": earnings.more_than_previous}
-    said = [say_gain(gain, history.currency, name) for name, gain in others.items() if gain]
-    return f": {', and '.join(said)}." if said else "."
+    compared = [format_gain(gain, history.currency, name) for name, gain in others.items() if gain]
+    return f": {', and '.join(compared)}." if compared else "."
 
 
-def _tell_tiles(history: History, window: Earnings | None, beginning: Earnings | None) -> tuple[KpiTile, ...]:
+def _build_tiles(history: History, window: Earnings | None, beginning: Earnings | None) -> tuple[KpiTile, ...]:
     newest, currency = history.newest, history.currency
     right, other, used = (
         count_right(newest),
@@ -159,7 +159,7 @@ def _compare(history: History) -> tuple[KpiRow, ...]:
         return gain.estimate if gain else None
 
     return (
-        _row(history, f"{history.noun} looked at".capitalize(), lambda result: result.traffic.rows, write_count),
+        _row(history, f"{history.noun} predicted".capitalize(), lambda result: result.traffic.rows, write_count),
         _row(history, "Actions taken", lambda result: result.traffic.actions, write_count),
         _row(history, "Right actions of 100", count_right, lambda number: f"{number:.0f}"),
         _row(history, f"Earned, {currency}", read_earned, write_count),
@@ -194,12 +194,12 @@ def _write_change(moved: float, write: Callable[[float], str]) -> str:
     return text if re.search("[1-9]", text) else "as before"
 
 
-def _say_happened(history: History) -> tuple[str, ...]:
-    """Say what was found, in words of the business, and whether another model is in charge."""
+def _format_happened(history: History) -> tuple[str, ...]:
+    """Format what was found, in words of the business, and whether another model is in use."""
     newest, previous = history.newest, history.previous
-    said = [say_topic(one.topic, history.noun, history.outcome) for one in newest.findings if one.severity != "note"]
+    said = [format_topic(one.topic, history.noun, history.outcome) for one in newest.findings if one.severity != "note"]
     if previous and previous.model_version != newest.model_version:
-        said.insert(0, f"Model {newest.model_version} is in charge; model {previous.model_version} was before.")
+        said.insert(0, f"Model {newest.model_version} is in use; model {previous.model_version} was before.")
     return tuple(dict.fromkeys(said))
 
 
@@ -208,13 +208,12 @@ def _advise_loss(history: History) -> str:
         return "Watch the next report: a better model has taken over, and it must earn more than the current solution."
     now = history.problem.decision.current_solution
     return (
-        "Decide whether to go back to the current solution until a better model is in charge: "
-        f"{now[:1].lower()}{now[1:]}."
+        f"Decide whether to go back to the current solution until a better model is in use: {now[:1].lower()}{now[1:]}."
     )
 
 
 def _advise(history: History, window: Earnings | None) -> tuple[str, ...]:
-    """Say what the business should know or decide, most urgent first."""
+    """Format what the business should know or decide, most urgent first."""
     said, owner = [], history.problem.owner
     if any(one.choice == "escalate" for one in history.recent_rulings):
         said.append(f"Decide how to go on: the platform has stopped by itself and waits for {owner.contact}.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.base.text.templating import render
 from components.reports.history import History, format_window
-from components.reports.kpi.content import tell_kpi
+from components.reports.kpi.content import build_kpi
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -26,7 +26,7 @@ def render_kpi(history: History, pictures: Mapping[str, str], daily_link: str = 
         result=result,
         period=format_window(result.window),
         before=format_window(history.previous.window) if history.previous else "",
-        kpi=tell_kpi(history),
+        kpi=build_kpi(history),
         pictures=pictures,
         daily_link=daily_link,
     )

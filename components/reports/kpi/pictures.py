@@ -26,8 +26,8 @@ def draw_earned(history: History) -> str | None:
 
 def draw_sum(history: History) -> str | None:
     """Draw how the gain over the current solution adds up over periods that do not overlap."""
-    told = [(result, measure_gain(result, "current_solution")) for result in tile_windows(history.results)]
-    known = [(result, gain) for result, gain in told if gain]
+    measured = [(result, measure_gain(result, "current_solution")) for result in tile_windows(history.results)]
+    known = [(result, gain) for result, gain in measured if gain]
     if len(known) < 2:
         return None
     gains = [gain for _, gain in known]

@@ -13,13 +13,13 @@ from components.monitoring.results import Estimate
 Sure = Literal["more", "less", "chance", "unknown"]
 # What a finding means for those who neither train nor serve.
 _TOPICS = {
-    "traffic": "The number of {noun} that were looked at is not as expected.",
+    "traffic": "The number of {noun} that were predicted is not as expected.",
     "features": "Data that the decisions rest on came late or incomplete.",
     "drift": "The {noun} are no longer like those that the model learned from.",
     "skew": "The data in daily use differ from the data that the model learned from.",
     "labels": "Outcomes are reported late or not at all, so that less is known of what was earned.",
-    "performance": "The model tells which {noun} will be {outcome} less well than it must.",
-    "value": "The decisions earned less than they must.",
+    "performance": "The model predicts which {noun} will be {outcome} less well than required.",
+    "value": "The decisions earned less than required.",
 }
 _CAUSES = {
     "PerformanceBelowLimit": "the model had become too weak",
@@ -32,7 +32,7 @@ _HOLDS = {
     "run_in_flight": "a new model is already being trained",
     "too_few_labels": "too few new outcomes are known to learn from",
     "labels_unknown": "it is not known how many new outcomes there are",
-    "inputs_broken": "the data that it decides on are broken and must be mended first",
+    "inputs_broken": "the data that it decides on are broken and must be fixed first",
     "paused": "a person has paused retraining",
     "on_trial": "the newest model is still on trial",
     "not_repeated": "the alarm was not repeated",
@@ -43,15 +43,15 @@ _ASKS = {
     "paused": "retraining is paused",
 }
 _ENDS = {
-    "promoted": "It was better and is now in charge.",
-    "held": "It was not clearly better, so the model in charge stays.",
-    "refused": "It was not good enough, so the model in charge stays.",
-    "failed": "The training did not end well, so the model in charge stays.",
+    "promoted": "It was better and is now in use.",
+    "held": "It was not clearly better, so the model in use stays.",
+    "refused": "It was not good enough, so the model in use stays.",
+    "failed": "The training did not end well, so the model in use stays.",
 }
 
 
-def say_topic(topic: str, noun: str, outcome: str) -> str:
-    """Say what a finding is about."""
+def format_topic(topic: str, noun: str, outcome: str) -> str:
+    """Format what a finding is about."""
     return _TOPICS[topic].format(noun=noun, outcome=outcome)
 
 
@@ -67,7 +67,7 @@ def format_ruling(ruling: RulingRecord) -> str:
         return f"No new model is trained for now{f': {why}' if why else ''}."
     if ruling.choice == "escalate":
         why = _ASKS.get(ruling.reason)
-        return f"A person is asked to decide{f': {why}' if why else ''}."
+        return f"A person must decide{f': {why}' if why else ''}."
     if ruling.choice == "closed":
         return "A matter is closed: nothing more has to be done about it."
     return "An alarm came in; nothing is decided yet."
@@ -80,8 +80,8 @@ def judge_gain(gain: Estimate | None) -> Sure:
     return "more" if gain.low > 0 else "less" if gain.high < 0 else "chance"
 
 
-def say_gain(gain: Estimate, currency: str, other: str) -> str:
-    """Say how much more or less was earned than by another, and how sure that is."""
+def format_gain(gain: Estimate, currency: str, other: str) -> str:
+    """Format how much more or less was earned than by another, and how sure that is."""
     direction = "more" if gain.estimate >= 0 else "less"
     amount = f"{write_money(abs(gain.estimate), currency)} {direction} than {other}"
     sure = judge_gain(gain)

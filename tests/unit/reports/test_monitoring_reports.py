@@ -110,7 +110,7 @@ def test_kpi_report_says_what_was_earned_in_this_period_and_since_the_beginning(
 
 def test_kpi_report_shows_rulings_in_words_of_the_business(written):
     text = text_of(written["kpi.html"].read_text())
-    assert "A new model was trained because the model had become too weak. It was better and is now in charge." in text
+    assert "A new model was trained because the model had become too weak. It was better and is now in use." in text
     assert "No new model is trained for now: a new model is already being trained." in text
 
 
@@ -138,7 +138,7 @@ def test_every_reason_to_hold_is_said():
 
 def test_a_new_model_and_a_recovery_are_told():
     text = daily_words(docs.story()[:7])
-    assert "Version 2 is in charge instead of version 1." in text
+    assert "Version 2 is the champion instead of version 1." in text
     text = daily_words(docs.story())
     assert "All is well" in text
     assert "+0.163 on the window as of 1 January 2014" in text
