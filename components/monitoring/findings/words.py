@@ -13,7 +13,7 @@ _NAMES = 4
 def say_who_acts(problem: Problem, alert: str, otherwise: str) -> str:
     """Say who acts: the governor, where the contract lets this alert retrain."""
     if alert in problem.retraining.alerts:
-        return f"The alert {alert} asks the governor to retrain; `make decisions` shows its answer."
+        return f"The alert {alert} asks the governor to retrain; `make rulings` shows its answer."
     return f"No retraining starts for it. {otherwise}"
 
 
