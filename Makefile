@@ -7,56 +7,59 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 PYTHON ?= python3.11
 PROBLEM ?= flight-delays
 AS_OF ?=
-FROM ?= drops
+FROM ?= deliveries
 MONTHS ?= 6
 VENV := .venv
 RUN := $(VENV)/bin/python
+TIDEMILL := $(VENV)/bin/tidemill
 READY := $(VENV)/.ready
 LOCK := -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 
 ##@ Start here
 .PHONY: install
-install: $(READY) ## Create .venv and install the locked packages: make install PYTHON=python3.12
+install: $(READY) ## Create .venv and install the locked packages and the command tidemill: make install PYTHON=python3.12
 
 .PHONY: demo
 demo: $(READY) ## Run the whole way on this machine, no cluster: make demo PROBLEM=flight-delays AS_OF=2013-07-01
-	@$(RUN) -m pipelines.commands.demo --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+	@$(TIDEMILL) demo --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
 
 .PHONY: loop
-loop: $(READY) ## Play half a year after the first release: traffic, drift, alerts, one retraining: make loop MONTHS=6
-	@$(RUN) -m pipelines.simulation --months $(MONTHS)
+loop: $(READY) ## Simulate the half year after the first release: traffic, drift, alerts, retraining: make loop MONTHS=6
+	@$(TIDEMILL) loop --months $(MONTHS)
 
+##@ Data and pipelines
 .PHONY: land
-land: $(READY) ## Land the files of a folder for a problem: make land PROBLEM=wine FROM=drops
-	@$(RUN) -m pipelines.commands.land --problem $(PROBLEM) --folder $(FROM)
-
-.PHONY: serve
-serve: $(READY) ## Keep the endpoint up and print a request that works
-	@$(RUN) -m pipelines.commands.serve --problem $(PROBLEM)
+land: $(READY) ## Land the files of a folder for a problem: make land PROBLEM=wine FROM=deliveries
+	@$(TIDEMILL) land $(FROM) --problem $(PROBLEM)
 
 .PHONY: refresh
-refresh: $(READY) ## Bring features and online store up to a moment: make refresh AS_OF=2013-08-01
-	@$(RUN) -m pipelines.commands.demo --pipeline refresh --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+refresh: $(READY) ## Bring the features and the online store up to a date, default now: make refresh AS_OF=2013-08-01
+	@$(TIDEMILL) run refresh --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
 
 .PHONY: monitor
-monitor: $(READY) ## Judge what was served before a moment, and report: make monitor AS_OF=2013-08-01
-	@$(RUN) -m pipelines.commands.demo --pipeline monitoring --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+monitor: $(READY) ## Monitor what was served up to a date, default now, and report: make monitor AS_OF=2013-08-01
+	@$(TIDEMILL) run monitoring --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
 
-.PHONY: govern
-govern: $(READY) ## Run the governor: takes alerts, decides, starts trainings
-	@$(RUN) -m pipelines.commands.govern
+.PHONY: runs
+runs: $(READY) ## List the runs
+	@$(TIDEMILL) runs
 
-.PHONY: decisions
-decisions: $(READY) ## List what the governor decided, in words
-	@$(RUN) -m pipelines.commands.rulings --problem $(PROBLEM)
+##@ Serve and watch
+.PHONY: serve
+serve: $(READY) ## Keep the endpoint up and print a request that works
+	@$(TIDEMILL) serve --problem $(PROBLEM)
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow and all reports on loopback
-	@$(RUN) -m pipelines.commands.ui
+	@$(TIDEMILL) ui
 
-.PHONY: runs
-runs: $(READY) ## List the runs of this machine
-	@$(RUN) -m pipelines.runners.records
+.PHONY: govern
+govern: $(READY) ## Run the governor: takes alerts, rules on retraining, starts trainings
+	@$(TIDEMILL) govern
+
+.PHONY: rulings
+rulings: $(READY) ## List what the governor ruled, in words; tidemill rulings --help: pause and resume
+	@$(TIDEMILL) rulings list --problem $(PROBLEM)
 
 ##@ Check
 .PHONY: test
@@ -69,7 +72,7 @@ lint: $(READY) ## Check format, style, types, import rules and generated files
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
-	@$(RUN) -m pipelines.commands.generate --check
+	@$(TIDEMILL) generate --check
 
 .PHONY: bench
 bench: $(READY) ## Measure speed and memory as ratios, side by side
@@ -78,7 +81,7 @@ bench: $(READY) ## Measure speed and memory as ratios, side by side
 ##@ Build
 .PHONY: generate
 generate: $(READY) ## Write what is generated: contract schema, alert rules, Grafana provisioning, dashboards
-	@$(RUN) -m pipelines.commands.generate
+	@$(TIDEMILL) generate
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml into requirements.lock, and its runtime part for images

@@ -1,6 +1,6 @@
-"""The monitoring pipeline: what was served in the window before a moment, judged by what has become known since.
+"""The monitoring pipeline: what was served in the window before a time, compared with what became known since.
 
-Compiled for Kubeflow Pipelines and run by `pipelines/commands/demo.py`, unchanged. Labels and point-in-time features
+Compiled for Kubeflow Pipelines and run by `pipelines/runners/run.py`, unchanged. Labels and point-in-time features
 come from the same steps as in training. It changes neither a model nor the online store; the governor and the alerts
 read its result. Steps that read the world outside are never reused.
 """
@@ -17,7 +17,7 @@ from components.reports.steps import report
 PIPELINE_NAME = "monitoring"
 
 
-@dsl.pipeline(name=PIPELINE_NAME, description="What one deployed problem did, as of one moment")
+@dsl.pipeline(name=PIPELINE_NAME, description="What one deployed problem did, at one time")
 def monitoring(contract: str, as_of: str) -> Artifact:
     """Judge one window and report it.
 

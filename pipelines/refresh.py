@@ -1,6 +1,6 @@
 """The refresh pipeline: fresh data to the feature tables and the online store, between two trainings.
 
-Compiled for Kubeflow Pipelines and run by `pipelines/commands/demo.py`, unchanged. The endpoint sees the new features
+Compiled for Kubeflow Pipelines and run by `pipelines/runners/run.py`, unchanged. The endpoint sees the new features
 with its next request; no model changes.
 """
 
@@ -14,9 +14,9 @@ from components.features.steps import build, materialize, record
 PIPELINE_NAME = "refresh"
 
 
-@dsl.pipeline(name=PIPELINE_NAME, description="Fresh features of one problem, as of one moment")
+@dsl.pipeline(name=PIPELINE_NAME, description="Fresh features of one problem, at one time")
 def refresh(contract: str, as_of: str) -> Artifact:
-    """Bring the online store up to a moment.
+    """Bring the online store up to a time.
 
     Args:
         contract: The problem contract as YAML text.

@@ -1,6 +1,6 @@
 """The training pipeline: from the contract to a deployed, reported model, steps in the order of the data.
 
-Compiled for Kubeflow Pipelines and run by `pipelines/commands/demo.py`, unchanged. A step is reused only when its
+Compiled for Kubeflow Pipelines and run by `pipelines/runners/run.py`, unchanged. A step is reused only when its
 inputs and its code are unchanged; steps that read or change the world outside are never reused.
 """
 
@@ -17,7 +17,7 @@ from components.reports.steps import present
 PIPELINE_NAME = "training"
 
 
-@dsl.pipeline(name=PIPELINE_NAME, description="One release of one problem, as of one moment")
+@dsl.pipeline(name=PIPELINE_NAME, description="One release of one problem, at one time")
 def training(contract: str, as_of: str) -> Artifact:
     """Train, judge, register, deploy and present one release.
 

@@ -1,8 +1,8 @@
-"""Records of pipeline runs in the object store: one JSON a run, the same here and on a cluster.
+"""Records of pipeline runs in the object store: one JSON per run.
 
-In: a run that has ended, from whoever ran it (`pipelines/runners/run.py`; on a cluster nobody writes them yet). Out:
-`<problem>/runs/<pipeline>/<name>.json`. The exporter reads them: what ran, what failed, what is overdue. Nothing is
-judged here, and nothing removes old records: a counter that is counted from them would fall.
+In: a run that has ended, from `pipelines/runners/run.py`; on a cluster nothing writes them yet. Out:
+`<problem>/runs/<pipeline>/<name>.json`. The exporter reads them: what ran, what failed, what is overdue. Old records
+stay: the exporter counts them, and a counter must not fall.
 """
 
 from datetime import datetime
@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.base.adapters.s3 import ObjectStore
 from components.base.errors import DataError
-
-Pipeline = Literal["training", "refresh", "monitoring"]
+from components.base.runner import Pipeline
 
 
 class PipelineRun(BaseModel):
@@ -24,12 +23,12 @@ class PipelineRun(BaseModel):
     pipeline: Pipeline
     problem: str
     name: str
-    """Unique among the runs of its pipeline."""
+    """Unique among the runs of the pipeline."""
     as_of: datetime
-    """The moment whose data the run saw."""
+    """Data known up to this time were read."""
     status: Literal["done", "failed"]
     started: datetime
-    """By the wall clock, like `ended`."""
+    """Wall clock, as `ended`."""
     ended: datetime
     seconds: float
     error: str | None = None
@@ -38,7 +37,7 @@ class PipelineRun(BaseModel):
 
 
 class RunRecords:
-    """The records of one problem; each object is read once, and again only when it has changed."""
+    """The records of one problem; an object is read again only when it has changed."""
 
     def __init__(self, store: ObjectStore, problem: str) -> None:
         """Read nothing yet."""
@@ -47,12 +46,12 @@ class RunRecords:
         self._known: dict[tuple[str, str], PipelineRun] = {}
 
     def read(self) -> list[PipelineRun]:
-        """Return all records, the one that ended first first.
+        """Return all records, ordered by their end.
 
         Raises:
-            DataError: an object is no record.
+            DataError: an object is not a record.
         """
-        found = [entry for entry in self._store.list_objects(_prefix(self._problem)) if entry.key.endswith(".json")]
+        found = [entry for entry in self._store.list_objects(f"{self._problem}/runs/") if entry.key.endswith(".json")]
         self._known = {
             (entry.key, entry.etag): self._known.get((entry.key, entry.etag)) or _read(self._store, entry.key)
             for entry in found
@@ -61,22 +60,18 @@ class RunRecords:
 
 
 def write_record(store: ObjectStore, run: PipelineRun) -> str:
-    """Write the record of a run, in the place of an earlier one of the same name; return its URI."""
-    key = f"{_prefix(run.problem)}{run.pipeline}/{run.name}.json"
+    """Write the record of a run, and replace one with the same name; return its URI."""
+    key = f"{run.problem}/runs/{run.pipeline}/{run.name}.json"
     return store.put_bytes(key, run.model_dump_json(indent=1).encode())
 
 
 def read_records(store: ObjectStore, problem: str) -> list[PipelineRun]:
-    """Read all records of a problem, the one that ended first first.
+    """Read all records of a problem, ordered by their end.
 
     Raises:
-        DataError: an object is no record.
+        DataError: an object is not a record.
     """
     return RunRecords(store, problem).read()
-
-
-def _prefix(problem: str) -> str:
-    return f"{problem}/runs/"
 
 
 def _read(store: ObjectStore, key: str) -> PipelineRun:

@@ -12,8 +12,6 @@ from typing import Any
 
 from kfp import dsl
 
-from components.base.settings import load_settings
-
 PHASES = ("base", "data", "features", "models", "serving", "release", "monitoring", "reports")
 _ROOT = Path(__file__).parents[2]
 
@@ -21,11 +19,12 @@ _ROOT = Path(__file__).parents[2]
 def step(function: Callable[..., Any]) -> Any:
     """Make a KFP component of a thin wrapper.
 
-    A cluster runs the image of the settings. Without one, the image's name holds the fingerprint of the code that the
-    phase can reach, since KFP's cache key sees the image and the wrapper, but no imported code.
+    The image's name holds the fingerprint of the code that the phase can reach, because KFP's cache key contains the
+    image and the wrapper, but no imported code. The environment has no influence: the same code compiles to the same
+    pipeline everywhere. `pipelines/runners/compile.py` puts in a cluster's image.
     """
     phase = function.__module__.split(".")[-2]
-    image = load_settings().image or f"tidemill-python:{code_fingerprint(phase)}"
+    image = f"tidemill-python:{code_fingerprint(phase)}"
     return dsl.component(base_image=image, install_kfp_package=False)(function)
 
 

@@ -34,7 +34,7 @@ class FilterRows(Document):
     rows: int
 
 
-class Fault(Document):
+class FailedCheck(Document):
     """One check that rows of a source failed."""
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
@@ -124,7 +124,7 @@ class SourceQuality(Document):
     """Delivered, not in the contract, left out."""
     filters: tuple[FilterRows, ...]
     """Every filter in the order of the contract, also those that left out no row."""
-    problems: tuple[Fault, ...]
+    problems: tuple[FailedCheck, ...]
     """By rows, most first."""
     quarantine_ratio: float
     quarantine_limit: float

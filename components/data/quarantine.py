@@ -12,7 +12,7 @@ import duckdb
 
 from components.base.adapters.duckdb import quote_name, quote_text
 from components.base.contract.problem import Source
-from components.data.quality import Fault
+from components.data.quality import FailedCheck
 from components.data.row_sql import delivered_columns
 
 
@@ -55,7 +55,7 @@ def quarantined_raw(path: Path, name: str, source: Source) -> str:
     )
 
 
-def count_problems(connection: duckdb.DuckDBPyConnection, name: str, raw: str, rows_in: int) -> list[Fault]:
+def count_problems(connection: duckdb.DuckDBPyConnection, name: str, raw: str, rows_in: int) -> list[FailedCheck]:
     """Return the rows that failed each check, most first, each with the first row that did."""
     found = connection.execute(f"""
         SELECT "check", "column", rows, example, _drop, _row FROM (
@@ -64,4 +64,4 @@ def count_problems(connection: duckdb.DuckDBPyConnection, name: str, raw: str, r
         ) JOIN {raw} USING (_id) ORDER BY rows DESC, "check"
     """).fetchall()
     names = ("check", "column", "rows", "example", "delivery", "row")
-    return [Fault(**dict(zip(names, row, strict=True)), ratio=row[2] / rows_in) for row in found]
+    return [FailedCheck(**dict(zip(names, row, strict=True)), ratio=row[2] / rows_in) for row in found]

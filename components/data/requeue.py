@@ -2,7 +2,7 @@
 
 In: the contract as it is now, a `quarantine.parquet`, and the folder with the accepted rows of the same run, which
 references may lead to. Out, in a folder of its own: one parquet per source with the rows that are right now, and a
-`quarantine.parquet` with those that still are not, with their new reasons. Called by `pipelines/commands/requeue.py`.
+`quarantine.parquet` with those that still are not, with their new reasons. Called by `tidemill requeue`.
 The next run of the pipeline classifies the whole snapshot and does not need this: it shows beforehand the effect of a
 fix.
 """

@@ -64,6 +64,6 @@ def record(accepted: Input[Artifact], features_uri: str, as_of: str, refreshed: 
     from pathlib import Path
 
     from components.base.times import parse_time
-    from components.features.refresh import record_refresh
+    from components.features.refresh_record import record_refresh
 
     record_refresh(Path(accepted.path), features_uri, parse_time(as_of), Path(refreshed.path))

@@ -1,6 +1,6 @@
 """The governor's HTTP API: webhooks in, rulings out.
 
-In: requests. Out: stored episodes, rulings as JSON, metrics. Called by the command that serves the governor; decides
+In: requests. Out: stored episodes, rulings as JSON, metrics. Called by `components/governor/server.py`; decides
 nothing.
 
     POST /v1/webhooks/grafana        signed by HMAC     2xx when the alerts are stored, also duplicates and ignored ones

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 
 from components.base.contract.problem import Problem
 from components.base.errors import PermanentError, TidemillError, TransientError
+from components.base.runner import Runner, RunReport
 from components.base.schedule import find_previous
 from components.governor.inbox import Inbox, Times
-from components.governor.launcher import Launcher, RunReport
 from components.governor.rule import Episode, Facts, LabelFacts, Ruling, TrainingRun, decide
 from components.governor.store import Judge, Ledger, RulingStore
 from components.governor.words import explain
@@ -39,7 +39,7 @@ class WorkerParts:
     problems: Mapping[str, Problem]
     inbox: Inbox
     store: RulingStore
-    launcher: Launcher
+    runner: Runner
     newest_result: NewestResult
     """Returns the newest monitoring result of a problem, None when there is none yet."""
     read_times: Callable[[], Times]
@@ -111,7 +111,7 @@ class Worker:
         if found is None or found[0].state == "planned":
             return
         run, started = found
-        report = self._parts.launcher.find(run.key, problem)
+        report = self._parts.runner.find(run.key, problem)
         if report.state == "unknown":
             report = self._start_again(run, started)
         if report.state in ("succeeded", "failed"):
@@ -124,7 +124,7 @@ class Worker:
             return RunReport("failed", reasons=(f"The run was not seen for {unseen_seconds:.0f} s after its start.",))
         if unseen_seconds > _UNSEEN_SECONDS and time.monotonic() - self._started.get(run.key, 0) > _UNSEEN_SECONDS:
             self._started[run.key] = time.monotonic()
-            self._parts.launcher.start(run.key, run.problem, run.as_of)
+            self._parts.runner.start(run.key, "training", run.problem, run.as_of)
         return RunReport("unknown")
 
     def _end(self, run: TrainingRun, report: RunReport) -> None:
@@ -177,7 +177,9 @@ class Worker:
             return
         run, times = found[0], self._parts.read_times()
         try:
-            self._parts.store.begin_run(run.key, lambda: self._parts.launcher.start(run.key, problem, run.as_of), times)
+            self._parts.store.begin_run(
+                run.key, lambda: self._parts.runner.start(run.key, "training", problem, run.as_of), times
+            )
         except TransientError:
             raise
         except PermanentError as error:

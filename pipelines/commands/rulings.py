@@ -1,94 +1,116 @@
-"""List the rulings of the governor, pause or resume it: `python -m pipelines.commands.rulings [--pause | --resume]`.
+"""`tidemill rulings`: what the governor ruled, in words; pause it and resume it.
 
-Reads and writes the governor's database itself, so that it works while the governor is down; whoever may write that
-file may decide. Over the network the same is done by the API, with the token.
+Reads and writes the governor's database itself, so that it works while the governor is down: write access to that
+database is the permission. Over the network the governor's API does the same, with the token.
 """
 
-import argparse
 import getpass
-import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from components.base.clock import read_clock
-from components.base.contract.load import read_contract
-from components.base.errors import TidemillError
-from components.base.settings import Settings, load_settings
-from components.governor.archive import Archive
-from components.governor.inbox import Inbox
-from components.governor.rulings import RulingRecord
-from components.governor.schema import Database
-from components.governor.store import RulingStore
+from pipelines.commands.options import Problem
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    options = _parse(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    try:
-        settings = load_settings()
-        settings.home.mkdir(parents=True, exist_ok=True)
-        database = Database(settings.governor_database)
-        if options.pause or options.resume:
-            _change(console, settings, database, options)
-        else:
-            show_decisions(console, Archive(database).list_rulings(options.problem, options.last))
-    except TidemillError as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        return 1
-    return 0
+    from components.base.settings import Settings
+    from components.governor.inbox import Inbox
+    from components.governor.rulings import RulingRecord
+    from components.governor.schema import Database
+
+app = typer.Typer(help="List what the governor ruled, pause retraining, resume it.", no_args_is_help=True)
+By = Annotated[str, typer.Option(metavar="PERSON", help="Your name, kept with the change.", show_default="your login")]
 
 
-def show_decisions(console: Console, decisions: Sequence[RulingRecord]) -> None:
-    """Print one row a decision, the newest last, where a terminal ends."""
-    if not decisions:
-        console.print("No decision yet: the governor decides when an alert fires or its schedule is due.")
+@app.command("list")
+def list_rulings(
+    problem: Annotated[
+        str | None, typer.Option("--problem", "-p", metavar="NAME", help="Only this problem. Default: all.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, help="Number of rulings to show, the newest.")] = 50,
+) -> None:
+    """List the rulings, the newest last: run, hold, escalate or close, and why."""
+    from components.governor.archive import Archive
+    from pipelines.runners.terminal import open_console
+
+    _, database = _open()
+    show_rulings(open_console(160), Archive(database).list_rulings(problem, last))
+
+
+@app.command()
+def pause(
+    problem: Problem, by: By = "", note: Annotated[str, typer.Option(metavar="TEXT", help="The reason.")] = ""
+) -> None:
+    """Start no training of a problem until it is resumed; alerts are still taken and shown.
+
+    [bold]Example[/]
+
+    tidemill rulings pause --problem flight-delays --note "broken feed, see ticket 12"
+    """
+    settings, database = _open()
+    _inbox(settings, database, problem).pause(problem, by or getpass.getuser(), note)
+    _show_state(database, problem)
+
+
+@app.command()
+def resume(problem: Problem, by: By = "") -> None:
+    """Let the governor start trainings of a problem again, and reset its count of failed runs."""
+    from components.base.clock import read_clock
+
+    settings, database = _open()
+    _inbox(settings, database, problem).resume(problem, by or getpass.getuser(), read_clock(settings))
+    _show_state(database, problem)
+
+
+def show_rulings(console: "Console", rulings: Sequence["RulingRecord"]) -> None:
+    """Print one row a ruling, the newest last, where a terminal ends."""
+    from rich.table import Table
+
+    if not rulings:
+        console.print("No ruling yet: the governor rules when an alert fires or its schedule is due.")
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("id", "decided", "problem", "cause", "decision", "run", "version"):
+    for column in ("id", "ruled", "problem", "cause", "ruling", "run", "version"):
         table.add_column(column, no_wrap=True)
     table.add_column("in words", ratio=1)
-    for record in reversed(decisions):
-        decided = record.ruled_at
+    for record in reversed(rulings):
         run, version = (record.run.state, record.run.version) if record.run else (None, None)
         cause = record.cause if record.cause == "schedule" else f"{record.cause} {record.name}"
         cells = (record.problem, cause, record.choice, run or "-", version or "-")
-        table.add_row(str(record.id), f"{decided:%Y-%m-%d %H:%M}", *cells, record.words)
+        table.add_row(str(record.id), f"{record.ruled_at:%Y-%m-%d %H:%M}", *cells, record.words)
     console.print(table, markup=False)
 
 
-def _change(console: Console, settings: Settings, database: Database, options: argparse.Namespace) -> None:
-    """Pause or resume a problem that has a contract, also one that the governor has not met yet."""
-    read_contract(settings.problems / f"{options.problem}.yaml")
-    inbox, now = Inbox(database), read_clock(settings)
-    inbox.add_problem(options.problem, now)
-    if options.pause:
-        inbox.pause(options.problem, options.by, options.note)
-    else:
-        inbox.resume(options.problem, options.by, now)
-    paused_by = RulingStore(database).read_ledger(options.problem).paused_by
+def _open() -> tuple["Settings", "Database"]:
+    from components.base.settings import load_settings
+    from components.governor.schema import Database
+
+    settings = load_settings()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    return settings, Database(settings.governor_database)
+
+
+def _inbox(settings: "Settings", database: "Database", problem: str) -> "Inbox":
+    """Open the inbox for a problem that has a contract, also one that the governor has not met yet."""
+    from components.base.clock import read_clock
+    from components.base.contract.load import read_contract
+    from components.governor.inbox import Inbox
+
+    read_contract(settings.problems / f"{problem}.yaml")
+    inbox = Inbox(database)
+    inbox.add_problem(problem, read_clock(settings))
+    return inbox
+
+
+def _show_state(database: "Database", problem: str) -> None:
+    from components.governor.store import RulingStore
+
+    paused_by = RulingStore(database).read_ledger(problem).paused_by
     state = (
-        f"paused by {paused_by}: nothing starts until --resume" if paused_by else "not paused; failures are forgiven"
+        f"paused by {paused_by}: no run starts until `tidemill rulings resume`"
+        if paused_by
+        else "not paused; the count of failed runs is reset"
     )
-    console.print(f"{options.problem}: retraining is {state}.", markup=False, highlight=False)
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make decisions", description="List or steer the governor's decisions.")
-    parser.add_argument("--problem", help="of this problem only; needed to pause and resume")
-    parser.add_argument("--last", type=int, default=50, help="so many of the newest")
-    change = parser.add_mutually_exclusive_group()
-    change.add_argument("--pause", action="store_true", help="start no run until --resume")
-    change.add_argument("--resume", action="store_true", help="go on, and forgive the failures so far")
-    parser.add_argument("--by", default=getpass.getuser(), help="who says so")
-    parser.add_argument("--note", default="", help="why")
-    options = parser.parse_args(arguments)
-    if (options.pause or options.resume) and not options.problem:
-        parser.error("--problem must be given to pause or resume")
-    return options
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    typer.echo(f"{problem}: retraining is {state}.")

@@ -1,57 +1,40 @@
-"""Keep the endpoint of the champion up on loopback and print a request that works: `make serve`. Ends with Ctrl-C."""
+"""`tidemill serve`: keep the champion's endpoint up on loopback. Called by `make serve`."""
 
-import argparse
 import json
 import os
-import signal
-import sys
 import time
-from collections.abc import Sequence
 
-from rich.console import Console
+import typer
 
-from components.base.errors import TidemillError
-from components.base.settings import load_settings
-from components.serving.endpoint import Endpoint, start_endpoint
-from pipelines.runners.services import embedded_services
+from pipelines.commands.options import DEMO_PROBLEM, Port, Problem, end_on_sigterm
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until interrupted; return the exit code."""
-    parser = argparse.ArgumentParser(prog="make serve")
-    parser.add_argument("--problem", default="flight-delays")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
-    options = parser.parse_args(arguments)
-    console = Console()
-    # `make` and supervisors end programs by SIGTERM: leave the blocks below in order.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def serve(problem: Problem = DEMO_PROBLEM, port: Port = 0) -> None:
+    """Serve the champion on this machine and print a request that works. Ends with Ctrl-C.
+
+    [bold]Example[/]
+
+    tidemill serve --problem flight-delays --port 8080
+    """
+    # One row a request: more OpenMP threads only wait for each other. Read when the numeric libraries are imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from components.base.errors import EndpointUnavailableError
+    from components.base.settings import load_settings
+    from components.serving.endpoint import start_endpoint
+    from pipelines.runners.services import embedded_services
+
+    end_on_sigterm()
     try:
         settings = load_settings()
-        with embedded_services(settings), start_endpoint(options.problem, settings, options.port) as endpoint:
-            _show(console, endpoint)
-            return _wait(console, endpoint)
+        with embedded_services(settings), start_endpoint(problem, settings, port) as endpoint:
+            url = f"{endpoint.url}/v1/models/{endpoint.name}:predict"
+            body = json.dumps({"instances": [endpoint.example]})
+            typer.echo(f"{endpoint.name} version {endpoint.version} answers at {endpoint.url}. Ctrl-C ends it. Try:\n")
+            typer.echo(f"curl -s {url} -H 'Content-Type: application/json' -d '{body}'")
+            while endpoint.process.is_running():
+                time.sleep(0.5)
+            raise EndpointUnavailableError(
+                f"{endpoint.name}: the endpoint must keep running, but its process ended. Run `tidemill serve` again."
+            )
     except KeyboardInterrupt:
-        return 0
-    except TidemillError as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        return 1
-
-
-def _show(console: Console, endpoint: Endpoint) -> None:
-    body = json.dumps({"instances": [endpoint.example]})
-    url = f"{endpoint.url}/v1/models/{endpoint.name}:predict"
-    console.print(f"{endpoint.name} version {endpoint.version} answers at {endpoint.url}. Ctrl-C ends it. Try:\n")
-    command = f"curl -s {url} -H 'Content-Type: application/json' -d '{body}'"
-    console.print(command, soft_wrap=True, highlight=False, markup=False)
-
-
-def _wait(console: Console, endpoint: Endpoint) -> int:
-    while endpoint.process.is_running():
-        time.sleep(0.5)
-    console.print(f"{endpoint.name}: the endpoint must keep running, but its process ended. Run `make serve` again.")
-    return 1
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.exit(main())
+        return

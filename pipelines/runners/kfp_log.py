@@ -1,7 +1,7 @@
 """Follow a local KFP run through what it prints: lines go to the run's log, each step is reported as it changes.
 
 `kfp.local` has no call-back, so its own log lines are the only sign of what runs. In: text written to standard output.
-Out: calls on a `StepListener`. Called by `pipelines/commands/demo.py`.
+Out: calls on a `StepListener`. Called by `pipelines/runners/run.py`.
 """
 
 import io

@@ -1,84 +1,123 @@
-"""Start training runs on Kubeflow Pipelines for the governor, and find them again by their key.
+"""Pipelines on Kubeflow Pipelines, found again by their key.
 
-In: a key, a problem, a moment. Out: a KFP run whose display name is the key, in an experiment named after the problem.
-Called by the governor's worker through `components/governor/launcher.py`. kfp is imported when the first run is
-started, and only then; where the API is, `kfp.Client` finds out (KF_PIPELINES_ENDPOINT, or the cluster it is in).
+In: a key, a pipeline, a problem, a time. Out: a KFP run whose display name is the key, in an experiment named after the
+problem. Implements `components.base.runner.Runner`. kfp is imported at the first call, and only then; `kfp.Client`
+finds the API itself (KF_PIPELINES_ENDPOINT, or the cluster that it runs in).
 
-KFP takes any number of runs of one name: each start looks the key up first, and the governor's database keeps two
-governors from looking at once. What became of a release, the model registry tells: KFP knows only that steps ended.
+KFP accepts any number of runs with one name: each start looks the key up first, and the governor's database keeps two
+governors from looking it up at the same time. KFP knows only that steps ended; the model registry knows the outcome of
+a release.
 """
 
 import json
+import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from components.base.adapters import mlflow as tracking
+from components.base.contract.load import read_contract
 from components.base.errors import PermanentError, SettingsError, TransientError
+from components.base.runner import ListedRun, Pipeline, RecurringRun, RunReport, RunState
 from components.base.settings import Settings
-from components.governor.launcher import RunReport
+from pipelines.runners.compile import compile_to
 
 _ENDED_BADLY = ("FAILED", "CANCELED", "SKIPPED")
-# Tells of a succeeded run what the registry made of it: problem and run id in, outcome and version out.
+_PAGE_SIZE = 100
+# Reads the outcome of a succeeded training from the registry: problem and run id in, outcome and version out.
 ReadOutcome = Callable[[str, str], tuple[Literal["promoted", "held"], str | None]]
 
 
-class KfpLauncher:
+class KubeflowRunner:
     """Runs on Kubeflow Pipelines."""
 
-    def __init__(self, contracts: Mapping[str, str], settings: Settings, read_outcome: ReadOutcome) -> None:
-        """Take the contracts as YAML by problem.
+    def __init__(self, settings: Settings, read_outcome: ReadOutcome) -> None:
+        """Keep the settings; nothing is connected yet.
 
         Raises:
             SettingsError: there is no image for the steps.
         """
         if settings.image is None:
             raise SettingsError("TIDEMILL_IMAGE must be set to run on Kubeflow Pipelines, but is not. Name the image.")
-        self._contracts = contracts
+        self._image = settings.image
+        self._problems = settings.problems
         self._read_outcome = read_outcome
         self._client: Any = None
 
-    def start(self, key: str, problem: str, as_of: datetime) -> None:
-        """Create the run, unless there is one of this key.
+    def start(self, key: str, pipeline: Pipeline, problem: str, as_of: datetime) -> None:
+        """Create the run, unless there is one with this key.
 
         Raises:
             TransientError: the API does not answer, or not to us.
-            PermanentError: it takes no such run.
+            PermanentError: it refuses the run.
         """
-        with _in_words(key):
+        contract = read_contract(self._problems / f"{problem}.yaml")
+        with _explain_errors(f"run {key}"), tempfile.TemporaryDirectory() as folder:
             client = self._open()
             experiment = client.create_experiment(problem).experiment_id
             if self._look_up(experiment, key) is not None:
                 return
-            from pipelines.training import training
-
-            client.create_run_from_pipeline_func(
-                training,
-                arguments={"contract": self._contracts[problem], "as_of": as_of.isoformat()},
+            package = Path(folder) / f"{pipeline}.yaml"
+            compile_to(package, pipeline, self._image)
+            client.create_run_from_pipeline_package(
+                str(package),
+                arguments={"contract": contract, "as_of": as_of.isoformat()},
                 run_name=key,
                 experiment_id=experiment,
             )
 
     def find(self, key: str, problem: str) -> RunReport:
-        """Return what KFP knows of the run, and of one that succeeded what the registry made of it.
+        """Return what KFP knows of the run, and the registry's outcome of a training that succeeded.
 
         Raises:
             TransientError: the API or the registry does not answer.
         """
-        with _in_words(key):
+        with _explain_errors(f"run {key}"):
             run = self._look_up(self._open().create_experiment(problem).experiment_id, key)
         if run is None:
             return RunReport("unknown")
-        if run.state in _ENDED_BADLY:
+        state = _read_state(run)
+        if state == "failed":
             message = getattr(run.error, "message", None) or f"Kubeflow Pipelines ended it as {run.state}."
             return RunReport("failed", reasons=(f"{message} Run id {run.run_id}.",))
-        if run.state != "SUCCEEDED":
-            return RunReport("running")
+        if state == "running" or _read_pipeline(run) != "training":
+            return RunReport(state)
         outcome, version = self._read_outcome(problem, str(run.run_id))
         reasons = () if outcome == "promoted" else (f"It was not promoted; its report says why. Run id {run.run_id}.",)
         return RunReport("succeeded", outcome, version, reasons)
+
+    def list_runs(self, problem: str | None = None) -> list[ListedRun]:
+        """Return the runs of one experiment or of all, the oldest first.
+
+        Raises:
+            TransientError: the API does not answer.
+        """
+        with _explain_errors("runs"):
+            names = self._name_experiments(problem)
+            found = [run for experiment in names for run in self._read_pages("list_runs", "runs", experiment)]
+        return [_list_run(run, names) for run in sorted(found, key=lambda run: run.created_at)]
+
+    def list_schedules(self, problem: str | None = None) -> list[RecurringRun]:
+        """Return the recurring runs with a cron line, of one experiment or of all.
+
+        Raises:
+            TransientError: the API does not answer.
+        """
+        with _explain_errors("recurring runs"):
+            names = self._name_experiments(problem)
+            found = [
+                (run, name)
+                for experiment, name in names.items()
+                for run in self._read_pages("list_recurring_runs", "recurring_runs", experiment)
+            ]
+        return [
+            RecurringRun(run.display_name, name, run.trigger.cron_schedule.cron, run.status == "ENABLED")
+            for run, name in found
+            if run.trigger and run.trigger.cron_schedule
+        ]
 
     def _open(self) -> Any:
         if self._client is None:
@@ -96,9 +135,24 @@ class KfpLauncher:
         # Whatever the server makes of the filter, only the very name counts.
         return next((run for run in found.runs or [] if run.display_name == key), None)
 
+    def _name_experiments(self, problem: str | None) -> dict[str, str]:
+        """Return the name of each experiment by its id: a problem's, or all."""
+        found = self._read_pages("list_experiments", "experiments")
+        return {one.experiment_id: one.display_name for one in found if problem in (None, one.display_name)}
+
+    def _read_pages(self, method: str, field: str, experiment: str | None = None) -> Iterator[Any]:
+        where = {} if experiment is None else {"experiment_id": experiment}
+        token = ""
+        while True:
+            page = getattr(self._open(), method)(page_token=token, page_size=_PAGE_SIZE, **where)
+            yield from getattr(page, field) or []
+            token = page.next_page_token or ""
+            if not token:
+                return
+
 
 def read_registry(settings: Settings) -> ReadOutcome:
-    """Return a reader that tells whether a run's release is in charge, by the run's id on the champion."""
+    """Return a reader of a run's outcome: promoted if the champion carries the run's id."""
 
     def read(problem: str, run_id: str) -> tuple[Literal["promoted", "held"], str | None]:
         for alias, version in tracking.find_aliases(problem, settings).items():
@@ -109,19 +163,45 @@ def read_registry(settings: Settings) -> ReadOutcome:
     return read
 
 
+def _read_state(run: Any) -> RunState:
+    if run.state in _ENDED_BADLY:
+        return "failed"
+    return "succeeded" if run.state == "SUCCEEDED" else "running"
+
+
+def _read_pipeline(run: Any) -> str:
+    """Return the pipeline's name; `-` where the API leaves the specification out."""
+    return str(((run.pipeline_spec or {}).get("pipelineInfo") or {}).get("name", "-"))
+
+
+def _list_run(run: Any, problems: dict[str, str]) -> ListedRun:
+    parameters = (run.runtime_config.parameters or {}) if run.runtime_config else {}
+    # Of a run that has not ended the API gives the first day of 1970.
+    seconds = (run.finished_at - run.created_at).total_seconds() if run.finished_at else 0.0
+    return ListedRun(
+        key=run.display_name,
+        pipeline=_read_pipeline(run),
+        problem=problems[run.experiment_id],
+        as_of=str(parameters.get("as_of", "-")),
+        state=_read_state(run),
+        started=run.created_at,
+        seconds=seconds if seconds > 0 else None,
+    )
+
+
 @contextmanager
-def _in_words(key: str) -> Iterator[None]:
+def _explain_errors(where: str) -> Iterator[None]:
     from kfp_server_api import ApiException  # type: ignore[import-untyped]
     from urllib3.exceptions import HTTPError
 
     try:
         yield
     except ApiException as error:
-        words = f"run {key}: Kubeflow Pipelines must take it, but answered {error.status} {error.reason}."
+        words = f"{where}: Kubeflow Pipelines must accept it, but answered {error.status} {error.reason}."
         if error.status == 400:
             raise PermanentError(f"{words} {str(error.body)[:300]}") from error
         raise TransientError(f"{words} It is tried again.") from error
     except (HTTPError, OSError) as error:
         raise TransientError(
-            f"run {key}: Kubeflow Pipelines must answer, but got: {error}. Check KF_PIPELINES_ENDPOINT."
+            f"{where}: Kubeflow Pipelines must answer, but got: {error}. Check KF_PIPELINES_ENDPOINT."
         ) from error

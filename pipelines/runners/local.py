@@ -1,55 +1,56 @@
-"""Start training runs on this machine for the governor, and find them again by their key.
+"""Pipelines as processes of this machine, found again by their key.
 
-In: a key, a problem, a moment. Out: a detached process (`python -m pipelines.commands.demo --run-id <key> …`) that
-outlives the governor, and what its folder `<home>/runs/<key>/` tells. Called by the governor's worker through
-`components/governor/launcher.py`; the folder's claim (`run_lock.py`) keeps a key from running twice.
+In: a key, a pipeline, a problem, a time. Out: a detached process (`python -m pipelines.commands run … --run-id <key>`)
+that outlives its starter, and what its folder `<home>/runs/<key>/` shows. The folder's claim (`run_lock.py`) keeps a
+key from running twice. Implements `components.base.runner.Runner`.
 """
 
 import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from components.base.errors import TransientError
-from components.governor.launcher import RunReport
-from pipelines.runners.run_lock import RECORD, read_state
+from components.base.runner import ListedRun, Pipeline, RecurringRun, RunReport
+from pipelines.runners.records import read_records
+from pipelines.runners.run_lock import LOCK, RECORD, read_state
 
-# The last lines of a run that died say why.
+# The last lines of a run that died show why.
 _TAIL_CHARACTERS = 600
-_LOCAL = (sys.executable, "-m", "pipelines.commands.demo")
-# The governor's secrets are no business of a run.
+_COMMAND = (sys.executable, "-m", "pipelines.commands", "run")
+# Do not pass the governor's secrets to a run.
 _SECRET_PREFIX = "TIDEMILL_GOVERNOR_"  # noqa: S105
 
 
-class LocalLauncher:
+class LocalRunner:
     """Runs as processes of this machine."""
 
-    def __init__(self, home: Path, environment: Mapping[str, str], command: Sequence[str] = _LOCAL) -> None:
-        """Take where runs are kept, and what a run's process is given.
+    def __init__(self, home: Path, environment: Mapping[str, str], command: Sequence[str] = _COMMAND) -> None:
+        """Keep where runs are, and what a run's process gets.
 
         Args:
             home: TIDEMILL_HOME.
             environment: Of the run's process; the governor's own variables are left out.
-            command: The program; it gets --problem, --as-of, --run-id and --no-seed.
+            command: The program; it gets the pipeline, --problem, --as-of, --run-id and --no-seed.
         """
-        self._runs = home / "runs"
+        self._home = home
         self._environment = {k: v for k, v in environment.items() if not k.startswith(_SECRET_PREFIX)}
         self._command = list(command)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, key: str, problem: str, as_of: datetime) -> None:
+    def start(self, key: str, pipeline: Pipeline, problem: str, as_of: datetime) -> None:
         """Start the run's process, unless the run has begun.
 
         Raises:
             TransientError: the machine cannot start a process now.
         """
-        folder = self._runs / key
+        folder = self._home / "runs" / key
         if read_state(folder) != "unknown":
             return
-        arguments = ["--problem", problem, "--as-of", as_of.isoformat(), "--run-id", key, "--no-seed"]
+        arguments = [pipeline, "--problem", problem, "--as-of", as_of.isoformat(), "--run-id", key, "--no-seed"]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / "launch.log").open("ab") as output:
@@ -67,37 +68,73 @@ class LocalLauncher:
             ) from error
 
     def find(self, key: str, problem: str) -> RunReport:  # noqa: ARG002
-        """Return what the run's folder tells; a process that ended before it began has failed."""
-        folder = self._runs / key
+        """Return what the run's folder shows; a process that ended before the run began has failed."""
+        folder = self._home / "runs" / key
         state = read_state(folder)
         child = self._children.get(key)
         # Also waits for a child that has ended, so that it does not stay a zombie.
         code = child.poll() if child else None
         if state == "ended":
-            return _read_record(folder / RECORD)
+            return _read_report(folder / RECORD)
         if state == "died" or (state == "unknown" and code):
-            return RunReport("failed", reasons=(f"The run's process ended without a record. {_tail(folder)}",))
+            return RunReport("failed", reasons=(f"The run's process ended without a record. {_read_tail(folder)}",))
         return RunReport("running" if state == "running" else "unknown")
 
+    def list_runs(self, problem: str | None = None) -> list[ListedRun]:
+        """Return the runs with a record, and those that are running; of these only the key and the start are known."""
+        ended = [_list_ended(record) for record in read_records(self._home)]
+        running = [
+            ListedRun(folder.name, "-", "-", "-", "running", _read_start(folder))
+            for folder in (self._home / "runs").glob("*/")
+            if read_state(folder) == "running"
+        ]
+        return [run for run in [*ended, *running] if problem in (None, run.problem)]
 
-def _read_record(path: Path) -> RunReport:
+    def list_schedules(self, problem: str | None = None) -> list[RecurringRun]:  # noqa: ARG002
+        """Return nothing: this machine starts no pipeline by itself, but for the governor's trainings."""
+        return []
+
+
+def _list_ended(record: Mapping[str, Any]) -> ListedRun:
+    return ListedRun(
+        key=record["name"],
+        pipeline=record.get("pipeline", "training"),
+        problem=record["problem"],
+        as_of=record["as_of"],
+        state="succeeded" if record["status"] == "done" else "failed",
+        started=datetime.fromisoformat(record["started"]),
+        seconds=record["seconds"],
+        verdict=record.get("verdict"),
+        version=record.get("model_version"),
+        report=record["report"],
+    )
+
+
+def _read_start(folder: Path) -> datetime:
+    return datetime.fromtimestamp((folder / LOCK).stat().st_mtime, UTC)
+
+
+def _read_report(path: Path) -> RunReport:
     try:
         record: dict[str, Any] = json.loads(path.read_text())
     except ValueError:
         return RunReport("failed", reasons=(f"The run ended while it wrote {path.name}.",))
     if record["status"] != "done":
-        return RunReport("failed", reasons=(str(record.get("error") or "The run failed without a word."),))
-    return RunReport("succeeded", _outcome(record), record["model_version"], tuple(record["reasons"]))
+        return RunReport("failed", reasons=(str(record.get("error") or "The run failed and left no error."),))
+    if "deployment" not in record:
+        # Refresh and monitoring release nothing.
+        return RunReport("succeeded")
+    return RunReport("succeeded", _read_outcome(record), record["model_version"], tuple(record["reasons"]))
 
 
-def _outcome(record: Mapping[str, Any]) -> Literal["promoted", "held", "refused"]:
-    """Say what became of the release: refused by a gate or by the endpoint, or sound and yet not wanted."""
+def _read_outcome(record: Mapping[str, Any]) -> Literal["promoted", "held", "refused"]:
+    """Return what became of the release: refused by a gate or by the endpoint, or sound and yet not better."""
     if record["deployment"] == "promoted":
         return "promoted"
     return "refused" if record["deployment"] == "refused" or record["verdict"] == "refuse" else "held"
 
 
-def _tail(folder: Path) -> str:
+def _read_tail(folder: Path) -> str:
     file = folder / "launch.log"
     text = file.read_text(errors="replace") if file.is_file() else ""
     return " ".join(text[-_TAIL_CHARACTERS:].split()) or f"See {folder.name}/run.log under the home's runs."

@@ -1,19 +1,14 @@
-"""Records of local runs: one JSON per run, `last-run.json` for the newest one. `make runs` lists them."""
+"""Records of local runs: one JSON per run, `last-run.json` for the newest one. `tidemill runs` lists them."""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from components.base.settings import load_settings
-
 
 @dataclass(frozen=True)
-class RunRecord:
-    """What one run did; the shape of `last-run.json`, where the fields of `summary` stand beside the others."""
+class LocalRun:
+    """What one run did; the shape of `last-run.json`, where the fields of `summary` are beside the others."""
 
     name: str
     pipeline: str
@@ -35,7 +30,7 @@ class RunRecord:
     """What the pipeline presents as `summary.json`; empty for a failed run, and for one that presents nothing."""
 
 
-def write_record(home: Path, record: RunRecord) -> Path:
+def write_record(home: Path, record: LocalRun) -> Path:
     """Write the record beside the run's log and as `last-run.json`; return the latter."""
     fields = asdict(record)
     content = json.dumps({**fields.pop("summary"), **fields}, indent=1)
@@ -51,25 +46,3 @@ def read_records(home: Path) -> list[dict[str, Any]]:
     """Read the records of all runs, oldest first."""
     files = home.glob("runs/*/run.json")
     return sorted((json.loads(file.read_text()) for file in files), key=lambda record: str(record["started"]))
-
-
-def show_runs(console: Console, records: list[dict[str, Any]]) -> None:
-    """Print one line per run."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("started", "pipeline", "problem", "as of", "status", "seconds", "verdict", "version", "report"):
-        table.add_column(column)
-    for record in records:
-        kind = record.get("pipeline", "training")
-        row = (record["started"][:19], kind, record["problem"], record["as_of"][:10], record["status"])
-        result = (record.get("verdict"), record.get("model_version"), record["report"])
-        table.add_row(*row, f"{record['seconds']:.0f}", *(str(value or "-") for value in result))
-    console.print(table if records else "No run yet: make demo")
-
-
-def main() -> None:
-    """List the runs of this machine."""
-    show_runs(Console(), read_records(load_settings().home))
-
-
-if __name__ == "__main__":
-    main()

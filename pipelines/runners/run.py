@@ -1,6 +1,6 @@
 """Run one pipeline once on this machine: the very pipeline that Kubeflow runs, its steps shown, a record kept.
 
-In: the settings with a running object store, and a `Job`. Out: a `RunRecord`; `<home>/runs/<name>/` with the log, the
+In: the settings with a running object store, and a `Job`. Out: a `LocalRun`; `<home>/runs/<name>/` with the log, the
 record and what the pipeline presents. Called by `make demo`, `make refresh`, `make monitor`, `make loop`, and by the
 governor's runs.
 """
@@ -16,22 +16,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
 
 from components.base import documents, run_records
 from components.base.adapters.s3 import open_store
 from components.base.errors import StepFailedError, TidemillError
-from components.base.run_records import Pipeline, PipelineRun
+from components.base.run_records import PipelineRun
+from components.base.runner import Pipeline
 from components.base.settings import Settings
 from components.base.times import parse_time
 from components.data.quality import Quality
+from pipelines.runners.compile import import_pipeline
 from pipelines.runners.kfp_log import KfpLog, error_of
-from pipelines.runners.records import RunRecord, write_record
+from pipelines.runners.records import LocalRun, write_record
 from pipelines.runners.terminal import Terminal
 
 _logger = logging.getLogger(__name__)
 
-PIPELINES: tuple[Pipeline, ...] = get_args(Pipeline)
 # The page that a person opens first; refresh presents nothing.
 _REPORTS = {"training": "report.html", "monitoring": "daily.html"}
 
@@ -47,10 +47,10 @@ class Job:
     as_of: str
     """ISO 8601, UTC."""
     name: str = ""
-    """Of the run and its folder; empty makes one of problem, moment and time."""
+    """Of the run and its folder; empty makes one of problem, date and time of start."""
 
 
-def run_pipeline(settings: Settings, job: Job, terminal: Terminal) -> RunRecord:
+def run_pipeline(settings: Settings, job: Job, terminal: Terminal) -> LocalRun:
     """Run the pipeline, show it and record it, whether it ends well or not.
 
     Raises:
@@ -92,25 +92,11 @@ def _call_pipeline(settings: Settings, job: Job, log: KfpLog) -> Path | None:
             cache_root=str(settings.home / "kfp-cache"),
         )
         try:
-            task = _import_pipeline(job.pipeline)(contract=job.contract, as_of=job.as_of)
+            task = import_pipeline(job.pipeline)(contract=job.contract, as_of=job.as_of)
         except RuntimeError as error:
             log.write(f"{error}\n")
             return None
     return Path(getattr(task.output, "path", task.output))
-
-
-def _import_pipeline(name: Pipeline) -> Any:
-    if name == "training":
-        from pipelines.training import training
-
-        return training
-    if name == "refresh":
-        from pipelines.refresh import refresh
-
-        return refresh
-    from pipelines.monitoring import monitoring
-
-    return monitoring
 
 
 def _copy_files(source: Path, folder: Path) -> None:
@@ -120,10 +106,10 @@ def _copy_files(source: Path, folder: Path) -> None:
             shutil.copy2(file, folder / file.name)
 
 
-def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datetime, seconds: float) -> RunRecord:
+def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datetime, seconds: float) -> LocalRun:
     failed = next((step for step in log.steps if step.status == "failed"), None)
     report, summary = folder / _REPORTS.get(job.pipeline, ""), folder / "summary.json"
-    return RunRecord(
+    return LocalRun(
         name=folder.name,
         pipeline=job.pipeline,
         problem=job.problem,
@@ -149,7 +135,7 @@ def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datet
     )
 
 
-def _publish(job: Job, record: RunRecord, settings: Settings) -> None:
+def _publish(job: Job, record: LocalRun, settings: Settings) -> None:
     """Tell the exporter of the run; when the store is out of reach, that is what the run failed of, and is said."""
     run = PipelineRun(
         pipeline=job.pipeline,

@@ -1,7 +1,7 @@
 """Let a run of one key begin once on this machine, however often it is started.
 
-In: the run's folder, `<home>/runs/<key>/`. Out: a claim on it, or none. Called by `pipelines/commands/demo.py` for a
-run with a key, before it does anything else, and by the local launcher, which reads the state.
+In: the run's folder, `<home>/runs/<key>/`. Out: a claim on it, or none. Called by `tidemill run` for a
+run with a key, before it does anything else, and by the local runner, which reads the state.
 
 The claim is a lock of the kernel on the file `lock`, which ends with the process however that ends, and the process's
 id in it, which stays. So the folder tells all by itself:

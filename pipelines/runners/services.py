@@ -1,6 +1,7 @@
 """What a cluster would have and one machine lacks: the services of a local run, started and stopped with it."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,3 +34,10 @@ def embedded_services(settings: Settings) -> Iterator[None]:
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+
+def find_free_port() -> int:
+    """Return a port of loopback that is free now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,5 +1,6 @@
 """What a person sees of a run in the terminal: each step with time and counts, then the result or the error."""
 
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +11,14 @@ from rich.table import Table
 
 from pipelines.runners.kfp_log import StepRun, error_of
 
+# Lines of a file are as wide as the tables need.
+_FILE_WIDTH = 140
 _MARKS = {"done": "[green]✓[/]", "reused": "[cyan]↺[/]", "failed": "[red]✗[/]"}
+
+
+def open_console(file_width: int = _FILE_WIDTH) -> Console:
+    """Return a console on the real standard output, as wide as the terminal, or as `file_width` where it is a file."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else file_width)
 
 
 class Terminal:

@@ -20,9 +20,10 @@ from components.alerting.alerts import list_alerts
 from components.alerting.prometheus_rules import render_rules
 from components.alerting.types import Pace
 from components.base.contract.problem import Problem
+from pipelines.runners.services import find_free_port
 from pipelines.simulation.prometheus_config import render_prometheus
 from pipelines.simulation.scenario import CLOCK_SCALE
-from pipelines.simulation.servers import HOST, ServerPlan, free_port, running_server
+from pipelines.simulation.servers import HOST, ServerPlan, running_server
 
 # Debian names the packages as it names the programs.
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
@@ -122,7 +123,7 @@ def running_observers(plan: ObserverPlan) -> Iterator[Observers]:
     Raises:
         EndpointUnavailableError: one of them did not become ready; its log is named.
     """
-    ports = {"prometheus": free_port(), "alertmanager": free_port()}
+    ports = {"prometheus": find_free_port(), "alertmanager": find_free_port()}
     plan.folder.mkdir(parents=True, exist_ok=True)
     rules = plan.folder / "rules.yaml"
     rules.write_text(render_rules(plan.problem.name, list_alerts(plan.problem, PACE), PACE))

@@ -20,8 +20,9 @@ from components.base.adapters.mlflow import find_aliases
 from components.base.contract.problem import Problem
 from components.base.settings import Settings
 from components.serving.endpoint import Endpoint, start_endpoint
+from pipelines.runners.services import find_free_port
 from pipelines.simulation.observers import ObserverPlan, Observers, find_missing, running_observers
-from pipelines.simulation.servers import HOST, ServerPlan, free_port, running_server
+from pipelines.simulation.servers import HOST, ServerPlan, running_server
 
 # The exporter looks as often as Prometheus asks, so that a month's result is seen at once.
 _EXPORTER_SECONDS = 1
@@ -109,7 +110,7 @@ def running_platform(settings: Settings, problem: Problem, contract: Path) -> It
     folder.mkdir(parents=True, exist_ok=True)
     token_file = _write_token(folder)
     exporter, governor = _plan_exporter(folder, contract), _plan_governor(folder, token_file)
-    endpoint = RunningEndpoint(settings, problem, free_port())
+    endpoint = RunningEndpoint(settings, problem, find_free_port())
     with ExitStack() as stack:
         stack.callback(endpoint.stop)
         for plan in (exporter, governor):
@@ -133,7 +134,7 @@ def _write_token(folder: Path) -> Path:
 
 
 def _plan_exporter(folder: Path, contract: Path) -> ServerPlan:
-    port = free_port()
+    port = find_free_port()
     command = [sys.executable, "-m", "components.exporter", "--problem", str(contract), "--port", str(port)]
     options = ["--refresh-seconds", str(_EXPORTER_SECONDS)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -141,16 +142,8 @@ def _plan_exporter(folder: Path, contract: Path) -> ServerPlan:
 
 
 def _plan_governor(folder: Path, token_file: Path) -> ServerPlan:
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines.commands.govern",
-        "--port",
-        str(port),
-        "--tick-seconds",
-        str(_TICK_SECONDS),
-    ]
+    port = find_free_port()
+    command = [sys.executable, "-m", "components.governor", "--port", str(port), "--tick-seconds", str(_TICK_SECONDS)]
     environment = {
         **os.environ,
         "PYTHONUNBUFFERED": "1",

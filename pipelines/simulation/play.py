@@ -16,14 +16,14 @@ from pathlib import Path
 from components.base.adapters.s3 import open_store
 from components.base.clock import set_clock
 from components.base.contract.problem import Problem
-from components.base.run_records import Pipeline
+from components.base.runner import Pipeline
 from components.base.settings import Settings
 from components.features.online.time_travel import open_time_travel, plan_time_travel
 from components.monitoring.results import MonitoringResult, read_results
-from pipelines.commands.demo_data import seed
-from pipelines.runners.records import RunRecord
+from pipelines.runners.records import LocalRun
 from pipelines.runners.run import Job, run_pipeline
 from pipelines.simulation.alert_watch import AlertWatch
+from pipelines.simulation.demo_data import land_deliveries
 from pipelines.simulation.injections import change_drop
 from pipelines.simulation.platform import Platform
 from pipelines.simulation.played import PlayedMonth
@@ -70,7 +70,7 @@ class Play:
         """
         endpoint = self.platform.endpoint.current
         self.terminal.show_month(f"{start:%B %Y}")
-        seed(PROBLEM, until=end.isoformat(), change=change_drop)
+        land_deliveries(PROBLEM, until=end.isoformat(), change=change_drop)
         refreshed = self._refresh(end)
         self.terminal.show_run(refreshed, refreshed.steps[-2]["message"])
         began = time.monotonic()
@@ -100,7 +100,7 @@ class Play:
     def _job(self, pipeline: Pipeline, end: datetime) -> Job:
         return Job(pipeline, PROBLEM, self.contract, end.isoformat())
 
-    def _refresh(self, end: datetime) -> RunRecord:
+    def _refresh(self, end: datetime) -> LocalRun:
         """Bring feature tables and a second online store up to the end of the month."""
         with _environment({"TIDEMILL_ONLINE_STORE": str(_next_store(self.settings))}):
             return run_pipeline(self.settings, self._job("refresh", end), self.terminal)

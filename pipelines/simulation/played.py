@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from components.monitoring.results import MonitoringResult
-from pipelines.runners.records import RunRecord
+from pipelines.runners.records import LocalRun
 from pipelines.simulation.traffic import Answered
 
 
@@ -18,4 +18,4 @@ class PlayedMonth:
     result: MonitoringResult
     served_version: str
     """In charge while the month was served."""
-    reports: RunRecord
+    reports: LocalRun

@@ -4,7 +4,6 @@ In: a `ServerPlan`. Out: its process, ended when the block ends. Called by the l
 exporter and the governor; a server that does not come up is an error that names its log.
 """
 
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,13 +39,6 @@ class ServerPlan:
     def address(self) -> str:
         """`host:port`, as Prometheus names a target."""
         return f"{HOST}:{self.port}"
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

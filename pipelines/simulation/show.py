@@ -14,7 +14,7 @@ from rich.table import Table
 from components.base.text.wording import write_count, write_score
 from components.monitoring.results import Estimate, MonitoringResult
 from pipelines.runners.kfp_log import StepRun
-from pipelines.runners.records import RunRecord
+from pipelines.runners.records import LocalRun
 from pipelines.runners.terminal import Terminal
 from pipelines.simulation.alert_watch import AlertSpan
 from pipelines.simulation.earnings import Earnings
@@ -58,7 +58,7 @@ class LoopTerminal(Terminal):
             if f"{episode.start:%B %Y}" == month:
                 self._line("≈", "magenta", "injected", f"{episode.title}. {episode.text}", f"{episode.start:%d %b}")
 
-    def show_run(self, record: RunRecord, text: str = "") -> None:
+    def show_run(self, record: LocalRun, text: str = "") -> None:
         """Show that a pipeline has ended."""
         self._line("✓", "green", record.pipeline, text, f"{record.seconds:.0f} s")
 
@@ -71,7 +71,7 @@ class LoopTerminal(Terminal):
     def show_result(self, summary: dict[str, Any]) -> None:
         """Leave the leaderboard to the report."""
 
-    def show_monitoring(self, result: MonitoringResult, record: RunRecord) -> None:
+    def show_monitoring(self, result: MonitoringResult, record: LocalRun) -> None:
         """Show what the monitoring found."""
         self.show_run(record, describe_result(result))
         for finding in result.findings:

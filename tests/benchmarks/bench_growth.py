@@ -67,14 +67,14 @@ def main() -> None:
 def _measure(multiple: int) -> dict:
     """Seed so many times the flights, then run each step; return its seconds and peak resident memory."""
     from components.base.settings import load_settings
-    from pipelines.commands.demo_data import seed
     from pipelines.runners.services import embedded_services
+    from pipelines.simulation.demo_data import land_deliveries
 
     with tempfile.TemporaryDirectory(prefix="growth-") as home:
         os.environ["TIDEMILL_HOME"] = home
         try:
             with embedded_services(load_settings()):
-                seed("flight-delays", AS_OF, multiple)
+                land_deliveries("flight-delays", AS_OF, multiple)
                 measured = {step: _run(step, home) for step in STEPS}
                 accepted = json.loads((Path(home) / "accepted" / "quality.json").read_text())["rows"]["in"]
         finally:

@@ -1,10 +1,10 @@
-"""The governor as a process, with the real launcher and a training run that takes no time.
+"""The governor as a process, with the real runner and a training run that takes no time.
 
-`python governor_process.py serve`: serves as `pipelines.commands.govern` does, with plenty of new labels and no object
+`python governor_process.py serve`: serves as `tidemill govern` does, with plenty of new labels and no object
 store. `python governor_process.py kill`: takes in one alert and sees its run to the end, and is killed (SIGKILL) at its
 first point; then begins again from what is stored. The same for its second point, and so on, each in a fresh home below
 TIDEMILL_HOME, until there is no such point. A point comes before each SQL statement, before each commit, before and
-after each call of the launcher. Prints a JSON line for each.
+after each call of the runner. Prints a JSON line for each.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ import httpx
 from sqlalchemy import Engine, event
 
 from components.base.settings import load_settings
-from pipelines.commands.govern import Governor, assemble, load_problems, serve
-from pipelines.runners.local import LocalLauncher
+from components.governor.server import Governor, assemble, load_problems, serve
+from pipelines.runners.local import LocalRunner
 
 RUN = (sys.executable, str(Path(__file__).with_name("governor_run.py")))
 LABELS = SimpleNamespace(new_since_training=1_000_000)
@@ -48,16 +48,16 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class WatchedLauncher(LocalLauncher):
-    """The launcher, with points around each call."""
+class WatchedRunner(LocalRunner):
+    """The runner, with points around each call."""
 
     def __init__(self, points: Points, home: Path) -> None:
         super().__init__(home, os.environ, RUN)
         self.points = points
 
-    def start(self, key, problem, as_of):
+    def start(self, key, pipeline, problem, as_of):
         self.points.reach()
-        super().start(key, problem, as_of)
+        super().start(key, pipeline, problem, as_of)
         self.points.reach()
 
     def find(self, key, problem):
@@ -70,7 +70,7 @@ class WatchedLauncher(LocalLauncher):
 def build(points: Points) -> Governor:
     settings = load_settings()
     settings.home.mkdir(parents=True, exist_ok=True)
-    return assemble(settings, PROBLEMS, WatchedLauncher(points, settings.home), lambda _: NEWEST)
+    return assemble(settings, PROBLEMS, WatchedRunner(points, settings.home), lambda _: NEWEST)
 
 
 async def notify(governor: Governor, token: str) -> None:

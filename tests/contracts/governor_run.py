@@ -1,7 +1,7 @@
 """A training run that takes no time: claims its folder as a real run does, notes that it ran, writes a record.
 
-`python governor_run.py --problem P --as-of T --run-id KEY --no-seed`; the home is TIDEMILL_HOME. Each real run appends
-one line to `<home>/ran.txt`: the tests count them. It lasts as long as there is a file `<home>/wait`.
+`python governor_run.py training --problem P --as-of T --run-id KEY --no-seed`; the home is TIDEMILL_HOME. Each real
+run appends one line to `<home>/ran.txt`: the tests count them. It lasts as long as there is a file `<home>/wait`.
 """
 
 import json

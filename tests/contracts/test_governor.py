@@ -138,7 +138,7 @@ def test_500_notifications_of_one_episode_from_both_senders_start_one_run(server
 
 
 def test_a_kill_at_each_point_of_the_transactions_leaves_exactly_one_run():
-    """Kills the process (SIGKILL) before each SQL statement and commit, and around each call of the launcher."""
+    """Kills the process (SIGKILL) before each SQL statement and commit, and around each call of the runner."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         command = [sys.executable, str(PROGRAM), "kill"]
         done = subprocess.run(command, cwd=ROOT, env=environment(Path(folder)), capture_output=True, text=True)

@@ -82,7 +82,7 @@ class GovernorDatabaseContract:
 
     def test_two_governors_that_start_at_once_start_once(self, url):
         world = World(Path(), url)
-        world.launcher.is_down = True
+        world.runner.is_down = True
         world.alert()
         world.step()
         key, started = world.store.read_ledger(world.name).runs[0].key, []
@@ -118,7 +118,7 @@ class GovernorDatabaseContract:
         world.alert()
         world.step()
         world.restart()
-        world.launcher.end("promoted", "2", ("Better.",))
+        world.runner.end("promoted", "2", ("Better.",))
         world.step(hours=1)
         world.restart()
         world.alert(firing=False)
@@ -144,7 +144,7 @@ class GovernorDatabaseContract:
         world = World(Path(), url)
         world.alert()
         world.step()
-        world.launcher.end("promoted")
+        world.runner.end("promoted")
         world.step(hours=1)
         assert [change.reason for change in world.ruling().history] == ["worth_it", "on_trial"]
 

@@ -8,14 +8,14 @@ from typing import Any
 import psutil
 import pytest
 
-from pipelines.commands.demo import main
+from pipelines.commands.app import main
 from pipelines.runners.kfp_log import StepRun
 from pipelines.runners.terminal import Terminal
 
 
 def run(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, dict[str, Any]]:
     monkeypatch.setenv("TIDEMILL_HOME", str(home))
-    code = main(arguments)
+    code = main(["run", "training", *arguments])
     return code, json.loads((home / "last-run.json").read_text())
 
 
@@ -57,7 +57,7 @@ def test_run_whose_object_store_dies_says_so_and_the_next_one_goes_on(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.commands.demo.Terminal", StoreKiller)
+        patched.setattr("pipelines.runners.terminal.Terminal", StoreKiller)
         code, record = run(home, monkeypatch, "--as-of", "2013-02-01")
     assert code == 1
     assert [(step["name"], step["status"]) for step in record["steps"]][-2:] == [
@@ -79,8 +79,8 @@ def test_wrong_date_is_refused_before_anything_starts(
     arguments: tuple[str, ...], home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TIDEMILL_HOME", str(home))
-    assert main(arguments) == 1
-    assert "must be an ISO 8601 date" in " ".join(capsys.readouterr().out.split())
+    assert main(["run", "training", *arguments]) == 1
+    assert "must be an ISO 8601 date" in " ".join(capsys.readouterr().err.split())
     assert not home.exists()
 
 
@@ -88,6 +88,6 @@ def test_unknown_problem_is_refused_before_anything_starts(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TIDEMILL_HOME", str(home))
-    assert main(["--problem", "flight-delay"]) == 1
-    assert "Did you mean 'flight-delays'?" in " ".join(capsys.readouterr().out.split())
+    assert main(["demo", "--problem", "flight-delay"]) == 1
+    assert "Did you mean 'flight-delays'?" in " ".join(capsys.readouterr().err.split())
     assert not home.exists()

@@ -188,7 +188,7 @@ def _decisions() -> Row:
         (
             Panel(
                 "Decisions",
-                "All decisions so far: run, hold or escalate, and why. `make decisions` has the words.",
+                "All decisions so far: run, hold or escalate, and why. `make rulings` has the words.",
                 "short",
                 (
                     Query(

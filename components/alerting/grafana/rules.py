@@ -126,7 +126,7 @@ def _rule(alert: Alert) -> dict[str, Any]:
         "labels": alert.all_labels,
         "annotations": {
             "summary": fill_template(alert.summary, _VALUE),
-            "description": f"{alert.meaning} {fill_template(alert.description, _VALUE)}",
+            "description": fill_template(alert.description, _VALUE),
             "threshold": f"{alert.operator} {alert.threshold:g}: {alert.limit.reason}",
             "dashboard": alert.dashboard,
         },

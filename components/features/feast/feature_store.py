@@ -27,6 +27,7 @@ from components.base.dataset import Feature
 from components.base.errors import ContractError, DataError, suggest_name
 from components.base.settings import Settings
 from components.features.online.reader import Key, OnlineView
+from components.features.online.redis import is_redis
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
@@ -77,8 +78,8 @@ def _open(registry: str, online_store: str, features_uri: str) -> "FeatureStore"
         configuration["registry"]["registry_type"] = "sql"
     else:
         Path(registry).parent.mkdir(parents=True, exist_ok=True)
-    url = urlsplit(online_store)
-    if url.scheme in ("redis", "rediss"):
+    if is_redis(online_store):
+        url = urlsplit(online_store)
         # Feast registers declarations for it, and neither reads nor writes there: no password, and no search for keys.
         place = f"{url.hostname}:{url.port or 6379},db={url.path.strip('/') or 0}"
         configuration["online_store"] = {"type": "redis", "connection_string": place, "full_scan_for_deletion": False}

@@ -13,7 +13,7 @@ _NAMES = 4
 def describe_reaction(problem: Problem, alert: str, otherwise: str) -> str:
     """Describe what happens: the governor acts where the contract lets this alert retrain."""
     if alert in problem.retraining.alerts:
-        return f"The alert {alert} asks the governor to retrain; `make decisions` shows its ruling."
+        return f"The alert {alert} asks the governor to retrain; `make rulings` shows its ruling."
     return f"No retraining starts. {otherwise}"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.alerting.alerts import list_alerts
 from components.alerting.types import Pace, write_duration, write_threshold
-from components.base.contract.limits import list_limits, read_limit
+from components.base.contract.limits import list_limits, read_field
 from components.base.contract.monitoring import RetrainingAlert
 from components.base.errors import ContractError
 from tests.unit.alerting.watched import PROBLEM, with_field
@@ -67,7 +67,7 @@ def test_every_rule_has_a_key_of_its_own_and_tests_of_both_kinds():
     ],
 )
 def test_a_limit_of_the_contract_is_the_threshold(field, value, key):
-    assert ALERTS[key].threshold == read_limit(PROBLEM, field) != value
+    assert ALERTS[key].threshold == read_field(PROBLEM, field) != value
     changed = by_key(with_field(PROBLEM, field, value))[key]
     assert changed.threshold == value
     assert field in changed.limit.fields
@@ -182,8 +182,8 @@ def test_thresholds_are_written_without_loss(number, text):
     assert float(text) == number
 
 
-def test_a_field_that_is_no_number_of_the_contract_is_named_with_the_nearest():
-    words = "`monitoring.drift.maximal_shift` must be a number of the contract, but is not. Did you mean 'monitoring."
+def test_a_field_that_is_not_in_the_contract_is_named_with_the_nearest():
+    words = "`monitoring.drift.maximal_shift` must be a field of the contract, but is not. Did you mean 'monitoring."
     with pytest.raises(ContractError, match=re.escape(words)):
-        read_limit(PROBLEM, "monitoring.drift.maximal_shift")
+        read_field(PROBLEM, "monitoring.drift.maximal_shift")
     assert "sources.flights.maximum_quarantine_ratio" not in list_limits(PROBLEM)

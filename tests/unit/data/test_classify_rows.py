@@ -28,7 +28,7 @@ def connection():
         yield opened
 
 
-def judge(connection, folder, rows, problem=None):
+def classify(connection, folder, rows, problem=None):
     """Judge rows of (trip, city, fare, started_at); a row of one text is an unreadable line."""
     source = (problem or make_problem()).sources["trips"]
     delivered = [
@@ -50,7 +50,7 @@ def filtered(connection):
 
 
 def test_accepted_rows_are_typed_and_derived_columns_computed(connection, tmp_path):
-    counts = judge(connection, tmp_path, [("7", "ROME", None, "2013-01-05T10:00:00-05:00")])
+    counts = classify(connection, tmp_path, [("7", "ROME", None, "2013-01-05T10:00:00-05:00")])
     assert counts == FateCounts(rows_in=1, accepted=1, filtered=0, quarantined=0)
     table = pd.read_parquet(tmp_path / "trips.parquet")
     assert table.iloc[0].drop("fare").to_dict() == {
@@ -94,12 +94,12 @@ def test_accepted_rows_are_typed_and_derived_columns_computed(connection, tmp_pa
     ],
 )
 def test_reasons_say_what_must_hold_and_what_came(connection, tmp_path, row, words):
-    assert judge(connection, tmp_path, [row]).quarantined == 1
+    assert classify(connection, tmp_path, [row]).quarantined == 1
     assert reasons(connection) == {0: words}
 
 
 def test_whole_numbers_may_be_written_as_floats(connection, tmp_path):
-    assert judge(connection, tmp_path, [("5.0", "ROME", "1e1", DAY)]).accepted == 1
+    assert classify(connection, tmp_path, [("5.0", "ROME", "1e1", DAY)]).accepted == 1
 
 
 def test_derived_column_is_blamed_only_when_the_delivered_ones_are_right(connection, tmp_path):
@@ -109,7 +109,7 @@ def test_derived_column_is_blamed_only_when_the_delivered_ones_are_right(connect
     )
     source = make_problem().sources["trips"].model_copy(update={"columns": {**columns, "known_at": column}})
     problem = make_problem().model_copy(update={"sources": {"trips": source}})
-    judge(connection, tmp_path, [("5", "ROME", "1", DAY), ("x", "ROME", "1", DAY)], problem)
+    classify(connection, tmp_path, [("5", "ROME", "1", DAY), ("x", "ROME", "1", DAY)], problem)
     found = reasons(connection)
     assert found[0] == [f"known_at must be computable as {column.expression}, but got nothing"]
     assert found[1] == ["trip must be a whole number, but got 'x'"]
@@ -121,7 +121,7 @@ def test_allowed_values_and_patterns_are_checked(connection, tmp_path):
     source = make_problem().sources["trips"].model_copy(update={"columns": {**columns, "city": city}, "references": []})
     problem = make_problem().model_copy(update={"sources": {"trips": source}})
     rows = [("1", "O'HARE", "1", DAY), ("2", "Rome", "1", DAY)]
-    counts = judge(connection, tmp_path, rows, problem)
+    counts = classify(connection, tmp_path, rows, problem)
     assert (counts.accepted, counts.quarantined) == (0, 2)
     assert reasons(connection) == {
         0: ["city must match ^[A-Z]+$, but got 'O'HARE'"],
@@ -138,19 +138,19 @@ def test_newest_of_contradicting_rows_wins_and_repeated_ones_are_duplicates(conn
         ("2", "ROME", None, DAY),
         ("3", "ROME", "1", DAY),
     ]
-    counts = judge(connection, tmp_path, rows)
+    counts = classify(connection, tmp_path, rows)
     assert counts == FateCounts(rows_in=6, accepted=3, filtered=3, quarantined=0)
     assert filtered(connection) == {0: "duplicate_delivery", 1: "superseded", 2: "duplicate_delivery"}
 
 
 def test_broken_delivery_replaces_nothing(connection, tmp_path):
-    judge(connection, tmp_path, [("1", "ROME", "5", DAY), ("1", "ROME", "500", DAY)])
+    classify(connection, tmp_path, [("1", "ROME", "5", DAY), ("1", "ROME", "500", DAY)])
     assert pd.read_parquet(tmp_path / "trips.parquet")["fare"].tolist() == [5.0]
     assert filtered(connection) == {}
 
 
 def test_filter_of_the_contract_drops_by_its_name_and_never_on_unknown(connection, tmp_path):
-    counts = judge(connection, tmp_path, [("1", "ROME", "0", DAY), ("2", "ROME", None, DAY)])
+    counts = classify(connection, tmp_path, [("1", "ROME", "0", DAY), ("2", "ROME", None, DAY)])
     assert (counts.accepted, counts.filtered) == (1, 1)
     assert filtered(connection) == {0: "free"}
 
@@ -165,8 +165,8 @@ ROWS = st.one_of(st.tuples(NUMBERS, CITIES, FARES, MOMENTS), st.just(("unreadabl
 @settings(max_examples=20, deadline=None)
 @given(rows=st.lists(ROWS, max_size=30))
 def test_rows_in_are_accepted_filtered_or_quarantined(connection, tmp_path_factory, rows):
-    folder = tmp_path_factory.mktemp("judged")
-    counts = judge(connection, folder, rows)
+    folder = tmp_path_factory.mktemp("classified")
+    counts = classify(connection, folder, rows)
     accepted = pd.read_parquet(folder / "trips.parquet")
     assert counts.rows_in == len(rows) == counts.accepted + counts.filtered + counts.quarantined
     assert counts.accepted == len(accepted)
@@ -180,7 +180,7 @@ def test_rows_in_are_accepted_filtered_or_quarantined(connection, tmp_path_facto
     assert accepted[["started_at", "known_at"]].notna().all(axis=None)
 
 
-def test_sources_are_judged_after_those_they_refer_to_and_never_in_circles():
+def test_sources_are_classified_after_those_they_refer_to_and_never_in_circles():
     problem = make_problem()
     assert reference_order(problem) == ["cities", "trips"]
     back = Reference(columns=["city"], source="trips", to=["city"], orphans="keep", reason="circle")

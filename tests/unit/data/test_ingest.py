@@ -1,4 +1,4 @@
-"""A snapshot holds what could be known at a moment, as it was delivered."""
+"""A snapshot holds what could be known at a time, as it was delivered."""
 
 import io
 import json
@@ -127,8 +127,8 @@ def test_empty_month_is_a_delivery_without_rows(problem, zone, store):
 
 def test_parquet_delivery_is_read_as_text_with_its_row(zone, store):
     problem = make_problem({"path": "trips/*.parquet", "format": "parquet"})
-    moment = pd.Timestamp("2013-01-05T10:00:00", tz="UTC")
-    table = pd.DataFrame({"trip": [1], "city": ["ROME"], "fare": [0.1], "started_at": [moment]})
+    time = pd.Timestamp("2013-01-05T10:00:00", tz="UTC")
+    table = pd.DataFrame({"trip": [1], "city": ["ROME"], "fare": [0.1], "started_at": [time]})
     zone.land("trips/2013-01.parquet", table.to_parquet(index=False))
     read = rows(store, ingest_sources(problem, AS_OF, store))
     assert read.iloc[0].drop("_fault").to_dict() == {

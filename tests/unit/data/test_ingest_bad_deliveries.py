@@ -89,7 +89,7 @@ def test_empty_file_lacks_every_column(problem, zone, store):
         ingest_sources(problem, AS_OF, store)
 
 
-def test_other_separator_is_told_by_the_missing_columns(problem, zone, store):
+def test_other_separator_shows_in_the_missing_columns(problem, zone, store):
     zone.land("trips/2013-01.csv", "trip;city;fare;started_at\n1;ROME;1;2013-01-01\n")
     with pytest.raises(DataError, match=re.escape("column 'trip' must be delivered, but is missing.")):
         ingest_sources(problem, AS_OF, store)
@@ -105,7 +105,7 @@ def test_unfinished_snapshot_is_no_snapshot(problem, zone, store):
     assert read_snapshot(store, snapshot.prefix) == snapshot
 
 
-def test_dead_object_store_is_told_as_such(problem):
+def test_dead_object_store_is_named(problem):
     store = ObjectStore(S3Endpoint("http://127.0.0.1:9", "key", "secret"), "bucket", attempts=1)
     with pytest.raises(StoreUnavailableError):
         ingest_sources(problem, AS_OF, store)

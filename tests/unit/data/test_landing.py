@@ -1,4 +1,4 @@
-"""What had landed at a moment, and what had not."""
+"""What had landed at a time, and what had not."""
 
 import re
 from datetime import UTC, date, datetime

@@ -61,7 +61,7 @@ def test_newest_whole_month_is_compared_with_the_median_of_earlier_ones(connecti
     assert (volume.newest_month, volume.status) == ("2013-04", "stop")
 
 
-def test_running_month_is_shown_and_not_judged(connection):
+def test_running_month_is_shown_and_not_compared(connection):
     volume = months_of({1: 62, 2: 56, 3: 62, 4: 1}, datetime(2013, 4, 10, tzinfo=UTC), connection)
     assert (volume.newest_month, volume.status) == ("2013-03", "pass")
     assert volume.months[-1].is_complete is False
@@ -72,6 +72,6 @@ def test_last_month_without_a_row_stops(connection):
     assert (volume.newest_month, volume.ratio, volume.status) == ("2013-03", 0, "stop")
 
 
-def test_one_earlier_month_is_too_little_to_judge(connection):
+def test_one_earlier_month_is_too_few(connection):
     volume = months_of({1: 62, 2: 2}, datetime(2013, 3, 1, tzinfo=UTC), connection)
     assert volume.status == "not judged"

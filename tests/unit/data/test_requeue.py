@@ -37,23 +37,23 @@ def raise_limit(problem):
     return problem.model_copy(update={"sources": {**problem.sources, "trips": source}})
 
 
-def replay(problem, accepted, folder):
+def requeue(problem, accepted, folder):
     return requeue_rows(problem, accepted / "quarantine.parquet", accepted, folder)
 
 
 def test_unchanged_contract_sets_the_same_rows_aside_for_the_same_reasons(accepted, tmp_path):
-    counts = replay(make_problem(), accepted, tmp_path / "replayed")
+    counts = requeue(make_problem(), accepted, tmp_path / "requeued")
     assert counts == {"trips": FateCounts(rows_in=4, accepted=0, filtered=0, quarantined=4)}
-    before, after = (pd.read_parquet(tmp_path / name / "quarantine.parquet") for name in ("accepted", "replayed"))
+    before, after = (pd.read_parquet(tmp_path / name / "quarantine.parquet") for name in ("accepted", "requeued"))
     pd.testing.assert_frame_equal(before, after)
 
 
 def test_wider_limit_accepts_what_it_allows_and_accepted_keys_stand(accepted, tmp_path):
-    counts = replay(raise_limit(make_problem()), accepted, tmp_path / "replayed")
+    counts = requeue(raise_limit(make_problem()), accepted, tmp_path / "requeued")
     assert counts == {"trips": FateCounts(rows_in=4, accepted=1, filtered=1, quarantined=2)}
-    replayed = pd.read_parquet(tmp_path / "replayed" / "trips.parquet")
-    assert replayed[["trip", "fare"]].to_numpy().tolist() == [[2, 150.0]]
-    still = pd.read_parquet(tmp_path / "replayed" / "quarantine.parquet")
+    requeued = pd.read_parquet(tmp_path / "requeued" / "trips.parquet")
+    assert requeued[["trip", "fare"]].to_numpy().tolist() == [[2, 150.0]]
+    still = pd.read_parquet(tmp_path / "requeued" / "quarantine.parquet")
     assert [list(checks) for checks in still["checks"]] == [["fare.type"], ["city.reference"]]
     assert still["row"].tolist() == [4, 5]
 
@@ -62,7 +62,7 @@ def test_mended_text_is_accepted(accepted, tmp_path):
     quarantine = pd.read_parquet(accepted / "quarantine.parquet")
     mended = quarantine["raw"].map(lambda raw: json.dumps({**json.loads(raw), "fare": "7"}))
     quarantine.assign(raw=mended).to_parquet(accepted / "quarantine.parquet")
-    counts = replay(make_problem(), accepted, tmp_path / "replayed")["trips"]
+    counts = requeue(make_problem(), accepted, tmp_path / "requeued")["trips"]
     assert (counts.accepted, counts.filtered, counts.quarantined) == (2, 1, 1)
 
 
@@ -71,9 +71,9 @@ def test_source_that_left_the_contract_is_named(accepted, tmp_path):
     quarantine.to_parquet(accepted / "quarantine.parquet")
     words = "every source must be in the contract, but tripz is not. Did you mean 'trips'?"
     with pytest.raises(DataError, match=re.escape(words)):
-        replay(make_problem(), accepted, tmp_path / "replayed")
+        requeue(make_problem(), accepted, tmp_path / "requeued")
 
 
-def test_empty_quarantine_replays_nothing(accepted, tmp_path):
+def test_empty_quarantine_requeues_nothing(accepted, tmp_path):
     pd.read_parquet(accepted / "quarantine.parquet").head(0).to_parquet(accepted / "quarantine.parquet")
-    assert replay(make_problem(), accepted, tmp_path / "replayed") == {}
+    assert requeue(make_problem(), accepted, tmp_path / "requeued") == {}

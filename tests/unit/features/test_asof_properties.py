@@ -15,7 +15,7 @@ from components.features.feast.asof import AsOfView, join_features
 
 START = pd.Timestamp("2013-01-01", tz="UTC")
 TTL_SECONDS = 3
-# Few keys and few moments, so that ties, duplicates and equal times are the rule.
+# Few keys and few times, so that ties, duplicates and equal times are the rule.
 keys = st.sampled_from(["AA", "AA", "UA", None])
 seconds = st.integers(0, 12)
 times = seconds.map(lambda second: START + pd.Timedelta(seconds=second))
@@ -26,8 +26,8 @@ feature_rows = st.lists(
 
 
 def entity_frame(rows) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["carrier", "partner", "moment"]).astype({"carrier": object, "partner": object})
-    frame["moment"] = pd.to_datetime(frame["moment"], utc=True)
+    frame = pd.DataFrame(rows, columns=["carrier", "partner", "at"]).astype({"carrier": object, "partner": object})
+    frame["at"] = pd.to_datetime(frame["at"], utc=True)
     return frame
 
 
@@ -48,14 +48,14 @@ def run_join(entities: pd.DataFrame, *views: tuple[pd.DataFrame, dict]) -> pd.Da
             defaults = {"keys": {"carrier": "carrier"}, "features": {f"value_{number}": "value"}, "created": "created"}
             joins.append(AsOfView(**{"path": str(path), "time": "time", **defaults, **options}))
         rows = pa.Table.from_pandas(entities, preserve_index=False)
-        return join_features(connection, rows, pa.Array.from_pandas(entities["moment"]), joins).read_all().to_pandas()
+        return join_features(connection, rows, pa.Array.from_pandas(entities["at"]), joins).read_all().to_pandas()
 
 
 def join_with_pandas(entities: pd.DataFrame, features: pd.DataFrame, key: str | None, ttl_seconds: int | None):
     newest_last = features.sort_values(["time", "created"], na_position="first", kind="stable")
     right = newest_last.drop_duplicates([*(["carrier"] if key else []), "time"], keep="last")
-    usable = entities["moment"].notna() & (entities[key].notna() if key else True)
-    left = entities[usable].assign(row=np.flatnonzero(usable)).sort_values("moment", kind="stable")
+    usable = entities["at"].notna() & (entities[key].notna() if key else True)
+    left = entities[usable].assign(row=np.flatnonzero(usable)).sort_values("at", kind="stable")
     options = {} if key is None else {"left_by": key, "right_by": "carrier"}
     if key:
         right = right[right["carrier"].notna()]
@@ -64,7 +64,7 @@ def join_with_pandas(entities: pd.DataFrame, features: pd.DataFrame, key: str | 
     if ttl_seconds is not None:
         options["tolerance"] = pd.Timedelta(seconds=ttl_seconds)
     matched = pd.merge_asof(
-        left[["row", "moment", *([key] if key else [])]], right, left_on="moment", right_on="time", **options
+        left[["row", "at", *([key] if key else [])]], right, left_on="at", right_on="time", **options
     )
     expected = np.full(len(entities), -1.0)
     expected[matched["row"]] = matched["value"].fillna(-1)
@@ -102,10 +102,10 @@ def test_several_views_join_as_each_does_alone_and_rows_keep_their_place(rows, f
 
 def best_known(row, features: pd.DataFrame, ttl: pd.Timedelta | None) -> float:
     known = features[
-        (features["carrier"] == row.carrier) & (features["time"] <= row.moment) & (features["created"] <= row.moment)
+        (features["carrier"] == row.carrier) & (features["time"] <= row.at) & (features["created"] <= row.at)
     ]
     if ttl is not None:
-        known = known[known["time"] >= row.moment - ttl]
+        known = known[known["time"] >= row.at - ttl]
     return -1.0 if known.empty else float(known.sort_values(["time", "created"])["value"].iloc[-1])
 
 
@@ -116,7 +116,7 @@ def crowded_frames(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     def draw(count: int) -> pd.DatetimeIndex:
         return START + pd.to_timedelta(random.integers(4, 14, count), unit="s")
 
-    entities = pd.DataFrame({"carrier": random.choice(["AA", "UA"], 60), "moment": draw(60)})
+    entities = pd.DataFrame({"carrier": random.choice(["AA", "UA"], 60), "at": draw(60)})
     features = pd.DataFrame({"carrier": random.choice(["AA", "UA"], 30), "time": draw(30), "created": draw(30)})
     features.loc[random.random(30) < 0.2, "created"] = pd.NaT
     features["time"] -= pd.Timedelta(seconds=int(random.integers(0, 4)))
@@ -162,7 +162,7 @@ def test_an_empty_view_and_keys_that_are_all_null_match_nothing():
 def test_join_of_many_rows_over_many_keys_equals_merge_asof(seed):
     random = np.random.default_rng(seed)
     span = pd.to_timedelta(random.integers(0, 100_000, 5_000), unit="s")
-    entities = pd.DataFrame({"carrier": random.integers(0, 60, 5_000), "moment": START + span})
+    entities = pd.DataFrame({"carrier": random.integers(0, 60, 5_000), "at": START + span})
     features = pd.DataFrame(
         {
             "carrier": random.integers(0, 60, 2_000),
@@ -176,9 +176,9 @@ def test_join_of_many_rows_over_many_keys_equals_merge_asof(seed):
 
     right = features.sort_values(["time", "created"]).drop_duplicates(["carrier", "time"], keep="last")
     matched = pd.merge_asof(
-        entities.reset_index().sort_values("moment"),
+        entities.reset_index().sort_values("at"),
         right,
-        left_on="moment",
+        left_on="at",
         right_on="time",
         by="carrier",
         tolerance=pd.Timedelta(seconds=20_000),

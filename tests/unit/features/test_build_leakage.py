@@ -56,16 +56,16 @@ def to_arrow(table: pd.DataFrame) -> pa.Table:
     return arrow.cast(pa.schema([field.with_type(pa.string()) if field in nulls else field for field in arrow.schema]))
 
 
-def assert_past_is_unchanged(connection, view, flights, weather, moment):
+def assert_past_is_unchanged(connection, view, flights, weather, as_of):
     flights, weather = to_arrow(flights), to_arrow(weather)
     full = run_view(connection, view, flights, weather)
     known = run_view(
         connection,
         view,
-        flights.filter(pc.field("outcome_at") <= moment),
-        weather.filter(pc.field("observed_at") <= moment),
+        flights.filter(pc.field("outcome_at") <= as_of),
+        weather.filter(pc.field("observed_at") <= as_of),
     )
-    past = full[full["event_timestamp"] <= moment].reset_index(drop=True)
+    past = full[full["event_timestamp"] <= as_of].reset_index(drop=True)
     pd.testing.assert_frame_equal(known, past, check_exact=True)
 
 

@@ -62,10 +62,10 @@ def settings(problem, built, as_of, tmp_path_factory):
     return settings
 
 
-def _entities(moments):
+def _entities(times):
     rows = [
         {"origin": origin, "carrier": carrier, "route": f"{origin}-IAH", "tailnum": tail, "event_timestamp": at}
-        for at in moments
+        for at in times
         for origin in ("EWR", "JFK", "BOS")
         for carrier in ("UA", "DL")
         for tail in ("N0", "N1", "N2", "N9", None)
@@ -221,8 +221,8 @@ def test_event_times_survive_the_local_time_zone(problem, built, tmp_path, monke
     time.tzset()
     try:
         settings = load_settings({"TIDEMILL_HOME": str(tmp_path)})
-        moment = datetime(2013, 1, 2, 11, tzinfo=UTC)
-        fill_online_store(settings, problem, str(built), moment)
+        as_of = datetime(2013, 1, 2, 11, tzinfo=UTC)
+        fill_online_store(settings, problem, str(built), as_of)
         (served,) = open_online_features(problem, settings).read([{"origin": "EWR"}])
         assert served.values["weather_temperature"] == 60.0
     finally:

@@ -40,8 +40,8 @@ def test_store_returns_every_row_once_in_order_with_its_own_columns(store):
 
 
 def test_ttl_and_event_time_are_inclusive_at_both_ends(store):
-    moments = [at(2) - pd.Timedelta("1us"), at(2), at(32), at(32) + pd.Timedelta("1us")]
-    flights = pd.DataFrame({"carrier": "UA", "event_timestamp": moments})
+    times = [at(2) - pd.Timedelta("1us"), at(2), at(32), at(32) + pd.Timedelta("1us")]
+    flights = pd.DataFrame({"carrier": "UA", "event_timestamp": times})
 
     joined = store.get_historical_features(entity_df=flights, features=FEATURES[:1]).to_df()
 
@@ -73,10 +73,10 @@ def test_store_and_feasts_own_duckdb_store_agree(store, tmp_path):
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("zone", [None, "UTC", "America/New_York"])
-def test_entity_times_of_any_unit_and_zone_mean_the_same_moment(store, unit, zone):
-    moments = pd.Series([at(2), at(6)]).dt.as_unit(unit)
-    moments = moments.dt.tz_localize(None) if zone is None else moments.dt.tz_convert(zone)
-    flights = pd.DataFrame({"carrier": ["UA", "AA"], "departure": moments})
+def test_entity_times_of_any_unit_and_zone_mean_the_same_time(store, unit, zone):
+    times = pd.Series([at(2), at(6)]).dt.as_unit(unit)
+    times = times.dt.tz_localize(None) if zone is None else times.dt.tz_convert(zone)
+    flights = pd.DataFrame({"carrier": ["UA", "AA"], "departure": times})
 
     joined = store.get_historical_features(entity_df=flights, features=FEATURES[:1]).to_arrow()
 
@@ -146,7 +146,7 @@ def test_on_demand_features_are_added_to_the_result(store):
     assert job.to_arrow_reader().read_all()["risk"].to_pylist() == pytest.approx([20.0])
 
 
-def test_a_backfill_counts_only_once_it_was_written_when_that_is_asked_for(tmp_path):
+def test_a_backfill_counts_only_once_it_was_written_when_that_is_required(tmp_path):
     rows = pd.DataFrame(
         {
             "carrier": ["AA", "AA", "AA"],

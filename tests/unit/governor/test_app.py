@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from components.base.settings import load_settings
-from pipelines.commands.govern import assemble
-from tests.unit.governor.world import CONTRACT, MemoryLauncher, result
+from components.governor.server import assemble
+from tests.unit.governor.world import CONTRACT, MemoryRunner, result
 
 TOKEN = "0123456789abcdef-token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -45,7 +45,7 @@ def settings(folder, **variables):
 def governor(tmp_path):
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     known = settings(tmp_path, TIDEMILL_GOVERNOR_TOKEN_FILE=str(tmp_path / "token"))
-    return assemble(known, {"flight-delays": CONTRACT}, MemoryLauncher(), lambda _: result(30_000))
+    return assemble(known, {"flight-delays": CONTRACT}, MemoryRunner(), lambda _: result(30_000))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_each_alert_is_answered_with_what_became_of_it(client):
 
 
 def test_a_webhook_without_its_secret_is_closed_not_open(tmp_path):
-    governor = assemble(settings(tmp_path), {"flight-delays": CONTRACT}, MemoryLauncher(), lambda _: None)
+    governor = assemble(settings(tmp_path), {"flight-delays": CONTRACT}, MemoryRunner(), lambda _: None)
     client = Client(governor.app)
     for path in (ALERTS, "/v1/webhooks/grafana", "/v1/problems/flight-delays/runs"):
         answer = client.post(path, headers=BEARER, content=body(ALERT))
@@ -183,7 +183,7 @@ def test_a_weak_or_missing_secret_file_is_refused_at_the_start(tmp_path):
     for file, words in ((short, "at least 16 bytes, but has 6"), (tmp_path / "none", "must be readable")):
         known = settings(tmp_path, TIDEMILL_GOVERNOR_HMAC_FILE=str(file))
         with pytest.raises(SettingsError, match=words):
-            assemble(known, {}, MemoryLauncher(), lambda _: None)
+            assemble(known, {}, MemoryRunner(), lambda _: None)
 
 
 def test_settings_name_the_database_and_never_show_its_password(tmp_path):

@@ -47,7 +47,7 @@ class GovernorMachine(RuleBasedStateMachine):
     @rule(hours=st.sampled_from([0, 0, 1, 2, 9, 30, 100]), outcome=st.none() | OUTCOMES)
     def pass_time(self, hours, outcome):
         if outcome:
-            self.world.launcher.end(outcome)
+            self.world.runner.end(outcome)
         self.world.step(hours)
         self.world.step()
 
@@ -61,18 +61,18 @@ class GovernorMachine(RuleBasedStateMachine):
 
     @rule(outcome=OUTCOMES)
     def end_run(self, outcome):
-        self.world.launcher.end(outcome)
+        self.world.runner.end(outcome)
         self.world.step()
         self.world.step()
 
     @rule(is_down=st.sampled_from([False, False, True]))
-    def break_launcher(self, is_down):
-        self.world.launcher.is_down = is_down
+    def break_runner(self, is_down):
+        self.world.runner.is_down = is_down
 
     @rule(outcome=st.none() | OUTCOMES)
     def ask(self, outcome):
         if outcome:
-            self.world.launcher.end(outcome)
+            self.world.runner.end(outcome)
         self.world.wall += timedelta(seconds=1)
         self.world.inbox.open_request(self.world.name, "anna", "", Times(self.world.now, self.world.wall))
         self.world.step()
@@ -96,24 +96,24 @@ class GovernorMachine(RuleBasedStateMachine):
         runs = [record.run for record in self.world.archive.list_rulings(limit=1000) if record.run]
         begun = sorted((run.started_at for run in runs if run.started_at), reverse=True)
         assert sum(run.state in ("planned", "running") for run in runs) <= 1, "two runs in flight"
-        assert len(set(self.world.launcher.starts)) == len(self.world.launcher.starts), "an episode ran twice"
-        assert len(self.world.launcher.starts) == len(begun), "a run was started and forgotten"
+        assert len(set(self.world.runner.starts)) == len(self.world.runner.starts), "an episode ran twice"
+        assert len(self.world.runner.starts) == len(begun), "a run was started and forgotten"
         days = Counter(moment.date() for moment in begun)
         assert all(count <= retraining.daily_budget for count in days.values()), "beyond the daily budget"
         gaps = [later - earlier for later, earlier in itertools.pairwise(begun)]
         assert all(gap >= timedelta(hours=retraining.cooldown_hours) for gap in gaps), "within the cooldown"
 
     @invariant()
-    def no_pass_fails_but_for_the_launcher(self):
+    def no_pass_fails_but_for_the_runner(self):
         troubles = self.world.worker._troubles if hasattr(self, "world") else {}
-        assert all("the launcher must answer" in words for words in troubles.values()), troubles
+        assert all("the runner must answer" in words for words in troubles.values()), troubles
 
     @invariant()
     def nothing_runs_on_its_own_after_too_many_failures(self):
         if not hasattr(self, "world"):
             return
         by_key = {record.run.key: record for record in self.world.archive.list_rulings(limit=1000) if record.run}
-        records = [by_key[key] for key in self.world.launcher.starts]
+        records = [by_key[key] for key in self.world.runner.starts]
         answered = self.world.store.read_ledger(self.world.name).answered_at
         streak = 0
         for record in records:

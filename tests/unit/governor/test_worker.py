@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from components.base.errors import ContractError, StoreUnavailableError
-from components.governor.launcher import RunReport
+from components.base.runner import RunReport
 from components.monitoring.results import WindowFinding
 from tests.unit.governor.world import START, World, result
 
@@ -24,13 +24,13 @@ def test_an_alert_starts_one_run_and_closes_when_the_release_has_silenced_it(wor
     assert world.alert() == "accepted"
     world.step()
     assert world.ruling().run.state == "running"
-    world.launcher.end("promoted", "2")
+    world.runner.end("promoted", "2")
     world.step(hours=1)
     assert "was promoted; ValueBelowLimit must clear by" in world.ruling().words
     assert world.alert(firing=False) == "cleared"
     world.step(hours=1)
     assert choices(world) == [("run", "worth_it"), ("run", "on_trial"), ("closed", "cleared")]
-    assert len(world.launcher.starts) == 1
+    assert len(world.runner.starts) == 1
 
 
 def test_a_run_gets_the_time_of_its_ruling_as_of(world):
@@ -44,7 +44,7 @@ def test_repeats_of_a_decided_episode_change_nothing_but_the_count(world):
     world.step()
     assert [world.alert() for _ in range(3)] == ["duplicate"] * 3
     world.step()
-    assert (world.ruling().repeats, len(world.launcher.starts)) == (3, 1)
+    assert (world.ruling().repeats, len(world.runner.starts)) == (3, 1)
 
 
 def test_a_held_episode_runs_once_when_what_held_it_is_over(world):
@@ -60,7 +60,7 @@ def test_a_held_episode_runs_once_when_what_held_it_is_over(world):
     world.step(hours=24)
     world.step(hours=24)
     assert choices(world) == [("hold", "too_few_labels"), ("run", "worth_it")]
-    assert len(world.launcher.starts) == 1
+    assert len(world.runner.starts) == 1
 
 
 def test_an_episode_that_clears_while_it_is_held_is_closed_and_never_runs(world):
@@ -73,14 +73,14 @@ def test_an_episode_that_clears_while_it_is_held_is_closed_and_never_runs(world)
     assert world.alert() == "late"
     world.step(hours=1)
     assert choices(world)[-1] == ("closed", "cleared")
-    assert world.launcher.starts == []
+    assert world.runner.starts == []
 
 
 def test_an_end_that_comes_before_its_beginning_starts_nothing(world):
     assert world.alert(firing=False) == "cleared"
     assert world.alert(firing=True) == "late"
     world.step()
-    assert world.launcher.starts == []
+    assert world.runner.starts == []
 
 
 def test_a_new_beginning_of_the_same_alert_ends_the_one_before(world):
@@ -94,13 +94,13 @@ def test_a_new_beginning_of_the_same_alert_ends_the_one_before(world):
 
 
 def test_a_model_that_always_fails_its_gate_never_loops(world, caplog):
-    """A month of alerts, each day a new one, and a launcher whose every release is held: two runs, then a person."""
+    """A month of alerts, each day a new one, and a runner whose every release is held: two runs, then a person."""
     for day in range(30):
         world.alert(starts_at=f"2026-01-01T00:{day:02d}:00.000000+00:00")
         world.step(hours=24)
-        world.launcher.end("held", "2", ("The gain is too small.",))
+        world.runner.end("held", "2", ("The gain is too small.",))
         world.step()
-    assert len(world.launcher.starts) == world.problem.retraining.maximum_failures
+    assert len(world.runner.starts) == world.problem.retraining.maximum_failures
     ruling = world.ruling(30)
     assert (ruling.choice, ruling.reason) == ("escalate", "maximum_failures")
     told = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -114,9 +114,9 @@ def test_one_alert_that_fires_on_after_a_release_that_did_not_help_runs_once(tmp
     for _ in range(90):
         world.alert()
         world.step(hours=24)
-        world.launcher.end(outcome)
+        world.runner.end(outcome)
         world.wall += timedelta(hours=1)
-    assert len(world.launcher.starts) == 1
+    assert len(world.runner.starts) == 1
     assert choices(world)[-1] == ("escalate", "not_cleared")
 
 
@@ -124,19 +124,19 @@ def test_a_person_who_resumes_lets_a_new_alert_run_again(world):
     for number in range(3):
         world.alert(starts_at=f"2026-01-0{number + 1}T00:00:00.000000+00:00")
         world.step(hours=72)
-        world.launcher.end("held")
+        world.runner.end("held")
         world.step()
-    assert len(world.launcher.starts) == 2
+    assert len(world.runner.starts) == 2
     assert world.ruling(3).choice == "escalate"
     world.inbox.resume(world.name, "anna", world.now)
     world.step(hours=72)
-    assert len(world.launcher.starts) == 3
+    assert len(world.runner.starts) == 3
 
 
 def test_a_promotion_that_does_not_silence_the_alert_asks_a_person(world):
     world.alert()
     world.step()
-    world.launcher.end("promoted")
+    world.runner.end("promoted")
     world.step(hours=1)
     world.alert()
     world.step(hours=world.problem.retraining.clear_within_hours)
@@ -153,17 +153,17 @@ def test_two_alerts_of_one_trouble_share_one_release(world):
     world.alert("b")
     world.step()
     assert choices(world, 2) == [("hold", "run_in_flight")]
-    world.launcher.end("promoted", "2")
+    world.runner.end("promoted", "2")
     world.newest = result(50_000, "2", START + timedelta(days=40))
     world.step(hours=24 * 40)
     assert choices(world, 2) == [("hold", "run_in_flight"), ("hold", "on_trial")]
-    assert len(world.launcher.starts) == 1
+    assert len(world.runner.starts) == 1
 
 
 def test_labels_counted_for_the_model_before_do_not_count_for_the_new_one(world):
     world.alert("a")
     world.step()
-    world.launcher.end("promoted", "2")
+    world.runner.end("promoted", "2")
     world.step(hours=1)
     world.alert("a", firing=False)
     world.step(hours=100)
@@ -192,13 +192,13 @@ def test_each_due_time_is_one_episode(tmp_path):
     assert world.archive.list_rulings() == []
     for _ in range(31 * 6):
         world.step(hours=24)
-        world.launcher.end("promoted")
+        world.runner.end("promoted")
     records = world.archive.list_rulings()
     assert [record.starts_at[:16] for record in reversed(records)] == [
         *(f"2013-{month}-01T04:00" for month in (11, 12)),
         *(f"2014-{month:02d}-01T04:00" for month in (1, 2, 3, 4)),
     ]
-    assert len(world.launcher.starts) == 6
+    assert len(world.runner.starts) == 6
 
 
 def test_due_times_that_were_missed_are_covered_by_one_run(tmp_path):
@@ -208,7 +208,7 @@ def test_due_times_that_were_missed_are_covered_by_one_run(tmp_path):
     world.step()
     world.step()
     assert [record.starts_at for record in world.archive.list_rulings()] == ["2014-11-05T12:00:00+00:00"]
-    assert len(world.launcher.starts) == 1
+    assert len(world.runner.starts) == 1
 
 
 def test_a_due_time_that_could_not_run_is_superseded_by_the_next(tmp_path):
@@ -225,29 +225,29 @@ def test_a_schedule_that_never_comes_true_is_refused_at_the_start(tmp_path):
         World(tmp_path, schedule="0 0 30 2 *")
 
 
-def test_a_launcher_that_is_down_delays_the_run_and_loses_nothing(world):
-    world.launcher.is_down = True
+def test_a_runner_that_is_down_delays_the_run_and_loses_nothing(world):
+    world.runner.is_down = True
     world.alert()
     for _ in range(3):
         world.step(hours=1)
     assert world.ruling().run.state == "planned"
-    world.launcher.is_down = False
+    world.runner.is_down = False
     world.restart()
     world.step()
-    assert (world.ruling().run.state, len(world.launcher.starts)) == ("running", 1)
+    assert (world.ruling().run.state, len(world.runner.starts)) == ("running", 1)
 
 
 def test_a_run_that_is_not_seen_is_started_again_under_its_key_and_then_given_up(world):
     world.alert()
     world.step()
-    key = world.launcher.starts[0]
-    del world.launcher.reports[key]
+    key = world.runner.starts[0]
+    del world.runner.reports[key]
     world.step()
-    assert world.launcher.starts == [key]
+    assert world.runner.starts == [key]
     world.wall += timedelta(seconds=16)
     world.step()
-    assert world.launcher.starts == [key, key]
-    del world.launcher.reports[key]
+    assert world.runner.starts == [key, key]
+    del world.runner.reports[key]
     world.wall += timedelta(seconds=120)
     world.step()
     assert world.ruling().run.state == "failed"
@@ -257,7 +257,7 @@ def test_a_run_that_is_not_seen_is_started_again_under_its_key_and_then_given_up
 def test_a_run_that_ended_while_the_governor_was_down_is_found(world):
     world.alert()
     world.step()
-    world.launcher.end("promoted", "7")
+    world.runner.end("promoted", "7")
     world.restart()
     world.step()
     assert (world.ruling().run.state, world.ruling().run.version) == ("promoted", "7")
@@ -273,7 +273,7 @@ def test_a_monitoring_that_cannot_be_read_holds_and_says_so(world):
 def test_a_report_of_an_outcome_is_kept_with_its_reasons(world):
     world.alert()
     world.step()
-    world.launcher.reports[world.launcher.starts[0]] = RunReport("failed", reasons=("ingest failed: no drop.",))
+    world.runner.reports[world.runner.starts[0]] = RunReport("failed", reasons=("ingest failed: no drop.",))
     world.step()
     assert world.ruling().run.reasons == ("ingest failed: no drop.",)
     assert "ended: failed. ingest failed: no drop." in world.ruling().words
@@ -282,12 +282,12 @@ def test_a_report_of_an_outcome_is_kept_with_its_reasons(world):
 def test_the_clock_may_go_back_without_a_second_run(world):
     world.alert("a")
     world.step()
-    world.launcher.end("promoted")
+    world.runner.end("promoted")
     world.step()
     world.now = datetime(2013, 1, 1, tzinfo=UTC)
     world.alert("b")
     world.step()
-    assert len(world.launcher.starts) == 1
+    assert len(world.runner.starts) == 1
 
 
 def test_broken_features_hold_an_alert_until_they_are_fixed(world):

@@ -1,4 +1,4 @@
-"""A governor without network: its own database in a folder, a clock that is set, a launcher that remembers."""
+"""A governor without network: its own database in a folder, a clock that is set, a runner that remembers."""
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from components.base.contract.load import load_problem
 from components.base.contract.problem import Problem
 from components.base.errors import TransientError
+from components.base.runner import RunReport
 from components.governor.archive import Archive
 from components.governor.inbox import Inbox, Signal, Times
-from components.governor.launcher import RunReport
 from components.governor.rulings import RulingRecord
 from components.governor.schema import Database
 from components.governor.store import RulingStore
@@ -47,16 +47,16 @@ def result(
 
 
 @dataclasses.dataclass
-class MemoryLauncher:
+class MemoryRunner:
     """Runs that end when the test says so; starting a key again does nothing, as the interface asks."""
 
     reports: dict[str, RunReport] = dataclasses.field(default_factory=dict)
     starts: list[str] = dataclasses.field(default_factory=list)
     is_down: bool = False
 
-    def start(self, key: str, problem: str, as_of: datetime) -> None:
+    def start(self, key: str, pipeline: str, problem: str, as_of: datetime) -> None:
         if self.is_down:
-            raise TransientError("the launcher must answer, but does not.")
+            raise TransientError("the runner must answer, but does not.")
         if key not in self.reports:
             self.starts.append(key)
             self.reports[key] = RunReport("running")
@@ -83,7 +83,7 @@ class World:
         self.problem = CONTRACT.model_copy(update={"retraining": changed})
         self.now = self.wall = START
         self.newest = result(30_000)
-        self.launcher = MemoryLauncher()
+        self.runner = MemoryRunner()
         self.restart()
 
     def restart(self) -> None:
@@ -95,7 +95,7 @@ class World:
             problems={self.name: self.problem},
             inbox=self.inbox,
             store=self.store,
-            launcher=self.launcher,
+            runner=self.runner,
             newest_result=self._read_newest,
             read_times=lambda: Times(self.now, self.wall),
         )

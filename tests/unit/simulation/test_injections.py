@@ -6,13 +6,13 @@ from functools import cache
 import pandas as pd
 import pytest
 
-from pipelines.commands.demo_data import _drops
+from pipelines.simulation.demo_data import list_deliveries
 from pipelines.simulation.injections import change_drop
 
 
 @cache
 def drops() -> dict[str, bytes]:
-    return dict(_drops("2013-09-15", 1))
+    return dict(list_deliveries("2013-09-15", 1))
 
 
 def read(content: bytes) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from components.base.contract.load import load_problem
 from components.base.settings import load_settings
-from pipelines.runners.records import RunRecord
+from pipelines.runners.records import LocalRun
 from pipelines.simulation.alert_watch import AlertSpan
 from pipelines.simulation.earnings import EarnedMonth, Earnings
 from pipelines.simulation.observers import ActiveAlert
@@ -47,7 +47,7 @@ UNDECIDED = {"name": "ValueBelowLimit", "history": [], "run": None}
 
 def month(number: int, result, version: str) -> PlayedMonth:
     start = FIRST_RELEASE if number == 0 else MONTH_ENDS[number - 1]
-    record = RunRecord(
+    record = LocalRun(
         f"monitoring-{number}", "monitoring", PROBLEM.name, "", "done", "", 9.0, 0, [], None, "", None, {}
     )
     return PlayedMonth(start, MONTH_ENDS[number], Answered(10, 1000 + number, 0), result, version, record)

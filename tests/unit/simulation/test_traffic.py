@@ -11,7 +11,7 @@ from components.base.contract.load import load_problem
 from components.base.errors import DataError
 from components.base.settings import load_settings
 from components.serving.predictor.requests import RequestSchema
-from pipelines.commands.demo_data import _drops
+from pipelines.simulation.demo_data import list_deliveries
 from pipelines.simulation.traffic import read_requests
 
 START, END = datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 3, 1, tzinfo=UTC)
@@ -20,7 +20,7 @@ START, END = datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 3, 1, tzinfo=UTC)
 @pytest.fixture
 def landed(store):
     tables = {}
-    for name, content in _drops("2013-03-01", 1):
+    for name, content in list_deliveries("2013-03-01", 1):
         if name.startswith("flights/"):
             store.put_bytes(f"landing/flight-delays/{name}", content)
             tables[name] = pd.read_csv(io.BytesIO(content))

@@ -1,4 +1,4 @@
-"""Demonstration data land as monthly drops and snapshots, the same ones every time."""
+"""Demonstration data land as monthly deliveries and snapshots, the same ones every time."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ import re
 import pytest
 
 from components.base.errors import PermanentError
-from pipelines.commands.demo_data import Seeded, seed
+from pipelines.simulation.demo_data import Landed, land_deliveries
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def table(store, name):
 
 
 def test_months_land_one_after_the_other_and_registers_as_snapshots(landing):
-    assert seed("flight-delays", "2013-02-01") == Seeded(landed=5, kept=0)
+    assert land_deliveries("flight-delays", "2013-02-01") == Landed(written=5, kept=0)
     assert names(landing) == [
         "airlines/2013-01-01.csv",
         "airports/2013-01-01.csv",
@@ -35,27 +35,27 @@ def test_months_land_one_after_the_other_and_registers_as_snapshots(landing):
         "planes/2013-01-01.csv",
         "weather/2013-01.csv",
     ]
-    assert seed("flight-delays", "2013-03-01T00:00:00+00:00") == Seeded(landed=2, kept=5)
+    assert land_deliveries("flight-delays", "2013-03-01T00:00:00+00:00") == Landed(written=2, kept=5)
     assert len(table(landing, "flights/2013-01.csv")) == 27_004
     assert {row["month"] for row in table(landing, "flights/2013-02.csv")} == {"2"}
 
 
 def test_missing_values_land_as_empty_fields(landing):
-    seed("flight-delays", "2013-01-02")
+    land_deliveries("flight-delays", "2013-01-02")
     for name in ("flights/2013-01.csv", "weather/2013-01.csv", "planes/2013-01-01.csv", "airports/2013-01-01.csv"):
         values = {value for row in table(landing, name) for value in row.values()}
         assert "" in values
         assert not values & {"NA", "\\N"}
 
 
-def test_changed_drop_is_landed_again(landing):
-    seed("flight-delays", "2013-01-02")
+def test_changed_delivery_is_landed_again(landing):
+    land_deliveries("flight-delays", "2013-01-02")
     landing.put_bytes("landing/flight-delays/weather/2013-01.csv", b"half")
-    assert seed("flight-delays", "2013-01-02") == Seeded(landed=1, kept=4)
+    assert land_deliveries("flight-delays", "2013-01-02") == Landed(written=1, kept=4)
 
 
 def test_multiplied_flights_keep_their_distributions_and_have_distinct_keys(landing):
-    seed("flight-delays", "2013-01-02", multiply=3)
+    land_deliveries("flight-delays", "2013-01-02", multiply=3)
     rows = table(landing, "flights/2013-01.csv")
     keys = {(r["carrier"], r["flight"], r["origin"], r["dest"], r["time_hour"], r["minute"]) for r in rows}
     assert len(rows) == len(keys) == 3 * 27_004
@@ -64,12 +64,12 @@ def test_multiplied_flights_keep_their_distributions_and_have_distinct_keys(land
 
 
 def test_problem_with_its_own_systems_lands_nothing(landing):
-    assert seed("another-problem") == Seeded(landed=0, kept=0)
+    assert land_deliveries("another-problem") == Landed(written=0, kept=0)
     assert landing.list_objects() == []
 
 
 def test_multiple_beyond_the_minutes_of_an_hour_is_refused(landing):
     with pytest.raises(
-        PermanentError, match=re.escape("seed: multiply must be 1 to 60 (minutes of an hour), but got 61.")
+        PermanentError, match=re.escape("demo data: multiply must be 1 to 60 (minutes of an hour), but got 61.")
     ):
-        seed("flight-delays", multiply=61)
+        land_deliveries("flight-delays", multiply=61)

@@ -4,30 +4,26 @@ Trains the first release, then lives through six months: traffic, labels, drift,
 gate. Has a home of its own below the home of the settings, which it begins anew each time.
 """
 
-import argparse
 import fcntl
 import os
 import shutil
-import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from rich.console import Console
-
 from components.base.contract.load import load_problem, read_contract
-from components.base.errors import PermanentError, StepFailedError, TidemillError
+from components.base.errors import PermanentError
 from components.base.settings import Settings, load_settings
 from components.reports.home_page import render_index
-from pipelines.commands.demo_data import seed
 from pipelines.runners.records import read_records
 from pipelines.runners.run import Job, run_pipeline
 from pipelines.runners.services import embedded_services
+from pipelines.runners.terminal import open_console
 from pipelines.simulation.alert_watch import AlertWatch
 from pipelines.simulation.dashboards import ask_dashboards, describe_answers
+from pipelines.simulation.demo_data import land_deliveries
 from pipelines.simulation.earnings import ServedMonth, measure_earnings
 from pipelines.simulation.observers import find_missing
 from pipelines.simulation.platform import Platform, running_platform
@@ -42,25 +38,16 @@ _SEGMENT_SECONDS = 3
 _AFTER_SCHEDULE = timedelta(hours=12)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Play; return the exit code."""
-    parser = argparse.ArgumentParser(prog="make loop", description="Play half a year after the first release.")
-    parser.add_argument("--months", type=int, default=len(MONTH_ENDS), choices=range(1, len(MONTH_ENDS) + 1))
-    options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    terminal = LoopTerminal(Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140))
-    try:
-        settings = load_settings()
-        with _own_home(settings) as home, embedded_services(home):
-            _play(load_settings(), MONTH_ENDS[: options.months], terminal)
-    except KeyboardInterrupt:
-        return 1
-    except StepFailedError:
-        return 1
-    except TidemillError as error:
-        terminal.console.print(str(error), style="red", markup=False, highlight=False)
-        return 1
-    return 0
+def simulate(months: int) -> None:
+    """Simulate the months after the first release, and show what came out.
+
+    Raises:
+        PermanentError: another simulation runs in the same home.
+        TidemillError: a pipeline or a service failed.
+    """
+    terminal = LoopTerminal(open_console())
+    with _own_home(load_settings()) as home, embedded_services(home):
+        _play(load_settings(), MONTH_ENDS[:months], terminal)
 
 
 def _play(settings: Settings, ends: Sequence[datetime], terminal: LoopTerminal) -> None:
@@ -85,7 +72,7 @@ def _play(settings: Settings, ends: Sequence[datetime], terminal: LoopTerminal) 
 def _release_first(settings: Settings, contract: str, terminal: LoopTerminal) -> None:
     """Train and deploy the first release, and monitor it once, as the next morning's schedule would."""
     terminal.console.rule(f"[bold]The first release[/], as of {FIRST_RELEASE:%d %B %Y}", align="left")
-    seed(PROBLEM, until=FIRST_RELEASE.isoformat())
+    land_deliveries(PROBLEM, until=FIRST_RELEASE.isoformat())
     trained = run_pipeline(settings, Job("training", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
     terminal.show_run(trained, str(trained.summary["verdict_in_words"]))
     monitored = run_pipeline(settings, Job("monitoring", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
@@ -156,7 +143,3 @@ def _refuse_used(home: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise PermanentError(f"{home}: no other replay must live there, but one does. Wait for its end.") from error
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The one interface to start pipelines and to learn what became of them, the same on one machine and on a cluster.
+
+Implemented in `pipelines/runners/local.py` (processes of this machine) and `pipelines/runners/kubeflow.py` (Kubeflow
+Pipelines), opened by `pipelines.runners.open_runner`: components know no pipeline. The governor starts trainings and
+follows them; `tidemill run --detach`, `tidemill runs` and `tidemill schedules` use the rest.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+Pipeline = Literal["training", "refresh", "monitoring"]
+RunState = Literal["unknown", "running", "succeeded", "failed"]
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a runner knows of one run."""
+
+    state: RunState
+    """`unknown`: nothing was started under this key, or it cannot be seen yet."""
+    outcome: Literal["promoted", "held", "refused"] | None = None
+    """Of a training that succeeded."""
+    version: str | None = None
+    """Of the model that a training registered."""
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """One line of the list of runs."""
+
+    key: str
+    pipeline: str
+    problem: str
+    as_of: str
+    """ISO 8601, UTC."""
+    state: RunState
+    started: datetime
+    seconds: float | None = None
+    """Of a run that has ended."""
+    verdict: str | None = None
+    """Of a training's release, where the runner knows it."""
+    version: str | None = None
+    report: str | None = None
+    """Path of the page that a person opens first, on this machine only."""
+
+
+@dataclass(frozen=True)
+class RecurringRun:
+    """A pipeline that the platform starts by itself."""
+
+    name: str
+    problem: str
+    cron: str
+    """As the platform keeps it: Kubeflow Pipelines has a first field for seconds."""
+    is_enabled: bool
+
+
+class Runner(Protocol):
+    """Starts pipelines by key. A run outlives the process that started it."""
+
+    def start(self, key: str, pipeline: Pipeline, problem: str, as_of: datetime) -> None:
+        """Start a run, unless one with this key was started before, by any process.
+
+        Raises:
+            TransientError: it could not be started now; the same call may succeed later.
+            PermanentError: it can never be started.
+        """
+
+    def find(self, key: str, problem: str) -> RunReport:
+        """Return what is known of the run.
+
+        Raises:
+            TransientError: it cannot be known now.
+        """
+
+    def list_runs(self, problem: str | None = None) -> list[ListedRun]:
+        """Return the runs of one problem or of all, the oldest first.
+
+        Raises:
+            TransientError: they cannot be known now.
+        """
+
+    def list_schedules(self, problem: str | None = None) -> list[RecurringRun]:
+        """Return the recurring runs of one problem or of all.
+
+        Raises:
+            TransientError: they cannot be known now.
+        """

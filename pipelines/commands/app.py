@@ -1,0 +1,75 @@
+"""The console command `tidemill`: every command of the platform, one file each beside this one.
+
+In: the words of the command line. Out: an exit code: 0 done, 1 an error of the platform, 2 a wrong command line. Called
+as `tidemill`, as `python -m pipelines.commands` by processes that start runs, and by `make`. The files of the commands
+import their work when they run, so that `--help` and completion stay fast.
+"""
+
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+
+from components.base.errors import StepFailedError, TidemillError
+from pipelines.commands import (
+    compile,  # noqa: A004 - the command's name
+    demo,
+    demo_data,
+    generate,
+    govern,
+    land,
+    loop,
+    requeue,
+    rulings,
+    run,
+    runs,
+    schedules,
+    serve,
+    ui,
+)
+
+_START, _DATA, _WATCH, _BUILD = "Start here", "Data", "Serve and watch", "Build"
+
+app = typer.Typer(
+    name="tidemill",
+    help="From one problem contract to a monitored model.",
+    epilog=(
+        "Where things are is set by the environment: TIDEMILL_HOME (default .tidemill), TIDEMILL_PROBLEMS (folder of "
+        "the contracts), TIDEMILL_S3_ENDPOINT and TIDEMILL_MLFLOW_URI (default: services of this machine). "
+        "components/base/settings.py lists all. First steps: tidemill demo, then tidemill serve and tidemill ui."
+    ),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+for panel, name, function in (
+    (_START, "demo", demo.demo),
+    (_START, "run", run.run),
+    (_START, "loop", loop.loop),
+    (_DATA, "land", land.land),
+    (_DATA, "demo-data", demo_data.demo_data),
+    (_DATA, "requeue", requeue.requeue),
+    (_WATCH, "serve", serve.serve),
+    (_WATCH, "ui", ui.ui),
+    (_WATCH, "govern", govern.govern),
+    (_WATCH, "runs", runs.runs),
+    (_WATCH, "schedules", schedules.schedules),
+    (_BUILD, "generate", generate.generate),
+    (_BUILD, "compile", compile.compile_pipeline),
+):
+    app.command(name, rich_help_panel=panel)(function)
+app.add_typer(rulings.app, name="rulings", rich_help_panel=_WATCH)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; show an error of the platform as words, never as a traceback."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="tidemill")
+    except StepFailedError:
+        return 1  # The run has shown which step failed, and why.
+    except TidemillError as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False)
+        return 1
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+    return 0

@@ -1,0 +1,28 @@
+"""Options that several commands share, so that one word has one meaning and one help text."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEMO_PROBLEM = "flight-delays"
+
+Problem = Annotated[str, typer.Option("--problem", "-p", metavar="NAME", help="Contract in the folder of problems.")]
+AsOf = Annotated[
+    list[str] | None,
+    typer.Option(metavar="DATE", help="YYYY-MM-DD or ISO 8601 time, UTC: nothing known later is read. Repeatable."),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a pod.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
+
+
+def end_on_sigterm() -> None:
+    """Leave the blocks of a command in order when `make` or a supervisor ends it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def shorten(path: Path) -> Path:
+    """Return the path relative to the working directory where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,28 @@
+"""`tidemill runs`: the runs of this machine, or of Kubeflow Pipelines. Called by `make runs`."""
+
+from typing import Annotated
+
+import typer
+
+
+def runs(
+    problem: Annotated[
+        str | None, typer.Option("--problem", "-p", metavar="NAME", help="Only this problem. Default: all.")
+    ] = None,
+) -> None:
+    """List the runs, the newest last: what ran, how it ended, which version came out and where its report is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from components.base.settings import load_settings
+    from pipelines.runners import open_runner
+
+    found = open_runner(load_settings()).list_runs(problem)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("started", "pipeline", "problem", "as of", "state", "seconds", "verdict", "version", "report"):
+        table.add_column(column)
+    for run in found:
+        seconds = "-" if run.seconds is None else f"{run.seconds:.0f}"
+        row = (f"{run.started:%Y-%m-%dT%H:%M:%S}", run.pipeline, run.problem, run.as_of[:10], run.state, seconds)
+        table.add_row(*(cell or "-" for cell in (*row, run.verdict, run.version, run.report)))
+    Console().print(table if found else "No run yet. Start one: tidemill demo")

@@ -1,0 +1,198 @@
+"""The runner for Kubeflow Pipelines, with the real client, against a small stand-in for the API server.
+
+No cluster is at hand: the stand-in keeps experiments and runs in memory and answers the routes that the client calls,
+with bodies of the shapes that the API has. What a real backend does with the pipeline is not shown here.
+"""
+
+import json
+import threading
+import urllib.parse
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from components.base.errors import PermanentError, SettingsError, TransientError
+from components.base.runner import ListedRun, RecurringRun, RunReport
+from components.base.settings import load_settings
+from pipelines.runners.kubeflow import KubeflowRunner
+
+AS_OF = datetime(2013, 10, 1, tzinfo=UTC)
+IMAGE = {"TIDEMILL_IMAGE": "python-tidemill:1"}
+
+
+class Api(ThreadingHTTPServer):
+    """Experiments and runs, as /apis/v2beta1 keeps them."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.experiments, self.runs, self.recurringRuns, self.refusal = [], [], [], None
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        parts = urllib.parse.urlsplit(self.path)
+        query = dict(urllib.parse.parse_qsl(parts.query))
+        if parts.path.endswith("/healthz"):
+            return self.answer({"multi_user": False})
+        kind = parts.path.rpartition("/")[2].replace("recurringruns", "recurringRuns")
+        kept = [one for one in getattr(self.server, kind) if query.get("experiment_id") in (None, one["experiment_id"])]
+        wanted = [p["stringValue"] for p in json.loads(query.get("filter", '{"predicates": []}'))["predicates"]]
+        found = [one for one in kept if not wanted or one["display_name"] in wanted]
+        # Pages of two, as the API has pages.
+        start = int(query.get("page_token") or 0)
+        following = {"next_page_token": str(start + 2)} if len(found) > start + 2 else {}
+        return self.answer({kind: found[start : start + 2], **following})
+
+    def do_POST(self):
+        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.server.refusal:
+            return self.answer({"error": "no"}, self.server.refusal)
+        kind, name = ("experiments", "experiment_id") if "experiments" in self.path else ("runs", "run_id")
+        kept = getattr(self.server, kind)
+        own = {"state": "PENDING", "created_at": f"2026-11-24T10:{len(kept):02}:00Z"} if kind == "runs" else {}
+        kept.append({**sent, name: f"{name}-{len(kept)}", **own})
+        return self.answer(kept[-1])
+
+    def answer(self, body, status=200):
+        raw = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+
+@pytest.fixture
+def api(monkeypatch):
+    with Api() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("KF_PIPELINES_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def settings(tmp_path):
+    for problem in ("flight-delays", "wine"):
+        (tmp_path / f"{problem}.yaml").write_text(f"name: {problem}\n")
+    return load_settings({**IMAGE, "TIDEMILL_PROBLEMS": str(tmp_path)})
+
+
+@pytest.fixture
+def runner(settings):
+    return lambda outcome=("promoted", "7"): KubeflowRunner(settings, lambda problem, run_id: outcome)
+
+
+def test_a_key_is_one_run_however_often_and_by_whomever_it_is_started(api, runner):
+    for _ in range(2):
+        mine = runner()
+        mine.start("key-1", "training", "flight-delays", AS_OF)
+        mine.start("key-1", "training", "flight-delays", AS_OF)
+    runner().start("key-2", "training", "flight-delays", AS_OF)
+    assert [run["display_name"] for run in api.runs] == ["key-1", "key-2"]
+    assert [one["display_name"] for one in api.experiments] == ["flight-delays"]
+    parameters = api.runs[0]["runtime_config"]["parameters"]
+    assert parameters == {"contract": "name: flight-delays\n", "as_of": "2013-10-01T00:00:00+00:00"}
+    spec = api.runs[0]["pipeline_spec"]
+    assert "exec-evaluate" in json.dumps(spec)
+    executors = spec["deploymentSpec"]["executors"].values()
+    assert {one["container"]["image"] for one in executors} == {IMAGE["TIDEMILL_IMAGE"]}
+
+
+@pytest.mark.parametrize(("pipeline", "step"), [("refresh", "exec-materialize"), ("monitoring", "exec-monitor")])
+def test_every_pipeline_can_be_started(api, runner, pipeline, step):
+    mine = runner()
+    mine.start("key-1", pipeline, "wine", AS_OF)
+    assert step in json.dumps(api.runs[0]["pipeline_spec"])
+    api.runs[0]["state"] = "SUCCEEDED"
+    assert mine.find("key-1", "wine") == RunReport("succeeded")
+
+
+def test_runs_are_listed_by_their_start_of_one_problem_or_of_all(api, runner):
+    mine = runner()
+    mine.start("key-1", "training", "flight-delays", AS_OF)
+    mine.start("key-2", "refresh", "wine", AS_OF)
+    mine.start("key-3", "monitoring", "wine", AS_OF)
+    mine.start("key-4", "refresh", "wine", AS_OF)
+    api.runs[0].update(state="FAILED", finished_at="2026-11-24T10:05:00Z")
+    failed, *others = mine.list_runs()
+    started = datetime(2026, 11, 24, 10, tzinfo=UTC)
+    assert failed == ListedRun(
+        "key-1", "training", "flight-delays", AS_OF.isoformat(), "failed", started, seconds=300.0
+    )
+    assert [(run.key, run.pipeline, run.state) for run in others] == [
+        ("key-2", "refresh", "running"),
+        ("key-3", "monitoring", "running"),
+        ("key-4", "refresh", "running"),
+    ]
+    assert mine.list_runs("wine") == others
+    assert mine.list_runs("unknown") == []
+
+
+def test_recurring_runs_are_listed_with_their_cron_line(api, runner):
+    mine = runner()
+    mine.start("key-1", "training", "flight-delays", AS_OF)
+    cron = {"cron_schedule": {"cron": "0 0 5 * * *"}}
+    common = {"experiment_id": "experiment_id-0", "status": "ENABLED"}
+    api.recurringRuns += [
+        {**common, "display_name": "refresh daily", "trigger": cron},
+        {**common, "display_name": "monitoring daily", "trigger": cron, "status": "DISABLED"},
+        {**common, "display_name": "every hour", "trigger": {"periodic_schedule": {"interval_second": "3600"}}},
+    ]
+    expected = [
+        RecurringRun("refresh daily", "flight-delays", "0 0 5 * * *", is_enabled=True),
+        RecurringRun("monitoring daily", "flight-delays", "0 0 5 * * *", is_enabled=False),
+    ]
+    assert mine.list_schedules() == mine.list_schedules("flight-delays") == expected
+    assert mine.list_schedules("wine") == []
+
+
+@pytest.mark.parametrize(
+    ("state", "report"),
+    [
+        ("PENDING", RunReport("running")),
+        ("RUNNING", RunReport("running")),
+        ("PAUSED", RunReport("running")),
+        ("SUCCEEDED", RunReport("succeeded", "promoted", "7")),
+    ],
+)
+def test_the_state_of_a_run_is_found_by_its_key(api, runner, state, report):
+    mine = runner()
+    mine.start("key-1", "training", "flight-delays", AS_OF)
+    api.runs[0]["state"] = state
+    assert mine.find("key-1", "flight-delays") == report
+    assert mine.find("key-2", "flight-delays") == RunReport("unknown")
+
+
+def test_a_run_that_ended_badly_or_was_not_promoted_says_so(api, runner):
+    mine = runner(("held", "8"))
+    mine.start("key-1", "training", "flight-delays", AS_OF)
+    api.runs[0].update(state="FAILED", error={"code": 2, "message": "ingest failed."})
+    assert mine.find("key-1", "flight-delays") == RunReport("failed", reasons=("ingest failed. Run id run_id-0.",))
+    api.runs[0].update(state="SUCCEEDED")
+    held = mine.find("key-1", "flight-delays")
+    assert (held.state, held.outcome, held.version) == ("succeeded", "held", "8")
+
+
+def test_an_api_that_is_away_is_tried_again_and_one_that_says_no_is_not(api, runner, monkeypatch):
+    mine = runner()
+    mine.start("key-1", "training", "flight-delays", AS_OF)
+    api.refusal = 503
+    with pytest.raises(TransientError, match="answered 503"):
+        mine.start("key-2", "training", "flight-delays", AS_OF)
+    api.refusal = 400
+    with pytest.raises(PermanentError, match="answered 400"):
+        mine.start("key-2", "training", "flight-delays", AS_OF)
+    assert [run["display_name"] for run in api.runs] == ["key-1"]
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(TransientError, match="must answer"):
+        runner().find("key-1", "flight-delays")
+
+
+def test_runs_on_a_cluster_need_an_image():
+    with pytest.raises(SettingsError, match="TIDEMILL_IMAGE must be set"):
+        KubeflowRunner(load_settings({}), lambda problem, run_id: ("held", None))
