@@ -67,6 +67,20 @@ def test_segments_with_other_features_are_read_together(store, tmp_path):
     assert known.loc["2"].tolist() == [1, 1]
 
 
+def test_rows_of_format_1_are_read_with_those_of_format_2(store, tmp_path):
+    """Format 1 named the probability without a prefix and repeated the threshold in every row."""
+    flights = make_flights(days=2, per_day=24)
+    first, output = log_rows(flights.head(24), version="1"), "output__probability"
+    old = first.rename_columns(["probability" if name == output else name for name in first.column_names])
+    put_log(store, old.append_column("threshold", pa.array(np.full(24, 0.3))), segment="old")
+    put_log(store, log_rows(flights.tail(24), version="2"), segment="new")
+    predictions = fetch_predictions(TASK, store, WINDOW, tmp_path)
+    read = predictions.read([output, "decision"])
+    np.testing.assert_allclose(read[output], flights["probability"])
+    assert read["decision"].tolist() == (flights["probability"] >= 0.3).tolist()
+    assert not {"probability", "threshold"} & set(predictions.columns)
+
+
 def test_batches_hold_the_rows_of_one_version(store, tmp_path):
     flights = make_flights(days=3)
     put_log(store, log_rows(flights.head(100)), segment="old")
