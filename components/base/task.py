@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.base.contract.problem import Problem
+from components.base.contract.types import ColumnType
 from components.base.dataset import Feature
 from components.base.statistics.resampling import Array, Resamples
 
@@ -88,6 +89,18 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class OutputSeries:
+    """How the predictor counts one column of served outputs for Prometheus: as a histogram."""
+
+    column: str
+    """Of `Task.output_columns`."""
+    name: str
+    description: str
+    edges: tuple[float, ...]
+    """Upper edges of the buckets, rising."""
+
+
+@dataclass(frozen=True)
 class NamedEstimator:
     """An unfitted estimator with its name on the leaderboard."""
 
@@ -121,6 +134,18 @@ class Task(Protocol):
     @property
     def exploration(self) -> Any:
         """What the task adds to explore: an `Exploration` of `components.features.explore.training_rows`."""
+
+    @property
+    def decision_type(self) -> ColumnType:
+        """Type of a decision in answers and in the prediction log."""
+
+    @property
+    def decision_values(self) -> tuple[Any, ...]:
+        """The decisions that the predictor counts, each as one series; empty where decisions are numbers."""
+
+    @property
+    def output_series(self) -> tuple[OutputSeries, ...]:
+        """The columns of an output that the predictor counts."""
 
     # The outcome
 
@@ -173,6 +198,14 @@ class Task(Protocol):
         """Calibrate a fitted estimator on the first rows and check it on the second.
 
         Returns it with the record of the choice, which has a `method` and a `reason`.
+        """
+
+    def compile(self, estimator: Any) -> Callable[[Any], Output]:
+        """Compile a fitted estimator into a function from a `Batch` of n feature rows to the output, shape (n, k).
+
+        Raises:
+            CannotCompileError: a part has no compiled form.
+            ImportError: a library that the compiled form needs is not installed.
         """
 
     # Judging and deciding

@@ -83,8 +83,8 @@ def monitor_window(
         # Labels that were overdue at the run before by as long again: windows without overlap would never see them.
         late = 2 * timedelta(hours=problem.monitoring.label_delay_hours)
         before = Window(start=window.start - late, end=window.start)
-        predictions = fetch_predictions(problem, store, window, place / "window")
-        earlier = fetch_predictions(problem, store, before, place / "earlier")
+        predictions = fetch_predictions(task, store, window, place / "window")
+        earlier = fetch_predictions(task, store, before, place / "earlier")
         update_labels(task, accepted, [earlier, predictions], as_of, store)
         labels = read_labels(problem, store, as_of, window.start)
         rows = read_served_rows(task, predictions, labels, champion.version, as_of)

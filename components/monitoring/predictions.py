@@ -31,11 +31,11 @@ from components.monitoring.segments import copy_segments
 from components.serving.prediction_log.schema import (
     LOGGED_AT,
     MODEL_VERSION,
-    PROBABILITY,
     REQUEST_ID,
     ROW,
     SegmentHeader,
     day_prefix,
+    output_column,
 )
 
 # DuckDB's part of the monitor's memory; beyond it sorts and joins go through the disk.
@@ -97,10 +97,10 @@ class Predictions:
 
 def list_output_columns(task: Task) -> list[str]:
     """Return the columns of the log that hold the output of a model, in the order of `task.output_columns`."""
-    return [PROBABILITY for _ in task.output_columns]
+    return [output_column(name) for name in task.output_columns]
 
 
-def fetch_predictions(problem: Problem, store: ObjectStore, window: Window, folder: Path) -> Predictions:
+def fetch_predictions(task: Task, store: ObjectStore, window: Window, folder: Path) -> Predictions:
     """Copy the predictions of a window into a folder; a window without any is an empty table.
 
     Raises:
@@ -109,11 +109,11 @@ def fetch_predictions(problem: Problem, store: ObjectStore, window: Window, fold
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, replayed = folder / "predictions.parquet", 0
-    copies = copy_segments(store, _list_segments(problem, store, window), window, folder)
+    copies = copy_segments(store, _list_segments(task.problem, store, window), window, folder)
     if copies:
         replayed = _unite_copies(copies, path)
     else:
-        write_table(SegmentHeader.of(problem, [], [], "", 0.0).schema().empty_table(), path)
+        write_table(SegmentHeader.of(task, [], [], "", {}).schema().empty_table(), path)
     return Predictions(path, window, replayed)
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from components.base.adapters.s3 import ObjectStore, StoredObject
 from components.base.errors import DataError
 from components.monitoring.results import Window
-from components.serving.prediction_log.schema import EVENT_TIME
+from components.serving.prediction_log.schema import EVENT_TIME, upgrade_table
 
 # Rows of one row group: fifty columns of numbers make 26 MB.
 GROUP_ROWS = 65_536
@@ -98,7 +98,7 @@ def _read_segment(store: ObjectStore, window: Window, key: str) -> pa.Table:
         times = table[EVENT_TIME]
         end = pa.scalar(window.end, times.type)
         inside = pc.and_(pc.greater_equal(times, pa.scalar(window.start, times.type)), pc.less(times, end))
-        return table.filter(inside)
+        return upgrade_table(table.filter(inside))
     except (pa.ArrowInvalid, OSError, KeyError) as error:
         raise DataError(
             f"prediction log {key}: the segment must be whole parquet with `{EVENT_TIME}`, but got {error}. Remove it."

@@ -24,6 +24,8 @@ from components.base.errors import EndpointUnavailableError
 from components.base.gate import Gate
 from components.base.settings import Settings
 from components.base.tables import read_table
+from components.base.task import Task
+from components.models.artifact import load_model
 from components.release.record import Deployment, Release, RolloutStage, SmokeTest, fingerprint_model
 from components.release.smoke_test import limit_gate, run_smoke_test
 from components.serving.host import ServingHost, open_host, read_served_version
@@ -37,7 +39,7 @@ _MANIFEST = "inference-service.yaml"
 class _Case:
     """One release to deploy."""
 
-    problem: Problem
+    task: Task
     release: Release
     champion: str | None
     """The registry's, before."""
@@ -45,6 +47,11 @@ class _Case:
     folder: Path
     """Of the deployment."""
     settings: Settings
+
+    @property
+    def problem(self) -> Problem:
+        """The contract."""
+        return self.task.problem
 
     def conclude(
         self, outcome: Literal["promoted", "refused", "kept"], reasons: Sequence[str], **found: Any
@@ -62,7 +69,7 @@ class _Case:
         )
 
 
-def deploy_release(problem: Problem, release_folder: Path, folder: Path, settings: Settings) -> Deployment:
+def deploy_release(task: Task, release_folder: Path, folder: Path, settings: Settings) -> Deployment:
     """Try a release that `evaluate` would promote, and make it the champion when its endpoint passes every gate.
 
     Raises:
@@ -72,8 +79,8 @@ def deploy_release(problem: Problem, release_folder: Path, folder: Path, setting
     """
     folder.mkdir(parents=True, exist_ok=True)
     release = documents.read(Release, release_folder / "release.json")
-    champion = tracking.find_aliases(problem.name, settings).get("champion")
-    case = _Case(problem, release, champion, release_folder, folder, settings)
+    champion = tracking.find_aliases(task.problem.name, settings).get("champion")
+    case = _Case(task, release, champion, release_folder, folder, settings)
     if release.version is None or release.verdict != "promote":
         deployment = case.conclude("kept", [_say_champion(release.version, champion), *release.reasons])
     elif release.version == champion:
@@ -149,7 +156,8 @@ def _test(case: _Case, host: ServingHost, candidate: ServedVersion, model_folder
         reason = f"The registry's files of version {candidate.version} are not the model that was evaluated."
         return SmokeTest(gates=(limit_gate("changed_models", 1, 0, reason),))
     golden = read_table(case.release_folder / "golden.parquet")
-    return run_smoke_test(host, candidate, model_folder, golden, case.folder / "predictor.log", case.settings)
+    running = host.try_candidate(candidate, model_folder, case.folder / "predictor.log")
+    return run_smoke_test(candidate, running, load_model(case.task, model_folder), golden, case.settings)
 
 
 def _serve(host: ServingHost, version: ServedVersion) -> None:

@@ -1,7 +1,7 @@
-"""Choose golden rows and compare what an endpoint answers for them with what it should.
+"""Choose golden rows and compare an endpoint's answers for them with the expected ones.
 
-`register` chooses the rows and stores them with the model; `deploy` replays them. What an answer should be: the
-probability of the scikit-learn pipeline over the online features of the same time, to `TOLERANCE`, and the decision.
+`register` chooses the rows and stores them with the model; `deploy` sends them. The expected answer is the output of
+the scikit-learn pipeline over the online features of the same time, to `TOLERANCE`, and the policy's decision of it.
 
 Training saw the features of these rows at an earlier time. The difference is reported (`measure_skew`) and is no reason
 to refuse: a rate changes with time.
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature, Prepared
+from components.base.task import Output
 from components.release.record import FeatureDifference
 from components.serving.client import Answers
 
@@ -26,10 +26,11 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Expected:
-    """What the endpoint should answer, row by row."""
+    """The expected answers, row by row."""
 
-    probabilities: NDArray[np.float64]
-    decisions: tuple[bool, ...]
+    output: Output
+    """Shape (n, k)."""
+    decisions: tuple[Any, ...]
 
 
 def choose_golden_rows(problem: Problem, prepared: Prepared) -> pd.DataFrame:
@@ -45,15 +46,15 @@ def spread_rows(table: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def greatest_difference(answers: Answers, expected: Expected) -> float:
-    """Return the greatest absolute difference of two probabilities; 1, the greatest there is, for missing answers."""
-    if len(answers.probabilities) != len(expected.probabilities):
+    """Return the greatest absolute difference of two outputs; 1 for missing answers."""
+    if answers.output.shape != expected.output.shape:
         return 1.0
-    return float(np.abs(answers.probabilities - expected.probabilities).max(initial=0.0))
+    return float(np.abs(answers.output - expected.output).max(initial=0.0))
 
 
 def count_different_decisions(answers: Answers, expected: Expected) -> int:
     """Count the rows whose decision differs; missing answers differ."""
-    same = sum(got == wanted for got, wanted in zip(answers.decisions, expected.decisions, strict=False))
+    same = sum(bool(got == wanted) for got, wanted in zip(answers.decisions, expected.decisions, strict=False))
     return max(len(answers.decisions), len(expected.decisions)) - same
 
 

@@ -9,7 +9,6 @@ is a run with its reasons only, so that no reader fetches it as the latest versi
 """
 
 import hashlib
-import json
 import logging
 import shutil
 import tempfile
@@ -27,9 +26,12 @@ from components.base.contract.load import write_problem
 from components.base.contract.problem import Problem
 from components.base.dataset import Prepared
 from components.base.settings import Settings
+from components.base.statistics.resampling import Interval
 from components.base.tables import read_table, write_table
+from components.base.task import Task
 from components.features.explore.profile import add_scores, read_profile, write_profile
 from components.models.artifact import TRUSTED_TYPES, Model, load_model
+from components.models.documents import Evaluation
 from components.release.golden_rows import choose_golden_rows
 from components.release.record import Release, fingerprint_model
 
@@ -58,25 +60,26 @@ class Evidence:
 @dataclass(frozen=True)
 class _Candidate:
     model: Model
-    evaluation: dict[str, Any]
+    evaluation: Evaluation
     golden: pd.DataFrame
     fingerprints: dict[str, str]
 
 
-def register_release(problem: Problem, evidence: Evidence, folder: Path, settings: Settings) -> Release:
+def register_release(task: Task, evidence: Evidence, folder: Path, settings: Settings) -> Release:
     """Record the model in MLflow and write the release into `folder`; registering it again changes nothing.
 
     Raises:
         ModelRefusedError: the model cannot be read.
         TransientError: MLflow, its database or its artifact store does not answer.
     """
+    problem = task.problem
     folder.mkdir(parents=True, exist_ok=True)
-    candidate = _read_candidate(problem, evidence)
+    candidate = _read_candidate(task, evidence)
     write_table(candidate.golden, folder / "golden.parquet")
     with tempfile.TemporaryDirectory() as files:
-        _gather_files(problem, evidence, folder, Path(files))
+        _gather_files(task, evidence, folder, Path(files))
         registered = tracking.log_release(_record(problem, evidence, candidate, Path(files)), settings)
-    if registered.version and candidate.evaluation["verdict"] == "promote":
+    if registered.version and candidate.evaluation.verdict == "promote":
         tracking.challenge(problem.name, registered.version, settings)
     aliases = tracking.find_aliases(problem.name, settings)
     release = _describe(problem, evidence, candidate, registered, aliases)
@@ -86,13 +89,13 @@ def register_release(problem: Problem, evidence: Evidence, folder: Path, setting
     return release
 
 
-def _read_candidate(problem: Problem, evidence: Evidence) -> _Candidate:
+def _read_candidate(task: Task, evidence: Evidence) -> _Candidate:
     return _Candidate(
-        model=load_model(evidence.model_folder),
-        evaluation=json.loads((evidence.evaluation_folder / "evaluation.json").read_text()),
-        golden=choose_golden_rows(problem, evidence.prepared),
+        model=load_model(task, evidence.model_folder),
+        evaluation=documents.read(Evaluation, evidence.evaluation_folder / "evaluation.json"),
+        golden=choose_golden_rows(task.problem, evidence.prepared),
         fingerprints={
-            "contract": hashlib.sha256(problem.model_dump_json().encode()).hexdigest(),
+            "contract": hashlib.sha256(task.problem.model_dump_json().encode()).hexdigest(),
             "snapshot": _last_part(evidence.snapshot),
             "features": _last_part(evidence.features_uri),
             "prepared": evidence.prepared.fingerprint,
@@ -101,7 +104,7 @@ def _read_candidate(problem: Problem, evidence: Evidence) -> _Candidate:
     )
 
 
-def _gather_files(problem: Problem, evidence: Evidence, release: Path, files: Path) -> None:
+def _gather_files(task: Task, evidence: Evidence, release: Path, files: Path) -> None:
     """Copy what serving, monitoring and the next comparison need into one folder."""
     for file in evidence.model_folder.iterdir():
         shutil.copyfile(file, files / file.name)
@@ -109,11 +112,12 @@ def _gather_files(problem: Problem, evidence: Evidence, release: Path, files: Pa
         shutil.copyfile(evidence.evaluation_folder / name, files / name)
     shutil.copyfile(evidence.prepared.folder / "ledger.parquet", files / "ledger.parquet")
     shutil.copyfile(release / "golden.parquet", files / "golden.parquet")
-    write_problem(problem, files / "problem.json")
+    write_problem(task.problem, files / "problem.json")
     # What drift is measured against: monitoring reads no row of training or test again.
-    tested = read_table(evidence.evaluation_folder / "predictions.parquet", ["p_challenger"])
+    column = f"challenger__{task.output_columns[0]}"
+    tested = read_table(evidence.evaluation_folder / "predictions.parquet", [column])
     profile = read_profile(evidence.profile_folder / "profile.json")
-    write_profile(add_scores(profile, tested["p_challenger"]), files / "profile.json")
+    write_profile(add_scores(profile, tested[column]), files / "profile.json")
 
 
 def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: Path) -> tracking.ReleaseRecord:
@@ -128,33 +132,41 @@ def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: 
         parameters=_parameters(model),
         metrics=dict(_metrics(evaluation)),
         tags=_tags(problem, evidence, candidate),
-        is_versioned=evaluation["verdict"] != "refuse",
+        is_versioned=evaluation.verdict != "refuse",
     )
 
 
 def _parameters(model: Model) -> dict[str, Any]:
-    chosen = {"family": model.family, "kind": model.kind, "calibration": model.calibration}
-    searched = model.details.get("parameters", {})
+    described = model.description
+    policy = {name: value for name, value in described.policy.items() if name != "kind"}
+    searched = described.details.parameters if described.details else {}
     tuned = {f"{family}.{name}": value for family, values in searched.items() for name, value in values.items()}
-    return {**chosen, "threshold": model.threshold, "features": len(model.features), **tuned}
+    return {
+        "family": described.family,
+        "kind": described.kind,
+        "calibration": described.calibration,
+        **policy,
+        "features": len(described.features),
+        **tuned,
+    }
 
 
-def _metrics(evaluation: dict[str, Any]) -> Iterator[tuple[str, float]]:
+def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
     """Name every estimate and both ends of its interval: `champion.roc_auc`, `champion.roc_auc.low`."""
-    for who, contender in evaluation["contenders"].items():
-        yield from _interval(f"{who}.value_per_1000", contender["value_per_1000"])
-        for metric, interval in contender["scores"].items():
-            yield from _interval(f"{who}.{metric}", interval)
-    for other, comparison in evaluation["comparisons"].items():
-        yield from _interval(f"gain_over_{other}.{evaluation['metric']}", comparison["primary"])
-        yield from _interval(f"gain_over_{other}.value_per_1000", comparison["value_per_1000"])
-    yield from _interval("generalisation_gap", evaluation["generalisation"]["gap"])
+    for role, contender in evaluation.contenders.items():
+        yield from _interval(f"{role}.value_per_1000", contender.value_per_1000)
+        for metric, interval in contender.scores.items():
+            yield from _interval(f"{role}.{metric}", interval)
+    for other, comparison in evaluation.comparisons.items():
+        yield from _interval(f"gain_over_{other}.{evaluation.metric}", comparison.primary)
+        yield from _interval(f"gain_over_{other}.value_per_1000", comparison.value_per_1000)
+    yield from _interval("generalisation_gap", evaluation.generalisation.gap)
 
 
-def _interval(name: str, interval: dict[str, float | None]) -> Iterator[tuple[str, float]]:
-    for end, value in interval.items():
-        if value is not None:
-            yield (name if end == "estimate" else f"{name}.{end}"), float(value)
+def _interval(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
+    yield name, interval.estimate
+    yield f"{name}.low", interval.low
+    yield f"{name}.high", interval.high
 
 
 def _tags(problem: Problem, evidence: Evidence, candidate: _Candidate) -> dict[str, str]:
@@ -162,8 +174,8 @@ def _tags(problem: Problem, evidence: Evidence, candidate: _Candidate) -> dict[s
         "problem": problem.name,
         "kfp_run_id": evidence.run_id,
         "as_of": evidence.as_of,
-        "verdict": candidate.evaluation["verdict"],
-        "reasons": "\n".join(candidate.evaluation["reasons"]),
+        "verdict": candidate.evaluation.verdict,
+        "reasons": "\n".join(candidate.evaluation.reasons),
         "feature_service": problem.features.service,
         "owner": problem.owner.team,
         "snapshot": evidence.snapshot,
@@ -179,11 +191,11 @@ def _describe(
     registered: tracking.Registered,
     aliases: dict[str, str],
 ) -> Release:
-    version, compared = registered.version, candidate.evaluation.get("champion")
+    version, compared = registered.version, candidate.evaluation.champion
     return Release(
         problem=problem.name,
-        verdict=candidate.evaluation["verdict"],
-        reasons=tuple(candidate.evaluation["reasons"]),
+        verdict=candidate.evaluation.verdict,
+        reasons=candidate.evaluation.reasons,
         version=version,
         aliases=tuple(sorted(alias for alias, held_by in aliases.items() if held_by == version)),
         champion=aliases.get("champion"),
@@ -193,12 +205,12 @@ def _describe(
         storage_uri=registered.storage_uri,
         as_of=evidence.as_of,
         family=candidate.model.family,
-        kind=candidate.model.kind,
+        kind=candidate.model.description.kind,
         feature_service=problem.features.service,
         fingerprints=candidate.fingerprints,
         golden_rows=len(candidate.golden),
         registered_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        compared_with=compared["version"] if compared else None,
+        compared_with=compared.version if compared else None,
     )
 
 

@@ -8,14 +8,14 @@ online features of the same time.
 
 The gate of the latency: `serving.p99_milliseconds` against the p99 of single V1 requests, seen from the client. A
 machine that does other work only ever adds time, so a pass above the limit is repeated, and the best of `_PASSES`
-counts. Probabilities and decisions are judged over every pass.
+counts. Outputs and decisions are judged over every pass.
 """
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from components.base.errors import EndpointUnavailableError
 from components.base.gate import Gate
 from components.base.settings import Settings
 from components.features.request import request_row
-from components.models.artifact import load_model
+from components.models.artifact import Model
 from components.release.golden_rows import (
     TOLERANCE,
     Expected,
@@ -35,10 +35,8 @@ from components.release.golden_rows import (
 )
 from components.release.record import Replay, SmokeTest
 from components.serving.client import Answers, EndpointAddress, replay_v1, replay_v2
-from components.serving.host import ServingHost
 from components.serving.inference_service import ServedVersion
-from components.serving.predictor.compiled.pipeline import decide
-from components.serving.predictor.model import score_with_pipeline
+from components.serving.predictor.compiled.pipeline import pipeline_scorer
 from components.serving.predictor.requests import RequestSchema, Row, request_rows
 
 _PASSES = 3
@@ -65,7 +63,7 @@ class _Passes:
         return float(np.percentile(best.milliseconds, percent))
 
     def greatest_v1_difference(self, expected: Expected) -> float:
-        """Greatest difference of two probabilities in any V1 pass; NaN when one is."""
+        """Greatest difference of two outputs in any V1 pass; NaN when one is."""
         return float(np.max([greatest_difference(answers, expected) for answers in self.v1]))
 
     def count_v1_decisions(self, expected: Expected) -> int:
@@ -74,14 +72,20 @@ class _Passes:
 
 
 def run_smoke_test(
-    host: ServingHost,
     candidate: ServedVersion,
-    model_folder: Path,
+    running: AbstractContextManager[Callable[[], str]],
+    model: Model,
     golden: pd.DataFrame,
-    log_path: Path,
     settings: Settings,
 ) -> SmokeTest:
-    """Start a candidate on the host, replay the golden rows and judge the answers.
+    """Start a candidate, replay the golden rows and judge the answers.
+
+    Args:
+        candidate: The version and its contract.
+        running: As `ServingHost.try_candidate` returns it.
+        model: The candidate's model, for the expected answers.
+        golden: Request columns and features, a row each.
+        settings: Of the online store.
 
     Raises:
         PermanentError: the online store was not filled, or the model cannot be read.
@@ -91,10 +95,10 @@ def run_smoke_test(
     rows = request_rows(schema, golden)
     started = time.monotonic()
     try:
-        with host.try_candidate(candidate, model_folder, log_path) as wait_ready:
+        with running as wait_ready:
             # The candidate starts meanwhile.
-            offline = _answer_offline(problem, model_folder, rows, settings)
-            address = EndpointAddress(wait_ready(), candidate.endpoint, schema)
+            offline = _answer_offline(problem, model, rows, settings)
+            address = EndpointAddress(wait_ready(), candidate.endpoint, schema, model.task.output_columns)
             ready_seconds = time.monotonic() - started
             passes = _replay(address, rows, problem.serving.p99_milliseconds)
     except EndpointUnavailableError as error:
@@ -102,7 +106,7 @@ def run_smoke_test(
     return SmokeTest(
         gates=_judge(problem, passes, offline.expected),
         replay=_describe(passes, offline.expected, ready_seconds),
-        skew=measure_skew(load_model(model_folder).features, golden, offline.served),
+        skew=measure_skew(model.features, golden, offline.served),
     )
 
 
@@ -111,21 +115,20 @@ def limit_gate(name: str, value: float, limit: float, reason: str) -> Gate:
     return Gate(name=name, verdict="pass" if value <= limit else "fail", value=value, limit=limit, reason=reason)
 
 
-def _answer_offline(problem: Problem, model_folder: Path, rows: Sequence[Row], settings: Settings) -> _OfflineAnswers:
+def _answer_offline(problem: Problem, model: Model, rows: Sequence[Row], settings: Settings) -> _OfflineAnswers:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     from components.features.online.store import open_online_features
 
-    model = load_model(model_folder)
     requested = [{**row, **request_row(problem, row)} for row in rows]
     looked_up = open_online_features(problem, settings).read(requested)
     joined = [{**own, **found.values} for own, found in zip(requested, looked_up, strict=True)]
     features = [{name: row.get(name) for name in model.feature_names} for row in joined]
     # The other core is the starting candidate's.
     with threadpool_limits(limits=1):
-        probabilities = score_with_pipeline(model, features)
-    decisions = tuple(decide(probabilities, model.threshold).tolist())
-    return _OfflineAnswers(Expected(probabilities, decisions), pd.DataFrame(features, columns=model.feature_names))
+        output = pipeline_scorer(model)(features)
+    decisions = tuple(model.policy.apply(output).tolist())
+    return _OfflineAnswers(Expected(output, decisions), pd.DataFrame(features, columns=model.feature_names))
 
 
 def _replay(address: EndpointAddress, rows: Sequence[Row], p99_limit: float) -> _Passes:

@@ -25,12 +25,13 @@ def register(
     from components.base.dataset import read_prepared
     from components.base.settings import load_settings
     from components.release.register import Evidence, register_release
+    from components.tasks import open_task
 
     made = {"model": model, "evaluation": evaluation, "profile": profile}
     folders = {f"{name}_folder": Path(artifact.path) for name, artifact in made.items()}
     origin = {"snapshot": snapshot, "features_uri": features_uri, "run_id": run_id, "as_of": as_of}
     evidence = Evidence(prepared=read_prepared(prepared.path), **folders, **origin)
-    register_release(read_problem(problem.path), evidence, Path(release.path), load_settings())
+    register_release(open_task(read_problem(problem.path)), evidence, Path(release.path), load_settings())
 
 
 @step
@@ -41,5 +42,6 @@ def deploy(problem: Input[Artifact], release: Input[Artifact], deployment: Outpu
     from components.base.contract.load import read_problem
     from components.base.settings import load_settings
     from components.release.deploy import deploy_release
+    from components.tasks import open_task
 
-    deploy_release(read_problem(problem.path), Path(release.path), Path(deployment.path), load_settings())
+    deploy_release(open_task(read_problem(problem.path)), Path(release.path), Path(deployment.path), load_settings())

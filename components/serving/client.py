@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.base.errors import EndpointUnavailableError
+from components.base.task import Output
 from components.serving.predictor.requests import RequestSchema, Row, write_v1
 from components.serving.predictor.tensors import write_v2
 
@@ -34,14 +35,17 @@ class EndpointAddress:
     """`http://host:port`."""
     name: str
     schema: RequestSchema
+    output_columns: tuple[str, ...]
+    """Names of the outputs in an answer."""
 
 
 @dataclass(frozen=True)
 class Answers:
     """The endpoint's answers, one a row."""
 
-    probabilities: NDArray[np.float64]
-    decisions: tuple[bool, ...]
+    output: Output
+    """Shape (n, k)."""
+    decisions: tuple[Any, ...]
     missing: tuple[tuple[str, ...], ...]
     """Names of the features that were missing, a row each."""
     milliseconds: NDArray[np.float64]
@@ -57,7 +61,13 @@ def replay_v1(address: EndpointAddress, rows: Sequence[Row]) -> Answers:
     path = f"/v1/models/{address.name}:predict"
     with _connect(address.url) as connection, _reading(address.url + path):
         timed = [_post(connection, path, write_v1([row])) for row in rows]
-        return _answers_v1(timed)
+        predictions = [answer["predictions"][0] for answer, _ in timed]
+        return Answers(
+            output=np.array([[prediction[column] for column in address.output_columns] for prediction in predictions]),
+            decisions=tuple(prediction["decision"] for prediction in predictions),
+            missing=tuple(tuple(prediction["missing_features"]) for prediction in predictions),
+            milliseconds=np.array([milliseconds for _, milliseconds in timed]),
+        )
 
 
 def replay_v2(address: EndpointAddress, rows: Sequence[Row]) -> Answers:
@@ -71,7 +81,14 @@ def replay_v2(address: EndpointAddress, rows: Sequence[Row]) -> Answers:
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     with _connect(address.url) as connection, _reading(address.url + path):
         timed = [_post(connection, path, write_v2(address.schema, batch)) for batch in batches]
-        return _answers_v2(timed)
+        tensors = [{tensor["name"]: tensor["data"] for tensor in answer["outputs"]} for answer, _ in timed]
+        columns = [[value for batch in tensors for value in batch[column]] for column in address.output_columns]
+        return Answers(
+            output=np.array(columns).T,
+            decisions=tuple(value for batch in tensors for value in batch["decision"]),
+            missing=tuple(tuple(json.loads(names)) for batch in tensors for names in batch["missing_features"]),
+            milliseconds=np.array([milliseconds for _, milliseconds in timed]),
+        )
 
 
 def is_answering(url: str, path: str) -> bool:
@@ -87,26 +104,6 @@ def is_answering(url: str, path: str) -> bool:
 def _connect(url: str) -> "closing[http.client.HTTPConnection]":
     parts = urlsplit(url)
     return closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS))
-
-
-def _answers_v1(timed: list[tuple[Any, float]]) -> Answers:
-    predictions = [answer["predictions"][0] for answer, _ in timed]
-    return Answers(
-        probabilities=np.array([prediction["probability"] for prediction in predictions]),
-        decisions=tuple(prediction["decision"] for prediction in predictions),
-        missing=tuple(tuple(prediction["missing_features"]) for prediction in predictions),
-        milliseconds=np.array([milliseconds for _, milliseconds in timed]),
-    )
-
-
-def _answers_v2(timed: list[tuple[Any, float]]) -> Answers:
-    outputs = [{output["name"]: output["data"] for output in answer["outputs"]} for answer, _ in timed]
-    return Answers(
-        probabilities=np.array([value for output in outputs for value in output["probability"]]),
-        decisions=tuple(value for output in outputs for value in output["decision"]),
-        missing=tuple(tuple(json.loads(names)) for output in outputs for names in output["missing_features"]),
-        milliseconds=np.array([milliseconds for _, milliseconds in timed]),
-    )
 
 
 @contextmanager

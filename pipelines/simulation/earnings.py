@@ -109,7 +109,7 @@ def _value_month(
 ) -> EarnedMonth:
     store, task = open_store(settings), open_task(problem)
     with tempfile.TemporaryDirectory() as scratch:
-        predictions = fetch_predictions(problem, store, Window(start=month.start, end=month.end), Path(scratch))
+        predictions = fetch_predictions(task, store, Window(start=month.start, end=month.end), Path(scratch))
         labels = read_labels(problem, store, known_at, month.start)
         rows = read_served_rows(task, predictions, labels, month.version, known_at)
         frozen = score_previous(task, predictions, first, served)

@@ -208,7 +208,7 @@ def measure(window: Path, profile: Path) -> dict:
     limits = load_problem(CONTRACT).monitoring
     wall, cpu = time.perf_counter(), time.process_time()
     importance = dict.fromkeys((feature.name for feature in FEATURES), 1 / len(FEATURES))
-    reference = TrainingReference(read_profile(profile), FEATURES, importance, {}, (), "probability")
+    reference = TrainingReference(read_profile(profile), FEATURES, importance, {}, (), "output__probability")
     log = Predictions(window, Window(start=datetime(2013, 7, 1, tzinfo=UTC), end=datetime(2013, 8, 1, tzinfo=UTC)), 0)
     counted = count_window(reference, log.iterate(list_counted_columns(reference), "1"))
     states = describe_features(reference, counted, limits)

@@ -14,7 +14,6 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-from components.models.candidates import build_candidate
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
@@ -22,6 +21,7 @@ from components.base.contract.load import load_problem, write_problem
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
 from components.base.settings import load_settings
+from components.base.task import Task
 from components.features.feast.feature_store import apply, declared_views, open_feature_store
 from components.features.online.reader import OnlineFeatures, OnlineView
 from components.features.online.store import open_online_features
@@ -29,6 +29,8 @@ from components.features.request import feature_kind
 from components.models.artifact import Model, save_model
 from components.serving.predictor.model import load_served
 from components.serving.predictor.requests import RequestSchema, Row, plain_value
+from components.tasks import open_task
+from tests.unit.made_models import make_model
 
 CONTRACT = Path("pipelines/problems/flight-delays.yaml")
 _CARRIERS = [f"{a}{b}" for a in "ABCD" for b in "1234"]
@@ -66,11 +68,12 @@ def build_world(folder: Path, family: str, parameters: dict[str, Any]) -> World:
     places = {"TIDEMILL_HOME": str(folder / "home")}
     lookup = _fill_online_store(problem, places)
     model_folder = folder / "model"
-    model = _fit(_features(problem), family, parameters)
+    task = open_task(problem)
+    model = _fit(task, _features(problem), family, parameters)
     save_model(model_folder, model)
     write_problem(problem, model_folder / "problem.json")
     requests = _requests(problem, 400)
-    served = load_served(model_folder, problem, lookup)
+    served = load_served(model_folder, task, lookup)
     features = pd.DataFrame(served.assemble(requests))
     features.to_parquet(model_folder / "golden.parquet")
     joblib.dump(model.estimator, folder / "model.joblib")
@@ -82,7 +85,7 @@ def build_world(folder: Path, family: str, parameters: dict[str, Any]) -> World:
         environ=_environment(places),
         requests=requests,
         features=features,
-        probabilities=model.predict(features),
+        probabilities=model.predict(features)[:, 0],
     )
 
 
@@ -122,15 +125,15 @@ def _features(problem: Problem) -> tuple[Feature, ...]:
     return (*request, *(feature for view in declared_views(problem) for feature in view.features))
 
 
-def _fit(features: tuple[Feature, ...], family: str, parameters: dict[str, Any]) -> Model:
+def _fit(task: Task, features: tuple[Feature, ...], family: str, parameters: dict[str, Any]) -> Model:
     rng = np.random.default_rng(3)
     table = pd.DataFrame({feature.name: _draw(feature, 12_000, rng) for feature in features})
     numbers = [feature.name for feature in features if feature.kind == "numeric"]
     odds = table[numbers].to_numpy() @ rng.normal(0, 0.02, len(numbers))
     y = (odds - np.median(odds) + rng.normal(0, 1, len(table)) > 0.8).astype(int)
-    pipeline = build_candidate(family, features, parameters).fit(table[:9000], y[:9000])
+    pipeline = task.build_candidate(family, features, parameters).fit(table[:9000], y[:9000])
     calibrated = CalibratedClassifierCV(FrozenEstimator(pipeline), method="sigmoid").fit(table[9000:], y[9000:])
-    return Model(calibrated, 0.3, features, "late", family, "single", "sigmoid")
+    return make_model(task, calibrated, features, 0.3, family=family, calibration="sigmoid")
 
 
 def _draw(feature: Feature, n: int, rng: np.random.Generator) -> Any:

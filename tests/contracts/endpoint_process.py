@@ -12,6 +12,7 @@ from typing import Any
 from components.base.contract.load import load_problem
 from components.serving.predictor.model import load_served
 from components.serving.predictor.server import Predictor, serve
+from components.tasks import open_task
 
 CONTRACT = Path("pipelines/problems/flight-delays.yaml")
 CARRIERS = {"UA": 0.2, "B6": 0.3, "AA": 0.1}
@@ -51,5 +52,5 @@ class MemoryLookup:
 
 if __name__ == "__main__":
     problem = load_problem(CONTRACT)
-    served = load_served(sys.argv[1], problem, MemoryLookup(), version="7")
+    served = load_served(sys.argv[1], open_task(problem), MemoryLookup(), version="7")
     serve(Predictor(problem.serving.endpoint, served), "127.0.0.1", 0)

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from components.models.candidates import build_candidate
 
 from components.base.contract.load import load_problem, write_problem
 from components.base.dataset import Feature
 from components.base.settings import Settings
 from components.features.feast.feature_store import apply, declared_views, open_feature_store
 from components.models.artifact import Model, save_model
+from components.tasks import open_task
 from tests.contracts.running_predictor import ROOT
+from tests.unit.made_models import make_model
 
 PROBLEM = load_problem(ROOT / "pipelines/problems/flight-delays.yaml")
+TASK = open_task(PROBLEM)
 KEYS = {"carrier": "UA", "origin": "EWR", "tailnum": "N14228", "route": "EWR-IAH"}
 THRESHOLD = 0.5
 
@@ -73,8 +75,8 @@ def _fit(folder: Path) -> Model:
         if feature.kind == "categorical":
             table[feature.name] = rng.choice(["UA", "B6", "BOEING", "AIRBUS"], 400).astype(object)
     y = (table["distance"] + rng.normal(0, 3, 400) > 10).astype(int)
-    pipeline = build_candidate("hist_gradient_boosting", features(), {"max_iter": 10}).fit(table, y)
-    model = Model(pipeline, THRESHOLD, features(), "late", "hist_gradient_boosting", "single", "none")
+    pipeline = TASK.build_candidate("hist_gradient_boosting", features(), {"max_iter": 10}).fit(table, y)
+    model = make_model(TASK, pipeline, features(), THRESHOLD, family="hist_gradient_boosting")
     save_model(folder, model)
     write_problem(PROBLEM, folder / "problem.json")
     table.to_parquet(folder / "golden.parquet")

@@ -19,10 +19,12 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from components.base.contract.problem import Problem
+from components.base.contract.types import ColumnType
 from components.base.statistics.resampling import resample_mean
-from components.base.task import Metric, NamedEstimator, Outcome, PolicyChoice
+from components.base.task import Metric, NamedEstimator, Outcome, OutputSeries, PolicyChoice
 from components.features.explore.training_rows import Association
 from components.models.pipelines import build_pipeline
+from components.serving.predictor.compiled.encoders import CannotCompileError
 
 # Currency by the unit that is missing, and by the unit that is too much.
 SHORT, SURPLUS = 3.0, 1.0
@@ -82,6 +84,9 @@ class MinutesTask:
 
     problem: Problem
     output_columns: tuple[str, ...] = ("forecast",)
+    decision_type: ColumnType = "float"
+    decision_values: tuple[Any, ...] = ()
+    output_series: tuple[OutputSeries, ...] = ()
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -151,6 +156,9 @@ class MinutesTask:
 
     def stack(self, stacker, outputs):
         return self.predict(stacker, outputs[:, :, 0])
+
+    def compile(self, estimator):
+        raise CannotCompileError("a forecast of minutes has no compiled form")
 
     def combine(self, kind, members, stacker, X, y):
         if kind == "single":

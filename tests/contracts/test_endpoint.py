@@ -25,10 +25,13 @@ from components.base.dataset import Feature
 from components.models.artifact import Model, save_model
 from components.serving.predictor.requests import RequestSchema, write_v1
 from components.serving.predictor.tensors import write_v2
+from components.tasks import open_task
 from tests.contracts.running_predictor import FLIGHT, ROOT, V1, V2, RunningPredictor, memory_command, start
+from tests.unit.made_models import make_model
 
 NUMBERS = ("distance", "scheduled_hour", "carrier_late_ratio", "plane_age")
 PROBLEM = load_problem(ROOT / "pipelines/problems/flight-delays.yaml")
+TASK = open_task(PROBLEM)
 SCHEMA = RequestSchema.of(PROBLEM)
 
 
@@ -53,7 +56,7 @@ def train(folder: Path) -> Model:
         Feature("carrier", "categorical", "request", "c"),
     )
     pipeline = Pipeline([("columns", columns), ("model", classifier)]).fit(table, y)
-    model = Model(pipeline, 0.4, features, "late", "hist_gradient_boosting", "single", "none")
+    model = make_model(TASK, pipeline, features, 0.4, family="hist_gradient_boosting")
     save_model(folder, model)
     table.to_parquet(folder / "golden.parquet")
     return model
@@ -72,7 +75,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
 
 def expected_probability(server: Server, hour: float, age: float, ratio: float) -> float:
     row = {"distance": 1400.0, "scheduled_hour": hour, "carrier_late_ratio": ratio, "plane_age": age, "carrier": "UA"}
-    return float(server.model.predict(pd.DataFrame([row]))[0])
+    return server.model.predict(pd.DataFrame([row])).item()
 
 
 def test_v1_answers_probability_decision_version_and_missing_features(server):
@@ -114,7 +117,11 @@ def test_v2_metadata_describes_inputs_and_outputs(server):
     metadata = httpx.get(server.url + "/v2/models/flight-delays").json()
     assert {"name": "flight", "datatype": "INT64", "shape": [-1]} in metadata["inputs"]
     assert {"name": "scheduled_at", "datatype": "BYTES", "shape": [-1]} in metadata["inputs"]
-    assert [output["name"] for output in metadata["outputs"]] == ["probability", "decision", "missing_features"]
+    assert metadata["outputs"] == [
+        {"name": "probability", "datatype": "FP64", "shape": [-1]},
+        {"name": "decision", "datatype": "BOOL", "shape": [-1]},
+        {"name": "missing_features", "datatype": "BYTES", "shape": [-1]},
+    ]
 
 
 def test_unknown_entities_are_served_and_named(server):

@@ -47,7 +47,7 @@ def test_known_entities_are_looked_up(endpoint):
     answer = predict(endpoint)
     row = {"distance": 1400.0, "carrier": "UA", **endpoint.world.values}
     assert answer["missing_features"] == []
-    assert answer["probability"] == pytest.approx(endpoint.world.model.predict(pd.DataFrame([row]))[0], abs=1e-12)
+    assert answer["probability"] == pytest.approx(endpoint.world.model.predict(pd.DataFrame([row])).item(), abs=1e-12)
 
 
 def test_features_of_an_unknown_aircraft_are_missing_and_named(endpoint):
@@ -56,7 +56,7 @@ def test_features_of_an_unknown_aircraft_are_missing_and_named(endpoint):
     assert set(answer["missing_features"]) == of_aircraft
     row = {"distance": 1400.0, "carrier": "UA", **endpoint.world.values}
     row |= {f.name: math.nan if f.kind == "numeric" else None for f in features() if f.name in of_aircraft}
-    assert answer["probability"] == pytest.approx(endpoint.world.model.predict(pd.DataFrame([row]))[0], abs=1e-12)
+    assert answer["probability"] == pytest.approx(endpoint.world.model.predict(pd.DataFrame([row])).item(), abs=1e-12)
 
 
 def test_endpoint_without_its_online_store_is_not_ready_and_says_so(endpoint):

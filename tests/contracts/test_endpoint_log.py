@@ -21,7 +21,7 @@ from components.base.settings import Settings, load_settings
 from components.features.feast.feature_store import declared_views
 from components.serving.predictor.requests import RequestSchema
 from components.serving.predictor.tensors import write_v2
-from tests.contracts.feature_world import PROBLEM, THRESHOLD, FeatureWorld, build_feature_world, features
+from tests.contracts.feature_world import PROBLEM, FeatureWorld, build_feature_world, features
 from tests.contracts.prediction_objects import drop_replays, read_log
 from tests.contracts.running_predictor import FLIGHT, V1, V2, RunningPredictor, command, start, wait_until
 
@@ -144,8 +144,8 @@ def test_a_row_holds_the_request_the_features_and_the_answer(shared, world):
     }
     assert row["scheduled_at"] == pd.Timestamp("2013-07-01T09:15:00Z")
     assert (row["request_id"], row["row"], row["model_version"]) == ("request-1", 0, "7")
-    assert (row["probability"], row["decision"]) == (answer["probability"], answer["decision"])
-    assert (row["threshold"], row["sampling_ratio"]) == (THRESHOLD, 1.0)
+    assert (row["output__probability"], row["decision"]) == (answer["probability"], answer["decision"])
+    assert row["sampling_ratio"] == 1.0
     assert sent - timedelta(seconds=5) < row["event_time"] <= row["logged_at"] < datetime.now(UTC)
     assert row["label_due_at"] == row["event_time"] + timedelta(hours=PROBLEM.monitoring.label_delay_hours)
 

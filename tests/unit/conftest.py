@@ -154,7 +154,7 @@ def release(tmp_path, prepared, model_folder, tracking_settings):
             run_id,
             AS_OF.isoformat(),
         )
-        register_release(PROBLEM, evidence, tmp_path / f"release-{run_id}", tracking_settings)
+        register_release(TASK, evidence, tmp_path / f"release-{run_id}", tracking_settings)
         return tmp_path / f"release-{run_id}"
 
     return make

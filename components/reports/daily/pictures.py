@@ -96,13 +96,13 @@ def draw_drift(history: History) -> str | None:
         "important features": (lambda result: result.drift.greatest_relevant_psi, ACCENT),
         "probabilities": (read_prediction, COLOURS["champion"]),
     }
-    return draw_trend(history, lines, "shift / limit", "Shifts over the windows as multiples of their limits.", 1.0)
+    return draw_trend(history, lines, "PSI / limit", "PSI over the windows as multiples of their limits.", 1.0)
 
 
 def draw_weighted(history: History) -> str | None:
-    """Draw the mean shift, weighted by importance."""
+    """Draw the mean PSI, weighted by importance."""
     lines: Lines = {"": (lambda result: result.drift.weighted_psi, ACCENT)}
-    return draw_trend(history, lines, "weighted shift", "Mean shift of the features over the windows.")
+    return draw_trend(history, lines, "weighted PSI", "Mean PSI of the features over the windows.")
 
 
 def draw_multiples(history: History) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""Log every prediction without slowing the request that asked for it.
+"""Log every prediction without slowing its request.
 
-In: request rows with their predictions. Out: rows on the object store, some minutes later, in the form of
-`prediction_schema`. Called by the predictor for each answered request; the deploy's trial logs nothing.
+In: request rows with their predictions. Out: rows in the object store, some minutes later, with the columns of
+`schema`. Called by the predictor for each answered request; a smoke test logs nothing.
 
 A request makes one line a row and puts it in a queue in memory. One thread takes all of the queue four times a second
 and appends it to a segment on local disk: from then on the row is *spooled*, and a killed process does not lose it.
@@ -17,7 +17,8 @@ What happens when something is gone:
                       quarter of a second are lost, and were never counted as spooled
     SIGTERM           everything is spooled, then stored within `_CLOSE_SECONDS`; the rest stays in the spool
 
-`monitoring.log.sampling_ratio` of the contract decides by a hash of the request id, so that a replay is decided alike.
+`monitoring.log.sampling_ratio` of the contract decides by a hash of the request id: a repeated request is decided as
+the first one.
 """
 
 import hashlib
@@ -51,7 +52,7 @@ _HASHED_BYTES = 8
 
 
 class WatchedMetrics(LogMetrics, Protocol):
-    """Counts rows, and shows queue and spool whenever it is asked."""
+    """Counts rows, and shows queue and spool at each scrape."""
 
     def watch(self, queue_rows: Callable[[], int], spool_bytes: Callable[[], int]) -> None:
         """Show these two numbers on /metrics."""
@@ -135,7 +136,10 @@ def open_prediction_log(served: ServedModel, settings: Settings, metrics: Watche
         ContractError: a request column has the name of a column of the log.
     """
     problem = served.problem
-    header = SegmentHeader.of(problem, served.features, served.lookup.view_names, served.version, served.threshold)
+    model = served.model
+    header = SegmentHeader.of(
+        served.task, model.features, served.lookup.view_names, served.version, model.policy.model_dump()
+    )
     folder = settings.prediction_log_spool / problem.serving.endpoint
     limits = SpoolLimits(
         segment_seconds=settings.prediction_log_segment_seconds,
@@ -147,6 +151,6 @@ def open_prediction_log(served: ServedModel, settings: Settings, metrics: Watche
     if settings.s3 is None:
         logger.warning("prediction log: no object store is set (TIDEMILL_S3_ENDPOINT): rows stay in the spool.")
     else:
-        # The uploader has its own patience.
+        # The uploader itself tries again.
         uploader = Uploader(spool, ObjectStore(settings.s3, settings.bucket, attempts=1), metrics)
     return PredictionLog(header, spool, uploader, metrics)

@@ -1,11 +1,15 @@
-"""Name the columns and the objects of the prediction log, and what a segment of it says about itself.
+"""Name the columns and the objects of the prediction log, and describe a segment of it.
 
-In: the contract, the model's features and the views that are looked up. Out: names, keys, the schema of the parquet
-files, and a `SegmentHeader`, with which a segment can be read by a later process that serves another model. Called by
-the predictor's log and by whatever reads the log.
+In: the task, the model's features and policy, and the views that are looked up. Out: names, keys, the schema of the
+parquet files, and a `SegmentHeader`, with which a segment can be read by a later process that serves another model.
+Called by the predictor's log and by the monitor.
 
 One row a predicted row, in `<problem>/predictions/day=<day of event_time>/<segment>.parquet`. A request that was sent
-twice under one id is there twice: of equal (`request_id`, `row`) the first `logged_at` counts.
+twice under one id is there twice: of equal (`request_id`, `row`) the first `logged_at` counts. The model's policy is in
+the metadata of the file.
+
+Format 1 knew binary problems only: its output was the column `probability`, and its policy the column `threshold` of
+every row. `upgrade_table` and `SegmentHeader.read` read it as format 2; a line of a segment is the same in both.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,25 +20,23 @@ from typing import Any, Literal, Self
 import orjson
 import pyarrow as pa
 
-from components.base.contract.problem import Problem
 from components.base.contract.types import ColumnType
 from components.base.dataset import Feature
 from components.base.errors import ContractError, DataError
+from components.base.task import Task
 
 REQUEST_ID = "request_id"
 ROW = "row"
 """Place of the row in its request, from 0."""
 EVENT_TIME = "event_time"
-"""The moment at which the online features were read: in production the wall clock."""
+"""The time at which the online features were read: in production the wall clock."""
 LOGGED_AT = "logged_at"
 """The wall clock when the prediction was made."""
 LABEL_DUE_AT = "label_due_at"
 """`event_time` plus the contract's `monitoring.label_delay_hours`."""
 MODEL_VERSION = "model_version"
-PROBABILITY = "probability"
-THRESHOLD = "threshold"
 DECISION = "decision"
-"""Whether the probability reached the threshold; a capacity is applied by whoever acts."""
+"""The policy's decision, of the task's type; a capacity is applied later, by the system that acts."""
 SAMPLING_RATIO = "sampling_ratio"
 """Share of requests that are logged: each row stands for 1 / ratio rows."""
 
@@ -45,10 +47,6 @@ _TAIL = {
     LOGGED_AT: TIMESTAMP,
     LABEL_DUE_AT: TIMESTAMP,
     MODEL_VERSION: pa.string(),
-    PROBABILITY: pa.float64(),
-    THRESHOLD: pa.float64(),
-    DECISION: pa.bool_(),
-    SAMPLING_RATIO: pa.float64(),
 }
 COLUMN_TYPES: dict[ColumnType, pa.DataType] = {
     "string": pa.string(),
@@ -58,13 +56,20 @@ COLUMN_TYPES: dict[ColumnType, pa.DataType] = {
     "timestamp": TIMESTAMP,
 }
 KIND_TYPES = {"numeric": pa.float64(), "categorical": pa.string()}
-# Readers of an older file must be able to tell.
-_FORMAT = 1
+# Stored with every file, so that a later reader can distinguish them.
+_FORMAT = 2
+# The two columns that format 1 had and format 2 has not.
+_PROBABILITY_1, _THRESHOLD_1 = "probability", "threshold"
 
 
 def feature_column(name: str) -> str:
     """Return the column that holds a model input as it was served."""
     return f"feature__{name}"
+
+
+def output_column(name: str) -> str:
+    """Return the column that holds one column of the model's output."""
+    return f"output__{name}"
 
 
 def age_column(view: str) -> str:
@@ -93,7 +98,11 @@ class SegmentHeader:
 
     problem: str
     model_version: str
-    threshold: float
+    policy: dict[str, Any]
+    """Of the model, as `Task.read_policy` reads it."""
+    outputs: tuple[str, ...]
+    """Columns of the model's output."""
+    decision_type: ColumnType
     sampling_ratio: float
     label_delay_hours: float
     request: dict[str, ColumnType]
@@ -105,18 +114,21 @@ class SegmentHeader:
 
     @classmethod
     def of(
-        cls, problem: Problem, features: Iterable[Feature], views: Sequence[str], version: str, threshold: float
+        cls, task: Task, features: Iterable[Feature], views: Sequence[str], version: str, policy: dict[str, Any]
     ) -> Self:
         """Derive the header of a served model.
 
         Raises:
             ContractError: a request column has the name of a column of the log.
         """
+        problem = task.problem
         types = problem.sources[problem.examples.source].columns
         header = cls(
             problem=problem.name,
             model_version=version,
-            threshold=threshold,
+            policy=policy,
+            outputs=task.output_columns,
+            decision_type=task.decision_type,
             sampling_ratio=problem.monitoring.log.sampling_ratio,
             label_delay_hours=problem.monitoring.label_delay_hours,
             request={name: types[name].type for name in problem.examples.request},
@@ -133,13 +145,17 @@ class SegmentHeader:
         return header
 
     def schema(self) -> pa.Schema:
-        """Return the schema of the parquet files."""
-        fields = {
+        """Return the schema of the parquet files, with format and policy as metadata."""
+        request = [(name, COLUMN_TYPES[kind]) for name, kind in self.request.items()]
+        answer = {
+            **{output_column(name): pa.float64() for name in self.outputs},
+            DECISION: COLUMN_TYPES[self.decision_type],
+            SAMPLING_RATIO: pa.float64(),
             **{feature_column(name): KIND_TYPES[kind] for name, kind in self.features.items()},
             **{age_column(view): pa.float64() for view in self.views},
         }
-        request = [(name, COLUMN_TYPES[kind]) for name, kind in self.request.items()]
-        return pa.schema([*_HEAD.items(), *request, *_TAIL.items(), *fields.items()])
+        metadata = {"format": str(_FORMAT), "policy": orjson.dumps(self.policy)}
+        return pa.schema([*_HEAD.items(), *request, *_TAIL.items(), *answer.items()], metadata)
 
     def write(self) -> bytes:
         """Return the header as the line that begins a segment."""
@@ -147,18 +163,35 @@ class SegmentHeader:
 
     @classmethod
     def read(cls, line: bytes, where: str) -> Self:
-        """Read the line that begins a segment.
+        """Read the line that begins a segment, in this format or in format 1.
 
         Raises:
             DataError: it is no such line, or one of another format.
         """
         try:
-            told: dict[str, Any] = orjson.loads(line)
-            if told.pop("format") != _FORMAT:
+            described: dict[str, Any] = orjson.loads(line)
+            written = described.pop("format")
+            if written == 1:
+                described |= {
+                    "policy": {"kind": "threshold", "threshold": described.pop(_THRESHOLD_1)},
+                    "outputs": (_PROBABILITY_1,),
+                    "decision_type": "bool",
+                }
+            elif written != _FORMAT:
                 raise ValueError("another format")
-            return cls(**{**told, "views": tuple(told["views"])})
+            lists = {name: tuple(described[name]) for name in ("outputs", "views")}
+            return cls(**{**described, **lists})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
                 f"{where}: the first line must be the header of a segment (format {_FORMAT}), "
                 f"but got {line[:80]!r} ({error}). Move the file away."
             ) from error
+
+
+def upgrade_table(table: pa.Table) -> pa.Table:
+    """Return rows of a parquet object of any format as rows of this one."""
+    if any(name.startswith(output_column("")) for name in table.column_names):
+        return table
+    kept = [name for name in table.column_names if name != _THRESHOLD_1]
+    renamed = [output_column(name) if name == _PROBABILITY_1 else name for name in kept]
+    return table.select(kept).rename_columns(renamed)

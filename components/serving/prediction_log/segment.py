@@ -1,15 +1,15 @@
 """Write predicted rows as lines of a segment, and read a segment as the parquet files of the prediction log.
 
 In: request rows with their predictions, or a segment's file. Out: lines, or one parquet file for each day of
-`event_time`. Lines are made in the request, as fast as can be; reading leaves the interpreter to the requests, as Arrow
-does it. Called by `prediction_log` and `prediction_upload`.
+`event_time`. Lines are made in the request and must be fast; reading leaves the interpreter to the requests, as Arrow
+does it. Called by `log` and `upload`.
 
 A line is a JSON array of the values in the order of `_line_columns`, between two zeros. Unless a text in it needed an
 escape it is CSV as well (with a bracket at both ends, hence the zeros), which Arrow reads in half the time of JSON
 objects, and it takes a third of their room.
 
-A killed process may leave half a last line, a crashed machine lines of nothing: what cannot be read is left out and
-counted, the rest is kept.
+A killed process may leave half a last line, a crashed machine lines of zeros: lines that cannot be read are left out
+and counted, the rest is kept.
 """
 
 import logging
@@ -35,15 +35,14 @@ from components.serving.prediction_log.schema import (
     LABEL_DUE_AT,
     LOGGED_AT,
     MODEL_VERSION,
-    PROBABILITY,
     REQUEST_ID,
     ROW,
     SAMPLING_RATIO,
-    THRESHOLD,
     TIMESTAMP,
     SegmentHeader,
     age_column,
     feature_column,
+    output_column,
 )
 from components.serving.predictor.model import Prediction
 from components.serving.predictor.requests import Row
@@ -92,7 +91,7 @@ class LineWriter:
                     i,
                     round(prediction.looked_up.read_at * _SECOND),
                     logged,
-                    prediction.probability,
+                    *prediction.output,
                     prediction.decision,
                     *self._of_request(row),
                     *self._of_features(prediction.features),
@@ -141,15 +140,15 @@ def _getter(names: Iterable[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ..
 
 
 def _line_columns(header: SegmentHeader) -> dict[str, pa.DataType]:
-    """Return the types of the values of a line, in order; the moments are microseconds since 1970 UTC."""
+    """Return the types of the values of a line, in order; times are microseconds since 1970 UTC."""
     return {
         _BEGIN: pa.string(),
         REQUEST_ID: pa.string(),
         ROW: pa.int32(),
         EVENT_TIME: pa.int64(),
         LOGGED_AT: pa.int64(),
-        PROBABILITY: pa.float64(),
-        DECISION: pa.bool_(),
+        **{output_column(name): pa.float64() for name in header.outputs},
+        DECISION: COLUMN_TYPES[header.decision_type],
         **{name: COLUMN_TYPES[kind] for name, kind in header.request.items()},
         **{feature_column(name): KIND_TYPES[kind] for name, kind in header.features.items()},
         **{age_column(view): pa.float64() for view in header.views},
@@ -181,7 +180,7 @@ def _read_plain(lines: pa.Buffer, columns: Mapping[str, pa.DataType]) -> tuple[l
         if middle in (0, len(content)):
             middle = content.rfind(b"\n", 0, len(content) - 1) + 1
         if not middle:
-            return [], _tell_damage(content, error)
+            return [], _log_damage(content, error)
     before, damaged_before = _read_plain(lines.slice(0, middle), columns)
     after, damaged_after = _read_plain(lines.slice(middle), columns)
     return before + after, damaged_before + damaged_after
@@ -211,7 +210,7 @@ def _read_escaped(lines: list[bytes], columns: Mapping[str, pa.DataType]) -> tup
         return [_read_json(lines, columns)], 0
     except (ValueError, TypeError, pa.ArrowException) as error:
         if len(lines) == 1:
-            return [], _tell_damage(lines[0], error)
+            return [], _log_damage(lines[0], error)
     read = [_read_escaped([line], columns) for line in lines]
     return [table for tables, _ in read for table in tables], sum(damaged for _, damaged in read)
 
@@ -219,27 +218,26 @@ def _read_escaped(lines: list[bytes], columns: Mapping[str, pa.DataType]) -> tup
 def _read_json(lines: list[bytes], columns: Mapping[str, pa.DataType]) -> pa.Table:
     rows = [dict(zip(columns, orjson.loads(line), strict=True)) for line in lines]
     names = [name for name in columns if name not in (_BEGIN, _END)]
-    # Arrow takes a text for a moment only where it parses.
+    # Arrow reads a text as a time only in a cast.
     loose = {name: pa.string() if pa.types.is_timestamp(columns[name]) else columns[name] for name in names}
     arrays = [pa.array([row[name] for row in rows], loose[name]).cast(columns[name]) for name in names]
     return pa.table(arrays, names=names)
 
 
-def _tell_damage(line: bytes, error: Exception) -> int:
-    """Say that a line is left out; return how many that are."""
+def _log_damage(line: bytes, error: Exception) -> int:
+    """Log that a line is left out; return 1, the number of such lines."""
     logger.warning("prediction log: a line cannot be read and is left out: %r (%s)", line[:100], error)
     return 1
 
 
 def _widen(table: pa.Table, header: SegmentHeader) -> pa.Table:
     """Give each row all columns of the log."""
-    moments = table[EVENT_TIME]
+    times = table[EVENT_TIME]
     columns = {name: table[name] for name in table.column_names} | {
-        EVENT_TIME: moments.cast(TIMESTAMP),
+        EVENT_TIME: times.cast(TIMESTAMP),
         LOGGED_AT: table[LOGGED_AT].cast(TIMESTAMP),
-        LABEL_DUE_AT: pc.add(moments, round(header.label_delay_hours * 3600 * _SECOND)).cast(TIMESTAMP),
+        LABEL_DUE_AT: pc.add(times, round(header.label_delay_hours * 3600 * _SECOND)).cast(TIMESTAMP),
         MODEL_VERSION: pa.repeat(header.model_version, len(table)),
-        THRESHOLD: pa.repeat(header.threshold, len(table)),
         SAMPLING_RATIO: pa.repeat(header.sampling_ratio, len(table)),
     }
     schema = header.schema()

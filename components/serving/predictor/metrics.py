@@ -1,6 +1,6 @@
 """Count and time what the predictor answers, beside KServe's own histograms on /metrics.
 
-In: events of `routes`, `predictor` and the prediction log. Out: series in prometheus_client's default registry, that
+In: events of `routes`, `server` and the prediction log. Out: series in prometheus_client's default registry, which
 KServe shows. Labels are the problem, the model version and names of the contract, never an id of a request. Probes of
 health are not counted. Series start at zero, so that a rate is right from the first event.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from components.base.task import OutputSeries
 from components.serving.predictor.model import Prediction, ServedModel
 
 _REQUESTS = Counter(
@@ -37,12 +38,6 @@ _MISSES = Counter(
 _EXPIRED = Counter(
     "tidemill_predictor_lookup_expired", "Rows whose values are older than the view's time to live", ["problem", "view"]
 )
-_PROBABILITY = Histogram(
-    "tidemill_predictor_probability",
-    "Predicted probability of the positive class",
-    ["problem", "model_version"],
-    buckets=[edge / 20 for edge in range(1, 20)],
-)
 _DECISIONS = Counter("tidemill_predictor_decisions", "Rows by decision", ["problem", "model_version", "decision"])
 _COMPILED = Gauge(
     "tidemill_predictor_compiled", "1 when the compiled model serves, 0 for the pipeline", ["problem", "model_version"]
@@ -52,6 +47,8 @@ _LOG_ROWS = Counter("tidemill_prediction_log_rows", "Rows by what became of them
 _LOG_QUEUE = Gauge("tidemill_prediction_log_queue_rows", "Rows that wait for the local disk", ["problem"])
 _LOG_SPOOL = Gauge("tidemill_prediction_log_spool_bytes", "Bytes that wait for the object store", ["problem"])
 _OUTCOMES = ("spooled", "dropped", "sampled_out", "stored")
+# Each is a series of its own, in every process; beyond them decisions are not counted.
+_MAXIMUM_DECISION_VALUES = 50
 # Shares of the contract's p99, itself an edge: 1 ms to 2 s for a limit of 50.
 _SHARES_OF_P99 = (0.02, 0.05, 0.1, 0.2, 0.5, 0.75, 1, 1.5, 2, 4, 10, 40)
 
@@ -71,9 +68,14 @@ class PredictorMetrics:
         self._missing = {name: _MISSING.labels(problem, name) for name in served.feature_names}
         self._misses = {view: _MISSES.labels(problem, view) for view in served.lookup.view_names}
         self._expired = {view: _EXPIRED.labels(problem, view) for view in served.lookup.view_names}
-        self._probability = _PROBABILITY.labels(problem, version)
+        columns = served.task.output_columns
+        self._outputs = [
+            (columns.index(series.column), _output_histogram(series).labels(problem, version))
+            for series in served.task.output_series
+        ]
         self._decisions = {
-            decision: _DECISIONS.labels(problem, version, str(decision).lower()) for decision in (True, False)
+            decision: _DECISIONS.labels(problem, version, str(decision).lower())
+            for decision in served.task.decision_values[:_MAXIMUM_DECISION_VALUES]
         }
         self.observe_lookup = _LOOKUP_SECONDS.labels(problem).observe
         _COMPILED.labels(problem, version).set(served.scorer.is_compiled)
@@ -104,9 +106,10 @@ class PredictorMetrics:
             self._misses,
             (view for row in predictions for view, age in row.looked_up.ages.items() if age is None),
         )
-        _count(self._decisions, (row.decision for row in predictions))
-        for row in predictions:
-            self._probability.observe(row.probability)
+        _count(self._decisions, (row.decision for row in predictions if row.decision in self._decisions))
+        for column, histogram in self._outputs:
+            for row in predictions:
+                histogram.observe(row.output[column])
 
 
 class PredictionLogMetrics:
@@ -122,7 +125,7 @@ class PredictionLogMetrics:
         self._rows[outcome].inc(rows)
 
     def watch(self, queue_rows: Callable[[], int], spool_bytes: Callable[[], int]) -> None:
-        """Ask for these two numbers at each scrape."""
+        """Read these two numbers at each scrape."""
         _LOG_QUEUE.labels(self._problem).set_function(queue_rows)
         _LOG_SPOOL.labels(self._problem).set_function(spool_bytes)
 
@@ -136,6 +139,12 @@ def _request_seconds(p99_milliseconds: float) -> Histogram:
         ["problem", "protocol"],
         buckets=[share * p99_milliseconds / 1000 for share in _SHARES_OF_P99],
     )
+
+
+@lru_cache
+def _output_histogram(series: OutputSeries) -> Histogram:
+    """Make the histogram of one output column; prometheus_client allows one of a name."""
+    return Histogram(series.name, series.description, ["problem", "model_version"], buckets=series.edges)
 
 
 def _count(counters: Mapping[Any, Counter], names: Iterable[Any]) -> None:

@@ -1,11 +1,10 @@
 """The served model: request rows in, predictions out, with no server around it.
 
-In: a model folder, the contract and the online features. Out: `ServedModel`, which the predictor puts behind HTTP and
-`deploy` asks directly, so that what the endpoint answers can be compared with what it should.
+In: a model folder, the task and the online features. Out: `ServedModel`, which the predictor puts behind HTTP.
 
 A prediction takes the request-time features from the row, looks up the rest by entity, and scores them. A feature that
-is unknown is missing to the model and named in the prediction. What the model was given comes with the prediction, for
-the log; an answer shows less of it.
+is unknown is missing to the model and named in the prediction. The model's inputs come with the prediction, for the
+log; an answer shows less of it.
 """
 
 import hashlib
@@ -16,14 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import pandas as pd
 
 from components.base.contract.problem import Problem
-from components.base.dataset import Feature
 from components.base.errors import ModelRefusedError, raise_faults, suggest_name
+from components.base.task import Task
 from components.features.request import request_row
-from components.serving.predictor.compiled.pipeline import Row, Scorer, compile_scorer, decide, pipeline_scorer
+from components.models.artifact import Model, load_model
+from components.serving.predictor.compiled.pipeline import Row, Scorer, compile_scorer
 from components.serving.predictor.requests import RequestSchema
 
 logger = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ class LookedUp(Protocol):
 
     @property
     def read_at(self) -> float:
-        """The moment at which ages are counted, seconds since 1970 UTC."""
+        """The time at which ages are counted, seconds since 1970 UTC."""
 
 
 class OnlineLookup(Protocol):
@@ -63,11 +62,13 @@ class OnlineLookup(Protocol):
 class Prediction(NamedTuple):
     """The answer for one request row."""
 
-    probability: float
-    decision: bool
+    output: list[float]
+    """The k values of the model's output."""
+    decision: Any
+    """Of the model's policy, as JSON can hold it."""
     missing_features: list[str]
     features: Row
-    """What the model was given: every input by name, None or NaN where missing."""
+    """The model's inputs by name, None or NaN where missing."""
     looked_up: LookedUp
 
 
@@ -75,33 +76,38 @@ class Prediction(NamedTuple):
 class ServedModel:
     """A model with its features, ready to predict."""
 
-    problem: Problem
+    model: Model
     schema: RequestSchema
-    features: tuple[Feature, ...]
-    """Inputs of the model, in its order."""
-    threshold: float
     scorer: Scorer
     lookup: OnlineLookup
     version: str
     entities_only: tuple[str, ...]
     """Request-time features that only name an entity, such as a route."""
 
+    @property
+    def task(self) -> Task:
+        """The kind of problem, bound to its contract."""
+        return self.model.task
+
+    @property
+    def problem(self) -> Problem:
+        """The contract."""
+        return self.task.problem
+
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the model's inputs, in its order."""
-        return tuple(feature.name for feature in self.features)
+        return tuple(self.model.feature_names)
 
     def predict(self, rows: Sequence[Row]) -> list[Prediction]:
         """Predict typed request rows, as `RequestSchema` reads them."""
         joined, looked_up = self._join(rows)
         features = self._select(joined)
-        probabilities = self.scorer.score(features)
-        decisions = decide(probabilities, self.threshold).tolist()
+        output = self.scorer.score(features)
+        decisions = self.model.policy.apply(output).tolist()
         return [
-            Prediction(probability, decision, _missing(row), row, found)
-            for probability, decision, row, found in zip(
-                probabilities.tolist(), decisions, features, looked_up, strict=True
-            )
+            Prediction(values, decision, _missing(row), row, found)
+            for values, decision, row, found in zip(output.tolist(), decisions, features, looked_up, strict=True)
         ]
 
     def assemble(self, rows: Sequence[Row]) -> list[Row]:
@@ -109,10 +115,10 @@ class ServedModel:
         return self._select(self._join(rows)[0])
 
     def check(self) -> None:
-        """Predict one row of unknown entities: whatever keeps the model from answering is raised here.
+        """Predict one row of unknown entities: what keeps the model from answering is raised here.
 
         Raises:
-            ModelRefusedError: when the model reads features that nobody serves.
+            ModelRefusedError: the model reads features that are not served.
         """
         example = {field.name: field.read(field.example) for field in self.schema.fields}
         ((served,), _) = self._join([example])
@@ -131,7 +137,7 @@ class ServedModel:
     def _join(self, rows: Sequence[Row]) -> tuple[list[Row], Sequence[LookedUp]]:
         """Return the request-time features that the model may use and the looked-up features of each row.
 
-        What was looked up comes beside it as it was found.
+        What was looked up comes beside them, unchanged.
         """
         own = [request_row(self.problem, row) for row in rows]
         looked_up = self.lookup.read([{**row, **features} for row, features in zip(rows, own, strict=True)])
@@ -148,42 +154,30 @@ class ServedModel:
         return [{name: row[name] for name in names} for row in joined]
 
 
-def load_served(folder: Path | str, problem: Problem, lookup: OnlineLookup, version: str = "") -> ServedModel:
+def load_served(folder: Path | str, task: Task, lookup: OnlineLookup, version: str = "") -> ServedModel:
     """Load a model folder and compile it.
 
     Args:
         folder: `model.skops` and `model.json`, and `golden.parquet` for the comparison at load.
-        problem: The contract that the model was trained for.
+        task: Bound to the contract that the model was trained for.
         lookup: The online features.
         version: Of the model registry; without one, the first 12 digits of the model's SHA-256.
     """
-    from components.models.artifact import load_model
-
     place = Path(folder)
-    model = load_model(place)
-    scorer = compile_scorer(model.estimator, model.features, model.threshold, _read_sample(place, model.feature_names))
+    model = load_model(task, place)
+    golden = place / "golden.parquet"
+    sample = pd.read_parquet(golden, columns=model.feature_names) if golden.is_file() else None
+    request = task.problem.features.request
     return ServedModel(
-        problem=problem,
-        schema=RequestSchema.of(problem),
-        features=tuple(model.features),
-        threshold=model.threshold,
-        scorer=scorer,
+        model=model,
+        schema=RequestSchema.of(task.problem),
+        scorer=compile_scorer(model, sample),
         lookup=lookup,
-        entities_only=tuple(name for name, feature in problem.features.request.items() if not feature.used_by_model),
+        entities_only=tuple(name for name, feature in request.items() if not feature.used_by_model),
         version=version or hashlib.sha256((place / "model.skops").read_bytes()).hexdigest()[:12],
     )
-
-
-def score_with_pipeline(model: Any, features: Sequence[Row]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Score feature rows with the scikit-learn pipeline of a loaded model, as training did."""
-    return pipeline_scorer(model.estimator, model.features)(features)
 
 
 def _missing(features: Row) -> list[str]:
     # NaN is the one value that differs from itself.
     return [name for name, value in features.items() if value is None or value != value]  # noqa: PLR0124
-
-
-def _read_sample(folder: Path, names: Sequence[str]) -> pd.DataFrame | None:
-    path = folder / "golden.parquet"
-    return pd.read_parquet(path, columns=list(names)) if path.is_file() else None

@@ -1,11 +1,11 @@
 """The HTTP face of the predictor: own prediction routes in front of KServe's application.
 
-In: ASGI requests. Out: V1 and V2 answers, and `{"error": "..."}` with the right status for whatever is wrong. Built by
-`predictor`. Readiness, metadata, liveness and metrics stay KServe's; what is not listed here is closed, above all the
+In: ASGI requests. Out: V1 and V2 answers, and `{"error": "..."}` with the right status for a wrong request. Built by
+`server`. Readiness, metadata, liveness and metrics stay KServe's; what is not listed here is closed, above all the
 repository API that would let anybody unload the model.
 
-A request may carry a name of its own in the header `x-request-id`; it gets one if not, and every answer repeats it. In
-the prediction log two requests of one name are one: whoever repeats a request should repeat its name.
+A request may carry an id of its own in the header `x-request-id`; it gets one if not, and every answer repeats it. In
+the prediction log two requests of one id are one: a caller that repeats a request should repeat its id.
 
 KServe's own prediction routes cost more than the model, answer 500 to a missing column and read bodies of any size.
 """
@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import orjson
@@ -28,10 +29,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.base.errors import TransientError, suggest_name
+from components.base.task import Task
 from components.serving.predictor.metrics import PredictorMetrics
 from components.serving.predictor.model import Prediction
 from components.serving.predictor.requests import RequestError, RequestSchema, Row
-from components.serving.predictor.tensors import answer_v2, parse_v2
+from components.serving.predictor.tensors import answer_v2, list_answer_datatypes, parse_v2
 
 # A body of a megabyte arrives in far less; what trickles in slower only holds a connection.
 _BODY_SECONDS = 10
@@ -44,27 +46,27 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _PATHS = "POST /v1/models/{name}:predict, POST /v2/models/{name}/infer, GET /v2/models/{name}, GET /v2/health/ready"
 
 logger = logging.getLogger(__name__)
-Answer = tuple[dict[str, Any], int]
 Predict = Callable[[bytes, str], Awaitable[dict[str, Any]]]
 
 
-class Endpoint(Protocol):
+class Inference(Protocol):
     """What the routes need of the predictor."""
 
     name: str
     version: str
+    task: Task
     schema: RequestSchema
     maximum_body_bytes: int
     metrics: PredictorMetrics
 
     async def infer(self, rows: Sequence[Row], request_id: str) -> list[Prediction]:
-        """Predict through KServe's data plane, and log it under the request's id."""
+        """Predict through KServe's data plane, and log the rows under the request's id."""
 
     async def is_ready(self) -> bool:
-        """Tell whether predictions are answered."""
+        """Return whether predictions are answered."""
 
 
-def build_app(endpoint: Endpoint, kserve_app: ASGIApp) -> Starlette:
+def build_app(endpoint: Inference, kserve_app: ASGIApp) -> Starlette:
     """Return the application that answers predictions itself and leaves the rest to KServe's."""
     routes = _Routes(endpoint)
     known = _KnownModel(endpoint, kserve_app)
@@ -83,7 +85,7 @@ def build_app(endpoint: Endpoint, kserve_app: ASGIApp) -> Starlette:
         ],
         exception_handlers={HTTPException: _answer_http_error},
     )
-    # /v2/ is no path of the protocol: say so, instead of sending the caller on.
+    # /v2/ is no path of the protocol: answer 404, instead of redirecting the caller.
     app.router.redirect_slashes = False
     return app
 
@@ -92,7 +94,12 @@ def build_app(endpoint: Endpoint, kserve_app: ASGIApp) -> Starlette:
 class _Routes:
     """The routes that are answered here."""
 
-    endpoint: Endpoint
+    endpoint: Inference
+
+    @cached_property
+    def datatypes(self) -> dict[str, str]:
+        """Datatype of each tensor of a V2 answer, by name."""
+        return list_answer_datatypes(self.endpoint.task)
 
     async def predict_v1(self, request: Request) -> Response:
         return await self._answer(request, "v1", self._predict_v1)
@@ -110,11 +117,11 @@ class _Routes:
 
     async def _predict_v1(self, body: bytes, request_id: str) -> dict[str, Any]:
         rows = self.endpoint.schema.parse_v1(body)
-        version = self.endpoint.version
+        version, columns = self.endpoint.version, self.endpoint.task.output_columns
         return {
             "predictions": [
                 {
-                    "probability": prediction.probability,
+                    **dict(zip(columns, prediction.output, strict=True)),
                     "decision": prediction.decision,
                     "model_version": version,
                     "missing_features": prediction.missing_features,
@@ -124,14 +131,17 @@ class _Routes:
         }
 
     async def _predict_v2(self, body: bytes, request_id: str) -> dict[str, Any]:
-        rows, asked = parse_v2(self.endpoint.schema, body)
+        rows, request = parse_v2(self.endpoint.schema, self.datatypes, body)
         predictions = await self.endpoint.infer(rows, request_id)
         columns: dict[str, list[Any]] = {
-            "probability": [prediction.probability for prediction in predictions],
+            **{
+                column: [prediction.output[i] for prediction in predictions]
+                for i, column in enumerate(self.endpoint.task.output_columns)
+            },
             "decision": [prediction.decision for prediction in predictions],
             "missing_features": [orjson.dumps(prediction.missing_features).decode() for prediction in predictions],
         }
-        return answer_v2(columns, asked, self.endpoint.name, self.endpoint.version)
+        return answer_v2(columns, self.datatypes, request, self.endpoint.name, self.endpoint.version)
 
     async def _answer(self, request: Request, protocol: str, predict: Predict) -> Response:
         """Answer one prediction request, and count it unless nobody waits for the answer."""
@@ -149,8 +159,8 @@ class _Routes:
         metrics.count_request(protocol, status, time.perf_counter() - begun)
         return _json(content, status, {_REQUEST_ID: request_id})
 
-    async def _predict(self, request: Request, predict: Predict, request_id: str) -> Answer:
-        """Return the content and the status of the answer, whatever happens."""
+    async def _predict(self, request: Request, predict: Predict, request_id: str) -> tuple[dict[str, Any], int]:
+        """Return the content and the status of the answer; no error leaves it but a lost caller."""
         try:
             self._check(request)
             return await predict(await _read_body(request, self.endpoint.maximum_body_bytes), request_id), 200
@@ -167,7 +177,7 @@ class _Routes:
             return {"error": "the predictor failed. Its log says why; the request may be right."}, 500
 
     def _check(self, request: Request) -> None:
-        """Raise a RequestError for what the request line and the headers already tell."""
+        """Raise a RequestError for what is wrong in the request line and the headers."""
         if request.method != "POST":
             raise RequestError(f"{request.url.path} answers POST, but got {request.method}.", 405)
         name = request.path_params["name"]
@@ -193,7 +203,7 @@ class _Routes:
 class _KnownModel:
     """Leaves a path with a model's name to KServe when that model is served here."""
 
-    endpoint: Endpoint
+    endpoint: Inference
     kserve_app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -204,7 +214,7 @@ class _KnownModel:
 
 
 async def _read_body(request: Request, maximum_bytes: int) -> bytes:
-    """Read the body up to the limit, by its announced length and by what really comes."""
+    """Read the body up to the limit, by its announced length and by the bytes that come."""
     too_large = f"the body must have at most {maximum_bytes} bytes, but got {{}}. Send several requests."
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > maximum_bytes:

@@ -4,8 +4,8 @@ In: a model folder, the contract and the online features. Out: the V1 and V2 RES
 readiness. Started by `deploy`, by `make serve` and as the container of the InferenceService. The only module that
 imports kserve.
 
-It listens on loopback unless told otherwise: KServe's server has 0.0.0.0 written into it, so it is given a socket that
-is bound already. gRPC is off: it cannot be bound to loopback, and costs the CPU of REST.
+It listens on loopback unless `--host` names another address: KServe's server has 0.0.0.0 written into it, so it gets a
+socket that is bound already. gRPC is off: it cannot be bound to loopback, and costs the CPU of REST.
 """
 
 import argparse
@@ -34,7 +34,8 @@ from components.serving.predictor.metrics import PredictionLogMetrics, Predictor
 from components.serving.predictor.model import LookedUp, OnlineLookup, Prediction, ServedModel, load_served
 from components.serving.predictor.requests import Row
 from components.serving.predictor.routes import build_app
-from components.serving.predictor.tensors import describe_inputs, describe_outputs
+from components.serving.predictor.tensors import describe_inputs, describe_outputs, list_answer_datatypes
+from components.tasks import open_task
 
 logger = logging.getLogger(__name__)
 # Requests in flight are answered before the process ends; Kubernetes kills after 30.
@@ -49,6 +50,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         super().__init__(name)
         self.served = served
         self.version = served.version
+        self.task = served.task
         self.schema = served.schema
         self.maximum_body_bytes = served.problem.serving.maximum_body_bytes
         self.metrics = PredictorMetrics(served)
@@ -68,7 +70,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         return {"predictions": self._answering.predict(payload["instances"])}
 
     async def healthy(self) -> bool:
-        """Tell whether a prediction goes through now: the online store may be gone since the start."""
+        """Return whether a prediction goes through now: the online store may be gone since the start."""
         try:
             self.served.check()
         except Exception as error:
@@ -82,7 +84,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """Describe the answer's tensors for the V2 metadata."""
-        return describe_outputs()
+        return describe_outputs(list_answer_datatypes(self.task))
 
     async def infer(self, rows: Sequence[Row], request_id: str) -> list[Prediction]:
         """Predict through KServe's model call, which times each phase for /metrics; count and log the rows."""
@@ -94,13 +96,13 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         return predictions
 
     async def is_ready(self) -> bool:
-        """Tell whether predictions are answered."""
+        """Return whether predictions are answered."""
         return await self.healthy()
 
 
 @dataclass(frozen=True)
 class _TimedLookup:
-    """A lookup that tells how long each read took."""
+    """A lookup that reports how long each read took."""
 
     lookup: OnlineLookup
     observe: Callable[[float], None]
@@ -118,7 +120,7 @@ class _TimedLookup:
 
 
 class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
-    """KServe's model server on a socket of our choice, with our routes in front."""
+    """KServe's model server on a given socket, with our routes in front."""
 
     def __init__(self, listener: socket.socket) -> None:
         """Take a listening socket."""
@@ -165,7 +167,7 @@ def serve(predictor: Predictor, host: str, port: int) -> None:
 
 @contextmanager
 def logging_predictions(served: ServedModel, settings: Settings, *, is_on: bool) -> Iterator[PredictionLog | None]:
-    """Log what is predicted within the block, unless the caller or the settings say no; then flush."""
+    """Log the predictions of the block, unless the caller or the settings turn it off; then flush."""
     if not (is_on and settings.prediction_log == "on"):
         logger.info("predictor: predictions are not logged")
         yield None
@@ -200,7 +202,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--model-version", default="", help="version in the registry (default: from the model's hash)")
     parser.add_argument("--name", help="name of the model in the paths (default: the contract's endpoint)")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a pod (default: %(default)s)")
-    parser.add_argument("--no-log", action="store_true", help="do not log predictions: this is a trial")
+    parser.add_argument("--no-log", action="store_true", help="do not log predictions: this is a smoke test")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free port (default: %(default)s)")
     return parser.parse_args(arguments)
 
@@ -216,7 +218,7 @@ def main(arguments: Sequence[str]) -> None:
     # One thread: more of them only spin against each other on one row.
     with threadpool_limits(limits=1):
         lookup = open_online_features(problem, settings)
-        served = load_served(options.model_dir, problem, lookup, options.model_version)
+        served = load_served(options.model_dir, open_task(problem), lookup, options.model_version)
         name = options.name or problem.serving.endpoint
         with logging_predictions(served, settings, is_on=not options.no_log) as log:
             serve(Predictor(name, served, log), options.host, options.port)

@@ -1,7 +1,7 @@
 """Read and write the tensors of the V2 protocol (Open Inference Protocol, JSON): one tensor a request column.
 
 In: the JSON body of a V2 request, or predictions. Out: typed rows as `requests` gives them, or the body of the answer.
-Called by `routes` for each request, and by `deploy` to write golden requests. Binary tensors are not taken.
+Called by `routes` for each request, and by `client` to write golden requests. Binary tensors are not taken.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from components.base.contract.types import ColumnType
+from components.base.task import Task
 from components.serving.predictor.requests import (
     RequestError,
     RequestField,
@@ -33,7 +34,6 @@ _DATATYPES: dict[ColumnType, tuple[str, ...]] = {
     "int": _INTEGERS,
     "float": ("FP64", "FP32", "FP16", *_INTEGERS),
 }
-OUTPUTS = {"probability": "FP64", "decision": "BOOL", "missing_features": "BYTES"}
 
 
 def describe_inputs(schema: RequestSchema) -> list[dict[str, Any]]:
@@ -41,9 +41,15 @@ def describe_inputs(schema: RequestSchema) -> list[dict[str, Any]]:
     return [{"name": f.name, "datatype": _DATATYPES[f.type][0], "shape": [-1]} for f in schema.fields]
 
 
-def describe_outputs() -> list[dict[str, Any]]:
+def list_answer_datatypes(task: Task) -> dict[str, str]:
+    """Return the datatype of each tensor of an answer, by name, in order."""
+    decision = _DATATYPES[task.decision_type][0]
+    return {**dict.fromkeys(task.output_columns, "FP64"), "decision": decision, "missing_features": "BYTES"}
+
+
+def describe_outputs(datatypes: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the outputs of the V2 model metadata."""
-    return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in OUTPUTS.items()]
+    return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in datatypes.items()]
 
 
 def write_v2(schema: RequestSchema, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -61,14 +67,14 @@ def write_v2(schema: RequestSchema, rows: Sequence[Mapping[str, Any]]) -> dict[s
     }
 
 
-def parse_v2(schema: RequestSchema, body: bytes) -> tuple[list[Row], dict[str, Any]]:
-    """Read a V2 request.
+def parse_v2(schema: RequestSchema, datatypes: Mapping[str, str], body: bytes) -> tuple[list[Row], dict[str, Any]]:
+    """Read a V2 request; `datatypes` are those of the answer.
 
     Returns:
         The rows, and the request itself for its `id` and `outputs`.
 
     Raises:
-        RequestError: with the first faults and the way to mend them.
+        RequestError: with the first faults and the way to fix them.
     """
     with showing(lambda: orjson.dumps(write_v2(schema, [schema.example()])).decode()):
         request = decode_object(body)
@@ -76,7 +82,7 @@ def parse_v2(schema: RequestSchema, body: bytes) -> tuple[list[Row], dict[str, A
         if not isinstance(request.get("id", ""), str):
             raise RequestError(f"`id` must be text, but got {shorten(request['id'])}.")
         tensors = _tensors_by_name(request.get("inputs"), schema)
-        _check_outputs(request.get("outputs"))
+        _check_outputs(request.get("outputs"), list(datatypes))
         columns = _read_columns(schema, tensors)
         schema.check_rows(len(columns[0]))
         return [dict(zip(schema.names, values, strict=True)) for values in zip(*columns, strict=True)], request
@@ -92,15 +98,21 @@ def _read_columns(schema: RequestSchema, tensors: Mapping[str, Mapping[str, Any]
     return columns
 
 
-def answer_v2(columns: Mapping[str, list[Any]], request: Mapping[str, Any], name: str, version: str) -> dict[str, Any]:
-    """Return the body of the answer, with the outputs that the request asks for (all, when it does not say)."""
-    asked = [output["name"] for output in request.get("outputs") or []] or list(OUTPUTS)
+def answer_v2(
+    columns: Mapping[str, list[Any]],
+    datatypes: Mapping[str, str],
+    request: Mapping[str, Any],
+    name: str,
+    version: str,
+) -> dict[str, Any]:
+    """Return the body of the answer, with the outputs that the request names; with all when it names none."""
+    named = [output["name"] for output in request.get("outputs") or []] or list(datatypes)
     answer: dict[str, Any] = {"model_name": name, "model_version": version, "parameters": {"model_version": version}}
     if "id" in request:
         answer["id"] = request["id"]
     answer["outputs"] = [
-        {"name": output, "datatype": OUTPUTS[output], "shape": [len(columns[output])], "data": columns[output]}
-        for output in asked
+        {"name": output, "datatype": datatypes[output], "shape": [len(columns[output])], "data": columns[output]}
+        for output in named
     ]
     return answer
 
@@ -124,17 +136,14 @@ def _tensors_by_name(inputs: Any, schema: RequestSchema) -> dict[str, dict[str, 
     return tensors
 
 
-def _check_outputs(outputs: Any) -> None:
+def _check_outputs(outputs: Any, known: Sequence[str]) -> None:
     if outputs is None:
         return
-    names = [output.get("name") if isinstance(output, dict) else None for output in _as_list(outputs)]
-    if not isinstance(outputs, list) or not all(isinstance(name, str) for name in names):
-        raise RequestError(f'`outputs` must be a list like [{{"name": "probability"}}], but got {shorten(outputs)}.')
-    refuse_unknown([str(name) for name in names], list(OUTPUTS), "outputs")
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    tensors = outputs if isinstance(outputs, list) else [None]
+    names = [output.get("name") if isinstance(output, dict) else None for output in tensors]
+    if not all(isinstance(name, str) for name in names):
+        raise RequestError(f'`outputs` must be a list like [{{"name": "{known[0]}"}}], but got {shorten(outputs)}.')
+    refuse_unknown([str(name) for name in names], known, "outputs")
 
 
 def _read_tensor(field: RequestField, tensor: Mapping[str, Any], faults: list[str]) -> list[Any]:

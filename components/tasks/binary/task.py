@@ -4,7 +4,7 @@ In: a contract whose target is binary. Out: `BinaryTask`, which `components.task
 services. Each method calls the module of its subject; the shapes are those of `base.task`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from components.base.contract.binary import BinaryProblem
-from components.base.contract.types import Family
+from components.base.contract.types import ColumnType, Family
 from components.base.dataset import Feature
 from components.base.statistics.resampling import Array
 from components.base.task import (
@@ -24,6 +24,7 @@ from components.base.task import (
     NamedEstimator,
     Outcome,
     Output,
+    OutputSeries,
     Policy,
     PolicyChoice,
 )
@@ -47,6 +48,16 @@ class BinaryTask:
 
     problem: BinaryProblem
     output_columns: tuple[str, ...] = ("probability",)
+    decision_type: ColumnType = "bool"
+    decision_values: tuple[bool, ...] = (True, False)
+    output_series: tuple[OutputSeries, ...] = (
+        OutputSeries(
+            "probability",
+            "tidemill_predictor_probability",
+            "Predicted probability of the positive class",
+            tuple(edge / 20 for edge in range(1, 20)),
+        ),
+    )
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -143,6 +154,14 @@ class BinaryTask:
     ) -> tuple[Any, dict[str, Any]]:
         """Choose among no calibration, sigmoid and isotonic by log loss."""
         return calibration.calibrate(core, features, self.problem.target.name, first, second)
+
+    def compile(self, estimator: Any) -> Callable[[Any], Output]:
+        """Compile a fitted classifier into a function from a `Batch` to probabilities, shape (n, 1)."""
+        # Serving alone needs it.
+        from components.tasks.binary.compiled import compile_classifier
+
+        response = compile_classifier(estimator)
+        return lambda batch: response.probability(batch)[:, None]
 
     def row_loss(self, y: Array, output: Output) -> Array:
         """Return the negative log-likelihood of each row, in nats."""

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
+from components.base.statistics.resampling import Interval
 from components.base.text.wording import (
     format_time,
     join_words,
     say_plainly,
+    write_bounds,
     write_bytes,
     write_capacity,
     write_count,
@@ -68,3 +72,11 @@ def test_numbers_are_written_for_people(written, expected):
 @pytest.mark.parametrize("unknown", [None, float("nan")])
 def test_unknown_numbers_are_said_to_be_unknown(write, unknown):
     assert write(unknown) == "n/a"
+
+
+@pytest.mark.parametrize("unknown", [None, float("nan")])
+def test_bounds_are_written_only_where_both_are_known(unknown):
+    known = Interval(0.5, 0.4, 0.6)
+    assert write_bounds(known, write_score) == "95% interval 0.400 to 0.600"
+    for estimate in (None, replace(known, low=unknown), replace(known, high=unknown)):
+        assert write_bounds(estimate, write_score) == "no interval: too few rows"

@@ -19,6 +19,7 @@ from components.monitoring.results import Window
 from components.monitoring.served_rows import ServedRows
 from components.serving.prediction_log.schema import SegmentHeader, object_key
 from components.tasks import open_task
+from components.tasks.binary.policy import ThresholdPolicy
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml")
 TASK = open_task(PROBLEM)
@@ -89,14 +90,14 @@ def make_rows(flights, probabilities=None, thresholds=0.3, **changes):
 
 def log_rows(flights, version="1", threshold=0.3, features=FEATURES, views=VIEWS, **columns):
     """Return the flights as rows of the prediction log, with the schema of its writer."""
-    header = SegmentHeader.of(PROBLEM, features, views, version, threshold)
+    header = SegmentHeader.of(TASK, features, views, version, ThresholdPolicy(threshold=threshold).model_dump())
     rows = flights.assign(
         request_id=[f"{version}-{number}" for number in flights["flight"]],
         row=0,
         logged_at=flights["event_time"] + timedelta(milliseconds=20),
         label_due_at=flights["event_time"] + timedelta(hours=PROBLEM.monitoring.label_delay_hours),
         model_version=version,
-        threshold=threshold,
+        output__probability=flights["probability"],
         decision=flights["probability"] >= threshold,
         sampling_ratio=1.0,
         feature__carrier=flights["carrier"],

@@ -62,7 +62,7 @@ def promote_model(settings, folder, features=FEATURES):
         as_of=START.isoformat(),
     )
     shutil.copyfile(folder / "files" / "baseline.json", folder / "evaluation" / "baseline.json")
-    release = register_release(PROBLEM, evidence, folder / "release", settings)
+    release = register_release(TASK, evidence, folder / "release", settings)
     tracking.promote(PROBLEM.name, release.version, settings)
     return release.version, model
 

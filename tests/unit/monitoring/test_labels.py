@@ -39,7 +39,7 @@ def flights():
 @pytest.fixture
 def predictions(store, flights, tmp_path):
     put_log(store, log_rows(flights))
-    return fetch_predictions(PROBLEM, store, WINDOW, tmp_path / "window")
+    return fetch_predictions(TASK, store, WINDOW, tmp_path / "window")
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def ledger(store):
 def test_labels_join_their_predictions_as_they_mature(store, flights, predictions, update):
     assert update(flights, MIDDLE) == (flights["outcome_at"] <= MIDDLE).sum() == 235
     assert update(flights, AS_OF) == 480 - 235
-    joined = join_labels(PROBLEM, predictions, read_labels(PROBLEM, store, AS_OF), ["probability"]).to_pandas()
-    pd.testing.assert_series_equal(joined["probability"], flights["probability"])
+    joined = join_labels(PROBLEM, predictions, read_labels(PROBLEM, store, AS_OF), ["output__probability"]).to_pandas()
+    pd.testing.assert_series_equal(joined["output__probability"], flights["probability"], check_names=False)
     assert (joined["label"] == flights["late"]).all()
     assert (joined["label_at"] == flights["outcome_at"]).all()
 

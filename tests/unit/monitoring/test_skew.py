@@ -19,8 +19,10 @@ from components.features.prepare import model_features
 from components.features.request import request_row
 from components.monitoring.skew import list_sampled_columns, measure_skew, sample_rows
 from components.serving.prediction_log.schema import SegmentHeader
+from components.tasks import open_task
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
+TASK = open_task(PROBLEM)
 AS_OF = datetime(2013, 7, 1, tzinfo=UTC)
 KEYS = {"origin": ["EWR", "JFK"], "carrier": ["UA", "B6"], "tailnum": ["N1", "N2"], "route": ["EWR-IAH", "JFK-IAH"]}
 SECOND = timedelta(seconds=1)
@@ -130,7 +132,7 @@ def test_a_wrong_request_feature_is_found(world):
 
 def test_the_log_holds_every_column_that_is_compared():
     features = model_features(PROBLEM)
-    schema = SegmentHeader.of(PROBLEM, features, [], "1", 0.5).schema()
+    schema = SegmentHeader.of(TASK, features, [], "1", {}).schema()
     assert set(list_sampled_columns(PROBLEM, features)) <= set(schema.names)
 
 

@@ -14,7 +14,7 @@ from components.base.statistics.counts import measure_psi
 from components.monitoring.drift import describe_features
 from components.monitoring.window_counts import count_window, list_counted_columns
 from components.serving.prediction_log.schema import SegmentHeader
-from tests.unit.monitoring.window_rows import LIMITS, PROBLEM, draw_reference, draw_rows, serve
+from tests.unit.monitoring.window_rows import LIMITS, TASK, draw_reference, draw_rows, serve
 
 REFERENCE = draw_reference()
 ROW = st.tuples(
@@ -126,7 +126,7 @@ def test_all_missing_columns_are_named_at_once():
 
 def test_the_log_holds_every_column_that_is_counted():
     views = [view.name for view in REFERENCE.views]
-    schema = SegmentHeader.of(PROBLEM, REFERENCE.features, views, "1", 0.5).schema()
+    schema = SegmentHeader.of(TASK, REFERENCE.features, views, "1", {}).schema()
     names = list_counted_columns(REFERENCE)
     empty = schema.empty_table().select(names).to_batches()
     assert count_window(REFERENCE, empty).rows == 0

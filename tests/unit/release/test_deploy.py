@@ -24,10 +24,12 @@ from components.serving.client import EndpointAddress, is_answering, replay_v1
 from components.serving.endpoint import start_endpoint
 from components.serving.local import LocalHost, read_endpoint
 from components.serving.predictor.requests import RequestSchema
+from components.tasks import open_task
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = ROOT / "pipelines" / "problems" / "flight-delays.yaml"
 PROBLEM = load_problem(CONTRACT)
+TASK = open_task(PROBLEM)
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def read_deployment(folder: Path) -> Deployment:
 
 
 def test_release_passes_over_both_protocols_and_becomes_the_champion(filled, release, settings, tmp_path):
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "deployment", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "deployment", settings)
     told = read_deployment(tmp_path / "deployment")
 
     assert told.outcome == "promoted", told.reasons
@@ -98,7 +100,7 @@ def test_release_passes_over_both_protocols_and_becomes_the_champion(filled, rel
     assert "version 1 (compiled) listens" in (tmp_path / "deployment" / "predictor.log").read_text()
 
     with start_endpoint("flight-delays", settings) as endpoint:
-        address = EndpointAddress(endpoint.url, endpoint.name, RequestSchema.of(PROBLEM))
+        address = EndpointAddress(endpoint.url, endpoint.name, RequestSchema.of(PROBLEM), TASK.output_columns)
         answers = replay_v1(address, [endpoint.example])
         assert endpoint.version == "1"
         assert 0 <= answers.probabilities[0] <= 1
@@ -108,8 +110,8 @@ def test_release_passes_over_both_protocols_and_becomes_the_champion(filled, rel
 def test_second_release_goes_to_the_same_endpoint_through_the_stages_of_the_contract(
     passed, release, settings, tmp_path
 ):
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
-    deploy_release(PROBLEM, release("run-2"), tmp_path / "second", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
+    deploy_release(TASK, release("run-2"), tmp_path / "second", settings)
     first, second = read_deployment(tmp_path / "first"), read_deployment(tmp_path / "second")
 
     assert (second.champion, second.previous) == ("2", "1")
@@ -125,8 +127,8 @@ def test_second_release_goes_to_the_same_endpoint_through_the_stages_of_the_cont
 
 @pytest.mark.parametrize("verdict", ["hold", "refuse"])
 def test_release_that_is_not_wanted_leaves_the_champion_and_says_why(passed, verdict, release, settings, tmp_path):
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
-    deploy_release(PROBLEM, release("run-2", verdict), tmp_path / "second", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
+    deploy_release(TASK, release("run-2", verdict), tmp_path / "second", settings)
     told = read_deployment(tmp_path / "second")
 
     assert (told.outcome, told.champion, told.rollout) == ("kept", "1", ())
@@ -136,8 +138,8 @@ def test_release_that_is_not_wanted_leaves_the_champion_and_says_why(passed, ver
 
 def test_release_compared_with_another_champion_is_kept_and_a_new_run_asked_for(passed, release, settings, tmp_path):
     first, second = release("run-1"), release("run-2")
-    deploy_release(PROBLEM, first, tmp_path / "first", settings)
-    deploy_release(PROBLEM, second, tmp_path / "second", settings)
+    deploy_release(TASK, first, tmp_path / "first", settings)
+    deploy_release(TASK, second, tmp_path / "second", settings)
     told = read_deployment(tmp_path / "second")
 
     assert (told.outcome, told.champion, told.rollout) == ("kept", "1", ())
@@ -152,11 +154,11 @@ def test_release_compared_with_another_champion_is_kept_and_a_new_run_asked_for(
 def test_release_that_is_the_champion_already_is_neither_tried_nor_withdrawn_again(
     passed, release, settings, tmp_path, monkeypatch
 ):
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
     folder = release("run-2")
-    deploy_release(PROBLEM, folder, tmp_path / "second", settings)
+    deploy_release(TASK, folder, tmp_path / "second", settings)
     replace_smoke_test(monkeypatch, limit_gate("p99_milliseconds", 80.0, 50.0, "Too slow."))
-    deploy_release(PROBLEM, folder, tmp_path / "again", settings)
+    deploy_release(TASK, folder, tmp_path / "again", settings)
     told = read_deployment(tmp_path / "again")
 
     assert (told.outcome, told.champion, told.previous) == ("promoted", "2", "1")
@@ -168,10 +170,10 @@ def test_release_that_is_the_champion_already_is_neither_tried_nor_withdrawn_aga
 def test_endpoint_that_fails_a_gate_leaves_the_champion_and_keeps_the_reason(
     passed, release, settings, tmp_path, monkeypatch
 ):
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
     late = limit_gate("p99_milliseconds", 80.0, 50.0, "99 of 100 single requests took at most 80 ms (limit 50).")
     replace_smoke_test(monkeypatch, late)
-    deploy_release(PROBLEM, release("run-2"), tmp_path / "second", settings)
+    deploy_release(TASK, release("run-2"), tmp_path / "second", settings)
     told = read_deployment(tmp_path / "second")
 
     assert (told.outcome, told.champion, told.inference_service) == ("refused", "1", None)
@@ -184,7 +186,7 @@ def test_model_that_changed_in_the_registry_is_refused_before_it_serves(release,
     folder = release("run-1")
     stored = Path(tracking.find_version("flight-delays", "1", settings).storage_uri.removeprefix("file://"))
     (stored / "model.json").write_text((stored / "model.json").read_text().replace("0.5", "0.9"))
-    deploy_release(PROBLEM, folder, tmp_path / "deployment", settings)
+    deploy_release(TASK, folder, tmp_path / "deployment", settings)
 
     told = read_deployment(tmp_path / "deployment")
     assert told.outcome == "refused"
@@ -195,7 +197,7 @@ def test_predictor_that_cannot_start_is_refused_with_the_end_of_its_log(
     filled, release, settings, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("TIDEMILL_BUCKIT", "typo")
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "deployment", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "deployment", settings)
 
     told = read_deployment(tmp_path / "deployment")
     assert told.outcome == "refused"
@@ -208,7 +210,7 @@ def test_predictor_that_cannot_start_is_refused_with_the_end_of_its_log(
 def test_crash_in_between_promotes_nothing_by_half_and_the_next_try_ends_it(
     point, passed, release, settings, tmp_path, monkeypatch
 ):
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
     folder = release("run-2")
 
     def die(*args, **fields):
@@ -223,14 +225,14 @@ def test_crash_in_between_promotes_nothing_by_half_and_the_next_try_ends_it(
     with monkeypatch.context() as patched:
         patched.setattr(*places[point], die)
         with pytest.raises(KeyboardInterrupt):
-            deploy_release(PROBLEM, folder, tmp_path / "second", settings)
+            deploy_release(TASK, folder, tmp_path / "second", settings)
     # The alias moves last: between it and the host's promotion the registry names what served before.
     assert tracking.find_aliases("flight-delays", settings)["champion"] == ("2" if point == "the document" else "1")
     live = {"1": 100} if point in ("plan_rollout", "host.promote") else {"2": 100}
     assert LocalHost(settings).live("flight-delays") == live
     assert not (tmp_path / "second" / "deployment.json").exists()
 
-    deploy_release(PROBLEM, folder, tmp_path / "second", settings)
+    deploy_release(TASK, folder, tmp_path / "second", settings)
     told = read_deployment(tmp_path / "second")
     assert (told.outcome, told.champion, told.previous) == ("promoted", "2", "1")
     assert tracking.find_aliases("flight-delays", settings) == {"champion": "2"}
@@ -241,7 +243,7 @@ def test_crash_in_between_promotes_nothing_by_half_and_the_next_try_ends_it(
 def test_alias_does_not_move_when_the_host_does_not_serve_the_version(
     fault, passed, release, settings, tmp_path, monkeypatch
 ):
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
 
     def fail(host, candidate):
         raise EndpointUnavailableError("The new pods never became ready.")
@@ -252,7 +254,7 @@ def test_alias_does_not_move_when_the_host_does_not_serve_the_version(
             "never became ready" if fault == "promote raises" else re.escape("but got {'1': 100} (version: percent)")
         )
         with pytest.raises(EndpointUnavailableError, match=words):
-            deploy_release(PROBLEM, release("run-2"), tmp_path / "second", settings)
+            deploy_release(TASK, release("run-2"), tmp_path / "second", settings)
     assert tracking.find_aliases("flight-delays", settings) == {"champion": "1", "challenger": "2"}
     assert LocalHost(settings).live("flight-delays") == {"1": 100}
 
@@ -260,7 +262,7 @@ def test_alias_does_not_move_when_the_host_does_not_serve_the_version(
 def test_candidate_is_shifted_through_the_shares_and_withdrawn_at_the_first_that_fails(
     passed, release, settings, tmp_path, monkeypatch
 ):
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
     first_share, *_ = PROBLEM.serving.canary_percent
     shifted, withdrawn = [], []
 
@@ -270,7 +272,7 @@ def test_candidate_is_shifted_through_the_shares_and_withdrawn_at_the_first_that
 
     monkeypatch.setattr(LocalHost, "shift", shift)
     monkeypatch.setattr(LocalHost, "withdraw", lambda host, candidate: withdrawn.append(candidate.version))
-    deploy_release(PROBLEM, release("run-2"), tmp_path / "second", settings)
+    deploy_release(TASK, release("run-2"), tmp_path / "second", settings)
     told = read_deployment(tmp_path / "second")
 
     assert (shifted, withdrawn) == ([("2", first_share)], ["2"])
@@ -283,10 +285,10 @@ def test_candidate_is_shifted_through_the_shares_and_withdrawn_at_the_first_that
 def test_cluster_is_refused_with_the_manifests_rendered_and_the_champion_kept(
     passed, release, settings, tmp_path, monkeypatch
 ):
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
     cluster = settings.model_copy(update={"platform": "kubernetes", "image": "python-tidemill:1"})
     with pytest.raises(PermanentError, match=re.escape("TIDEMILL_PLATFORM must be local to deploy, but got")):
-        deploy_release(PROBLEM, release("run-2"), tmp_path / "second", cluster)
+        deploy_release(TASK, release("run-2"), tmp_path / "second", cluster)
     rendered = sorted(path.name for path in (tmp_path / "second" / "rollout").iterdir())
     assert len(rendered) == len(PROBLEM.serving.canary_percent)
     assert "python-tidemill:1" in (tmp_path / "second" / "inference-service.yaml").read_text()
@@ -298,10 +300,11 @@ def test_killed_deployment_takes_its_predictor_along_and_promotes_nothing(filled
     code = (
         "import sys; from pathlib import Path; from components.base.contract.load import load_problem\n"
         "from components.base.settings import load_settings; from components.release import smoke_test\n"
+        "from components.tasks import open_task\n"
         "from components.release.deploy import deploy_release\n"
         # Holds the deployment at its last moment before the replay.
         "smoke_test.replay_v1 = lambda *args: __import__('time').sleep(60)\n"
-        "deploy_release(load_problem(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), load_settings())"
+        "deploy_release(open_task(load_problem(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]), load_settings())"
     )
     command = [sys.executable, "-c", code, str(CONTRACT), str(folder), str(tmp_path / "deployment")]
     environment = {**os.environ, "TIDEMILL_HOME": str(settings.home)}
@@ -316,10 +319,10 @@ def test_killed_deployment_takes_its_predictor_along_and_promotes_nothing(filled
 
 
 def test_rollback_makes_the_champion_before_the_champion_again(passed, release, settings, tmp_path):
-    deploy_release(PROBLEM, release("run-1"), tmp_path / "first", settings)
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
     with pytest.raises(ModelRefusedError, match=re.escape("a champion before the present one must exist")):
         rollback_release(PROBLEM, "It flags every flight.", settings)
-    deploy_release(PROBLEM, release("run-2"), tmp_path / "second", settings)
+    deploy_release(TASK, release("run-2"), tmp_path / "second", settings)
 
     assert rollback_release(PROBLEM, "It flags every flight.", settings) == "1"
     assert read_endpoint("flight-delays", settings).version == "1"
@@ -328,7 +331,7 @@ def test_rollback_makes_the_champion_before_the_champion_again(passed, release, 
 
 def test_rollback_that_the_host_refuses_leaves_the_champion(passed, release, settings, tmp_path, monkeypatch):
     for run in ("run-1", "run-2"):
-        deploy_release(PROBLEM, release(run), tmp_path / run, settings)
+        deploy_release(TASK, release(run), tmp_path / run, settings)
     monkeypatch.setattr(LocalHost, "promote", lambda *args: None)
     with pytest.raises(EndpointUnavailableError, match=re.escape("version 1 must answer every request")):
         rollback_release(PROBLEM, "It flags every flight.", settings)

@@ -18,10 +18,12 @@ from components.serving.client import Answers
 
 
 def answers(probabilities, decisions):
-    return Answers(np.array(probabilities), tuple(decisions), ((),) * len(decisions), np.ones(len(decisions)))
+    return Answers(
+        np.reshape(probabilities, (-1, 1)), tuple(decisions), ((),) * len(decisions), np.ones(len(decisions))
+    )
 
 
-EXPECTED = Expected(np.array([0.1, 0.6, 0.9]), (False, True, True))
+EXPECTED = Expected(np.array([[0.1], [0.6], [0.9]]), (False, True, True))
 
 
 def test_equal_answers_have_no_difference():

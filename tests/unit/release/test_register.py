@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 from pathlib import Path
 
@@ -18,14 +19,21 @@ from components.base.adapters import mlflow as tracking
 from components.base.contract.load import load_problem
 from components.base.dataset import Feature, Prepared, read_prepared, write_prepared
 from components.base.errors import ModelRefusedError
+from components.base.statistics.resampling import Interval
 from components.base.tables import write_table
 from components.features.explore.profile import build_profile, profile_numbers, read_profile, write_profile
-from components.models.artifact import Model, load_model, save_model
-from components.models.baselines import Baseline, GroupRate, load_current_solution, save_current_solution
+from components.models.artifact import load_model, save_model
+from components.models.baselines import Baseline, load_current_solution, save_current_solution
+from components.models.documents import ComparisonRecord, CrossValidated, ModelDetails
 from components.release.record import Release, fingerprint_model
 from components.release.register import Evidence, register_release
+from components.tasks import open_task
+from components.tasks.binary.policy import ThresholdPolicy
+from components.tasks.binary.rule import GroupRate
+from tests.unit import made_models
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
+TASK = open_task(PROBLEM)
 FEATURES = (
     Feature("distance", "numeric", "request", "Distance"),
     Feature("carrier", "categorical", "request", "Carrier"),
@@ -62,26 +70,33 @@ def make_model(folder: Path, prepared: Prepared) -> None:
     estimator = make_pipeline(encode, LogisticRegression(max_iter=5000)).fit(
         test[["distance", "carrier"]], test["late"]
     )
-    details = {"parameters": {"logistic": {"C": 1.0}}}
-    save_model(folder, Model(estimator, 0.4, FEATURES, "late", "logistic", "single", "none", details))
+    details = ModelDetails(
+        metric="average_precision",
+        train_rows=400,
+        parameters={"logistic": {"C": 1.0}},
+        comparison=(),
+        reason="The only one.",
+        cross_validated=CrossValidated(score=0.5, low=0.4, high=0.6, rows=400),
+        calibration={"method": "none", "reason": "Not needed."},
+        policy={},
+        seconds=1.0,
+    )
+    save_model(folder, made_models.make_model(TASK, estimator, FEATURES, 0.4, details=details))
 
 
 def make_evaluation(folder: Path, verdict: str, reasons: list[str]) -> None:
-    interval = {"estimate": 0.5, "low": 0.4, "high": None}
-    contender = {"scores": {"average_precision": interval}, "value_per_1000": interval}
-    evaluation = {
-        "metric": "average_precision",
-        "verdict": verdict,
-        "reasons": reasons,
-        "contenders": {"challenger": contender},
-        "comparisons": {"dumb": {"primary": interval, "value_per_1000": interval}},
-        "generalisation": {"gap": interval},
-    }
-    folder.mkdir(exist_ok=True)
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    write_table(pd.DataFrame({"p_challenger": np.linspace(0.1, 0.9, 400)}), folder / "predictions.parquet")
+    interval = Interval(0.5, 0.4, math.nan)
+    evaluation = made_models.make_evaluation(
+        verdict,
+        reasons=tuple(reasons),
+        contenders={"challenger": made_models.make_contender(scores={"average_precision": interval})},
+        comparisons={"dummy": ComparisonRecord(primary=interval, value_per_1000=interval)},
+    )
+    documents.write(evaluation, folder / "evaluation.json")
+    write_table(pd.DataFrame({"challenger__probability": np.linspace(0.1, 0.9, 400)}), folder / "predictions.parquet")
     rule = GroupRate(["carrier"], 1).fit(pd.DataFrame({"carrier": ["UA", "UA", "B6"]}), [1, 0, 0])
-    save_current_solution(Baseline("carrier_rule", rule, 0.3), folder / "baseline.json")
+    policy = ThresholdPolicy(threshold=0.3)
+    save_current_solution(TASK, Baseline("carrier_rule", rule, policy), folder / "baseline.json")
 
 
 def make_profile(folder: Path, prepared: Prepared) -> Path:
@@ -113,7 +128,7 @@ def evidence(tmp_path):
 
 
 def test_promoted_release_becomes_the_challenger_and_never_the_champion(evidence, settings, tmp_path):
-    release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    release = register_release(TASK, evidence, tmp_path / "release", settings)
 
     assert documents.read(Release, tmp_path / "release" / "release.json") == release
     assert (release.version, release.aliases, release.champion) == ("1", ("challenger",), None)
@@ -123,19 +138,19 @@ def test_promoted_release_becomes_the_challenger_and_never_the_champion(evidence
 
 
 def test_registered_model_comes_back_as_it_was_evaluated(evidence, settings, tmp_path):
-    release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    release = register_release(TASK, evidence, tmp_path / "release", settings)
     files = tracking.download_version("flight-delays", release.version, tmp_path / "back", settings)
     golden = pd.read_parquet(files.model_folder / "golden.parquet")
 
     assert fingerprint_model(files.model_folder) == release.fingerprints["model"]
-    before, after = load_model(evidence.model_folder), load_model(files.model_folder)
+    before, after = load_model(TASK, evidence.model_folder), load_model(TASK, files.model_folder)
     np.testing.assert_array_equal(before.predict(golden), after.predict(golden))
     assert files.problem == PROBLEM
     assert list(pd.read_parquet(files.ledger_path)) == ["row_hash", "role"]
 
 
 def test_registered_files_are_all_that_monitoring_needs(evidence, settings, tmp_path):
-    release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    release = register_release(TASK, evidence, tmp_path / "release", settings)
     files = tracking.download_version("flight-delays", release.version, tmp_path / "back", settings)
     profile, test = read_profile(files.model_folder / "profile.json"), evidence.prepared.read("test")
 
@@ -143,21 +158,28 @@ def test_registered_files_are_all_that_monitoring_needs(evidence, settings, tmp_
     explored = read_profile(evidence.profile_folder / "profile.json")
     assert profile.model_copy(update={"scores": None}) == explored
     assert (profile.rows, profile.positives) == (len(test), test["late"].sum())
-    current = load_current_solution(files.model_folder / "baseline.json")
-    assert current.predict(pd.DataFrame({"carrier": ["UA", "B6", "ZZ"]})).tolist() == [0.5, 0, 1 / 3]
-    assert (current.label, current.threshold) == ("carrier_rule", 0.3)
+    current = load_current_solution(TASK, files.model_folder / "baseline.json")
+    assert TASK.predict(current.estimator, pd.DataFrame({"carrier": ["UA", "B6", "ZZ"]})).tolist() == [
+        [0.5],
+        [0],
+        [1 / 3],
+    ]
+    assert (current.label, current.policy) == ("carrier_rule", ThresholdPolicy(threshold=0.3))
 
 
-@pytest.mark.parametrize(("champion", "compared_with"), [({"version": "7"}, "7"), (None, None)])
+@pytest.mark.parametrize(
+    ("champion", "compared_with"),
+    [({"version": "7", "comparable": True, "reason": "It reads the same features."}, "7"), (None, None)],
+)
 def test_release_names_the_champion_that_it_was_compared_with(champion, compared_with, evidence, settings, tmp_path):
     file = evidence.evaluation_folder / "evaluation.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"champion": champion}))
-    register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    register_release(TASK, evidence, tmp_path / "release", settings)
     assert documents.read(Release, tmp_path / "release" / "release.json").compared_with == compared_with
 
 
 def test_golden_rows_span_the_test_period_without_the_outcome(evidence, settings, tmp_path):
-    register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    register_release(TASK, evidence, tmp_path / "release", settings)
     golden = pd.read_parquet(tmp_path / "release" / "golden.parquet")
     test = evidence.prepared.read("test")
 
@@ -170,13 +192,20 @@ def test_golden_rows_span_the_test_period_without_the_outcome(evidence, settings
 def test_run_holds_intervals_fingerprints_and_reasons(evidence, settings, tmp_path):
     from mlflow import MlflowClient
 
-    release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    release = register_release(TASK, evidence, tmp_path / "release", settings)
     data = MlflowClient(settings.mlflow_uri).get_run(release.mlflow_run).data
 
     assert data.metrics["challenger.average_precision"] == 0.5
     assert data.metrics["challenger.average_precision.low"] == 0.4
     assert "challenger.average_precision.high" not in data.metrics
-    assert data.params["logistic.C"] == "1.0"
+    assert data.params == {
+        "family": "logistic",
+        "kind": "single",
+        "calibration": "none",
+        "threshold": "0.4",
+        "features": "2",
+        "logistic.C": "1.0",
+    }
     assert data.tags["kfp_run_id"] == "run-1"
     assert data.tags["model_fingerprint"] == release.fingerprints["model"]
     assert data.tags["reasons"] == "It earns 900 USD more."
@@ -185,7 +214,7 @@ def test_run_holds_intervals_fingerprints_and_reasons(evidence, settings, tmp_pa
 @pytest.mark.parametrize(("verdict", "version"), [("hold", "1"), ("refuse", None)])
 def test_held_model_gets_a_version_and_a_refused_one_only_a_run(verdict, version, evidence, settings, tmp_path):
     make_evaluation(evidence.evaluation_folder, verdict, ["300 more labels would decide it."])
-    release = register_release(PROBLEM, evidence, tmp_path / "release", settings)
+    release = register_release(TASK, evidence, tmp_path / "release", settings)
 
     assert (release.version, release.aliases) == (version, ())
     assert release.mlflow_run
@@ -199,17 +228,17 @@ def test_registering_again_after_a_crash_gives_the_same_version(evidence, settin
     with monkeypatch.context() as patched:
         patched.setattr(tracking, "challenge", die)
         with pytest.raises(KeyboardInterrupt):
-            register_release(PROBLEM, evidence, tmp_path / "release", settings)
+            register_release(TASK, evidence, tmp_path / "release", settings)
     assert tracking.find_aliases("flight-delays", settings) == {}
 
-    assert register_release(PROBLEM, evidence, tmp_path / "release", settings).version == "1"
-    assert register_release(PROBLEM, evidence, tmp_path / "release", settings).version == "1"
+    assert register_release(TASK, evidence, tmp_path / "release", settings).version == "1"
+    assert register_release(TASK, evidence, tmp_path / "release", settings).version == "1"
     another = dataclasses.replace(evidence, run_id="run-2")
-    assert register_release(PROBLEM, another, tmp_path / "release", settings).version == "2"
+    assert register_release(TASK, another, tmp_path / "release", settings).version == "2"
 
 
 def test_damaged_model_is_refused_before_anything_is_written(evidence, settings, tmp_path):
     (evidence.model_folder / "model.skops").write_bytes(b"PK broken")
     with pytest.raises(ModelRefusedError, match=re.escape("model.json and model.skops must be readable")):
-        register_release(PROBLEM, evidence, tmp_path / "release", settings)
+        register_release(TASK, evidence, tmp_path / "release", settings)
     assert tracking.find_aliases("flight-delays", settings) == {}

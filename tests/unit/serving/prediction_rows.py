@@ -9,11 +9,13 @@ from components.serving.prediction_log.segment import LineWriter
 from components.serving.predictor.model import Prediction
 
 # 2013-07-01T07:00:00Z
-MOMENT = 1_372_662_000.0
+READ_AT = 1_372_662_000.0
 HEADER = SegmentHeader(
     problem="flight-delays",
     model_version="3",
-    threshold=0.4,
+    policy={"kind": "threshold", "threshold": 0.4},
+    outputs=("probability",),
+    decision_type="bool",
     sampling_ratio=1.0,
     label_delay_hours=24.0,
     request={"carrier": "string", "flight": "int", "scheduled_at": "timestamp", "distance": "float", "is_full": "bool"},
@@ -29,10 +31,10 @@ ROW = {
 }
 
 
-def make_prediction(probability: float = 0.25, wind: float = 7.125, read_at: float = MOMENT) -> Prediction:
+def make_prediction(probability: float = 0.25, wind: float = 7.125, read_at: float = READ_AT) -> Prediction:
     features = {"carrier": "UA", "wind": wind}
     ages = {"carrier_delays": 90.5, "weather": None if math.isnan(wind) else 3600.0}
-    return Prediction(probability, probability >= 0.4, [], features, ServedFeatures({}, (), ages, (), read_at))
+    return Prediction([probability], probability >= 0.4, [], features, ServedFeatures({}, (), ages, (), read_at))
 
 
 write_lines = LineWriter(HEADER).write

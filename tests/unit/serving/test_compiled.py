@@ -34,9 +34,14 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from components.base.contract.load import load_problem
 from components.base.dataset import Feature
-from components.serving.predictor.compiled.pipeline import MAXIMUM_DIFFERENCE, Scorer, compile_scorer, decide
+from components.models.artifact import Model
+from components.serving.predictor.compiled.pipeline import MAXIMUM_DIFFERENCE, Scorer, compile_scorer
+from components.tasks import open_task
+from tests.unit.made_models import make_model
 
+TASK = open_task(load_problem("pipelines/problems/flight-delays.yaml"))
 NUMERIC = ("distance", "hour", "wind", "age")
 TEXTS = ("carrier", "origin", "dest")
 FEATURES = [Feature(name, "numeric", "request", name) for name in NUMERIC] + [
@@ -95,7 +100,7 @@ def make_boosting() -> Pipeline:
 
 
 def make_boosting_behind_numbers() -> Pipeline:
-    """Build boosting as `models.candidates` does: categories after the numbers, missing and unknown ones as -1."""
+    """Build boosting as the binary task does: categories after the numbers, missing and unknown ones as -1."""
     encoder = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1, max_categories=200
     )
@@ -161,14 +166,18 @@ def fitted(name: str) -> object:
         return estimator if is_fitted else estimator.fit(*make_rows(400, 3))
 
 
+def model_of(estimator: object) -> Model:
+    return make_model(TASK, estimator, FEATURES, 0.4)
+
+
 @functools.cache
 def scorer_of(name: str) -> Scorer:
-    return compile_scorer(fitted(name), FEATURES, 0.4, make_rows(60, 9)[0])
+    return compile_scorer(model_of(fitted(name)), make_rows(60, 9)[0])
 
 
 def expected(estimator: object, rows: list[dict]) -> np.ndarray:
     types = {feature.name: "float64" if feature.kind == "numeric" else object for feature in FEATURES}
-    return estimator.predict_proba(pd.DataFrame(rows).astype(types))[:, 1]
+    return estimator.predict_proba(pd.DataFrame(rows).astype(types))[:, 1:]
 
 
 number = st.one_of(st.none(), st.just(math.nan), st.floats(-1e6, 1e6))
@@ -188,12 +197,12 @@ def test_scorer_gives_the_probabilities_of_the_pipeline(name, rows):
 def test_scorer_scores_one_row_as_it_scores_it_among_many():
     scorer = scorer_of("stacking")
     rows = make_rows(50, 11)[0].to_dict("records")
-    assert np.allclose(scorer.score(rows), [scorer.score([row])[0] for row in rows], rtol=0, atol=1e-12)
+    assert np.allclose(scorer.score(rows), np.vstack([scorer.score([row]) for row in rows]), rtol=0, atol=1e-12)
 
 
 def test_scorer_without_a_sample_serves_the_pipeline_and_says_why(caplog):
     with caplog.at_level(logging.WARNING):
-        scorer = compile_scorer(fitted("boosting"), FEATURES, 0.4, None)
+        scorer = compile_scorer(model_of(fitted("boosting")), None)
     assert not scorer.is_compiled
     assert "there is no sample" in scorer.reason
     assert scorer.reason in caplog.text
@@ -203,7 +212,7 @@ def test_scorer_without_a_sample_serves_the_pipeline_and_says_why(caplog):
 
 def test_scorer_of_an_unknown_classifier_serves_the_pipeline():
     pipeline = make_pipeline(scaled(), BernoulliNB()).fit(*make_rows(200, 3))
-    scorer = compile_scorer(pipeline, FEATURES, 0.4, make_rows(30, 9)[0])
+    scorer = compile_scorer(model_of(pipeline), make_rows(30, 9)[0])
     assert scorer.reason == "classifier BernoulliNB has no compiled form"
     rows = [{**dict.fromkeys(NUMERIC), **dict.fromkeys(TEXTS)}]
     assert np.array_equal(scorer.score(rows), expected(pipeline, rows))
@@ -218,7 +227,7 @@ def test_scorer_without_treelite_serves_the_pipeline(monkeypatch):
         return plain_import(name, *arguments, **keywords)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    scorer = compile_scorer(fitted("boosting"), FEATURES, 0.4, make_rows(30, 9)[0])
+    scorer = compile_scorer(model_of(fitted("boosting")), make_rows(30, 9)[0])
     assert not scorer.is_compiled
     assert "ImportError: No module named 'treelite'" in scorer.reason
 
@@ -235,11 +244,6 @@ def test_scorer_with_other_probabilities_serves_the_pipeline():
     Shifted.__name__ = "LogisticRegression"
     last = estimator.steps[-1][1]
     last.__class__ = Shifted
-    scorer = compile_scorer(estimator, FEATURES, 0.4, make_rows(30, 9)[0])
+    scorer = compile_scorer(model_of(estimator), make_rows(30, 9)[0])
     assert not scorer.is_compiled
-    assert scorer.reason.startswith("probabilities must agree within 1e-09, but differ by 0.")
-
-
-def test_row_that_ties_with_the_threshold_is_at_it():
-    threshold = 0.1 + 0.2
-    assert decide(np.array([0.3, threshold, 0.3 - 1e-9]), threshold).tolist() == [True, True, False]
+    assert scorer.reason.startswith("outputs must agree within 1e-09, but differ by 0.")

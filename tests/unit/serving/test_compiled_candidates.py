@@ -8,17 +8,20 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
-from components.models.candidates import build_candidate
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
+from components.base.contract.load import load_problem
 from components.base.contract.types import Family
 from components.base.dataset import Feature
-from components.models.artifact import Model, load_model, save_model
+from components.models.artifact import load_model, save_model
 from components.serving.predictor.compiled.pipeline import MAXIMUM_DIFFERENCE, compile_scorer
+from components.tasks import open_task
+from tests.unit.made_models import make_model
 
+TASK = open_task(load_problem("pipelines/problems/flight-delays.yaml"))
 FEATURES = (
     Feature("origin", "categorical", "request", "origin"),
     Feature("distance", "numeric", "request", "distance"),
@@ -45,7 +48,7 @@ def make_rows(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
 def fit_member(family: Family) -> object:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return build_candidate(family, FEATURES, SMALL.get(family)).fit(*make_rows(700, 1))
+        return TASK.build_candidate(family, FEATURES, SMALL.get(family)).fit(*make_rows(700, 1))
 
 
 def build(kind: str, families: tuple[Family, ...]) -> object:
@@ -76,10 +79,12 @@ def test_released_model_compiles_with_the_same_probabilities(kind, families, met
     estimator = build(kind, families)
     if method != "none":
         estimator = CalibratedClassifierCV(FrozenEstimator(estimator), method=method).fit(*make_rows(400, 2))
-    save_model(tmp_path, Model(estimator, 0.4, FEATURES, "late", "+".join(families), kind, method))
-    model = load_model(tmp_path)
+    save_model(
+        tmp_path, make_model(TASK, estimator, FEATURES, 0.4, family="+".join(families), kind=kind, calibration=method)
+    )
+    model = load_model(TASK, tmp_path)
     sample = make_rows(100, 3)[0]
-    scorer = compile_scorer(model.estimator, model.features, model.threshold, sample)
+    scorer = compile_scorer(model, sample)
     assert scorer.is_compiled, scorer.reason
     rows = make_rows(100, 4)[0]
     theirs = model.predict(rows)

@@ -16,12 +16,25 @@ from hypothesis import strategies as st
 from components.base.contract.load import load_problem
 from components.base.dataset import Feature
 from components.base.errors import ContractError, DataError
-from components.serving.prediction_log.schema import SegmentHeader, object_key
+from components.serving.prediction_log.schema import SegmentHeader, object_key, upgrade_table
 from components.serving.prediction_log.segment import LineWriter, read_segment, write_days
-from tests.unit.serving.prediction_rows import HEADER, MOMENT, ROW, make_prediction, write_lines
+from components.tasks import open_task
+from tests.unit.serving.prediction_rows import HEADER, READ_AT, ROW, make_prediction, write_lines
 
 PROBLEM = load_problem("pipelines/problems/flight-delays.yaml")
-LOGGED = MOMENT + 60
+TASK = open_task(PROBLEM)
+# The header of the same model as the platform wrote it before outputs and policies.
+HEADER_1 = (
+    b'{"format":1,"problem":"flight-delays","model_version":"3","threshold":0.4,"sampling_ratio":1.0,'
+    b'"label_delay_hours":24.0,"request":{"carrier":"string","flight":"int","scheduled_at":"timestamp",'
+    b'"distance":"float","is_full":"bool"},"features":{"carrier":"categorical","wind":"numeric"},'
+    b'"views":["carrier_delays","weather"]}\n'
+)
+LINE_1 = (
+    b'[0,"r-1",0,1372662000000000,1372662060000000,0.25,false,"UA",1545,"2013-07-01T09:15:00Z",1400.5,true,'
+    b'"UA",7.125,90.5,3600.0,0]\n'
+)
+LOGGED = READ_AT + 60
 floats = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -38,7 +51,7 @@ def path(tmp_path):
 def test_a_row_holds_everything_that_was_known(path):
     lines = write_lines("r-1", [ROW], [make_prediction()], LOGGED)
     (row,) = read_segment(write(path, *lines)).rows.to_pylist()
-    read = datetime.fromtimestamp(MOMENT, UTC)
+    read = datetime.fromtimestamp(READ_AT, UTC)
     assert row == {
         "request_id": "r-1",
         "row": 0,
@@ -47,8 +60,7 @@ def test_a_row_holds_everything_that_was_known(path):
         "logged_at": read + timedelta(seconds=60),
         "label_due_at": read + timedelta(hours=24),
         "model_version": "3",
-        "probability": 0.25,
-        "threshold": 0.4,
+        "output__probability": 0.25,
         "decision": False,
         "sampling_ratio": 1.0,
         "feature__carrier": "UA",
@@ -56,6 +68,34 @@ def test_a_row_holds_everything_that_was_known(path):
         "age_seconds__carrier_delays": 90.5,
         "age_seconds__weather": 3600.0,
     }
+
+
+def test_a_segment_of_format_1_is_read_as_one_of_today(path):
+    today = write(path.with_name("today.jsonl"), *write_lines("r-1", [ROW], [make_prediction()], LOGGED))
+    before = read_segment(write(path, LINE_1, header=HEADER_1))
+    assert before.header == HEADER
+    assert before.rows.equals(read_segment(today).rows, check_metadata=True)
+    assert list(write_days(before)) == list(write_days(read_segment(today)))
+
+
+def test_an_object_of_format_1_is_read_as_one_of_today(path):
+    today = read_segment(write(path, LINE_1, header=HEADER_1)).rows
+    place = today.column_names.index("output__probability")
+    names = ["probability" if name == "output__probability" else name for name in today.column_names]
+    before = today.rename_columns(names).add_column(place + 1, "threshold", [[0.4]])
+    assert upgrade_table(before).equals(today)
+    assert upgrade_table(today) is today
+
+
+def test_the_outputs_and_decisions_of_any_task_are_logged(path):
+    header = dataclasses.replace(HEADER, outputs=("on time", "late"), decision_type="string", policy={"kind": "most"})
+    prediction = make_prediction()._replace(output=[0.75, 0.25], decision="call")
+    lines = LineWriter(header).write("r", [ROW], [prediction], LOGGED)
+    segment = read_segment(write(path, *lines, header=header.write()))
+    (row,) = segment.rows.to_pylist()
+    assert (row["output__on time"], row["output__late"], row["decision"]) == (0.75, 0.25, "call")
+    ((_, content),) = write_days(segment)
+    assert pq.read_schema(io.BytesIO(content)).metadata == {b"format": b"2", b"policy": b'{"kind":"most"}'}
 
 
 def test_types_are_the_contracts_even_when_all_is_missing(path):
@@ -97,8 +137,8 @@ def test_a_model_of_one_feature_without_views_is_logged(path):
 
 def test_days_are_those_of_the_event_time(path):
     midnight = datetime(2013, 7, 2, tzinfo=UTC).timestamp()
-    moments = [midnight - 1e-6, midnight, midnight + 86_399, MOMENT]
-    predictions = [make_prediction(read_at=moment) for moment in moments]
+    times = [midnight - 1e-6, midnight, midnight + 86_399, READ_AT]
+    predictions = [make_prediction(read_at=time) for time in times]
     segment = read_segment(write(path, *write_lines("r", [ROW] * 4, predictions, LOGGED)))
     files = {day: pq.read_table(io.BytesIO(content)) for day, content in write_days(segment)}
     assert {day: file.column("row").to_pylist() for day, file in files.items()} == {
@@ -142,7 +182,7 @@ def test_lines_that_cannot_be_read_are_left_out_and_counted(tmp_path_factory, ki
     assert (len(segment.rows), segment.damaged) == (rows, len(kinds) - rows) if rows else segment is None
 
 
-@pytest.mark.parametrize("header", [b"nothing\n", b"[]\n", HEADER.write().replace(b'"format":1', b'"format":9')])
+@pytest.mark.parametrize("header", [b"nothing\n", b"[]\n", HEADER.write().replace(b'"format":2', b'"format":9')])
 def test_rows_under_another_header_are_refused(path, header):
     lines = write_lines("r", [ROW], [make_prediction()], LOGGED)
     with pytest.raises(DataError, match=re.escape(f"{path}: the first line must be the header of a segment")):
@@ -155,10 +195,11 @@ def test_a_header_comes_back_as_it_was_written():
 
 def test_a_header_is_derived_from_the_contract():
     features = [Feature("carrier", "categorical", "request", "c")]
-    header = SegmentHeader.of(PROBLEM, features, ("weather",), "7", 0.3)
+    header = SegmentHeader.of(TASK, features, ("weather",), "7", {})
     assert list(header.request) == PROBLEM.examples.request
     assert (header.request["scheduled_at"], header.request["flight"]) == ("timestamp", "int")
     assert (header.features, header.views) == ({"carrier": "categorical"}, ("weather",))
+    assert (header.outputs, header.decision_type) == (("probability",), "bool")
     assert (header.label_delay_hours, header.sampling_ratio) == (24, 1.0)
 
 
@@ -168,7 +209,7 @@ def test_a_request_column_with_a_name_of_the_log_is_refused():
     examples = PROBLEM.examples.model_copy(update={"request": [*PROBLEM.examples.request, "row"]})
     problem = PROBLEM.model_copy(update={"sources": {**PROBLEM.sources, "flights": source}, "examples": examples})
     with pytest.raises(ContractError, match=re.escape("must not use names of the prediction log, but got row.")):
-        SegmentHeader.of(problem, [], (), "7", 0.3)
+        SegmentHeader.of(open_task(problem), [], (), "7", {})
 
 
 def test_the_key_of_a_segment_names_problem_and_day():

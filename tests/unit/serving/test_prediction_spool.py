@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from components.base.errors import StoreUnavailableError
 from components.serving.prediction_log.spool import Spool, SpoolLimits
 from components.serving.prediction_log.upload import Uploader
-from tests.unit.serving.prediction_rows import HEADER, MOMENT, ROW, make_prediction, write_lines
+from tests.unit.serving.prediction_rows import HEADER, READ_AT, ROW, make_prediction, write_lines
 
 LIMITS = SpoolLimits(segment_seconds=300, segment_bytes=1000, spool_bytes=2**30)
-LINE = write_lines("r-0", [ROW], [make_prediction()], MOMENT)[0]
+LINE = write_lines("r-0", [ROW], [make_prediction()], READ_AT)[0]
 
 
 class MemoryStore:
@@ -92,11 +92,11 @@ steps = st.lists(
 def test_every_row_that_was_taken_is_stored_exactly_once(tmp_path_factory, sequence, over_midnight):
     folder, store, counted = tmp_path_factory.mktemp("spool"), MemoryStore(), CountedRows()
     spool, taken = open_spool(folder), []
-    days = [MOMENT, MOMENT + 86_400 * over_midnight]
+    days = [READ_AT, READ_AT + 86_400 * over_midnight]
     for i, (kind, *rest) in enumerate(sequence):
         if kind in ("append", "full disk"):
             predictions = [make_prediction(read_at=days[j % 2]) for j in range(rest[0])]
-            lines = write_lines(f"r-{i}", [ROW] * rest[0], predictions, MOMENT)
+            lines = write_lines(f"r-{i}", [ROW] * rest[0], predictions, READ_AT)
             done = spool.append(lines) if kind == "append" else append_on_full_disk(spool, lines, rest[1])
             taken += [(f"r-{i}", j) for j in range(rest[0]) if done]
         elif kind == "close":

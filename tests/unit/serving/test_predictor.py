@@ -24,10 +24,14 @@ from components.base.contract.load import load_problem
 from components.base.dataset import Feature
 from components.base.errors import EndpointUnavailableError, ModelRefusedError
 from components.models.artifact import Model, save_model
-from components.serving.predictor.model import ServedModel, load_served, score_with_pipeline
+from components.serving.predictor.compiled.pipeline import pipeline_scorer
+from components.serving.predictor.model import ServedModel, load_served
 from components.serving.predictor.server import Predictor
+from components.tasks import open_task
+from tests.unit.made_models import make_model
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml")
+TASK = open_task(PROBLEM)
 FEATURES = (
     Feature("carrier", "categorical", "request", "carrier"),
     Feature("distance", "numeric", "request", "distance"),
@@ -86,15 +90,7 @@ def write_model(folder: Path, with_sample: bool = True) -> Model:
     )
     table.loc[:20, "plane_age"] = np.nan
     y = (table["plane_age"].fillna(10) + rng.normal(0, 3, 300) > 10).astype(int)
-    model = Model(
-        make_pipeline(columns, LogisticRegression(max_iter=500)).fit(table, y),
-        0.5,
-        FEATURES,
-        "late",
-        "logistic",
-        "single",
-        "none",
-    )
+    model = make_model(TASK, make_pipeline(columns, LogisticRegression(max_iter=500)).fit(table, y), FEATURES)
     save_model(folder, model)
     if with_sample:
         table.to_parquet(folder / "golden.parquet")
@@ -113,7 +109,7 @@ def model(tmp_path) -> Model:
 
 @pytest.fixture
 def served(tmp_path, model, lookup) -> ServedModel:
-    return load_served(tmp_path, PROBLEM, lookup, "3")
+    return load_served(tmp_path, TASK, lookup, "3")
 
 
 def test_served_model_joins_request_features_and_looked_up_ones(served, lookup):
@@ -124,9 +120,9 @@ def test_served_model_joins_request_features_and_looked_up_ones(served, lookup):
 def test_served_model_answers_as_the_pipeline_does(served, model):
     rows = [ROW, {**ROW, "tailnum": None}, {**ROW, "carrier": "ZZ", "distance": 20.0}]
     predictions = served.predict(rows)
-    expected = score_with_pipeline(model, served.assemble(rows))
+    expected = pipeline_scorer(model)(served.assemble(rows))[:, 0]
     assert served.scorer.is_compiled, served.scorer.reason
-    assert [prediction.probability for prediction in predictions] == pytest.approx(expected, abs=1e-12)
+    assert [prediction.output[0] for prediction in predictions] == pytest.approx(expected, abs=1e-12)
     assert [prediction.decision for prediction in predictions] == [bool(p >= 0.5) for p in expected]
 
 
@@ -138,16 +134,16 @@ def test_prediction_names_missing_features(served):
 def test_model_folder_without_golden_rows_is_served_by_its_pipeline(tmp_path, lookup, caplog):
     write_model(tmp_path, with_sample=False)
     with caplog.at_level(logging.WARNING):
-        served = load_served(tmp_path, PROBLEM, lookup)
+        served = load_served(tmp_path, TASK, lookup)
     assert not served.scorer.is_compiled
     assert "there is no sample" in caplog.text
-    assert 0 < served.predict([ROW])[0].probability < 1
+    assert 0 < served.predict([ROW])[0].output[0] < 1
 
 
 def test_version_without_a_registry_is_the_hash_of_the_model(tmp_path, model, lookup):
-    version = load_served(tmp_path, PROBLEM, lookup).version
+    version = load_served(tmp_path, TASK, lookup).version
     assert len(version) == 12
-    assert version == load_served(tmp_path, PROBLEM, lookup).version
+    assert version == load_served(tmp_path, TASK, lookup).version
 
 
 def test_predictor_is_ready_only_while_predictions_go_through(served, lookup):
@@ -183,7 +179,9 @@ def test_predictor_infers_through_kserve(served):
 def test_model_that_reads_a_feature_that_nobody_serves_does_not_load(tmp_path, lookup):
     model = write_model(tmp_path)
     features = (*FEATURES[:3], dataclasses.replace(FEATURES[3], name="plane_age_years"))
-    save_model(tmp_path, dataclasses.replace(model, features=features))
+    save_model(
+        tmp_path, dataclasses.replace(model, description=model.description.model_copy(update={"features": features}))
+    )
     (tmp_path / "golden.parquet").unlink()
     with pytest.raises(ModelRefusedError, match=re.escape("feature `plane_age_years` must be served, but it is not.")):
-        Predictor("flight-delays", load_served(tmp_path, PROBLEM, lookup)).load()
+        Predictor("flight-delays", load_served(tmp_path, TASK, lookup)).load()

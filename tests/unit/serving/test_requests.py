@@ -21,10 +21,12 @@ from components.serving.predictor.requests import (
     plain_value,
     write_v1,
 )
-from components.serving.predictor.tensors import describe_inputs, parse_v2, write_v2
+from components.serving.predictor.tensors import describe_inputs, list_answer_datatypes, parse_v2, write_v2
+from components.tasks import open_task
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml")
 SCHEMA = RequestSchema.of(PROBLEM)
+DATATYPES = list_answer_datatypes(open_task(PROBLEM))
 ROW = {
     "carrier": "UA",
     "flight": 1545,
@@ -59,7 +61,7 @@ flights = st.fixed_dictionaries(
 def test_rows_come_back_as_they_were_written(rows):
     body = orjson.dumps(write_v1(rows))
     assert SCHEMA.parse_v1(body) == rows
-    assert parse_v2(SCHEMA, orjson.dumps(write_v2(SCHEMA, rows)))[0] == rows
+    assert parse_v2(SCHEMA, DATATYPES, orjson.dumps(write_v2(SCHEMA, rows)))[0] == rows
 
 
 json_values = st.recursive(
@@ -83,7 +85,7 @@ json_values = st.recursive(
 @example(body=b'{"inputs": [{"name": "flight", "data": {}, "shape": 5, "datatype": []}]}')
 @example(body=b'{"instances": [null], "instances": {}}')
 def test_any_body_is_read_or_refused_with_words(body):
-    for parse in (SCHEMA.parse_v1, lambda given: parse_v2(SCHEMA, given)):
+    for parse in (SCHEMA.parse_v1, lambda given: parse_v2(SCHEMA, DATATYPES, given)):
         with pytest.raises(RequestError) as refusal:
             parse(body)
         assert str(refusal.value)
@@ -100,7 +102,7 @@ def test_schema_follows_the_contract():
 
 def test_example_of_the_schema_is_a_right_request():
     assert SCHEMA.parse_v1(SCHEMA.example_v1().encode())
-    assert parse_v2(SCHEMA, orjson.dumps(write_v2(SCHEMA, [SCHEMA.example()])))[0]
+    assert parse_v2(SCHEMA, DATATYPES, orjson.dumps(write_v2(SCHEMA, [SCHEMA.example()])))[0]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Take a fitted ColumnTransformer apart into functions over plain rows, without pandas.
 
 In: the fitted transformer. Out: a function from a `Batch` of feature rows to the matrix that the transformer gives.
-Called by `compiled_classifiers`.
+Called by the tasks' `compile`.
 
 Notation
     n    rows of a batch

@@ -1,15 +1,15 @@
 """Take fitted binary classifiers and their ensembles apart into numpy and treelite.
 
 In: a fitted scikit-learn estimator. Out: a `Response`, the function that calibration and stacking see, from which the
-probability of the positive class follows. Called by `compiled`.
+probability of the positive class follows. Called through `BinaryTask.compile` as the predictor loads.
 
 Notation
     n    rows
-    x    what the estimator takes: a `Batch` of feature rows for a pipeline, X (n, columns) for what stands inside one
+    x    what the estimator takes: a `Batch` of feature rows for a pipeline, X (n, columns) for a part inside one
     f    response (n,): the log-odds of the positive class, or its probability
 
 Fitted public attributes are read here, and one private one: the encoder inside HistGradientBoosting. treelite reads
-scikit-learn's trees. That is why `compiled` compares every model with its scikit-learn pipeline before it serves.
+scikit-learn's trees. That is why `compile_scorer` compares every model with its scikit-learn pipeline before it serves.
 """
 
 import copy
@@ -93,7 +93,7 @@ def _boosting(estimator: Any) -> Response:
         predict = _trees(estimator, pred_margin=True)
         return Response(lambda X: predict(X)[:, 0, 0], is_log_odds=True)
     # treelite maps categories itself, but sends unknown and negative ones down the wrong branch: it gets the trees as
-    # they stand behind scikit-learn's own encoder.
+    # they are behind scikit-learn's own encoder.
     bare = copy.copy(estimator)
     bare._preprocessor = None
     predict = _trees(bare, pred_margin=True)
