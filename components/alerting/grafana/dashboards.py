@@ -8,11 +8,11 @@ Prometheus that holds its series. The dashboards are the same for all problems: 
 import json
 from typing import NamedTuple
 
+from components.alerting.grafana.board import INTERVAL, Board
 from components.alerting.grafana.model import model_board
 from components.alerting.grafana.panels import build_dashboard
 from components.alerting.grafana.pipelines import pipelines_board, retraining_board
 from components.alerting.grafana.serving import serving_board
-from components.alerting.grafana.types import INTERVAL, Board
 
 
 class PanelQuery(NamedTuple):

@@ -3,9 +3,22 @@
 In: nothing. Out: a `Board`. Called by `dashboards.list_boards`.
 """
 
-from components.alerting.grafana.types import Board, Panel, Query, Row, contract, newest
+from components.alerting.grafana.board import Board, Query, Row, contract, gauge, gauge_by, newest, series, stat
+from components.alerting.promql import LAST_MONITORING
 
-_AGE = f"time() - {newest('tidemill_monitoring_last_success_timestamp_seconds')}"
+_MISSING_RISE = (
+    f"{newest('tidemill_feature_missing_ratio', 'feature')}"
+    f" - on (feature) {newest('tidemill_feature_reference_missing_ratio', 'feature')}"
+)
+# Only the metric that the contract limits has a limit.
+_LIMITED = f"and on (problem, metric) {newest('tidemill_performance_limit', 'problem, metric')}"
+_SCORES = {
+    "score": "realised",
+    "score_low": "95 % from",
+    "score_high": "95 % to",
+    "estimated_score": "estimated without labels",
+    "release_score": "at release",
+}
 
 
 def model_board() -> Board:
@@ -13,50 +26,31 @@ def model_board() -> Board:
     return Board(
         name="model",
         title="Tidemill / Model",
-        description="Is the model asked about what it knows, is it right, and what does it earn?",
-        rows=(_now(), _drift(), _features(), _performance(), _value(), _labels()),
+        description="Do the inputs look like those of training, is the model right, and what does it earn?",
+        rows=(_result(), _drift(), _features(), _performance(), _value(), _labels()),
     )
 
 
-def _now() -> Row:
+def _result() -> Row:
     return Row(
         "The newest result",
         (
-            Panel(
-                "Age of the result",
-                "Everything below is as old as this. No alert on the model fires when it is too old.",
-                "s",
-                (Query(_AGE, "age"),),
-                kind="stat",
-                width=6,
+            stat("Age of the result", Query(f"time() - {newest(LAST_MONITORING)}", "age"), unit="s", width=6).explain(
+                "Everything below is as old as this. No alert on the model fires when it is too old."
             ),
-            Panel(
-                "Rows judged",
-                "Rows of the model in charge. With fewer than the contract's minimum nothing is judged.",
-                "short",
-                (Query(newest("tidemill_monitoring_rows"), "rows"),),
+            series(
+                "Rows of the result",
+                gauge("tidemill_monitoring_rows", "rows"),
                 limit=contract("monitoring.minimum_rows"),
                 width=6,
-            ),
-            Panel(
-                "Version in charge",
-                "1 for the model that the judgements are about.",
-                "short",
-                (
-                    Query(
-                        newest("tidemill_monitoring_model_info", "model_version"),
-                        "version {{model_version}}",
-                    ),
-                ),
+            ).explain("Rows that the champion predicted. With fewer than the contract's minimum no alert fires."),
+            series(
+                "Champion",
+                gauge("tidemill_monitoring_model_info", "version {{model_version}}", "model_version"),
                 width=6,
-            ),
-            Panel(
-                "Findings",
-                "What the monitoring report says, by gravity.",
-                "short",
-                (Query(newest("tidemill_monitoring_findings", "severity"), "{{severity}}"),),
-                kind="stat",
-                width=6,
+            ).explain("1 for the version that the result is about."),
+            stat("Findings", gauge_by("tidemill_monitoring_findings", "severity"), width=6).explain(
+                "Findings of the monitoring report, by severity."
             ),
         ),
     )
@@ -66,145 +60,103 @@ def _drift() -> Row:
     return Row(
         "Drift",
         (
-            Panel(
-                "Shift that matters",
-                "The greatest shift among features that the model leans on, in multiples of its limit.",
-                "short",
-                (Query(newest("tidemill_drift_relevant_psi_ratio"), "multiple of the limit"),),
+            series(
+                "PSI of important features",
+                gauge("tidemill_drift_relevant_psi_ratio", "multiple of the limit"),
                 bad_from=1,
-            ),
-            Panel(
-                "Shift of features",
-                "Population stability index against the training rows, the ten greatest.",
-                "short",
-                (Query(f"topk(10, {newest('tidemill_feature_psi', 'feature')})", "{{feature}}"),),
+            ).explain("The largest PSI of a feature that is important to the model, in multiples of its limit."),
+            series(
+                "PSI of features",
+                Query(f"topk(10, {newest('tidemill_feature_psi', 'feature')})", "{{feature}}"),
                 limit=contract("monitoring.drift.maximum_psi"),
+            ).explain("Population stability index (PSI) against the training rows, the ten largest."),
+            series("Weighted PSI of all features", gauge("tidemill_drift_weighted_psi", "weighted")).explain(
+                "Mean PSI of the features, weighted by importance."
             ),
-            Panel(
-                "Shift of the inputs as a whole",
-                "Mean shift, weighted by importance.",
-                "short",
-                (Query(newest("tidemill_drift_weighted_psi"), "weighted"),),
-            ),
-            Panel(
-                "Shift of the predictions",
-                "Population stability index of the probabilities against those on the test rows of the release.",
-                "short",
-                (Query(newest("tidemill_prediction_psi"), "predictions"),),
+            series(
+                "PSI of the predictions",
+                gauge("tidemill_prediction_psi", "predictions"),
                 limit=newest("tidemill_prediction_psi_limit"),
-            ),
+            ).explain("Population stability index of the predictions against those on the test rows of the release."),
         ),
     )
 
 
 def _features() -> Row:
-    rise = (
-        f"{newest('tidemill_feature_missing_ratio', 'feature')}"
-        f" - on (feature) {newest('tidemill_feature_reference_missing_ratio', 'feature')}"
-    )
     return Row(
         "Features as served",
         (
-            Panel(
+            series(
                 "More missing than in training",
-                "Rise of the share of missing values, the ten worst. A feed that broke shows here first.",
-                "percentunit",
-                (Query(f"topk(10, {rise})", "{{feature}}"),),
+                Query(f"topk(10, {_MISSING_RISE})", "{{feature}}"),
+                unit="percentunit",
                 limit=contract("monitoring.quality.maximum_missing_rise"),
-            ),
-            Panel(
+            ).explain("Rise of the share of missing values, the ten largest. A broken feed shows here first."),
+            series(
                 "Expired views",
-                "Rise of the share of rows that a view was too old for, over that of training.",
-                "percentunit",
-                (Query(newest("tidemill_view_expired_rise_ratio", "view"), "{{view}}"),),
+                gauge_by("tidemill_view_expired_rise_ratio", "view"),
+                unit="percentunit",
                 limit=contract("monitoring.quality.maximum_expired_rise"),
-            ),
-            Panel(
-                "Values that training never saw",
-                "Share of rows with an unseen category or a number out of the contract's range, the five worst.",
-                "percentunit",
-                (
-                    Query(f"topk(5, {newest('tidemill_feature_unseen_ratio', 'feature')})", "{{feature}} unseen"),
-                    Query(
-                        f"topk(5, {newest('tidemill_feature_out_of_range_ratio', 'feature')})",
-                        "{{feature}} out of range",
-                    ),
+            ).explain("Share of rows with an expired value of the view, minus that of training."),
+            series(
+                "Values unknown to training",
+                Query(f"topk(5, {newest('tidemill_feature_unseen_ratio', 'feature')})", "{{feature}} unseen"),
+                Query(
+                    f"topk(5, {newest('tidemill_feature_out_of_range_ratio', 'feature')})", "{{feature}} out of range"
                 ),
+                unit="percentunit",
+            ).explain(
+                "Share of rows with an unseen category or a number outside the contract's range, the five largest."
             ),
-            Panel(
+            series(
                 "Training/serving skew",
-                "Share of served values that differ from the point-in-time join for the same keys and moments.",
-                "percentunit",
-                (Query(newest("tidemill_skew_ratio"), "different"),),
+                gauge("tidemill_skew_ratio", "different"),
+                unit="percentunit",
                 limit=contract("monitoring.quality.maximum_skew_ratio"),
-            ),
+            ).explain("Share of served values that differ from the point-in-time join for the same keys and times."),
         ),
     )
 
 
 def _performance() -> Row:
-    # The metric that the contract limits is the one of which there is a limit.
-    only = f"and on (problem, metric) {newest('tidemill_performance_limit', 'problem, metric')}"
-    scores = {"score": "realised", "score_low": "95 % from", "score_high": "95 % to"}
-    others = {"estimated_score": "estimated without labels", "release_score": "at release"}
+    scores = [
+        Query(f"{newest(f'tidemill_performance_{name}', 'problem, metric')} {_LIMITED}", f"{{{{metric}}}} {text}")
+        for name, text in _SCORES.items()
+    ]
     return Row(
         "Performance",
         (
-            Panel(
-                "Score on matured labels",
-                "The metric that the contract limits. The alert needs the whole interval beyond the line.",
-                "short",
-                tuple(
-                    Query(
-                        f"{newest(f'tidemill_performance_{name}', 'problem, metric')} {only}", f"{{{{metric}}}} {text}"
-                    )
-                    for name, text in (scores | others).items()
-                ),
-                limit=newest("tidemill_performance_limit"),
-                width=16,
+            series("Score on matured labels", *scores, limit=newest("tidemill_performance_limit"), width=16).explain(
+                "The metric that the contract limits. The alert needs the whole interval beyond the line."
             ),
-            Panel(
+            series(
                 "Labelled rows",
-                "Rows that the score is computed on.",
-                "short",
-                (Query(newest("tidemill_performance_rows"), "rows"),),
+                gauge("tidemill_performance_rows", "rows"),
                 limit=contract("monitoring.minimum_rows"),
                 width=8,
-            ),
-            Panel(
-                "All metrics",
-                "Realised scores, also those that no limit is on.",
-                "short",
-                (Query(newest("tidemill_performance_score", "metric"), "{{metric}}"),),
-                width=24,
+            ).explain("Rows behind the score."),
+            series("All metrics", gauge_by("tidemill_performance_score", "metric"), width=24).explain(
+                "Realised scores, also those without a limit."
             ),
         ),
     )
 
 
 def _value() -> Row:
-    gain = "tidemill_value_gain_per_1000"
-    against = {"contender": "current_solution"}
+    gain, rule = "tidemill_value_gain_per_1000", {"contender": "current_solution"}
     return Row(
         "Value",
         (
-            Panel(
-                "Value of the decisions",
-                "In the contract's currency per 1,000 predictions: as served, and as the others would have decided.",
-                "short",
-                (Query(newest("tidemill_value_per_1000", "contender"), "{{contender}}"),),
+            series("Value of the decisions", gauge_by("tidemill_value_per_1000", "contender")).explain(
+                "In the contract's currency per 1,000 predictions: as served, and as each contender would have decided."
             ),
-            Panel(
+            series(
                 "Gain over the current solution",
-                "With its interval. The alert needs the whole interval below the line.",
-                "short",
-                (
-                    Query(newest(gain, **against), "gain"),
-                    Query(newest(f"{gain}_low", **against), "95 % from"),
-                    Query(newest(f"{gain}_high", **against), "95 % to"),
-                ),
+                gauge(gain, "gain", **rule),
+                gauge(f"{gain}_low", "95 % from", **rule),
+                gauge(f"{gain}_high", "95 % to", **rule),
                 limit=newest("tidemill_value_limit_per_1000"),
-            ),
+            ).explain("With its interval. The alert needs the whole interval below the line."),
         ),
     )
 
@@ -213,28 +165,21 @@ def _labels() -> Row:
     return Row(
         "Labels",
         (
-            Panel(
+            series(
                 "Label coverage",
-                "Share of the labels that are due and have come.",
-                "percentunit",
-                (Query(newest("tidemill_label_coverage_ratio"), "coverage"),),
+                gauge("tidemill_label_coverage_ratio", "coverage"),
+                unit="percentunit",
                 limit=contract("monitoring.minimum_label_coverage"),
                 width=8,
+            ).explain("Share of the due labels that have arrived."),
+            series("Labels overdue", gauge("tidemill_label_overdue_rows", "overdue"), width=8).explain(
+                "Rows whose label is due and missing."
             ),
-            Panel(
-                "Labels overdue",
-                "Rows whose label is due and missing.",
-                "short",
-                (Query(newest("tidemill_label_overdue_rows"), "overdue"),),
-                width=8,
-            ),
-            Panel(
+            series(
                 "New labels since training",
-                "What a new model could learn from. Below the line the governor holds.",
-                "short",
-                (Query(newest("tidemill_label_new_rows"), "new"),),
+                gauge("tidemill_label_new_rows", "new"),
                 limit=contract("retraining.minimum_new_labels"),
                 width=8,
-            ),
+            ).explain("New rows for the next training. Below the line the governor holds."),
         ),
     )

@@ -9,7 +9,7 @@ import json
 import warnings
 from collections.abc import Iterator
 
-from components.alerting.grafana.types import Board, Panel, Query
+from components.alerting.grafana.board import Board, Panel, Query
 
 with warnings.catch_warnings():
     # The SDK would like the second schema, which Grafana reads from version 12 on; files of the first one all read.

@@ -1,19 +1,22 @@
-"""The dashboard of the endpoint: rate, errors, latency, saturation, what is answered and what is recorded.
+"""The dashboard of the endpoint: rate, errors, latency, saturation, answers and the prediction log.
 
 In: nothing. Out: a `Board`. Called by `dashboards.list_boards`.
 """
 
-from components.alerting.grafana.types import (
+from components.alerting.grafana.board import (
     INTERVAL,
     Board,
-    Panel,
     Query,
     Row,
     contract,
     own,
     per_second,
     quantile,
+    series,
+    stat,
+    total,
 )
+from components.alerting.promql import PREDICTOR_JOB
 
 _REQUESTS = "tidemill_predictor_requests_total"
 _SECONDS = "tidemill_predictor_request_seconds"
@@ -25,6 +28,10 @@ _SPENT = (
     f'(sum by (problem) (increase({_REQUESTS}{{problem="$problem",code=~"5.."}}[30d])) or {_ALL_OF_MONTH} * 0)'
     f" / {_ALL_OF_MONTH}"
 )
+_MISSING = (
+    f"{per_second('tidemill_predictor_missing_features_total', 'feature')}"
+    f" / on () group_left () {per_second('tidemill_predictor_rows_total', 'problem')}"
+)
 
 
 def serving_board() -> Board:
@@ -32,189 +39,122 @@ def serving_board() -> Board:
     return Board(
         name="serving",
         title="Tidemill / Serving",
-        description="Does the endpoint keep its objectives, and what does it answer?",
+        description="Does the endpoint meet its objectives, and what does it answer?",
         rows=(_traffic(), _latency(), _saturation(), _answers(), _log()),
     )
+
+
+def _quantiles(histogram: str, *levels: float) -> list[Query]:
+    return [Query(quantile(level, histogram), f"p{level * 100:.0f}") for level in levels]
 
 
 def _traffic() -> Row:
     return Row(
         "Rate and errors",
         (
-            Panel(
-                "Requests",
-                "Prediction requests a second by HTTP status.",
-                "reqps",
-                (Query(per_second(_REQUESTS, "code"), "{{code}}"),),
-                width=8,
+            series("Requests", Query(per_second(_REQUESTS, "code"), "{{code}}"), unit="reqps", width=8).explain(
+                "Prediction requests a second by HTTP status."
             ),
-            Panel(
+            series(
                 "Server errors",
-                "Share of requests that end with a server error. Above the line the error budget shrinks too fast.",
-                "percentunit",
-                (Query(f"({_ERRORS} or {_ALL} * 0) / {_ALL}", "errors"),),
+                Query(f"({_ERRORS} or {_ALL} * 0) / {_ALL}", "errors"),
+                unit="percentunit",
                 limit=f"1 - {contract('monitoring.objectives.availability')}",
                 width=8,
+            ).explain(
+                "Share of requests that end with a server error. Above the line the error budget shrinks too fast."
             ),
-            Panel(
+            stat(
                 "Error budget left",
-                "Share of the 30 days' error budget that is left; below zero the objective is missed. "
-                "Prometheus must keep 30 days.",
-                "percentunit",
-                (Query(f"1 - ({_SPENT}) / {_BUDGET}", "left"),),
+                Query(f"1 - ({_SPENT}) / {_BUDGET}", "left"),
+                unit="percentunit",
                 bad_below=0,
-                kind="stat",
                 width=8,
+            ).explain(
+                "Rest of the error budget of 30 days; below zero the objective is missed. Prometheus must keep 30 days."
             ),
         ),
     )
 
 
 def _latency() -> Row:
+    lookup = Query(quantile(0.99, "tidemill_predictor_lookup_seconds"), "lookup p99")
+    predict = Query(quantile(0.99, "request_predict_seconds"), "predict p99")
+    p99 = f"{contract('serving.p99_milliseconds')} / 1000"
     return Row(
         "Latency",
         (
-            Panel(
-                "Time of a request",
-                "From the request's headers to its answer. The 99th percentile belongs below the contract's p99.",
-                "s",
-                tuple(Query(quantile(level, _SECONDS), f"p{level * 100:.0f}") for level in (0.5, 0.9, 0.99)),
-                limit=f"{contract('serving.p99_milliseconds')} / 1000",
+            series("Time of a request", *_quantiles(_SECONDS, 0.5, 0.9, 0.99), unit="s", limit=p99).explain(
+                "From the headers of the request to its answer. The 99th percentile must be below the contract's p99."
             ),
-            Panel(
-                "Where the time goes",
-                "The slowest hundredth of feature lookups, which ask the online store, and of KServe's predict step.",
-                "s",
-                (
-                    Query(quantile(0.99, "tidemill_predictor_lookup_seconds"), "lookup p99"),
-                    Query(quantile(0.99, "request_predict_seconds"), "predict p99"),
-                ),
+            series("Time by step", lookup, predict, unit="s").explain(
+                "99th percentile of the lookups in the online store, and of KServe's predict step."
             ),
         ),
     )
 
 
 def _saturation() -> Row:
+    processor = per_second("process_cpu_seconds_total", "instance", job=PREDICTOR_JOB)
+    memory = own("process_resident_memory_bytes", job=PREDICTOR_JOB)
     return Row(
         "Saturation",
         (
-            Panel(
-                "Replicas",
-                "Replicas that answer Prometheus. Below the line the contract's fewest are not met.",
-                "short",
-                (Query(f"sum by (problem) ({own('up', job='tidemill-predictor')})", "up"),),
-                limit=contract("serving.minimum_replicas"),
-                width=6,
+            series(
+                "Replicas", total("up", "up", job=PREDICTOR_JOB), limit=contract("serving.minimum_replicas"), width=6
+            ).explain("Replicas that answer Prometheus. The line is the contract's minimum."),
+            series("Requests in flight", total("tidemill_predictor_in_flight_requests", "in flight"), width=6).explain(
+                "Requests without an answer yet. A rise without more traffic is a queue."
             ),
-            Panel(
-                "Requests in flight",
-                "Requests that are being answered. One that grows without more traffic is a queue.",
-                "short",
-                (Query(f"sum by (problem) ({own('tidemill_predictor_in_flight_requests')})", "in flight"),),
-                width=6,
+            series("Processor", Query(processor, "{{instance}}"), width=6).explain(
+                "Cores in use by the predictor. A process has one worker: scale by replicas."
             ),
-            Panel(
-                "Processor",
-                "Cores in use by the predictor. One worker a process: scale by replicas.",
-                "short",
-                (Query(per_second("process_cpu_seconds_total", "instance", job="tidemill-predictor"), "{{instance}}"),),
-                width=6,
-            ),
-            Panel(
-                "Memory",
-                "Resident memory of the predictor.",
-                "bytes",
-                (Query(own("process_resident_memory_bytes", job="tidemill-predictor"), "{{instance}}"),),
-                width=6,
+            series("Memory", Query(memory, "{{instance}}"), unit="bytes", width=6).explain(
+                "Resident memory of the predictor."
             ),
         ),
     )
 
 
 def _answers() -> Row:
+    probabilities = _quantiles("tidemill_predictor_probability", 0.1, 0.5, 0.9)
+    decisions = Query(per_second("tidemill_predictor_decisions_total", "decision"), "{{decision}}")
+    unknown = Query(per_second("tidemill_predictor_lookup_misses_total", "view"), "{{view}} unknown")
+    expired = Query(per_second("tidemill_predictor_lookup_expired_total", "view"), "{{view}} expired")
+    versions = f"count by (model_version) ({own('tidemill_predictor_model_info')})"
     return Row(
-        "What is answered",
+        "Answers",
         (
-            Panel(
-                "Predicted probability",
-                "Quantiles of the probabilities. They move with the season; a jump at a release is a new calibration.",
-                "percentunit",
-                tuple(
-                    Query(quantile(level, "tidemill_predictor_probability"), f"p{level * 100:.0f}")
-                    for level in (0.1, 0.5, 0.9)
-                ),
+            series("Predicted probability", *probabilities, unit="percentunit").explain(
+                "Quantiles of the probabilities. They follow the season; a jump at a release is a new calibration."
             ),
-            Panel(
-                "Decisions",
-                "Rows a second by decision, before the capacity.",
-                "short",
-                (Query(per_second("tidemill_predictor_decisions_total", "decision"), "{{decision}}"),),
+            series("Decisions", decisions).explain("Rows a second by decision, before the capacity."),
+            series(
+                "Features served as missing", Query(f"topk(10, {_MISSING})", "{{feature}}"), unit="percentunit"
+            ).explain("Share of rows that were predicted without the feature, the ten largest."),
+            series("Lookups without a fresh value", unknown, expired).explain(
+                "Rows a second with an entity that the online store does not know, or with expired values, by view."
             ),
-            _missing(),
-            Panel(
-                "Lookups without a fresh value",
-                "Rows a second whose entity is unknown to the online store, or whose values are expired, by view.",
-                "short",
-                (
-                    Query(per_second("tidemill_predictor_lookup_misses_total", "view"), "{{view}} unknown"),
-                    Query(per_second("tidemill_predictor_lookup_expired_total", "view"), "{{view}} expired"),
-                ),
-            ),
-            Panel(
-                "Model that serves",
-                "1 for each version that answers; two of them are a rollout.",
-                "short",
-                (
-                    Query(
-                        f"count by (model_version) ({own('tidemill_predictor_model_info')})",
-                        "version {{model_version}}",
-                    ),
-                ),
-                width=24,
-            ),
-        ),
-    )
-
-
-def _missing() -> Panel:
-    return Panel(
-        "Features served as missing",
-        "Share of the rows that were predicted without the feature, the ten worst.",
-        "percentunit",
-        (
-            Query(
-                f"topk(10, {per_second('tidemill_predictor_missing_features_total', 'feature')}"
-                f" / on () group_left () {per_second('tidemill_predictor_rows_total', 'problem')})",
-                "{{feature}}",
+            series("Serving versions", Query(versions, "version {{model_version}}"), width=24).explain(
+                "The number of replicas of each version that answers; two versions are a rollout."
             ),
         ),
     )
 
 
 def _log() -> Row:
+    rows = Query(per_second("tidemill_prediction_log_rows_total", "outcome"), "{{outcome}}")
     return Row(
         "Prediction log",
         (
-            Panel(
-                "Rows of the log",
-                "Rows a second by what became of them. Dropped rows are lost for monitoring.",
-                "short",
-                (Query(per_second("tidemill_prediction_log_rows_total", "outcome"), "{{outcome}}"),),
-                width=8,
+            series("Rows of the log", rows, width=8).explain(
+                "Rows a second by outcome. Dropped rows are lost for monitoring."
             ),
-            Panel(
-                "Rows in the queue",
-                "Rows that wait for the local disk. A full queue drops.",
-                "short",
-                (Query(f"sum by (problem) ({own('tidemill_prediction_log_queue_rows')})", "queued"),),
-                width=8,
+            series("Rows in the queue", total("tidemill_prediction_log_queue_rows", "queued"), width=8).explain(
+                "Rows that wait for the local disk. A full queue drops rows."
             ),
-            Panel(
-                "Bytes in the spool",
-                "Bytes on the local disk that wait for the object store. They grow while the store is away.",
-                "bytes",
-                (Query(f"sum by (problem) ({own('tidemill_prediction_log_spool_bytes')})", "spooled"),),
-                width=8,
-            ),
+            series(
+                "Bytes in the spool", total("tidemill_prediction_log_spool_bytes", "spooled"), unit="bytes", width=8
+            ).explain("Bytes on the local disk that wait for the object store. They grow while it is out of reach."),
         ),
     )
