@@ -108,7 +108,9 @@ class MinutesTask:
             explained = float(np.sum(rows * (means - y.mean()) ** 2) / len(y))
             return Association(explained / float(y.var()) if y.var() else 0.0, float("nan"))
 
-        return SimpleNamespace(FINDERS=(), measure_association=measure_association)
+        return SimpleNamespace(
+            FINDERS=(), SOLO_SCORE="none", SOLO_SCORE_MEANING="nothing", measure_association=measure_association
+        )
 
     def outcome_sql(self):
         return f"CAST({self.problem.target.expression} AS DOUBLE)"

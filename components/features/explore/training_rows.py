@@ -38,6 +38,10 @@ class Association(NamedTuple):
 class Exploration(Protocol):
     """What a task adds to the exploration."""
 
+    SOLO_SCORE: str
+    """What `Association.solo_score` is called in the report."""
+    SOLO_SCORE_MEANING: str
+    """One sentence on how to read it."""
     FINDERS: Sequence[Callable[["TrainingRows"], list[Any]]]
     """Findings about the outcome; each returns `Statement`s."""
 

@@ -4,11 +4,10 @@ In: the task, and the folders and files of the steps. Out: a `Material`. A step 
 the report says so. Called by `present`; judges nothing.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Prepared, read_prepared
@@ -17,6 +16,7 @@ from components.base.task import Task
 from components.base.text.wording import say_plainly
 from components.data.dictionary import Dictionary
 from components.data.quality import Quality
+from components.features.explore.documents import Findings
 from components.models.artifact import ModelDescription
 from components.models.documents import Contender, ContenderRecord, Evaluation, Leaderboard, Tuned
 from components.release.record import Deployment, Release
@@ -43,7 +43,7 @@ class Material:
     as_of: str
     quality: Quality | None = None
     dictionary: Dictionary | None = None
-    findings: Mapping[str, Any] | None = None
+    findings: Findings | None = None
     leaderboard: Leaderboard | None = None
     tuned: Tuned | None = None
     model: ModelDescription | None = None
@@ -109,7 +109,7 @@ def read_material(task: Task, run_id: str, as_of: str, places: Mapping[str, Path
         path = places[step] / file if step in places else None
         return read(kind, path) if path and path.is_file() else None
 
-    findings = _read_json(places, "profile", "findings.json")
+    findings = read_if_left(Findings, "profile", "findings.json")
     deployment = read_if_left(Deployment, "deployment", "deployment.json")
     manifest = deployment.inference_service if deployment else None
     return Material(
@@ -127,20 +127,12 @@ def read_material(task: Task, run_id: str, as_of: str, places: Mapping[str, Path
         deployment=deployment,
         prepared=read_prepared(places["prepared"]) if "prepared" in places else None,
         pictures={
-            finding["picture"]: (places["profile"] / finding["picture"]).read_text(encoding="utf-8")
-            for finding in (findings or {}).get("findings", [])
+            finding.picture: (places["profile"] / finding.picture).read_text(encoding="utf-8")
+            for finding in (findings.findings if findings else ())
         },
         predictions=_read_predictions(places.get("evaluation")),
         manifest=(places["deployment"] / manifest).read_text(encoding="utf-8") if manifest else "",
     )
-
-
-def _read_json(places: Mapping[str, Path], step: str, file: str) -> Mapping[str, Any] | None:
-    path = places[step] / file if step in places else None
-    if path is None or not path.is_file():
-        return None
-    document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
 
 
 def _read_predictions(folder: Path | None) -> "pd.DataFrame | None":

@@ -152,11 +152,12 @@ def findings():
                "effect": 0.2}  # fmt: skip
     feature = {"name": "wind", "kind": "numeric", "origin": "weather", "description": "Wind speed",
         "unit": "miles per hour",
-               "missing_ratio": 0.01, "information_ratio": 0.02, "auc": 0.6, "shift": 0.3, "low": 1.0, "median": 9.0,
+               "missing_ratio": 0.01, "strength": 0.02, "solo_score": 0.6, "psi": 0.3, "low": 1.0, "median": 9.0,
                "high": 20.0,
                "groups": 40}  # fmt: skip
-    window = {"from": "2013-01-01T00:00:00+00:00", "until": "2013-05-03T00:00:00+00:00"}
-    return {"problem": "flight-delays", "rows": 9000, "positive_ratio": 0.24, "window": window, "findings": [finding],
+    outcome = {"rows": 9000, "mean": 0.24, "counts": {}}
+    return {"problem": "flight-delays", "rows": 9000, "outcome": outcome, "start": "2013-01-01T00:00:00+00:00",
+            "end": "2013-05-03T00:00:00+00:00", "findings": [finding],
             "features": [feature], "seconds": 1.0}  # fmt: skip
 
 

@@ -10,6 +10,9 @@ from components.tasks.binary.explore.features import find_curves, find_leaks, fi
 from components.tasks.binary.explore.gaps import find_speaking_gaps
 from components.tasks.binary.explore.outcome import find_daily_load, find_groups, find_over_time
 
+SOLO_SCORE = "AUC alone"
+SOLO_SCORE_MEANING = "chance that the feature alone ranks a case above a row that is none; 0.5 is chance."
+
 FINDERS = (
     find_over_time,
     find_daily_load,
