@@ -27,7 +27,6 @@ from components.base.dataset import Feature
 from components.base.errors import ContractError, DataError, suggest_name
 from components.base.settings import Settings
 from components.features.online.reader import Key, OnlineView
-from components.features.online.redis import is_redis
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
@@ -86,6 +85,11 @@ def _open(registry: str, online_store: str, features_uri: str) -> "FeatureStore"
     else:
         Path(online_store).parent.mkdir(parents=True, exist_ok=True)
     return FeatureStore(config=RepoConfig(**configuration, repo_path=REPOSITORY))
+
+
+def is_redis(online_store: str) -> bool:
+    """Return whether the place of an online store is the URL of a Redis."""
+    return urlsplit(online_store).scheme in ("redis", "rediss")
 
 
 def apply(store: "FeatureStore", problem: Problem) -> None:

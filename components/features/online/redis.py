@@ -39,11 +39,6 @@ _TIMEOUT_SECONDS = 2.0
 _HEADER = ""
 
 
-def is_redis(place: str) -> bool:
-    """Return whether the place of an online store is a Redis URL."""
-    return urlsplit(place).scheme in ("redis", "rediss")
-
-
 class RedisStore:
     """A Redis server, which may hold other keys too."""
 

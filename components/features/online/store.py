@@ -18,9 +18,8 @@ import pyarrow as pa
 
 from components.base.contract.problem import Problem
 from components.base.settings import Settings
-from components.features.feast.feature_store import registered_views
+from components.features.feast.feature_store import is_redis, registered_views
 from components.features.online.reader import OnlineFeatures, OnlineReader, OnlineView
-from components.features.online.redis import RedisStore, is_redis
 from components.features.online.sqlite import SqliteStore
 
 
@@ -76,7 +75,12 @@ class OnlineStore(Protocol):
 def open_online_store(settings: Settings) -> OnlineStore:
     """Open the online store of an installation."""
     place = settings.online_store
-    return RedisStore(place) if is_redis(place) else SqliteStore(Path(place))
+    if not is_redis(place):
+        return SqliteStore(Path(place))
+    # Imported here: the client takes 0.15 s, which a process without Redis need not wait for.
+    from components.features.online.redis import RedisStore
+
+    return RedisStore(place)
 
 
 def open_online_features(problem: Problem, settings: Settings) -> OnlineFeatures:
