@@ -19,7 +19,7 @@ import httpx
 from components.base.adapters.mlflow import find_aliases
 from components.base.contract.problem import Problem
 from components.base.settings import Settings
-from components.serving.endpoint import Endpoint, start_endpoint
+from components.serving.endpoint import ChampionEndpoint, start_endpoint
 from pipelines.runners.services import find_free_port
 from pipelines.simulation.observers import ObserverPlan, Observers, find_missing, running_observers
 from pipelines.simulation.servers import HOST, ServerPlan, running_server
@@ -39,9 +39,9 @@ class RunningEndpoint:
     problem: Problem
     port: int
     _stack: ExitStack = field(default_factory=ExitStack)
-    _endpoint: Endpoint | None = None
+    _endpoint: ChampionEndpoint | None = None
 
-    def restart(self) -> Endpoint:
+    def restart(self) -> ChampionEndpoint:
         """Serve the champion of now; the one before has answered and logged what it was asked."""
         self._stack.close()
         self._endpoint = self._stack.enter_context(start_endpoint(self.problem.name, self.settings, self.port))
@@ -53,7 +53,7 @@ class RunningEndpoint:
             self.restart()
 
     @property
-    def current(self) -> Endpoint:
+    def current(self) -> ChampionEndpoint:
         """The endpoint that answers now; it must have been started."""
         return self._endpoint or self.restart()
 
