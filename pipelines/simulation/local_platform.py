@@ -1,7 +1,7 @@
-"""Everything that runs while the replay lasts: endpoint, exporter, governor, Prometheus and Alertmanager, on loopback.
+"""The services of a simulation on loopback: endpoint, exporter, governor, Prometheus and Alertmanager.
 
-In: the settings of the replay's home, with a running object store and a champion. Out: a running `Platform`. Each part
-is the program that runs on a cluster; all of them end with the block.
+In: the settings of the simulation's home, with a running object store and a champion. Out: a running `LocalPlatform`.
+Each part is the program that runs on a cluster; all of them end with the block.
 """
 
 import os
@@ -63,7 +63,7 @@ class RunningEndpoint:
 
 
 @dataclass(frozen=True)
-class Platform:
+class LocalPlatform:
     """The running parts."""
 
     endpoint: RunningEndpoint
@@ -99,7 +99,7 @@ class Platform:
 
 
 @contextmanager
-def running_platform(settings: Settings, problem: Problem, contract: Path) -> Iterator[Platform]:
+def start_platform(settings: Settings, problem: Problem, contract: Path) -> Iterator[LocalPlatform]:
     """Run every part until the end of the block.
 
     Raises:
@@ -123,7 +123,7 @@ def running_platform(settings: Settings, problem: Problem, contract: Path) -> It
             observers = stack.enter_context(
                 running_observers(ObserverPlan(folder / "observers", problem, targets, token_file))
             )
-        yield Platform(endpoint, f"http://{exporter.address}", f"http://{governor.address}", observers)
+        yield LocalPlatform(endpoint, f"http://{exporter.address}", f"http://{governor.address}", observers)
 
 
 def _write_token(folder: Path) -> Path:
