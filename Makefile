@@ -9,6 +9,7 @@ PROBLEM ?= flight-delays
 AS_OF ?=
 FROM ?= deliveries
 MONTHS ?= 6
+REASON ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 TIDEMILL := $(VENV)/bin/tidemill
@@ -48,6 +49,10 @@ runs: $(READY) ## List the runs
 .PHONY: serve
 serve: $(READY) ## Keep the endpoint up and print a request that works
 	@$(TIDEMILL) serve --problem $(PROBLEM)
+
+.PHONY: rollback
+rollback: $(READY) ## Make the champion before the present one the champion again: make rollback REASON="it flags every flight"
+	@$(TIDEMILL) rollback --problem $(PROBLEM) --reason "$(REASON)"
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow and all reports on loopback

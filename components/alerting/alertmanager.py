@@ -1,9 +1,8 @@
-"""Write the configuration of an Alertmanager that tells the governor: one route, one webhook.
+"""Render the configuration of an Alertmanager that notifies the governor: one route, one webhook.
 
-In: where the governor is, the file that holds its bearer token, the pace of time. Out: YAML. Called by the loop and
-by the contract test. On a cluster Grafana sends the notifications; there `grafana_alerts` writes the same routes. The
-governor hears of every alert and acts on those that the contract names; people see the others in Alertmanager and on
-dashboards.
+In: the governor's address, the file of its bearer token, the pace of time. Out: YAML. Called by the simulation and by
+the contract test. On a cluster Grafana sends the notifications; `grafana.rules` renders its routes. The governor
+receives every alert and acts on those that the contract lists; people see the others in Alertmanager and on dashboards.
 """
 
 from pathlib import Path
@@ -12,11 +11,11 @@ from components.alerting.prometheus_rules import dump_yaml
 from components.alerting.types import HOUR, MINUTE, PRODUCTION, Pace, write_duration
 
 WEBHOOK_PATH = "/v1/webhooks/alertmanager"
-# Alertmanager's own defaults: alerts that begin together come together, news of a group soon, a reminder rarely.
+# Alertmanager's own defaults: alerts that start together arrive together, changes soon, a reminder rarely.
 _GROUP_WAIT_SECONDS = 30.0
 _GROUP_INTERVAL_SECONDS = 5 * MINUTE
 _REPEAT_SECONDS = 4 * HOUR
-# A shorter time is of no use to anybody, and a zero is refused.
+# Alertmanager refuses zero.
 _SHORTEST_SECONDS = 1.0
 
 

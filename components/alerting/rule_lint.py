@@ -1,9 +1,9 @@
-"""Refuse alert rules that Grafana would take and nobody could test.
+"""Find faults in alert rules that promtool and Grafana accept without a word.
 
-In: Grafana's provisioning of rules, parsed, and PromQL. Out: faults in words, none when all is well. Called by `make
-generate` before it writes, and by the tests. Grafana's own schema misses all of this: a condition that names no
-query, PromQL that does not parse, an evaluator that does not exist, `$labels` where the file provisioning expands it
-to nothing. Needs promql-parser, which is installed for development only.
+In: Grafana's provisioning of rules, parsed, and PromQL. Out: faults in words. Called by `make generate` before it
+writes, and by the tests. Grafana's own schema misses all of these: a condition that names no query, PromQL that does
+not parse, an evaluator that does not exist, `$labels` where the file provisioning expands it to nothing; promtool knows
+nothing of Grafana, nor of which metrics exist. Needs promql-parser, which only a development install has.
 """
 
 import re
@@ -14,7 +14,7 @@ from components.alerting.grafana.rules import EVALUATORS
 from components.base.errors import suggest_name
 from components.base.metric_names import exported_series
 
-# What a rule of a file may say; Grafana passes over a field that it does not know.
+# The fields of a rule; Grafana ignores a field that it does not know.
 _FIELDS = (
     *("uid", "title", "condition", "data", "for", "keepFiringFor", "noDataState", "execErrState"),
     *("labels", "annotations", "isPaused"),
@@ -23,14 +23,14 @@ _DURATION = re.compile(r"(\d+(ms|[smhdwy]))+")
 _UID = re.compile(r"[a-z0-9-]{1,40}")
 _NO_DATA_STATES = ("OK",)
 _ERROR_STATES = ("Error", "KeepLast")
-# Grafana writes these over: alertname with the title.
+# Grafana overwrites these: alertname with the title.
 _RESERVED_LABELS = ("alertname", "grafana_folder")
-# What Grafana fills in itself; the parser knows no `$`.
+# Variables that Grafana replaces; the parser does not know `$`.
 _VARIABLE = re.compile(r"\$__(?:rate_interval|interval|range)|\$\{?[a-z_]+\}?")
 
 
 def lint_rules(provisioned: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with a file of rule groups."""
+    """Yield the faults of a file of rule groups."""
     if provisioned.get("apiVersion") != 1:
         yield f"apiVersion must be 1, but got {provisioned.get('apiVersion')!r}."
     taken: list[str] = []
@@ -44,14 +44,14 @@ def lint_rules(provisioned: Mapping[str, Any]) -> Iterator[str]:
 
 
 def lint_rule(rule: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with one rule."""
+    """Yield the faults of one rule."""
     yield from _lint_fields(rule)
     yield from _lint_labels(rule.get("labels", {}))
     yield from _lint_form(rule)
 
 
 def lint_query(expression: str) -> Iterator[str]:
-    """Yield what is wrong with PromQL: it does not parse, or asks for what nobody exports."""
+    """Yield the faults of PromQL: it does not parse, or names a metric that nobody exports."""
     import promql_parser
 
     try:

@@ -82,11 +82,11 @@ def deploy_release(task: Task, release_folder: Path, folder: Path, settings: Set
     champion = tracking.find_aliases(task.problem.name, settings).get("champion")
     case = _Case(task, release, champion, release_folder, folder, settings)
     if release.version is None or release.verdict != "promote":
-        deployment = case.conclude("kept", [_say_champion(release.version, champion), *release.reasons])
+        deployment = case.conclude("kept", [_format_champion(release.version, champion), *release.reasons])
     elif release.version == champion:
         deployment = _finish(case, release.version)
     elif release.compared_with != champion:
-        deployment = case.conclude("kept", [_say_changed(release, champion)])
+        deployment = case.conclude("kept", [_format_change(release, champion)])
     else:
         deployment = _roll_out(case, release.version)
     log.info("deploy: %s: %s", deployment.outcome, deployment.reasons[0].splitlines()[0])
@@ -127,10 +127,10 @@ def _roll_out(case: _Case, version: str) -> Deployment:
     if failed:
         host.withdraw(candidate)
         tracking.withdraw(case.problem.name, version, failed, settings)
-        return case.conclude("refused", [*failed, _say_champion(version, case.champion)], **found)
+        return case.conclude("refused", [*failed, _format_champion(version, case.champion)], **found)
     _serve(host, candidate)
     previous = tracking.promote(case.problem.name, version, settings)
-    reasons = [_say_champion(version, version), *(gate.reason for gate in gates)]
+    reasons = [_format_champion(version, version), *(gate.reason for gate in gates)]
     found |= {"champion": version, "previous": previous, "rollout": rollout, "inference_service": _MANIFEST}
     return case.conclude("promoted", reasons, **found)
 
@@ -171,13 +171,13 @@ def _serve(host: ServingHost, version: ServedVersion) -> None:
         )
 
 
-def _say_champion(version: str | None, champion: str | None) -> str:
+def _format_champion(version: str | None, champion: str | None) -> str:
     if champion is None:
         return "The endpoint has no champion yet."
     return f"Version {champion} is the champion." if version == champion else f"Version {champion} stays champion."
 
 
-def _say_changed(release: Release, champion: str | None) -> str:
+def _format_change(release: Release, champion: str | None) -> str:
     compared, present = (f"version {version}" if version else "none" for version in (release.compared_with, champion))
     return (
         f"The champion changed meanwhile: version {release.version} was compared with {compared}, and the champion is "

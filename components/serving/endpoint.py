@@ -1,6 +1,6 @@
 """Serve the champion on this machine: `make serve`.
 
-In: a problem's name and the settings. Out: a running `Endpoint`. Called by commands and by the simulation. The
+In: a problem's name and the settings. Out: a running `ChampionEndpoint`. Called by commands and by the simulation. The
 registry decides which version that is; the record of this machine follows it.
 """
 
@@ -23,7 +23,7 @@ from components.serving.predictor_process import Launch, PredictorProcess
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class ChampionEndpoint:
     """A running endpoint of the champion."""
 
     name: str
@@ -35,7 +35,7 @@ class Endpoint:
 
 
 @contextmanager
-def start_endpoint(problem_name: str, settings: Settings, port: int = 0) -> Iterator[Endpoint]:
+def start_endpoint(problem_name: str, settings: Settings, port: int = 0) -> Iterator[ChampionEndpoint]:
     """Serve the champion of the registry until the end of the block.
 
     Raises:
@@ -54,7 +54,7 @@ def start_endpoint(problem_name: str, settings: Settings, port: int = 0) -> Iter
         with PredictorProcess(launch, settings) as predictor:
             url = predictor.wait_ready()
             LocalHost(settings).promote(read_served_version(files.problem, files.version, settings))
-            yield Endpoint(name, files.version, url, _example(files), predictor.process)
+            yield ChampionEndpoint(name, files.version, url, _example(files), predictor.process)
 
 
 def _example(files: tracking.ModelFiles) -> dict[str, Any]:

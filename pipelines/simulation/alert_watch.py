@@ -1,7 +1,7 @@
-"""Follow the alerts of a replay: when each began to fire and when it was silent again, by the clock of the replay.
+"""Follow the alerts of a simulation: when each fired and when it cleared, in simulated time.
 
-In: running observers and the replay's moment. Out: `AlertSpan`s. A thread looks every half second, since an alert of a
-slow endpoint comes and goes while a month is played.
+In: running observers and the simulated time. Out: `AlertSpan`s. A thread checks every half second, because an alert of
+a slow endpoint comes and goes while a month is simulated.
 """
 
 import threading
@@ -18,11 +18,11 @@ _INTERVAL_SECONDS = 0.5
 
 @dataclass
 class AlertSpan:
-    """One episode of one alert."""
+    """One incident of one alert."""
 
     alert: ActiveAlert
     fired_at: datetime
-    """By the clock of the replay, as `cleared_at`."""
+    """By the clock of the simulation, as `cleared_at`."""
     cleared_at: datetime | None = None
 
     @property

@@ -1,7 +1,7 @@
-"""Change the drops of `flight-delays` as the story says: the harmless shift and the change of concept.
+"""Change the deliveries of `flight-delays` as the scenario says: the harmless shift and the change of concept.
 
-In: the name and the bytes of a drop as the airline's systems would land it. Out: its bytes as they land in the replay.
-Called by the loop through `seed`. The broken feed and the slow model are not in the data: see `play`.
+In: the name and the bytes of a delivery as the airline's systems would land it. Out: its bytes as they land in the
+simulation. Called through `land_deliveries`. The broken feed and the slow model are not in the data: see `simulation`.
 """
 
 import io
@@ -20,8 +20,8 @@ _MORNING_ENDS, _AFTERNOON_STARTS = 11, 15
 _DELAY_RANGE = (-110, 1990)
 
 
-def change_drop(name: str, content: bytes) -> bytes:
-    """Return the content of a drop such as `flights/2013-08.csv` as it lands in the replay."""
+def change_delivery(name: str, content: bytes) -> bytes:
+    """Return the content of a delivery such as `flights/2013-08.csv` as it lands in the simulation."""
     source, _, period = name.partition("/")
     change = _CHANGES.get(source)
     if change is None or period < f"{FIRST_RELEASE:%Y-%m}":

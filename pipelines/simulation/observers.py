@@ -1,4 +1,4 @@
-"""Run Prometheus and Alertmanager on loopback for as long as a replay lasts.
+"""Run Prometheus and Alertmanager on loopback for as long as a simulation lasts.
 
 In: a folder, the addresses to scrape, and the contract, of which the alerts are made. Out: running `Observers` that are
 asked for series and alerts. Both come from Debian's packages; where they are missing, `find_missing` says how to get
@@ -52,7 +52,7 @@ class ActiveAlert:
     state: str
     labels: Mapping[str, str]
     active_at: str
-    """Since when its condition holds; with the title it names one episode."""
+    """Since when its condition holds; with the title it names one incident."""
     summary: str
 
     @property

@@ -1,6 +1,6 @@
-"""The story that `make loop` plays: half a year of `flight-delays` after its first release, with four episodes.
+"""The story that `make loop` plays: half a year of `flight-delays` after its first release, with four incidents.
 
-In: the contract of the problem. Out: the months, the episodes, and the contract of the replay: the same one with a
+In: the contract of the problem. Out: the months, the incidents, and the contract of the simulation: the same one with a
 smaller search and shorter roles, so that two trainings fit into ten minutes and a model can follow a change within
 two months. What is changed is listed in `CHANGES` and shown with the result.
 """
@@ -25,8 +25,8 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Episode:
-    """Something that happens to the system, at a moment of the replayed year."""
+class Incident:
+    """Something that happens to the system, in the simulated year."""
 
     name: str
     title: str
@@ -35,14 +35,14 @@ class Episode:
     end: datetime
 
 
-HARMLESS_SHIFT = Episode(
+HARMLESS_SHIFT = Incident(
     "harmless_shift",
     "Barometers are recalibrated",
-    "From 10 July on every barometer shows 12 millibar more. The model hardly looks at the pressure: nobody is paged.",
+    "From 10 July on every barometer shows 12 millibar more. The model gives the pressure little weight: no alert.",
     datetime(2013, 7, 10, tzinfo=UTC),
     datetime(2014, 1, 1, tzinfo=UTC),
 )
-CONCEPT_SHIFT = Episode(
+CONCEPT_SHIFT = Incident(
     "concept_shift",
     "Slots are handed out anew",
     "From 1 August on flights before 11 o'clock arrive 25 minutes later than they did, those from 15 o'clock on 25 "
@@ -50,26 +50,26 @@ CONCEPT_SHIFT = Episode(
     datetime(2013, 8, 1, tzinfo=UTC),
     datetime(2014, 1, 1, tzinfo=UTC),
 )
-BROKEN_FEED = Episode(
+BROKEN_FEED = Incident(
     "broken_feed",
     "The weather feed breaks",
     "From 6 to 20 November no observation reaches the online store: weather features expire and are served as missing.",
     datetime(2013, 11, 6, tzinfo=UTC),
     datetime(2013, 11, 20, tzinfo=UTC),
 )
-SLOW_MODEL = Episode(
+SLOW_MODEL = Incident(
     "slow_model",
     "The model's processor is taken away",
     "From 8 to 16 December the predictor works for 3 ms and then waits for 40, as a throttled container does.",
     datetime(2013, 12, 8, tzinfo=UTC),
     datetime(2013, 12, 16, tzinfo=UTC),
 )
-EPISODES = (HARMLESS_SHIFT, CONCEPT_SHIFT, BROKEN_FEED, SLOW_MODEL)
+INCIDENTS = (HARMLESS_SHIFT, CONCEPT_SHIFT, BROKEN_FEED, SLOW_MODEL)
 BROKEN_VIEW = "origin_weather"
 
 
 def change_contract(contract: str) -> str:
-    """Return the contract's YAML with the changes of the replay."""
+    """Return the contract's YAML with the changes of the simulation."""
     sections = yaml.safe_load(contract)
     for section, changes in CHANGES.items():
         sections[section].update(changes)

@@ -1,4 +1,4 @@
-"""Run a server of the replay on loopback and wait until it answers.
+"""Run a server of the simulation on loopback and wait until it answers.
 
 In: a `ServerPlan`. Out: its process, ended when the block ends. Called by the loop for Prometheus, Alertmanager, the
 exporter and the governor; a server that does not come up is an error that names its log.

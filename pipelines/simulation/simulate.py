@@ -1,7 +1,7 @@
-"""Play half a year after the first release: `make loop`.
+"""Simulate half a year after the first release: `tidemill loop`.
 
-Trains the first release, then lives through six months: traffic, labels, drift, alerts, one retraining, the champion
-gate. Has a home of its own below the home of the settings, which it begins anew each time.
+Trains the first release, then goes through six months: traffic, labels, drift, alerts, one retraining, the champion
+gate. Has a home of its own below the home of the settings, which it deletes first.
 """
 
 import fcntl
@@ -22,15 +22,15 @@ from pipelines.runners.run import Job, run_pipeline
 from pipelines.runners.services import embedded_services
 from pipelines.runners.terminal import open_console
 from pipelines.simulation.alert_watch import AlertWatch
-from pipelines.simulation.dashboards import ask_dashboards, describe_answers
+from pipelines.simulation.build_timeline import SimulationOutcome, build_timeline
+from pipelines.simulation.check_dashboards import describe_panels, query_dashboards
 from pipelines.simulation.demo_data import land_deliveries
-from pipelines.simulation.earnings import ServedMonth, measure_earnings
+from pipelines.simulation.local_platform import LocalPlatform, start_platform
 from pipelines.simulation.observers import find_missing
-from pipelines.simulation.platform import Platform, running_platform
-from pipelines.simulation.play import Clock, Play
+from pipelines.simulation.retraining_value import ServedMonth, measure_retraining
 from pipelines.simulation.scenario import FIRST_RELEASE, MONTH_ENDS, PROBLEM, change_contract
-from pipelines.simulation.show import LoopTerminal
-from pipelines.simulation.story import Replayed, tell_timeline
+from pipelines.simulation.simulation import Clock, Simulation
+from pipelines.simulation.simulation_terminal import SimulationTerminal
 from pipelines.simulation.timeline_page import render_timeline
 
 # A month is served in half a minute; its log must be in the object store right after.
@@ -45,12 +45,12 @@ def simulate(months: int) -> None:
         PermanentError: another simulation runs in the same home.
         TidemillError: a pipeline or a service failed.
     """
-    terminal = LoopTerminal(open_console())
+    terminal = SimulationTerminal(open_console())
     with _own_home(load_settings()) as home, embedded_services(home):
-        _play(load_settings(), MONTH_ENDS[:months], terminal)
+        _run(load_settings(), MONTH_ENDS[:months], terminal)
 
 
-def _play(settings: Settings, ends: Sequence[datetime], terminal: LoopTerminal) -> None:
+def _run(settings: Settings, ends: Sequence[datetime], terminal: SimulationTerminal) -> None:
     started = time.monotonic()
     contract_file = settings.problems / f"{PROBLEM}.yaml"
     contract, problem = read_contract(contract_file), load_problem(contract_file)
@@ -59,17 +59,17 @@ def _play(settings: Settings, ends: Sequence[datetime], terminal: LoopTerminal) 
     if missing := find_missing():
         terminal.console.print(missing, style="yellow", markup=False, highlight=False)
     _release_first(settings, contract, terminal)
-    # The run of the schedule's moment of this morning is the first release itself.
+    # The governor's scheduled run of this morning is the first release itself.
     clock.move(FIRST_RELEASE + _AFTER_SCHEDULE)
-    with running_platform(settings, problem, contract_file) as platform, _watching(platform, clock, terminal) as watch:
+    with start_platform(settings, problem, contract_file) as platform, _watching(platform, clock, terminal) as watch:
         terminal.show_platform(platform.addresses)
-        play = Play(settings, problem, contract, platform, clock, watch, terminal)
+        play = Simulation(settings, problem, contract, platform, clock, watch, terminal)
         for start, end in zip([FIRST_RELEASE, *ends], ends, strict=False):
-            play.play_month(start, end)
-        _tell(play, time.monotonic() - started)
+            play.simulate_month(start, end)
+        _report(play, time.monotonic() - started)
 
 
-def _release_first(settings: Settings, contract: str, terminal: LoopTerminal) -> None:
+def _release_first(settings: Settings, contract: str, terminal: SimulationTerminal) -> None:
     """Train and deploy the first release, and monitor it once, as the next morning's schedule would."""
     terminal.console.rule(f"[bold]The first release[/], as of {FIRST_RELEASE:%d %B %Y}", align="left")
     land_deliveries(PROBLEM, until=FIRST_RELEASE.isoformat())
@@ -80,25 +80,25 @@ def _release_first(settings: Settings, contract: str, terminal: LoopTerminal) ->
 
 
 @contextmanager
-def _watching(platform: Platform, clock: Clock, terminal: LoopTerminal) -> Iterator[AlertWatch | None]:
+def _watching(platform: LocalPlatform, clock: Clock, terminal: SimulationTerminal) -> Iterator[AlertWatch | None]:
     """Follow the alerts, where there is a Prometheus."""
     if platform.observers is None:
         yield None
         return
-    with AlertWatch(platform.observers, lambda: clock.moment, terminal.show_alert) as watch:
+    with AlertWatch(platform.observers, lambda: clock.time, terminal.show_alert) as watch:
         yield watch
 
 
-def _tell(play: Play, seconds: float) -> None:
+def _report(play: Simulation, seconds: float) -> None:
     """Write the timeline and the index, and show what the half year brought."""
     settings, platform, terminal = play.settings, play.platform, play.terminal
     if platform.observers:
-        terminal.show_dashboards(describe_answers(ask_dashboards(platform.observers, PROBLEM, seconds)))
+        terminal.show_dashboards(describe_panels(query_dashboards(platform.observers, PROBLEM, seconds)))
     served = [ServedMonth(month.start, month.end, month.served_version) for month in play.months]
-    earnings = measure_earnings(play.problem, settings, served)
+    earnings = measure_retraining(play.problem, settings, served)
     alerts, decisions = play.watch.spans if play.watch else [], platform.read_histories(PROBLEM)
     runs = settings.home / "runs"
-    timeline = tell_timeline(Replayed(play.problem, play.months, alerts, decisions, earnings, runs, seconds))
+    timeline = build_timeline(SimulationOutcome(play.problem, play.months, alerts, decisions, earnings, runs, seconds))
     (runs / "timeline.html").write_text(render_timeline(timeline), encoding="utf-8")
     render_index(read_records(settings.home), runs / "index.html")
     terminal.show_timeline(timeline)
@@ -108,10 +108,10 @@ def _tell(play: Play, seconds: float) -> None:
 
 @contextmanager
 def _own_home(settings: Settings) -> Iterator[Settings]:
-    """Begin the replay's home anew, and let every part live in it, by the replay's clock and contract.
+    """Begin the simulation's home anew, and let every part live in it, by the simulation's clock and contract.
 
     Raises:
-        PermanentError: another replay lives there.
+        PermanentError: another simulation lives there.
     """
     home = settings.home / "loop"
     _refuse_used(home)
@@ -142,4 +142,4 @@ def _refuse_used(home: Path) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise PermanentError(f"{home}: no other replay must live there, but one does. Wait for its end.") from error
+            raise PermanentError(f"{home}: no other simulation must run there, but one does. Wait.") from error

@@ -1,11 +1,11 @@
 """The timeline of a loop: what each month brought, what happened, and what retraining earned. Data, no HTML.
 
-In: months and events, from whoever plays the loop. Out: totals, the spans of alerts, and the events of each month.
+In: months and events of a simulation. Out: totals, the spans of alerts, and the events of each month.
 Called by `make loop`, for the terminal, and by `timeline_page`, for the HTML page.
 
 Conventions
-    moments are of the replayed clock; a month is judged at its end, so that what is decided at that very moment belongs
-    to it: an event belongs to the month with start < at <= end, an injected one to the month with start <= at < end
+    times are of the simulated clock; a month is judged at its end, so that what is decided exactly then belongs to
+    it: an event belongs to the month with start < at <= end, an injected one to the month with start <= at < end
     `frozen` is the first model, never retrained, on the same rows; `current` the solution without a model
     None is what is not known
 """
@@ -27,14 +27,14 @@ class Link:
 
 
 @dataclass(frozen=True)
-class LoopMonth:
+class TimelineMonth:
     """One month of the loop."""
 
     start: datetime
     end: datetime
     rows: int
     model_version: str
-    """That served; the one in charge at its end if two did."""
+    """That served; the champion at its end if two did."""
     drift: float | None = None
     """Greatest shift of an important feature, as a multiple of its limit."""
     drift_feature: str | None = None
@@ -55,7 +55,7 @@ class LoopMonth:
 
 
 @dataclass(frozen=True)
-class LoopEvent:
+class TimelineEvent:
     """One thing that happened."""
 
     at: datetime
@@ -65,7 +65,7 @@ class LoopEvent:
     release it says `held`, `refused` or `failed` where no model took over."""
     text: str = ""
     until: datetime | None = None
-    """End of an injected episode."""
+    """End of an injected incident."""
     link: str = ""
 
     @property
@@ -75,7 +75,7 @@ class LoopEvent:
 
     @property
     def is_promotion(self) -> bool:
-        """Whether it puts another model in charge."""
+        """Whether it makes another model the champion."""
         words = set(self.title.lower().split())
         return self.kind == "release" and not words & {"held", "refused", "failed"}
 
@@ -115,15 +115,15 @@ class Timeline:
     currency: str
     metric: str
     """Label of the score that has a limit."""
-    months: tuple[LoopMonth, ...]
-    events: tuple[LoopEvent, ...]
+    months: tuple[TimelineMonth, ...]
+    events: tuple[TimelineEvent, ...]
     links: tuple[Link, ...] = ()
     seconds: float | None = None
     """How long the loop took, by the wall clock."""
 
     @property
     def totals(self) -> Totals | None:
-        """Return what was earned; None when no month tells all three."""
+        """Return what was earned; None when no month has all three."""
         known = [
             (one.value, one.frozen_value, one.current_value)
             for one in self.months
@@ -135,12 +135,12 @@ class Timeline:
         return Totals(len(known), served, frozen, current)
 
     @property
-    def ordered(self) -> list[LoopEvent]:
-        """Return the events in order; of one moment the alert first, then decision and release."""
+    def ordered(self) -> list[TimelineEvent]:
+        """Return the events in order; of one time the alert first, then decision and release."""
         order: Sequence[EventKind] = ("injected", "report", "alert_fired", "decision", "release", "alert_cleared")
         return sorted(self.events, key=lambda event: (event.at, order.index(event.kind)))
 
-    def events_of(self, month: LoopMonth) -> list[LoopEvent]:
+    def events_of(self, month: TimelineMonth) -> list[TimelineEvent]:
         """Return the events that belong to a month, in order."""
         return [event for event in self.ordered if _belongs(event, month)]
 
@@ -158,7 +158,7 @@ def pair_alerts(timeline: Timeline) -> list[Span]:
     return sorted(spans, key=lambda span: (span.start, span.title))
 
 
-def covers(span: Span, month: LoopMonth) -> bool:
+def covers(span: Span, month: TimelineMonth) -> bool:
     """Return whether an alert fired in a month."""
     return span.start <= month.end and (span.end is None or span.end > month.start)
 
@@ -172,7 +172,7 @@ def add_up(values: Sequence[float | None]) -> list[float | None]:
     return sums
 
 
-def _belongs(event: LoopEvent, month: LoopMonth) -> bool:
+def _belongs(event: TimelineEvent, month: TimelineMonth) -> bool:
     if event.kind == "injected":
         return month.start <= event.at < month.end
     return month.start < event.at <= month.end

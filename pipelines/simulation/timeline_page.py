@@ -8,8 +8,8 @@ from pathlib import Path
 
 from components.base.text.templating import render
 from components.base.text.wording import join_words, write_count, write_money
-from pipelines.simulation.pictures_timeline import PHONE, SCREEN, draw_loop
-from pipelines.simulation.timeline import LoopMonth, Span, Timeline, Totals, covers, pair_alerts
+from pipelines.simulation.timeline import Span, Timeline, TimelineMonth, Totals, covers, pair_alerts
+from pipelines.simulation.timeline_picture import PHONE, SCREEN, draw_timeline
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _KINDS = {
@@ -41,8 +41,8 @@ def render_timeline(timeline: Timeline) -> str:
         lanes=len(spans),
         kinds=_KINDS,
         tones=_TONES,
-        screen=draw_loop(timeline, SCREEN),
-        phone=draw_loop(timeline, PHONE),
+        screen=draw_timeline(timeline, SCREEN),
+        phone=draw_timeline(timeline, PHONE),
     )
 
 
@@ -75,7 +75,7 @@ def _say(timeline: Timeline, totals: Totals | None, spans: list[Span]) -> list[s
         )
     kinds = Counter(event.kind for event in timeline.events)
     counted = [
-        _count(kinds["injected"], "episode was injected", "episodes were injected"),
+        _count(kinds["injected"], "incident was injected", "incidents were injected"),
         _count(len(spans), "alert fired", "alerts fired"),
         _count(
             sum(event.is_run for event in timeline.events), "training run was decided", "training runs were decided"
@@ -91,7 +91,7 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{write_count(number)} {one if number == 1 else many}"
 
 
-def _lanes(month: LoopMonth, spans: list[Span]) -> list[tuple[int, Span, bool, bool]]:
+def _lanes(month: TimelineMonth, spans: list[Span]) -> list[tuple[int, Span, bool, bool]]:
     """Return the alerts that fire in a month: lane, alert, whether it starts and whether it ends there."""
     return [
         (

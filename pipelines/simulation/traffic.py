@@ -1,7 +1,7 @@
 """Send the flights of a month to the endpoint as the dispatchers' system would: every full hour, one request.
 
-In: the drops of `flight-delays` in the landing zone. Out: `HourlyRequest`s in order of time, and what became of them.
-Each request has an id made of its hour, so that a repeated one is counted once.
+In: the deliveries of `flight-delays` in the landing zone. Out: `HourlyRequest`s in order of time, and counts of the
+answers. Each request has an id made of its hour, so that a repeated one is counted once.
 """
 
 import io
@@ -26,7 +26,7 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class HourlyRequest:
-    """All flights that are predicted at one moment."""
+    """All flights that are predicted at one time."""
 
     moment: datetime
     rows: int
@@ -39,7 +39,7 @@ class HourlyRequest:
 
 
 @dataclass
-class Answered:
+class TrafficCounts:
     """How many requests and rows were answered so far, and how many requests were not."""
 
     requests: int = 0
@@ -48,10 +48,10 @@ class Answered:
 
 
 def read_requests(store: ObjectStore, start: datetime, end: datetime) -> list[HourlyRequest]:
-    """Return the requests with a moment of prediction in [start, end).
+    """Return the requests with a time of prediction in [start, end).
 
     Raises:
-        DataError: no drop of flights has landed.
+        DataError: no delivery of flights has landed.
     """
     # Drops are by local month: its last evening is predicted on the first of the next month in UTC.
     first = f"landing/{PROBLEM}/flights/{start - timedelta(days=1):%Y-%m}.csv"
@@ -70,7 +70,7 @@ class Sender:
         """Name where the endpoint answers."""
         self._client = httpx.Client(base_url=url, timeout=_TIMEOUT_SECONDS, trust_env=False)
         self._path = f"/v1/models/{endpoint}:predict"
-        self.answered = Answered()
+        self.answered = TrafficCounts()
 
     def send(self, request: HourlyRequest) -> None:
         """Send one request, again when the endpoint is busy."""
@@ -93,11 +93,11 @@ class Sender:
 
 
 def _read_flights(content: bytes, start: datetime, end: datetime) -> pd.DataFrame:
-    """Read the flights of a drop that are predicted in [start, end); one without an aircraft was never announced."""
-    drop = pd.read_csv(io.BytesIO(content), dtype={"tailnum": str, "carrier": str})
-    hour = pd.to_datetime(drop["time_hour"], utc=True)
-    scheduled_at = hour + pd.to_timedelta(drop["minute"], unit="min")
-    flights = drop.assign(predicted_at=hour - _LEAD, scheduled_at=scheduled_at.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    """Read the flights of a delivery that are predicted in [start, end); without an aircraft none is announced."""
+    delivery = pd.read_csv(io.BytesIO(content), dtype={"tailnum": str, "carrier": str})
+    hour = pd.to_datetime(delivery["time_hour"], utc=True)
+    scheduled_at = hour + pd.to_timedelta(delivery["minute"], unit="min")
+    flights = delivery.assign(predicted_at=hour - _LEAD, scheduled_at=scheduled_at.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
     chosen = (flights["predicted_at"] >= start) & (flights["predicted_at"] < end) & flights["tailnum"].notna()
     return flights.loc[chosen, [*_COLUMNS, "predicted_at"]]
 

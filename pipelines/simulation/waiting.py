@@ -1,7 +1,7 @@
-"""Wait for what the running parts of a replay do by themselves: rows stored, results seen, decisions made, runs ended.
+"""Wait for the running parts of a simulation: rows stored, results scraped, rulings made, runs ended.
 
-In: the platform. Out: nothing, or an error that says what did not come. Called by `play`. Nothing is waited for by time
-alone: each wait looks for the thing itself.
+In: the platform. Out: nothing, or an error that names what did not happen. Called by `simulation`. Each wait checks for
+the thing itself, never for time alone.
 """
 
 import re
@@ -13,9 +13,9 @@ import httpx
 
 from components.base.errors import EndpointUnavailableError
 from components.monitoring.results import MonitoringResult
+from pipelines.simulation.local_platform import LocalPlatform
 from pipelines.simulation.observers import Observers
-from pipelines.simulation.platform import Platform
-from pipelines.simulation.show import ENDED
+from pipelines.simulation.simulation_terminal import ENDED
 
 _POLL_SECONDS = 0.2
 # Logged rows wait a few seconds for their segment to close; alerts for a scrape, a rule and a notification.
@@ -74,7 +74,7 @@ def wait_seen(observers: Observers, result: MonitoringResult) -> None:
 
 
 def wait_decided(
-    platform: Platform, problem: str, retraining_alerts: set[str], tell: Callable[[list[dict[str, Any]]], None]
+    platform: LocalPlatform, problem: str, retraining_alerts: set[str], tell: Callable[[list[dict[str, Any]]], None]
 ) -> None:
     """Wait until the governor has looked at every firing alert that may start a training, and each run has ended."""
     if platform.observers is not None:

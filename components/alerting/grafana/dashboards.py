@@ -1,8 +1,7 @@
-"""The dashboards as code: what `make generate` writes to `charts/tidemill/dashboards/`, and the queries behind the
-panels.
+"""List the dashboards, render their JSON for `make generate`, and list the queries of their panels.
 
-In: nothing. Out: JSON by name; every query with the variables filled in, so that the loop can execute each against the
-Prometheus that holds its series. The dashboards are the same for all problems: limits come from the exporter.
+In: nothing. Out: JSON for `charts/tidemill/dashboards/`; every query with its variables replaced; the simulation
+runs it on its Prometheus. The dashboards are the same for all problems, because the exporter shows the limits.
 """
 
 import json
@@ -16,7 +15,7 @@ from components.alerting.grafana.serving import serving_board
 
 
 class PanelQuery(NamedTuple):
-    """One query of one panel, ready to be executed."""
+    """One query of one panel, ready to run."""
 
     dashboard: str
     panel: str
@@ -45,5 +44,5 @@ def dashboard_queries(problem: str, interval: str = "5m") -> list[PanelQuery]:
 
 
 def fill_variables(expr: str, problem: str, interval: str) -> str:
-    """Fill in what Grafana would."""
+    """Replace the variables as Grafana does."""
     return expr.replace(INTERVAL, interval).replace("$problem", problem)

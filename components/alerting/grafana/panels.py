@@ -1,8 +1,8 @@
-"""Turn dashboards written in data into Grafana's JSON: the only module that imports the Grafana SDK.
+"""Build Grafana's JSON from a `Board`: the only module that imports the Grafana SDK.
 
 In: a `Board`. Out: JSON. Called by `dashboards`. Why the SDK and not JSON by hand: the type checker refuses an option
-that a panel does not have, and its models read back what it wrote, so that a field that Grafana does not know cannot
-slip in. It must stay pinned: without a version, an older scheme of numbers wins, and with it Grafana 10.1.
+that a panel does not have, and a test reads the JSON back with its models, which drop a field that Grafana does not
+know. Its version must stay pinned: pip prefers releases with an older scheme of version numbers, for Grafana 10.1.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from components.alerting.grafana.board import Board, Panel, Query
 
 with warnings.catch_warnings():
-    # The SDK would like the second schema, which Grafana reads from version 12 on; files of the first one all read.
+    # The SDK recommends the second schema, which needs Grafana 12; every version reads the first one.
     warnings.simplefilter("ignore", DeprecationWarning)
     from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -36,7 +36,7 @@ _HEIGHT = 8
 _SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 _LIMIT = "limit"
 _BAD, _GOOD = "red", "green"
-# How the line of a limit looks, wherever it is.
+# The look of a limit on every panel.
 _LIMIT_LOOK = [
     DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": _BAD}),
     DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [10, 10]}),
@@ -70,7 +70,7 @@ def build_dashboard(board: Board) -> dict[str, object]:
 
 
 def reread_dashboard(content: dict[str, object]) -> dict[str, object]:
-    """Return what the SDK's models make of the JSON: a field that they do not know is gone."""
+    """Return the JSON as the SDK's models read it: without the fields that they do not know."""
     return _encode(Dashboard.from_json(content))
 
 

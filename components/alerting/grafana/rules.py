@@ -1,10 +1,10 @@
-"""Write the alerts for Grafana's file provisioning: rules, contact points, notification policy, data source.
+"""Render the alerts for Grafana's file provisioning: rules, contact points, notification policy, data source.
 
 In: alerts. Out: YAML with `apiVersion: 1`. Called by `make generate` (`charts/tidemill/grafana/`). Each rule is the
-twin of its Prometheus rule: [A: the same instant query] -> [C: the same threshold]. That form alone is written, and
-`rule_lint` refuses others, because what Grafana does with it can be tried on a real Prometheus. What cannot:
-Grafana's own states (no data, error, missing series) and the jitter of its evaluation. No secret is in a file:
-`$NAME` is filled from Grafana's environment.
+twin of its Prometheus rule: [A: the same instant query] -> [C: the same threshold]. Every rule has this form, and
+`rule_lint` refuses others, because a test can run it on a real Prometheus. Not tested are Grafana's states (no data,
+error, missing series) and the jitter of its evaluation. No file holds a secret: Grafana replaces `$NAME` from its
+environment.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ GOVERNOR = "tidemill-governor"
 PEOPLE = "tidemill-people"
 FOLDER = "Tidemill"
 EVALUATORS = {">": "gt", "<": "lt"}
-# Grafana names these alerts itself, but leaves all labels of the rule on them: `action: retrain` too.
+# Grafana creates these alerts itself and keeps all labels of the rule on them, also `action: retrain`.
 _NOT_AN_ALERT = "DatasourceNoData|DatasourceError"
 _EXPRESSION = "__expr__"
-# An instant query looks at its end alone; Grafana wants a range all the same.
+# An instant query reads only the end of the range, but Grafana requires a range.
 _RANGE_SECONDS = 600
-# The value of the query in a template: `$value` is a text of all values there.
+# The value of the query in a template; `$value` is a text of all values in Grafana.
 _VALUE = "$values.A.Value"
 
 
@@ -33,7 +33,7 @@ def render_alert_rules(problem: str, alerts: Sequence[Alert]) -> str:
     group = {
         "orgId": 1,
         "name": f"tidemill-{problem}",
-        # One a problem: titles are unique in a folder alone.
+        # One folder for each problem, because titles are unique only within a folder.
         "folder": f"{FOLDER} {problem}",
         "interval": "1m",
         "rules": [_rule(alert) for alert in alerts],
@@ -42,7 +42,7 @@ def render_alert_rules(problem: str, alerts: Sequence[Alert]) -> str:
 
 
 def render_contact_points() -> str:
-    """Return the governor's webhook, signed with a time so that it cannot be replayed, and the people's mail."""
+    """Return the governor's webhook, signed with a timestamp against replays, and the mail to people."""
     signature = {
         "secret": "$TIDEMILL_GOVERNOR_HMAC_SECRET",
         "header": "X-Grafana-Alerting-Signature",
@@ -54,7 +54,7 @@ def render_contact_points() -> str:
         "settings": {
             "url": "$TIDEMILL_GOVERNOR_URL/v1/webhooks/grafana",
             "httpMethod": "POST",
-            # As many as one notification may hold; the governor counts those that were cut off.
+            # The most alerts in one notification; the governor counts the truncated ones.
             "maxAlerts": "50",
             "hmacConfig": signature,
         },
@@ -68,7 +68,7 @@ def render_contact_points() -> str:
 
 
 def render_policies() -> str:
-    """Return who is told what: people everything, the governor what a new model can help against."""
+    """Return the routes: every alert to people, and those that a new model can help against to the governor too."""
     retrain = {
         "receiver": GOVERNOR,
         "object_matchers": [["action", "=", "retrain"], ["alertname", "!~", _NOT_AN_ALERT]],
@@ -76,7 +76,7 @@ def render_policies() -> str:
         "group_wait": "30s",
         "group_interval": "5m",
         "repeat_interval": "4h",
-        # Go on to the next route: people are told as well.
+        # Continue with the next route, so that people receive it as well.
         "continue": True,
     }
     people = {"receiver": PEOPLE, "object_matchers": [["severity", "=~", "page|ticket"]]}
@@ -85,7 +85,7 @@ def render_policies() -> str:
 
 
 def render_datasource() -> str:
-    """Return the Prometheus that rules and dashboards ask."""
+    """Return the Prometheus that rules and dashboards query."""
     source = {
         "name": "Tidemill Prometheus",
         "uid": DATASOURCE,
@@ -98,13 +98,13 @@ def render_datasource() -> str:
 
 
 def render_dashboard_provider() -> str:
-    """Return where Grafana finds the dashboards: the folder that the chart mounts."""
+    """Return the provider of the dashboards: the folder that the chart mounts."""
     provider = {
         "name": "tidemill",
         "orgId": 1,
         "folder": FOLDER,
         "type": "file",
-        # Dashboards are code: what is changed in the browser would be lost.
+        # Dashboards are code: a change in the browser would be lost.
         "allowUiUpdates": False,
         "options": {"path": "$TIDEMILL_DASHBOARDS_FOLDER"},
     }
@@ -114,14 +114,14 @@ def render_dashboard_provider() -> str:
 def _rule(alert: Alert) -> dict[str, Any]:
     return {
         "uid": rule_uid(alert),
-        # Grafana names the alert after the title, whatever the labels say: the governor knows it by that name.
+        # Grafana sets alertname to the title; the governor knows the alert by that name.
         "title": alert.key,
         "condition": "C",
         "data": [_query(alert), _threshold(alert)],
         "for": write_duration(alert.wait_seconds),
-        # No data is silence, as in Prometheus; what must be there has an alert that says so.
+        # No data is no alert, as in Prometheus; an alert on absence has a query that returns data.
         "noDataState": "OK",
-        # A Prometheus that does not answer must not start a training run: the state stays as it was.
+        # A Prometheus that does not answer must not start a training run: the state does not change.
         "execErrState": "KeepLast" if alert.action == "retrain" else "Error",
         "labels": alert.all_labels,
         "annotations": {
@@ -135,7 +135,7 @@ def _rule(alert: Alert) -> dict[str, Any]:
 
 
 def rule_uid(alert: Alert) -> str:
-    """Return the rule's id in Grafana: at most 40 of a-z, 0-9 and hyphens, the same for ever."""
+    """Return the rule's id in Grafana: at most 40 of a-z, 0-9 and hyphens, stable over time."""
     digest = hashlib.sha256(f"{alert.problem} {alert.key}".encode()).hexdigest()[:8]
     return f"{alert.key[:31].lower()}-{digest}"
 

@@ -1,4 +1,4 @@
-"""Alerts as data: where their thresholds come from, what may retrain, and what a replay makes of their durations."""
+"""Alerts as data: where their thresholds come from, what may retrain, and how a simulation scales their durations."""
 
 import re
 from datetime import timedelta
@@ -141,7 +141,7 @@ def test_a_lax_objective_can_still_be_missed():
     assert lax["ErrorBudgetBurn-3d"].threshold == 1
 
 
-def test_a_replay_divides_every_duration_but_keeps_windows_that_hold_scrapes():
+def test_a_simulation_divides_every_duration_but_keeps_windows_that_hold_scrapes():
     fast = by_key(PROBLEM, Pace(scale=60, scrape_seconds=1))
     assert fast["PerformanceBelowLimit"].wait_seconds == 5
     assert fast["MonitoringStale"].threshold == ALERTS["MonitoringStale"].threshold / 60

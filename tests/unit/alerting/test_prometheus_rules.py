@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from components.alerting.alerts import list_alerts
-from components.alerting.prometheus_rules import fill_template, render_rule_tests, render_rules
+from components.alerting.prometheus_rules import fill_template, render_rules
 from components.alerting.types import Pace
 from tests.debian_programs import find_program
+from tests.unit.alerting.rule_tests import render_rule_tests
 from tests.unit.alerting.watched import PROBLEM, with_field
 
 ALERTS = list_alerts(PROBLEM)
@@ -93,7 +94,7 @@ def test_the_cases_hold_for_other_contracts(tmp_path, field, value, names):
 
 
 @pytest.mark.parametrize("scale", [60, 52560])
-def test_rules_of_a_replay_are_valid_and_evaluated_at_its_pace(tmp_path, scale):
+def test_rules_of_a_simulation_are_valid_and_evaluated_at_its_pace(tmp_path, scale):
     pace = Pace(scale=scale, scrape_seconds=1)
     (tmp_path / "rules.yaml").write_text(render_rules(PROBLEM.name, list_alerts(PROBLEM, pace), pace))
     assert run_promtool(tmp_path, "check", "rules", "rules.yaml").returncode == 0

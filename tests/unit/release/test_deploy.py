@@ -329,6 +329,21 @@ def test_rollback_makes_the_champion_before_the_champion_again(passed, release, 
     assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
 
 
+def test_rollback_is_a_command_that_needs_a_reason(passed, release, settings, tmp_path, monkeypatch, capsys):
+    from pipelines.commands.app import main
+
+    monkeypatch.setenv("TIDEMILL_HOME", str(settings.home))
+    for run in ("run-1", "run-2"):
+        deploy_release(PROBLEM, release(run), tmp_path / run, settings)
+    assert main(["rollback", "--problem", "flight-delays", "--reason", " "]) == 2
+    assert tracking.find_aliases("flight-delays", settings)["champion"] == "2"
+    assert main(["rollback", "--problem", "flight-delays", "--reason", "It flags every flight."]) == 0
+    assert "flight-delays: version 1 is the champion again." in capsys.readouterr().out
+    assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
+    assert tracking.find_version("flight-delays", "2", settings).tags["rolled_back"] == "It flags every flight."
+    assert main(["rollback", "--problem", "flight-delays", "--reason", "And again."]) == 1
+
+
 def test_rollback_that_the_host_refuses_leaves_the_champion(passed, release, settings, tmp_path, monkeypatch):
     for run in ("run-1", "run-2"):
         deploy_release(TASK, release(run), tmp_path / run, settings)

@@ -1,8 +1,8 @@
-"""A loop of eight months with four episodes, for the tests and the look of the timeline."""
+"""A loop of eight months with four incidents, for the tests and the look of the timeline."""
 
 from datetime import UTC, datetime
 
-from pipelines.simulation.timeline import Link, LoopEvent, LoopMonth, Timeline
+from pipelines.simulation.timeline import Link, Timeline, TimelineEvent, TimelineMonth
 
 # Rows, drift, score, frozen score, earned, earned by the frozen model and by the current solution, in thousands.
 _MONTHS = (
@@ -24,7 +24,7 @@ def moment(number, day=1):
 def month(place, told):
     rows, drift, score, frozen, value, frozen_value, current = told
     number = place + 7
-    return LoopMonth(
+    return TimelineMonth(
         start=moment(number),
         end=moment(number + 1),
         rows=rows,
@@ -51,38 +51,40 @@ def month(place, told):
 
 def events():
     return (
-        LoopEvent(
+        TimelineEvent(
             moment(8), "injected", "harmless shift", "A feature of 2% importance moves by 30 degrees.", until=moment(9)
         ),
-        LoopEvent(moment(9), "injected", "broken feature feed", "origin_delays is not refreshed.", until=moment(9, 25)),
-        LoopEvent(moment(10), "injected", "concept shift", "Carriers swap their habits.", until=moment(15)),
-        LoopEvent(
+        TimelineEvent(
+            moment(9), "injected", "broken feature feed", "origin_delays is not refreshed.", until=moment(9, 25)
+        ),
+        TimelineEvent(moment(10), "injected", "concept shift", "Carriers swap their habits.", until=moment(15)),
+        TimelineEvent(
             moment(13, 10),
             "injected",
             "The model's processor is taken away",
             "Each answer waits 80 ms.",
             until=moment(13, 20),
         ),
-        LoopEvent(moment(10), "alert_fired", "FeaturesStale", "41.8% of rows are older than 1 day."),
-        LoopEvent(moment(10), "alert_fired", "DriftMatters", "2.40 times the limit."),
-        LoopEvent(moment(10), "decision", "hold", "No new model helps against a broken feed."),
-        LoopEvent(moment(11), "alert_cleared", "FeaturesStale"),
-        LoopEvent(moment(11), "alert_cleared", "DriftMatters"),
-        LoopEvent(moment(11), "alert_fired", "PerformanceBelowLimit", "0.561 where 0.62 is the limit."),
-        LoopEvent(moment(11), "alert_fired", "ValueBelowLimit", "9,700 USD less per 1,000."),
-        LoopEvent(moment(11), "decision", "run", "27,105 new labels have come, 20,000 are asked."),
-        LoopEvent(moment(11), "decision", "hold", "Run 7 is in flight."),
-        LoopEvent(
+        TimelineEvent(moment(10), "alert_fired", "FeaturesStale", "41.8% of rows are older than 1 day."),
+        TimelineEvent(moment(10), "alert_fired", "DriftMatters", "2.40 times the limit."),
+        TimelineEvent(moment(10), "decision", "hold", "No new model helps against a broken feed."),
+        TimelineEvent(moment(11), "alert_cleared", "FeaturesStale"),
+        TimelineEvent(moment(11), "alert_cleared", "DriftMatters"),
+        TimelineEvent(moment(11), "alert_fired", "PerformanceBelowLimit", "0.561 where 0.62 is the limit."),
+        TimelineEvent(moment(11), "alert_fired", "ValueBelowLimit", "9,700 USD less per 1,000."),
+        TimelineEvent(moment(11), "decision", "run", "27,105 new labels have come, 20,000 are asked."),
+        TimelineEvent(moment(11), "decision", "hold", "Run 7 is in flight."),
+        TimelineEvent(
             moment(11),
             "release",
             "version 2",
             "Promoted: it earns 16,100 USD more per 1,000 flights.",
             link="runs/flight-delays-2013-11-01/report.html",
         ),
-        LoopEvent(moment(12), "alert_cleared", "PerformanceBelowLimit"),
-        LoopEvent(moment(12), "alert_cleared", "ValueBelowLimit"),
-        LoopEvent(moment(13, 11), "alert_fired", "LatencyBudgetBurn", "3.1% of answers are slower than 50 ms."),
-        LoopEvent(moment(13, 21), "alert_cleared", "LatencyBudgetBurn"),
+        TimelineEvent(moment(12), "alert_cleared", "PerformanceBelowLimit"),
+        TimelineEvent(moment(12), "alert_cleared", "ValueBelowLimit"),
+        TimelineEvent(moment(13, 11), "alert_fired", "LatencyBudgetBurn", "3.1% of answers are slower than 50 ms."),
+        TimelineEvent(moment(13, 21), "alert_cleared", "LatencyBudgetBurn"),
     )
 
 
@@ -102,4 +104,4 @@ def timeline(**changed):
 
 
 def empty_month():
-    return LoopMonth(start=moment(7), end=moment(8), rows=0, model_version="1")
+    return TimelineMonth(start=moment(7), end=moment(8), rows=0, model_version="1")

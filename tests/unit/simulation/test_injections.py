@@ -1,4 +1,4 @@
-"""The episodes change what they say, from the moment they say, and nothing else."""
+"""The incidents change what they say, from the moment they say, and nothing else."""
 
 import io
 from functools import cache
@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from pipelines.simulation.demo_data import list_deliveries
-from pipelines.simulation.injections import change_drop
+from pipelines.simulation.injections import change_delivery
 
 
 @cache
-def drops() -> dict[str, bytes]:
+def deliveries() -> dict[str, bytes]:
     return dict(list_deliveries("2013-09-15", 1))
 
 
@@ -21,14 +21,14 @@ def read(content: bytes) -> pd.DataFrame:
 
 
 def before_and_after(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return read(drops()[name]), read(change_drop(name, drops()[name]))
+    return read(deliveries()[name]), read(change_delivery(name, deliveries()[name]))
 
 
 @pytest.mark.parametrize(
     "name", ["flights/2013-06.csv", "weather/2013-06.csv", "airlines/2013-01-01.csv", "planes/2013-01-01.csv"]
 )
 def test_what_came_before_the_first_release_and_the_registers_land_as_they_are(name):
-    assert change_drop(name, drops()[name]) == drops()[name]
+    assert change_delivery(name, deliveries()[name]) == deliveries()[name]
 
 
 def test_flights_of_july_keep_their_delays():

@@ -1,10 +1,10 @@
-"""The replay's contract is the problem's own, but for what the story names."""
+"""The simulation's contract is the problem's own, but for what the story names."""
 
 import yaml
 
 from components.base.contract.load import parse_problem, read_contract
 from components.base.settings import load_settings
-from pipelines.simulation.scenario import CHANGES, EPISODES, FIRST_RELEASE, MONTH_ENDS, change_contract
+from pipelines.simulation.scenario import CHANGES, FIRST_RELEASE, INCIDENTS, MONTH_ENDS, change_contract
 
 CONTRACT = read_contract(load_settings({}).problems / "flight-delays.yaml")
 
@@ -25,8 +25,8 @@ def test_own_contract_stays_as_it_is():
     assert yaml.safe_load(CONTRACT) == before
 
 
-def test_months_follow_each_other_and_every_episode_lies_within():
+def test_months_follow_each_other_and_every_incident_lies_within():
     starts = [FIRST_RELEASE, *MONTH_ENDS[:-1]]
     assert [(end - start).days for start, end in zip(starts, MONTH_ENDS, strict=True)] == [31, 31, 30, 31, 30, 31]
-    for episode in EPISODES:
-        assert FIRST_RELEASE <= episode.start < episode.end <= MONTH_ENDS[-1]
+    for incident in INCIDENTS:
+        assert FIRST_RELEASE <= incident.start < incident.end <= MONTH_ENDS[-1]

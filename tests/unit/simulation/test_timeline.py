@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.simulation.pictures_timeline import PHONE, SCREEN, draw_loop
-from pipelines.simulation.timeline import LoopEvent, LoopMonth, Span, add_up, covers, pair_alerts
+from pipelines.simulation.timeline import Span, TimelineEvent, TimelineMonth, add_up, covers, pair_alerts
 from pipelines.simulation.timeline_page import render_timeline
+from pipelines.simulation.timeline_picture import PHONE, SCREEN, draw_timeline
 from tests.unit.pages import assert_stands_alone, text_of
 from tests.unit.simulation import documents as docs
 from tests.unit.simulation.documents import moment, timeline
@@ -31,7 +31,7 @@ def test_page_says_what_retraining_earned(page):
     text = text_of(page)
     assert "Retraining earned 1,850,000 USD" in text
     assert "the decisions earned 6,687,000 USD; the first model, never retrained, would have earned 4,837,000" in text
-    assert "4 episodes were injected, 5 alerts fired, 1 training run was decided and 1 new model took over." in text
+    assert "4 incidents were injected, 5 alerts fired, 1 training run was decided and 1 new model took over." in text
     assert "Every alert cleared." in text
 
 
@@ -67,7 +67,7 @@ def test_an_event_belongs_to_the_month_that_was_judged_at_it():
 def test_alerts_are_paired_from_fired_to_cleared():
     """The alert repeats while it fires, clears, and fires again to the end."""
     kinds = ("alert_fired", "alert_fired", "alert_cleared", "alert_cleared", "alert_fired")
-    events = tuple(LoopEvent(moment(8 + place), kind, "A") for place, kind in enumerate(kinds))
+    events = tuple(TimelineEvent(moment(8 + place), kind, "A") for place, kind in enumerate(kinds))
     assert pair_alerts(timeline(events=events)) == [
         Span("A", moment(8), moment(10)),
         Span("A", moment(12), None),
@@ -106,20 +106,20 @@ def test_a_loss_by_retraining_is_said():
 
 
 def test_an_alert_that_still_fires_is_said():
-    events = (LoopEvent(moment(9), "alert_fired", "DriftMatters"),)
+    events = (TimelineEvent(moment(9), "alert_fired", "DriftMatters"),)
     assert "Still firing: DriftMatters." in text_of(render_timeline(timeline(events=events)))
 
 
 def test_a_loop_that_tells_nothing_is_shown():
     text = text_of(render_timeline(timeline(months=(docs.empty_month(),), events=(), links=(), seconds=None)))
     assert "What retraining earned is not known" in text
-    assert "No month tells a score or a value yet." in text
+    assert "No month has a score or a value yet." in text
     assert "None" not in text
     assert_stands_alone(render_timeline(timeline(months=(), events=())))
 
 
 def optional_fields():
-    return [field.name for field in dataclasses.fields(LoopMonth) if field.default is None]
+    return [field.name for field in dataclasses.fields(TimelineMonth) if field.default is None]
 
 
 @settings(max_examples=40, deadline=None)
@@ -158,7 +158,7 @@ def test_hostile_text_is_shown_and_not_run():
 
 
 def test_pictures_for_screen_and_phone_differ_in_shape_only():
-    screen, phone = (draw_loop(timeline(), size) for size in (SCREEN, PHONE))
+    screen, phone = (draw_timeline(timeline(), size) for size in (SCREEN, PHONE))
     for svg in (screen, phone):
         for words in ("concept shift", "ValueBelowLimit", "version 2", "with retraining", "limit"):
             assert words in svg
@@ -167,9 +167,9 @@ def test_pictures_for_screen_and_phone_differ_in_shape_only():
 
 def test_a_release_that_is_held_puts_no_model_in_charge():
     titles = ("Version 2 held", "Version 3 refused", "Release failed", "Version 4 promoted")
-    events = tuple(LoopEvent(moment(9 + place), "release", title) for place, title in enumerate(titles))
+    events = tuple(TimelineEvent(moment(9 + place), "release", title) for place, title in enumerate(titles))
     assert [event.is_promotion for event in events] == [False, False, False, True]
-    runs = [LoopEvent(moment(9), "decision", title).is_run for title in ("run", "run: ValueBelowLimit", "hold: x")]
+    runs = [TimelineEvent(moment(9), "decision", title).is_run for title in ("run", "run: ValueBelowLimit", "hold: x")]
     assert runs == [True, True, False]
-    text = text_of(render_timeline(timeline(events=(*events, LoopEvent(moment(9), "decision", "run: A")))))
+    text = text_of(render_timeline(timeline(events=(*events, TimelineEvent(moment(9), "decision", "run: A")))))
     assert "1 training run was decided and 1 new model took over." in text

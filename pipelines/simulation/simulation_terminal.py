@@ -1,6 +1,6 @@
-"""What a person sees of a replay in the terminal: each month as it is lived through, then the whole in one table.
+"""What a person sees of a simulation in the terminal: each month as it passes, then all of it in one table.
 
-In: what `play` brings. Out: lines. Extends the terminal of single runs, whose steps are shown while they run only.
+In: what `simulation` produces. Out: lines. Extends the terminal of single runs; steps are shown only while they run.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from pipelines.runners.kfp_log import StepRun
 from pipelines.runners.records import LocalRun
 from pipelines.runners.terminal import Terminal
 from pipelines.simulation.alert_watch import AlertSpan
-from pipelines.simulation.earnings import Earnings
-from pipelines.simulation.scenario import EPISODES
-from pipelines.simulation.timeline import LoopMonth, Timeline
-from pipelines.simulation.traffic import Answered
+from pipelines.simulation.retraining_value import RetrainingValue
+from pipelines.simulation.scenario import INCIDENTS
+from pipelines.simulation.timeline import Timeline, TimelineMonth
+from pipelines.simulation.traffic import TrafficCounts
 
 # Mark, name and time of an entry; its text takes the rest.
 _COLUMNS: tuple[tuple[int, Literal["left", "right"]], ...] = ((2, "right"), (11, "left"), (6, "right"))
@@ -29,8 +29,8 @@ ENDED = ("promoted", "held", "refused", "failed")
 _CHOICES = {"run": "green", "hold": "yellow", "escalate": "red"}
 
 
-class LoopTerminal(Terminal):
-    """Shows a replay."""
+class SimulationTerminal(Terminal):
+    """Shows a simulation."""
 
     def __init__(self, console: Console) -> None:
         """Write to `console`."""
@@ -54,15 +54,15 @@ class LoopTerminal(Terminal):
     def show_month(self, month: str) -> None:
         """Announce a month and what is injected in it."""
         self.console.rule(f"[bold]{month}", align="left")
-        for episode in EPISODES:
-            if f"{episode.start:%B %Y}" == month:
-                self._line("≈", "magenta", "injected", f"{episode.title}. {episode.text}", f"{episode.start:%d %b}")
+        for incident in INCIDENTS:
+            if f"{incident.start:%B %Y}" == month:
+                self._line("≈", "magenta", "injected", f"{incident.title}. {incident.text}", f"{incident.start:%d %b}")
 
     def show_run(self, record: LocalRun, text: str = "") -> None:
         """Show that a pipeline has ended."""
         self._line("✓", "green", record.pipeline, text, f"{record.seconds:.0f} s")
 
-    def show_traffic(self, answered: Answered, seconds: float) -> None:
+    def show_traffic(self, answered: TrafficCounts, seconds: float) -> None:
         """Show what was asked and answered."""
         failed = f", {answered.failed} not answered" if answered.failed else ""
         text = f"{write_count(answered.rows)} flights in {write_count(answered.requests)} requests{failed}"
@@ -126,7 +126,7 @@ class LoopTerminal(Terminal):
             )
         self.console.print(table)
 
-    def show_earnings(self, earnings: Earnings, months: int, seconds: float) -> None:
+    def show_earnings(self, earnings: RetrainingValue, months: int, seconds: float) -> None:
         """Show what retraining has earned."""
         self.console.print(f"\n{earnings.words}\n", highlight=False)
         self.console.print(f"{months} months in {seconds:.0f} s")
@@ -156,7 +156,7 @@ def describe_result(result: MonitoringResult) -> str:
     return f"{write_count(result.traffic.rows)} rows, {labels}; {result.performance.limit_metric} {_interval(score)}"
 
 
-def _name_events(timeline: Timeline, month: LoopMonth, *kinds: str) -> str:
+def _name_events(timeline: Timeline, month: TimelineMonth, *kinds: str) -> str:
     """Name the events of some kinds in a month, each once."""
     return ", ".join(dict.fromkeys(event.title for event in timeline.events_of(month) if event.kind in kinds))
 

@@ -23,7 +23,7 @@ from components.base.text.figures import (
 )
 from components.base.text.wording import write_gain
 from components.reports.trends import Array, place_times, to_numbers
-from pipelines.simulation.timeline import LoopEvent, LoopMonth, Timeline, add_up, pair_alerts
+from pipelines.simulation.timeline import Timeline, TimelineEvent, TimelineMonth, add_up, pair_alerts
 
 # Width and height in inches, and the font of the marks, of the picture for a screen and the one for a phone.
 SCREEN, PHONE = (9.8, 6.9), (5.0, 7.6)
@@ -33,7 +33,7 @@ _DONE = {"decision": "decisions", "release": "releases"}
 _ALT = "Three charts over the months: performance with its limit, value as it adds up, and alerts with what was done."
 
 
-def draw_loop(timeline: Timeline, size: tuple[float, float] = SCREEN) -> str | None:
+def draw_timeline(timeline: Timeline, size: tuple[float, float] = SCREEN) -> str | None:
     """Draw the whole loop."""
     if not any(one.score is not None or one.value is not None for one in timeline.months):
         return None
@@ -58,7 +58,7 @@ def draw_loop(timeline: Timeline, size: tuple[float, float] = SCREEN) -> str | N
 
 
 def list_lanes(timeline: Timeline) -> list[str]:
-    """Return the names of the lanes, from the top: episodes, alerts, decisions."""
+    """Return the names of the lanes, from the top: incidents, alerts, decisions."""
     injected = [event.title for event in timeline.ordered if event.kind == "injected"]
     alerts = [span.title for span in pair_alerts(timeline)]
     kinds = {event.kind for event in timeline.events}
@@ -148,7 +148,7 @@ def _draw_bar(axes: Axes, height: float, start: datetime, end: datetime, colour:
     axes.plot(places[:1], [height], "|", color=colour, markersize=9, markeredgewidth=2)
 
 
-def _draw_mark(axes: Axes, height: float, event: LoopEvent) -> None:
+def _draw_mark(axes: Axes, height: float, event: TimelineEvent) -> None:
     """Draw a release as a triangle, a decision as a circle; it is full where a run starts or a model takes over."""
     marker, colour = ("^", COLOURS["champion"]) if event.kind == "release" else ("o", ACCENT)
     filled = colour if event.is_promotion or event.is_run else "none"
@@ -173,7 +173,7 @@ def _draw_names(axes: Axes, columns: int) -> None:
 
 
 def _finish(axes: Axes, timeline: Timeline, months_a_tick: int) -> None:
-    """Give every chart the same months, and mark episodes and releases."""
+    """Give every chart the same months, and mark incidents and releases."""
     start, end = place_times([timeline.months[0].start, timeline.months[-1].end])
     for event in timeline.events:
         at, until = place_times([event.at, event.until or event.at])
@@ -187,6 +187,6 @@ def _finish(axes: Axes, timeline: Timeline, months_a_tick: int) -> None:
     axes.tick_params(colors=INK)
 
 
-def _middles(months: Sequence[LoopMonth]) -> Array:
+def _middles(months: Sequence[TimelineMonth]) -> Array:
     starts, ends = place_times(one.start for one in months), place_times(one.end for one in months)
     return (starts + ends) / 2

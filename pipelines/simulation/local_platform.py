@@ -1,7 +1,7 @@
-"""Everything that runs while the replay lasts: endpoint, exporter, governor, Prometheus and Alertmanager, on loopback.
+"""The services of a simulation on loopback: endpoint, exporter, governor, Prometheus and Alertmanager.
 
-In: the settings of the replay's home, with a running object store and a champion. Out: a running `Platform`. Each part
-is the program that runs on a cluster; all of them end with the block.
+In: the settings of the simulation's home, with a running object store and a champion. Out: a running `LocalPlatform`.
+Each part is the program that runs on a cluster; all of them end with the block.
 """
 
 import os
@@ -19,7 +19,7 @@ import httpx
 from components.base.adapters.mlflow import find_aliases
 from components.base.contract.problem import Problem
 from components.base.settings import Settings
-from components.serving.endpoint import Endpoint, start_endpoint
+from components.serving.endpoint import ChampionEndpoint, start_endpoint
 from pipelines.runners.services import find_free_port
 from pipelines.simulation.observers import ObserverPlan, Observers, find_missing, running_observers
 from pipelines.simulation.servers import HOST, ServerPlan, running_server
@@ -39,9 +39,9 @@ class RunningEndpoint:
     problem: Problem
     port: int
     _stack: ExitStack = field(default_factory=ExitStack)
-    _endpoint: Endpoint | None = None
+    _endpoint: ChampionEndpoint | None = None
 
-    def restart(self) -> Endpoint:
+    def restart(self) -> ChampionEndpoint:
         """Serve the champion of now; the one before has answered and logged what it was asked."""
         self._stack.close()
         self._endpoint = self._stack.enter_context(start_endpoint(self.problem.name, self.settings, self.port))
@@ -53,7 +53,7 @@ class RunningEndpoint:
             self.restart()
 
     @property
-    def current(self) -> Endpoint:
+    def current(self) -> ChampionEndpoint:
         """The endpoint that answers now; it must have been started."""
         return self._endpoint or self.restart()
 
@@ -63,7 +63,7 @@ class RunningEndpoint:
 
 
 @dataclass(frozen=True)
-class Platform:
+class LocalPlatform:
     """The running parts."""
 
     endpoint: RunningEndpoint
@@ -99,7 +99,7 @@ class Platform:
 
 
 @contextmanager
-def running_platform(settings: Settings, problem: Problem, contract: Path) -> Iterator[Platform]:
+def start_platform(settings: Settings, problem: Problem, contract: Path) -> Iterator[LocalPlatform]:
     """Run every part until the end of the block.
 
     Raises:
@@ -123,7 +123,7 @@ def running_platform(settings: Settings, problem: Problem, contract: Path) -> It
             observers = stack.enter_context(
                 running_observers(ObserverPlan(folder / "observers", problem, targets, token_file))
             )
-        yield Platform(endpoint, f"http://{exporter.address}", f"http://{governor.address}", observers)
+        yield LocalPlatform(endpoint, f"http://{exporter.address}", f"http://{governor.address}", observers)
 
 
 def _write_token(folder: Path) -> Path:

@@ -12,15 +12,15 @@ from components.base.contract.load import load_problem
 from components.base.settings import load_settings
 from pipelines.runners.records import LocalRun
 from pipelines.simulation.alert_watch import AlertSpan
-from pipelines.simulation.earnings import EarnedMonth, Earnings
+from pipelines.simulation.build_timeline import SimulationOutcome, build_timeline
 from pipelines.simulation.observers import ActiveAlert
-from pipelines.simulation.played import PlayedMonth
-from pipelines.simulation.scenario import EPISODES, FIRST_RELEASE, MONTH_ENDS
-from pipelines.simulation.show import LoopTerminal
-from pipelines.simulation.story import Replayed, tell_timeline
+from pipelines.simulation.retraining_value import MonthValue, RetrainingValue
+from pipelines.simulation.scenario import FIRST_RELEASE, INCIDENTS, MONTH_ENDS
+from pipelines.simulation.simulated_month import SimulatedMonth
+from pipelines.simulation.simulation_terminal import SimulationTerminal
 from pipelines.simulation.timeline import pair_alerts
 from pipelines.simulation.timeline_page import render_timeline
-from pipelines.simulation.traffic import Answered
+from pipelines.simulation.traffic import TrafficCounts
 from tests.unit.monitoring.documents import concept_shift, healthy
 from tests.unit.pages import assert_stands_alone, text_of
 
@@ -45,12 +45,12 @@ DECISION = {
 UNDECIDED = {"name": "ValueBelowLimit", "history": [], "run": None}
 
 
-def month(number: int, result, version: str) -> PlayedMonth:
+def month(number: int, result, version: str) -> SimulatedMonth:
     start = FIRST_RELEASE if number == 0 else MONTH_ENDS[number - 1]
     record = LocalRun(
         f"monitoring-{number}", "monitoring", PROBLEM.name, "", "done", "", 9.0, 0, [], None, "", None, {}
     )
-    return PlayedMonth(start, MONTH_ENDS[number], Answered(10, 1000 + number, 0), result, version, record)
+    return SimulatedMonth(start, MONTH_ENDS[number], TrafficCounts(10, 1000 + number, 0), result, version, record)
 
 
 def alert(title: str, **labels: str) -> ActiveAlert:
@@ -66,15 +66,15 @@ def timeline(tmp_path: Path):
     (tmp_path / "monitoring-1").mkdir()
     (tmp_path / "monitoring-1" / "daily.html").touch()
     earned = tuple(
-        EarnedMonth(one.start, 1000, served, frozen, 100.0, 0.5)
+        MonthValue(one.start, 1000, served, frozen, 100.0, 0.5)
         for one, served, frozen in zip(months, (900.0, 300.0, -50.0, 800.0), (900.0, 300.0, -50.0, 70.0), strict=True)
     )
     alerts = [
         AlertSpan(alert("PerformanceBelowLimit"), SEPTEMBER, datetime(2013, 11, 1, tzinfo=UTC)),
         AlertSpan(alert("LatencyBudgetBurn", window="1h"), datetime(2013, 10, 9, 5, tzinfo=UTC)),
     ]
-    earnings = Earnings("USD", earned)
-    return tell_timeline(Replayed(PROBLEM, months, alerts, [DECISION, UNDECIDED], earnings, tmp_path, 430.0))
+    earnings = RetrainingValue("USD", earned)
+    return build_timeline(SimulationOutcome(PROBLEM, months, alerts, [DECISION, UNDECIDED], earnings, tmp_path, 430.0))
 
 
 def events(timeline, kind: str) -> list[tuple[datetime, str]]:
@@ -118,8 +118,8 @@ def test_release_links_its_report(timeline):
     assert (release.title, release.link) == ("Version 2 promoted", f"{KEY}/report.html")
 
 
-def test_only_episodes_that_were_played_are_told(timeline):
-    played = [(episode.start, episode.title) for episode in EPISODES if episode.start < MONTH_ENDS[3]]
+def test_only_incidents_that_were_simulated_are_listed(timeline):
+    played = [(incident.start, incident.title) for incident in INCIDENTS if incident.start < MONTH_ENDS[3]]
     assert events(timeline, "injected") == played
     assert len(played) == 2
 
@@ -133,7 +133,7 @@ def test_page_of_the_replay_stands_alone_and_names_the_city_as_it_is_written(tim
 
 def test_terminal_shows_one_row_a_month_with_alerts_and_decisions(timeline):
     output = io.StringIO()
-    LoopTerminal(Console(file=output, width=200)).show_timeline(timeline)
+    SimulationTerminal(Console(file=output, width=200)).show_timeline(timeline)
     rows = [line for line in output.getvalue().splitlines() if re.match(r"\w{3} 2013", line.strip())]
     assert [row.split()[0] for row in rows] == ["Jul", "Aug", "Sep", "Oct"]
     assert "PerformanceBelowLimit" in rows[1]

@@ -1,8 +1,8 @@
-"""Play the months: land, refresh, serve, log, mature, monitor, alert, decide, retrain, release.
+"""Simulate the months: land, refresh, serve, log, label, monitor, alert, rule, retrain, release.
 
-In: the settings of the replay's home with a running object store and platform. Out: `PlayedMonth`s; the reports are in
-the home. Called by `make loop`. The clock is a file that this module moves on; nothing sleeps for it, and whatever is
-waited for (a scrape, a decision, a training) is real.
+In: the settings of the simulation's home with a running object store and platform. Out: `SimulatedMonth`s; the reports
+are in the home. Called by `simulate`. The clock is a file that this module advances; nothing sleeps for it. What it
+waits for (a scrape, a ruling, a training) is real.
 """
 
 import os
@@ -24,44 +24,44 @@ from pipelines.runners.records import LocalRun
 from pipelines.runners.run import Job, run_pipeline
 from pipelines.simulation.alert_watch import AlertWatch
 from pipelines.simulation.demo_data import land_deliveries
-from pipelines.simulation.injections import change_drop
-from pipelines.simulation.platform import Platform
-from pipelines.simulation.played import PlayedMonth
-from pipelines.simulation.scenario import BROKEN_FEED, BROKEN_VIEW, PROBLEM, SLOW_MODEL, Episode
-from pipelines.simulation.show import LoopTerminal
+from pipelines.simulation.injections import change_delivery
+from pipelines.simulation.local_platform import LocalPlatform
+from pipelines.simulation.scenario import BROKEN_FEED, BROKEN_VIEW, PROBLEM, SLOW_MODEL, Incident
+from pipelines.simulation.simulated_month import SimulatedMonth
+from pipelines.simulation.simulation_terminal import SimulationTerminal
 from pipelines.simulation.slow_model import slowed
-from pipelines.simulation.traffic import Answered, HourlyRequest, Sender, read_requests
+from pipelines.simulation.traffic import HourlyRequest, Sender, TrafficCounts, read_requests
 from pipelines.simulation.waiting import wait_decided, wait_logged, wait_seen
 
 
 @dataclass
 class Clock:
-    """The moment of the replay, for those who ask from another thread."""
+    """The simulated time, also for readers in another thread."""
 
     settings: Settings
-    moment: datetime
+    time: datetime
 
-    def move(self, moment: datetime) -> None:
-        """Let everybody live at this moment."""
-        self.moment = moment
-        set_clock(self.settings, moment)
+    def move(self, time: datetime) -> None:
+        """Set the time for every part."""
+        self.time = time
+        set_clock(self.settings, time)
 
 
 @dataclass
-class Play:
-    """One replay."""
+class Simulation:
+    """One simulation."""
 
     settings: Settings
     problem: Problem
     contract: str
-    platform: Platform
+    platform: LocalPlatform
     clock: Clock
     watch: AlertWatch | None
     """None without Prometheus and Alertmanager."""
-    terminal: LoopTerminal
-    months: list[PlayedMonth] = field(default_factory=list)
+    terminal: SimulationTerminal
+    months: list[SimulatedMonth] = field(default_factory=list)
 
-    def play_month(self, start: datetime, end: datetime) -> PlayedMonth:
+    def simulate_month(self, start: datetime, end: datetime) -> SimulatedMonth:
         """Live through one month, and let the platform act at its end.
 
         Raises:
@@ -70,7 +70,7 @@ class Play:
         """
         endpoint = self.platform.endpoint.current
         self.terminal.show_month(f"{start:%B %Y}")
-        land_deliveries(PROBLEM, until=end.isoformat(), change=change_drop)
+        land_deliveries(PROBLEM, until=end.isoformat(), change=change_delivery)
         refreshed = self._refresh(end)
         self.terminal.show_run(refreshed, refreshed.steps[-2]["message"])
         began = time.monotonic()
@@ -83,7 +83,7 @@ class Play:
         reports = run_pipeline(self.settings, self._job("monitoring", end), self.terminal)
         (result,) = read_results(open_store(self.settings), PROBLEM, last=1)
         self.terminal.show_monitoring(result, reports)
-        month = PlayedMonth(start, end, answered, result, endpoint.version, reports)
+        month = SimulatedMonth(start, end, answered, result, endpoint.version, reports)
         self.months.append(month)
         self._let_act(result)
         return month
@@ -105,7 +105,7 @@ class Play:
         with _environment({"TIDEMILL_ONLINE_STORE": str(_next_store(self.settings))}):
             return run_pipeline(self.settings, self._job("refresh", end), self.terminal)
 
-    def _serve(self, start: datetime, end: datetime, features_uri: str) -> Answered:
+    def _serve(self, start: datetime, end: datetime, features_uri: str) -> TrafficCounts:
         """Send the month's requests, hour by hour, each to a store that knows what was known by then."""
         requests = read_requests(open_store(self.settings), start, end)
         steps = plan_time_travel(self.problem, features_uri, start, [request.moment for request in requests])
@@ -122,8 +122,8 @@ class Play:
         return sender.answered
 
 
-def _is_within(request: HourlyRequest, episode: Episode) -> bool:
-    return episode.start <= request.moment < episode.end
+def _is_within(request: HourlyRequest, incident: Incident) -> bool:
+    return incident.start <= request.moment < incident.end
 
 
 def _next_store(settings: Settings) -> Path:

@@ -1,7 +1,7 @@
 """What the half year earned, with retraining and without: the first model, frozen, decides on the same requests.
 
-In: the months as they were served, the prediction log, and the labels as known at the end. Out: `Earnings`, in the
-contract's currency. Called by the loop at its end; everything is measured by the functions of the monitor.
+In: the months as they were served, the prediction log, and the labels as known at the end. Out: `RetrainingValue`, in
+the contract's currency. Called at the end of a simulation; the functions of the monitor measure everything.
 """
 
 import tempfile
@@ -35,25 +35,25 @@ class ServedMonth:
 
 
 @dataclass(frozen=True)
-class EarnedMonth:
+class MonthValue:
     """What the decisions of one month were worth, by who took them."""
 
     start: datetime
     rows: int
     served: float
     frozen: float | None
-    """Of the first model, had it stayed in charge; None where it reads features that are not logged any more."""
+    """Of the first model, had it stayed the champion; None where it reads features that are no longer logged."""
     current_solution: float
     frozen_score: float | None
     """Of the first model, in the metric that the contract limits."""
 
 
 @dataclass(frozen=True)
-class Earnings:
-    """The whole replay."""
+class RetrainingValue:
+    """The whole simulation."""
 
     currency: str
-    months: tuple[EarnedMonth, ...]
+    months: tuple[MonthValue, ...]
 
     @property
     def served(self) -> float:
@@ -84,7 +84,7 @@ class Earnings:
         )
 
 
-def measure_earnings(problem: Problem, settings: Settings, months: Sequence[ServedMonth]) -> Earnings:
+def measure_retraining(problem: Problem, settings: Settings, months: Sequence[ServedMonth]) -> RetrainingValue:
     """Value each month's decisions, and those that the first model would have taken."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -96,7 +96,7 @@ def measure_earnings(problem: Problem, settings: Settings, months: Sequence[Serv
         earned = []
         for month in months:
             earned.append(_value_month(problem, settings, month, files[month.version], first, months[-1].end))
-    return Earnings(problem.business.currency, tuple(earned))
+    return RetrainingValue(problem.business.currency, tuple(earned))
 
 
 def _value_month(
@@ -106,7 +106,7 @@ def _value_month(
     served: ModelFiles,
     first: ModelFiles,
     known_at: datetime,
-) -> EarnedMonth:
+) -> MonthValue:
     store, task = open_store(settings), open_task(problem)
     with tempfile.TemporaryDirectory() as scratch:
         predictions = fetch_predictions(task, store, Window(start=month.start, end=month.end), Path(scratch))
@@ -131,9 +131,9 @@ def _score(task: Task, rows: ServedRows, alternative: Alternative) -> float | No
     return metric.score(rows.outcomes[scored], alternative.output[scored], alternative.decisions[scored])
 
 
-def _read_month(month: ServedMonth, value: Value | None, frozen_score: float | None) -> EarnedMonth:
+def _read_month(month: ServedMonth, value: Value | None, frozen_score: float | None) -> MonthValue:
     if value is None:
-        return EarnedMonth(month.start, 0, 0.0, None, 0.0, frozen_score)
+        return MonthValue(month.start, 0, 0.0, None, 0.0, frozen_score)
     totals = {name: contender.total for name, contender in value.contenders.items()}
     served, rows = totals["served"], value.contenders["served"].rows
-    return EarnedMonth(month.start, rows, served, totals.get("previous"), totals["current_solution"], frozen_score)
+    return MonthValue(month.start, rows, served, totals.get("previous"), totals["current_solution"], frozen_score)

@@ -1,7 +1,7 @@
-"""Ask Prometheus every query of every dashboard over the replayed half year, as Grafana would.
+"""Run every query of every dashboard in Prometheus over the simulated half year, as Grafana would.
 
-In: running observers that hold the series of a replay. Out: one `Answer` a query: how many series came, or what
-Prometheus said. Called by the loop at its end, so that a panel that asks for a series that nobody exports is seen.
+In: running observers that hold the series of a simulation. Out: one `PanelResult` per query: the number of series, or
+the error of Prometheus. Called at the end of a simulation: it finds a panel that queries a series nothing exports.
 """
 
 import time
@@ -16,12 +16,12 @@ from pipelines.simulation.observers import Observers
 
 # As many points as a panel is wide.
 _POINTS = 200
-# Rates look back over four scrapes at least; a replay scrapes each second.
+# Rates look back over four scrapes at least; a simulation scrapes each second.
 _INTERVAL = "10s"
 
 
 @dataclass(frozen=True)
-class Answer:
+class PanelResult:
     """What Prometheus answered to one query of a panel."""
 
     dashboard: str
@@ -31,7 +31,7 @@ class Answer:
     fault: str | None
 
 
-def ask_dashboards(observers: Observers, problem: str, seconds: float) -> list[Answer]:
+def query_dashboards(observers: Observers, problem: str, seconds: float) -> list[PanelResult]:
     """Ask every query over the last `seconds`."""
     end = time.time()
     answers = []
@@ -43,14 +43,14 @@ def ask_dashboards(observers: Observers, problem: str, seconds: float) -> list[A
             "step": max(seconds / _POINTS, 1.0),
         }
         answer = httpx.get(f"{observers.prometheus_url}/api/v1/query_range", params=parameters, trust_env=False)
-        told = answer.json()
-        fault = None if told["status"] == "success" else str(told.get("error"))
-        series = len(told["data"]["result"]) if fault is None else 0
-        answers.append(Answer(one.dashboard, one.panel, one.expr, series, fault))
+        body = answer.json()
+        fault = None if body["status"] == "success" else str(body.get("error"))
+        series = len(body["data"]["result"]) if fault is None else 0
+        answers.append(PanelResult(one.dashboard, one.panel, one.expr, series, fault))
     return answers
 
 
-def describe_answers(answers: Sequence[Answer]) -> str:
+def describe_panels(answers: Sequence[PanelResult]) -> str:
     """Say how the dashboards fared, and name the panels that stay empty or fail."""
     failed = [f"{answer.panel}: {answer.fault}" for answer in answers if answer.fault]
     empty = list(dict.fromkeys(answer.panel for answer in answers if not answer.fault and not answer.series))

@@ -1,21 +1,21 @@
-"""The record of one month of a replay, as `play` writes it and the terminal, the timeline and the earnings read it."""
+"""One month of a simulation: `simulation` writes it; the terminal, the timeline and the value of retraining read it."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from components.monitoring.results import MonitoringResult
 from pipelines.runners.records import LocalRun
-from pipelines.simulation.traffic import Answered
+from pipelines.simulation.traffic import TrafficCounts
 
 
 @dataclass(frozen=True)
-class PlayedMonth:
+class SimulatedMonth:
     """What one month brought."""
 
     start: datetime
     end: datetime
-    answered: Answered
+    answered: TrafficCounts
     result: MonitoringResult
     served_version: str
-    """In charge while the month was served."""
+    """Champion while the month was served."""
     reports: LocalRun

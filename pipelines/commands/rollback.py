@@ -1,0 +1,31 @@
+"""`tidemill rollback`: make the champion before the present one the champion again. Called by `make rollback`."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.options import DEMO_PROBLEM, Problem
+
+
+def rollback(
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason; kept with the version in the registry.")],
+    problem: Problem = DEMO_PROBLEM,
+) -> None:
+    """Give the endpoint back to the champion before the present one; the registry follows when it answers.
+
+    [bold]Example[/]
+
+    tidemill rollback --problem flight-delays --reason "it flags every flight"
+    """
+    if not reason.strip():
+        raise typer.BadParameter("the reason must have words, but is empty", param_hint="--reason")
+    from components.base.contract.load import load_problem
+    from components.base.settings import load_settings
+    from components.release.deploy import rollback_release
+
+    settings = load_settings()
+    contract = load_problem(settings.problems / f"{problem}.yaml")
+    version = rollback_release(contract, reason, settings)
+    typer.echo(
+        f"{problem}: version {version} is the champion again. `tidemill serve` serves it when it is started again."
+    )
