@@ -103,7 +103,7 @@ def test_release_passes_over_both_protocols_and_becomes_the_champion(filled, rel
         address = EndpointAddress(endpoint.url, endpoint.name, RequestSchema.of(PROBLEM), TASK.output_columns)
         answers = replay_v1(address, [endpoint.example])
         assert endpoint.version == "1"
-        assert 0 <= answers.probabilities[0] <= 1
+        assert 0 <= answers.output.item() <= 1
     assert not endpoint.process.is_running()
 
 
