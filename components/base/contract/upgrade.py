@@ -10,7 +10,7 @@ from typing import Any
 Location = tuple[str | int, ...]
 
 RENAMED: dict[Location, Location] = {
-    ("business", "capacity_periods_per_day"): ("business", "capacity_periods_per_day"),
+    ("business", "capacity_periods_per_day"): ("business", "capacity_shifts"),
     ("monitoring", "drift", "maximum_psi"): ("monitoring", "drift", "maximum_shift"),
     ("task",): ("target", "type"),
 }

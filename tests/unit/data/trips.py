@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from components.base.contract.binary import BinaryTarget
 from components.base.contract.load import load_problem
-from components.base.contract.problem import Source, Target
+from components.base.contract.problem import Source
 
 FLIGHTS = Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml"
 TRIPS = {
@@ -53,9 +54,8 @@ def make_problem(trips=None, **sections):
     examples = base.examples.model_copy(
         update={"source": "trips", "key": ["trip"], "predicted_at": "started_at", "label_at": "known_at"}
     )
-    target = Target(
+    target = BinaryTarget(
         name="dear",
-        type="binary",
         expression="fare > 50",
         positive="above 50 EUR",
         negative="at most 50 EUR",

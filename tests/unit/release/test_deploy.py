@@ -334,7 +334,7 @@ def test_rollback_is_a_command_that_needs_a_reason(passed, release, settings, tm
 
     monkeypatch.setenv("TIDEMILL_HOME", str(settings.home))
     for run in ("run-1", "run-2"):
-        deploy_release(PROBLEM, release(run), tmp_path / run, settings)
+        deploy_release(TASK, release(run), tmp_path / run, settings)
     assert main(["rollback", "--problem", "flight-delays", "--reason", " "]) == 2
     assert tracking.find_aliases("flight-delays", settings)["champion"] == "2"
     assert main(["rollback", "--problem", "flight-delays", "--reason", "It flags every flight."]) == 0
