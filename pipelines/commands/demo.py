@@ -2,9 +2,6 @@
 
 from pipelines.commands.options import DEMO_PROBLEM, AsOf, Problem
 
-# Half a year of history first, then one month more, so that the second run meets a champion.
-DEMO_DATES = ("2013-07-01", "2013-08-01")
-
 
 def demo(problem: Problem = DEMO_PROBLEM, as_of: AsOf = None) -> None:
     """Train, judge and deploy a model on this machine; the demonstration problem does it twice, a month apart.

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 DEMO_PROBLEM = "flight-delays"
+# Half a year of history first, then one month more, so that the second run meets a champion.
+DEMO_DATES = ("2013-07-01", "2013-08-01")
 
 Problem = Annotated[str, typer.Option("--problem", "-p", metavar="NAME", help="Contract in the folder of problems.")]
 AsOf = Annotated[

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.base.runner import Pipeline
-from pipelines.commands.options import DEMO_PROBLEM, AsOf, Problem, shorten
+from pipelines.commands.options import DEMO_DATES, DEMO_PROBLEM, AsOf, Problem, shorten
 
 if TYPE_CHECKING:
     from pipelines.runners.records import LocalRun
@@ -102,7 +102,6 @@ def _choose_times(pipeline: Pipeline, problem: str, as_of: Sequence[str] | None)
     from components.base.errors import SettingsError
     from components.base.settings import load_settings
     from components.base.times import parse_time
-    from pipelines.commands.demo import DEMO_DATES
 
     if as_of:
         return [parse_time(time).isoformat() for time in as_of]
