@@ -77,14 +77,19 @@ class LocalRunner:
         if state == "ended":
             return _read_report(folder / RECORD)
         if state == "died" or (state == "unknown" and code):
-            return RunReport("failed", reasons=(f"The run's process ended without a record. {_read_tail(folder)}",))
+            output = folder / "launch.log"
+            said = output.read_text(errors="replace")[-_TAIL_CHARACTERS:] if output.is_file() else ""
+            tail = " ".join(said.split()) or f"See {key}/run.log under the home's runs."
+            return RunReport("failed", reasons=(f"The run's process ended without a record. {tail}",))
         return RunReport("running" if state == "running" else "unknown")
 
     def list_runs(self, problem: str | None = None) -> list[ListedRun]:
         """Return the runs with a record, and those that are running; of these only the key and the start are known."""
         ended = [_list_ended(record) for record in read_records(self._home)]
         running = [
-            ListedRun(folder.name, "-", "-", "-", "running", _read_start(folder))
+            ListedRun(
+                folder.name, "-", "-", "-", "running", datetime.fromtimestamp((folder / LOCK).stat().st_mtime, UTC)
+            )
             for folder in (self._home / "runs").glob("*/")
             if read_state(folder) == "running"
         ]
@@ -110,10 +115,6 @@ def _list_ended(record: Mapping[str, Any]) -> ListedRun:
     )
 
 
-def _read_start(folder: Path) -> datetime:
-    return datetime.fromtimestamp((folder / LOCK).stat().st_mtime, UTC)
-
-
 def _read_report(path: Path) -> RunReport:
     try:
         record: dict[str, Any] = json.loads(path.read_text())
@@ -124,17 +125,10 @@ def _read_report(path: Path) -> RunReport:
     if "deployment" not in record:
         # Refresh and monitoring release nothing.
         return RunReport("succeeded")
-    return RunReport("succeeded", _read_outcome(record), record["model_version"], tuple(record["reasons"]))
-
-
-def _read_outcome(record: Mapping[str, Any]) -> Literal["promoted", "held", "refused"]:
-    """Return what became of the release: refused by a gate or by the endpoint, or sound and yet not better."""
     if record["deployment"] == "promoted":
-        return "promoted"
-    return "refused" if record["deployment"] == "refused" or record["verdict"] == "refuse" else "held"
-
-
-def _read_tail(folder: Path) -> str:
-    file = folder / "launch.log"
-    text = file.read_text(errors="replace") if file.is_file() else ""
-    return " ".join(text[-_TAIL_CHARACTERS:].split()) or f"See {folder.name}/run.log under the home's runs."
+        outcome: Literal["promoted", "held", "refused"] = "promoted"
+    else:
+        # Refused by a gate or by the endpoint; or sound, and yet no better.
+        is_refused = record["deployment"] == "refused" or record["verdict"] == "refuse"
+        outcome = "refused" if is_refused else "held"
+    return RunReport("succeeded", outcome, record["model_version"], tuple(record["reasons"]))

@@ -57,27 +57,26 @@ def run_pipeline(settings: Settings, job: Job, terminal: Terminal) -> LocalRun:
         StepFailedError: when a step failed; the record is written and the error shown before.
     """
     terminal.show_title(job.problem, job.as_of, job.pipeline)
-    folder = settings.home / "runs" / (job.name or _name_run(job))
+    kind = "" if job.pipeline == "training" else f"{job.pipeline}-"
+    name = job.name or f"{job.problem}-{kind}{job.as_of[:10]}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    folder = settings.home / "runs" / name
     folder.mkdir(parents=True, exist_ok=True)
     started, clock = datetime.now(UTC), time.monotonic()
     log = KfpLog(folder / "run.log", terminal)
     presented = _call_pipeline(settings, job, log)
-    if presented and presented.is_dir():
-        _copy_files(presented, folder)
+    # Keep what a person or the exporter reads; the tables of a folder stay where they are.
+    for file in presented.iterdir() if presented and presented.is_dir() else ():
+        if file.is_file() and file.suffix != ".parquet":
+            shutil.copy2(file, folder / file.name)
     record = _describe(job, log, folder, presented is not None, started, time.monotonic() - clock)
     write_record(settings.home, record)
     _publish(job, record, settings)
     if record.status == "failed":
         failed = next((step for step in log.steps if step.status == "failed"), None)
         terminal.show_failure(failed, record.log)
-        name = failed.name if failed else "none"
-        raise StepFailedError(f"{job.problem}: every step of {job.pipeline} must end well, but {name} failed.")
+        blamed = failed.name if failed else "none"
+        raise StepFailedError(f"{job.problem}: every step of {job.pipeline} must end well, but {blamed} failed.")
     return record
-
-
-def _name_run(job: Job) -> str:
-    kind = "" if job.pipeline == "training" else f"{job.pipeline}-"
-    return f"{job.problem}-{kind}{job.as_of[:10]}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
 
 def _call_pipeline(settings: Settings, job: Job, log: KfpLog) -> Path | None:
@@ -97,13 +96,6 @@ def _call_pipeline(settings: Settings, job: Job, log: KfpLog) -> Path | None:
             log.write(f"{error}\n")
             return None
     return Path(getattr(task.output, "path", task.output))
-
-
-def _copy_files(source: Path, folder: Path) -> None:
-    """Keep what a person or the exporter reads; the tables of a folder stay where they are."""
-    for file in source.iterdir():
-        if file.is_file() and file.suffix != ".parquet":
-            shutil.copy2(file, folder / file.name)
 
 
 def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datetime, seconds: float) -> LocalRun:

@@ -19,6 +19,8 @@ from pipelines.simulation.scenario import INCIDENTS
 from pipelines.simulation.simulated_month import SimulatedMonth
 from pipelines.simulation.timeline import Link, Timeline, TimelineEvent, TimelineMonth
 
+_PAGES = (("daily report", "daily.html"), ("KPI report", "kpi.html"))
+
 
 @dataclass(frozen=True)
 class SimulationOutcome:
@@ -39,7 +41,12 @@ def build_timeline(outcome: SimulationOutcome) -> Timeline:
     """Return the timeline."""
     problem = outcome.problem
     end = outcome.months[-1].end
-    events = [*_injected(end), *_alerted(outcome.alerts), *_decided(outcome), *_reported(outcome.months)]
+    events = [
+        *_list_incidents(end),
+        *_list_alerts(outcome.alerts),
+        *_list_rulings(outcome),
+        *_list_warnings(outcome.months),
+    ]
     months = zip(outcome.months, outcome.earnings.months, strict=True)
     return Timeline(
         title=f"Half a year of {problem.title[:1].lower()}{problem.title[1:]}",
@@ -55,7 +62,7 @@ def build_timeline(outcome: SimulationOutcome) -> Timeline:
 
 
 def _month(played: SimulatedMonth, earned: MonthValue, runs: Path) -> TimelineMonth:
-    result, performance = played.result, played.result.performance
+    result, performance, folder = played.result, played.result.performance, runs / played.reports.name
     metric = result.performance.limit_metric if result.performance else None
     score = performance.scores[metric] if performance and metric else None
     estimated = [one.score for one in performance.estimated if one.metric == metric] if performance else []
@@ -77,33 +84,28 @@ def _month(played: SimulatedMonth, earned: MonthValue, runs: Path) -> TimelineMo
         frozen_value=earned.frozen,
         current_value=earned.current_solution,
         label_coverage_ratio=result.labels.coverage_ratio,
-        links=tuple(_links(played, runs)),
+        links=tuple(Link(text, f"{folder.name}/{page}") for text, page in _PAGES if (folder / page).is_file()),
     )
 
 
-def _links(played: SimulatedMonth, runs: Path) -> Iterator[Link]:
-    folder = runs / played.reports.name
-    for text, page in (("daily report", "daily.html"), ("KPI report", "kpi.html")):
-        if (folder / page).is_file():
-            yield Link(text, f"{folder.name}/{page}")
-
-
-def _injected(end: datetime) -> Iterator[TimelineEvent]:
+def _list_incidents(end: datetime) -> Iterator[TimelineEvent]:
     for incident in INCIDENTS:
         if incident.start < end:
             yield TimelineEvent(incident.start, "injected", incident.title, incident.text, until=min(incident.end, end))
 
 
-def _alerted(alerts: Sequence[AlertSpan]) -> Iterator[TimelineEvent]:
+def _list_alerts(alerts: Sequence[AlertSpan]) -> Iterator[TimelineEvent]:
     for span in alerts:
         yield TimelineEvent(span.fired_at, "alert_fired", span.alert.title, span.alert.summary)
         if span.cleared_at:
             yield TimelineEvent(span.cleared_at, "alert_cleared", span.alert.title)
 
 
-def _decided(outcome: SimulationOutcome) -> Iterator[TimelineEvent]:
+def _list_rulings(outcome: SimulationOutcome) -> Iterator[TimelineEvent]:
     for decision in outcome.decisions:
-        for change in _changes(decision["history"]):
+        # Only changes of a choice, each with its first words.
+        pairs = zip([{"choice": None}, *decision["history"]], decision["history"], strict=False)
+        for change in (now for before, now in pairs if now["choice"] != before["choice"]):
             title = f"{change['choice']}: {decision['name']}"
             yield TimelineEvent(datetime.fromisoformat(change["at"]), "decision", title, change["words"])
         run = decision["run"]
@@ -118,13 +120,7 @@ def _decided(outcome: SimulationOutcome) -> Iterator[TimelineEvent]:
             )
 
 
-def _changes(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the changes of a choice, each with its first words."""
-    pairs = zip([{"choice": None}, *history], history, strict=False)
-    return [change for before, change in pairs if change["choice"] != before["choice"]]
-
-
-def _reported(months: Sequence[SimulatedMonth]) -> Iterator[TimelineEvent]:
+def _list_warnings(months: Sequence[SimulatedMonth]) -> Iterator[TimelineEvent]:
     for month in months:
         grave = [finding.title for finding in month.result.findings if finding.severity == "critical"]
         if grave:

@@ -14,13 +14,12 @@ from components.base.adapters.mlflow import ModelFiles, download_version
 from components.base.adapters.s3 import open_store
 from components.base.contract.problem import Problem
 from components.base.settings import Settings
-from components.base.task import Task
 from components.base.text.wording import write_money
 from components.monitoring.alternatives import Alternative, score_current_solution, score_previous
 from components.monitoring.labels import read_labels
 from components.monitoring.predictions import fetch_predictions
 from components.monitoring.results import Contender, Value, Window
-from components.monitoring.served_rows import ServedRows, read_served_rows
+from components.monitoring.served_rows import read_served_rows
 from components.monitoring.value import measure_value
 from components.tasks import open_task
 
@@ -119,16 +118,11 @@ def _value_month(
         if frozen:
             alternatives["previous"] = frozen
         value = measure_value(task, rows, alternatives, f"version {month.version}")
-    return _read_month(month, value, _score(task, rows, frozen) if frozen else None)
-
-
-def _score(task: Task, rows: ServedRows, alternative: Alternative) -> float | None:
-    """Score an alternative on the labelled rows, in the metric of the contract's performance limit."""
-    scored = rows.scored
-    if not scored.any():
-        return None
-    metric = task.metrics[task.problem.monitoring.performance.metric]
-    return metric.score(rows.outcomes[scored], alternative.output[scored], alternative.decisions[scored])
+    frozen_score = None
+    if frozen and rows.scored.any():
+        metric, scored = task.metrics[problem.monitoring.performance.metric], rows.scored
+        frozen_score = metric.score(rows.outcomes[scored], frozen.output[scored], frozen.decisions[scored])
+    return _read_month(month, value, frozen_score)
 
 
 def _read_month(month: ServedMonth, value: Value | None, frozen_score: float | None) -> MonthValue:

@@ -20,7 +20,6 @@ from components.base.runner import Pipeline
 from components.base.settings import Settings
 from components.features.online.time_travel import open_time_travel, plan_time_travel
 from components.monitoring.results import MonitoringResult, read_results
-from pipelines.runners.records import LocalRun
 from pipelines.runners.run import Job, run_pipeline
 from pipelines.simulation.alert_watch import AlertWatch
 from pipelines.simulation.demo_data import land_deliveries
@@ -62,7 +61,7 @@ class Simulation:
     months: list[SimulatedMonth] = field(default_factory=list)
 
     def simulate_month(self, start: datetime, end: datetime) -> SimulatedMonth:
-        """Live through one month, and let the platform act at its end.
+        """Simulate one month, and let the platform act at its end.
 
         Raises:
             StepFailedError: a pipeline failed.
@@ -71,13 +70,15 @@ class Simulation:
         endpoint = self.platform.endpoint.current
         self.terminal.show_month(f"{start:%B %Y}")
         land_deliveries(PROBLEM, until=end.isoformat(), change=change_delivery)
-        refreshed = self._refresh(end)
+        # The steps fill a second store up to the end of the month, while the first is moved on hour by hour.
+        with _environment({"TIDEMILL_ONLINE_STORE": str(_next_store(self.settings))}):
+            refreshed = run_pipeline(self.settings, self._job("refresh", end), self.terminal)
         self.terminal.show_run(refreshed, refreshed.steps[-2]["message"])
         began = time.monotonic()
         answered = self._serve(start, end, str(refreshed.summary["features_uri"]))
         self.terminal.show_traffic(answered, time.monotonic() - began)
         wait_logged(endpoint.url)
-        # What the refresh prepared takes the place of the store that was moved on hour by hour.
+        # What the refresh prepared takes its place.
         _next_store(self.settings).replace(self.settings.online_store)
         self.clock.move(end)
         reports = run_pipeline(self.settings, self._job("monitoring", end), self.terminal)
@@ -100,22 +101,17 @@ class Simulation:
     def _job(self, pipeline: Pipeline, end: datetime) -> Job:
         return Job(pipeline, PROBLEM, self.contract, end.isoformat())
 
-    def _refresh(self, end: datetime) -> LocalRun:
-        """Bring feature tables and a second online store up to the end of the month."""
-        with _environment({"TIDEMILL_ONLINE_STORE": str(_next_store(self.settings))}):
-            return run_pipeline(self.settings, self._job("refresh", end), self.terminal)
-
     def _serve(self, start: datetime, end: datetime, features_uri: str) -> TrafficCounts:
         """Send the month's requests, hour by hour, each to a store that knows what was known by then."""
         requests = read_requests(open_store(self.settings), start, end)
-        steps = plan_time_travel(self.problem, features_uri, start, [request.moment for request in requests])
+        steps = plan_time_travel(self.problem, features_uri, start, [request.time for request in requests])
         endpoint = self.platform.endpoint.current
         with (
             Sender(endpoint.url, endpoint.name) as sender,
             open_time_travel(self.problem, Path(self.settings.online_store)) as travel,
         ):
             for request, step in zip(requests, steps, strict=True):
-                self.clock.move(request.moment)
+                self.clock.move(request.time)
                 travel.advance(step, [BROKEN_VIEW] if _is_within(request, BROKEN_FEED) else [])
                 with slowed(endpoint.process.pid) if _is_within(request, SLOW_MODEL) else nullcontext():
                     sender.send(request)
@@ -123,7 +119,7 @@ class Simulation:
 
 
 def _is_within(request: HourlyRequest, incident: Incident) -> bool:
-    return incident.start <= request.moment < incident.end
+    return incident.start <= request.time < incident.end
 
 
 def _next_store(settings: Settings) -> Path:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.base.text.wording import write_count, write_score
-from components.monitoring.results import Estimate, MonitoringResult
+from components.monitoring.results import MonitoringResult
 from pipelines.runners.kfp_log import StepRun
 from pipelines.runners.records import LocalRun
 from pipelines.runners.terminal import Terminal
@@ -148,18 +148,17 @@ class SimulationTerminal(Terminal):
 
 
 def describe_result(result: MonitoringResult) -> str:
-    """Say in one line what a monitoring run found."""
+    """Format in one line what a monitoring run found."""
     labels = f"{write_count(result.labels.labelled)} of {write_count(result.labels.due)} due labels"
     if result.performance is None:
         return f"{write_count(result.traffic.rows)} rows, {labels}, too few to judge"
     score = result.performance.scores[result.performance.limit_metric]
-    return f"{write_count(result.traffic.rows)} rows, {labels}; {result.performance.limit_metric} {_interval(score)}"
+    return (
+        f"{write_count(result.traffic.rows)} rows, {labels}; {result.performance.limit_metric} "
+        f"{write_score(score.estimate)} ({write_score(score.low)} to {write_score(score.high)})"
+    )
 
 
 def _name_events(timeline: Timeline, month: TimelineMonth, *kinds: str) -> str:
     """Name the events of some kinds in a month, each once."""
     return ", ".join(dict.fromkeys(event.title for event in timeline.events_of(month) if event.kind in kinds))
-
-
-def _interval(score: Estimate) -> str:
-    return f"{write_score(score.estimate)} ({write_score(score.low)} to {write_score(score.high)})"

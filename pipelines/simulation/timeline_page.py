@@ -27,15 +27,23 @@ _TONES = {"injected": "hold", "alert_fired": "bad", "decision": "note", "report"
 def render_timeline(timeline: Timeline) -> str:
     """Render the timeline as one HTML file; links are relative to where it is written."""
     spans, totals = pair_alerts(timeline), timeline.totals
+    if totals is None:
+        tone, heading = "hold", "What retraining earned is not known"
+    elif round(totals.retraining_earned) == 0:
+        tone, heading = "hold", "Retraining earned nothing yet"
+    else:
+        is_gain = totals.retraining_earned > 0
+        amount = write_money(abs(totals.retraining_earned), timeline.currency)
+        tone, heading = ("good", f"Retraining earned {amount}") if is_gain else ("bad", f"Retraining lost {amount}")
     return render(
         _TEMPLATES,
         "timeline.html.j2",
         timeline=timeline,
         metric=timeline.metric,
         totals=totals,
-        tone=_tone(totals),
-        heading=_title(timeline, totals),
-        sentences=_say(timeline, totals, spans),
+        tone=tone,
+        heading=heading,
+        sentences=_list_sentences(timeline, totals, spans),
         months=[(month, _lanes(month, spans), timeline.events_of(month)) for month in timeline.months],
         most_rows=max((month.rows for month in timeline.months), default=0),
         lanes=len(spans),
@@ -46,22 +54,7 @@ def render_timeline(timeline: Timeline) -> str:
     )
 
 
-def _tone(totals: Totals | None) -> str:
-    if totals is None or round(totals.retraining_earned) == 0:
-        return "hold"
-    return "good" if totals.retraining_earned > 0 else "bad"
-
-
-def _title(timeline: Timeline, totals: Totals | None) -> str:
-    if totals is None:
-        return "What retraining earned is not known"
-    earned = write_money(abs(totals.retraining_earned), timeline.currency)
-    if round(totals.retraining_earned) == 0:
-        return "Retraining earned nothing yet"
-    return f"Retraining {'earned' if totals.retraining_earned > 0 else 'lost'} {earned}"
-
-
-def _say(timeline: Timeline, totals: Totals | None, spans: list[Span]) -> list[str]:
+def _list_sentences(timeline: Timeline, totals: Totals | None, spans: list[Span]) -> list[str]:
     """Say what was earned, and what happened."""
     said = []
     if totals:

@@ -22,8 +22,8 @@ from components.base.text.figures import (
     show_thousands,
 )
 from components.base.text.wording import write_gain
-from components.reports.trends import Array, place_times, to_numbers
-from pipelines.simulation.timeline import Timeline, TimelineEvent, TimelineMonth, add_up, pair_alerts
+from components.reports.trends import place_times, to_numbers
+from pipelines.simulation.timeline import Timeline, TimelineEvent, add_up, pair_alerts
 
 # Width and height in inches, and the font of the marks, of the picture for a screen and the one for a phone.
 SCREEN, PHONE = (9.8, 6.9), (5.0, 7.6)
@@ -67,8 +67,8 @@ def list_lanes(timeline: Timeline) -> list[str]:
 
 
 def _draw_scores(axes: Axes, timeline: Timeline) -> None:
-    middle = _middles(timeline.months)
     months = timeline.months
+    middle = (place_times(one.start for one in months) + place_times(one.end for one in months)) / 2
     score = to_numbers([one.score for one in months])
     low, high = to_numbers([one.score_low for one in months]), to_numbers([one.score_high for one in months])
     frozen, estimated = (
@@ -91,20 +91,13 @@ def _draw_values(axes: Axes, timeline: Timeline) -> None:
         "first model, frozen": ([one.frozen_value for one in timeline.months], _FROZEN),
         "with retraining": ([one.value for one in timeline.months], ACCENT),
     }
-    for name, (earned, colour) in lines.items():
-        axes.plot(ends, to_numbers([0.0, *add_up(earned)]), color=colour, marker="o", markersize=3, label=name)
-    _fill_difference(axes, timeline, ends)
+    sums = {name: to_numbers([0.0, *add_up(earned)]) for name, (earned, _) in lines.items()}
+    for name, (_, colour) in lines.items():
+        axes.plot(ends, sums[name], color=colour, marker="o", markersize=3, label=name)
+    frozen, served = sums["first model, frozen"], sums["with retraining"]
+    axes.fill_between(ends, frozen, served, color=ACCENT, alpha=0.12, linewidth=0)
     show_thousands(axes)
     axes.set_ylabel(f"{timeline.currency}, added up")
-
-
-def _fill_difference(axes: Axes, timeline: Timeline, ends: Array) -> None:
-    """Fill what retraining earned."""
-    served, frozen = (
-        to_numbers([0.0, *add_up(values)])
-        for values in ([one.value for one in timeline.months], [one.frozen_value for one in timeline.months])
-    )
-    axes.fill_between(ends, frozen, served, color=ACCENT, alpha=0.12, linewidth=0)
 
 
 def _write_difference(axes: Axes, timeline: Timeline) -> None:
@@ -132,14 +125,10 @@ def _draw_lanes(axes: Axes, timeline: Timeline, lanes: Sequence[str], longest: i
         _draw_bar(axes, heights[span.title], span.start, span.end or end, BAD)
     axes.set_yticks(
         list(heights.values()),
-        [_clip(name, longest) for name in heights],
+        [name if len(name) <= longest else f"{name[: longest - 1]}…" for name in heights],
     )
     axes.set_ylim(0.4, len(lanes) + 0.6)
     axes.grid(axis="y", visible=False)
-
-
-def _clip(name: str, longest: int) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 def _draw_bar(axes: Axes, height: float, start: datetime, end: datetime, colour: str) -> None:
@@ -185,8 +174,3 @@ def _finish(axes: Axes, timeline: Timeline, months_a_tick: int) -> None:
     axes.xaxis.set_major_locator(MonthLocator(interval=months_a_tick))
     axes.xaxis.set_major_formatter(DateFormatter("%b\n%Y" if len(timeline.months) < 3 else "%b"))
     axes.tick_params(colors=INK)
-
-
-def _middles(months: Sequence[TimelineMonth]) -> Array:
-    starts, ends = place_times(one.start for one in months), place_times(one.end for one in months)
-    return (starts + ends) / 2

@@ -28,14 +28,14 @@ _ATTEMPTS = 3
 class HourlyRequest:
     """All flights that are predicted at one time."""
 
-    moment: datetime
+    time: datetime
     rows: int
     body: bytes
 
     @property
     def request_id(self) -> str:
         """Names the hour."""
-        return f"{PROBLEM}-{self.moment:%Y%m%dT%H}"
+        return f"{PROBLEM}-{self.time:%Y%m%dT%H}"
 
 
 @dataclass
@@ -60,7 +60,12 @@ def read_requests(store: ObjectStore, start: datetime, end: datetime) -> list[Ho
         raise DataError(f"traffic: flights of {start:%B %Y} must have landed, but none have. Land them first.")
     flights = pd.concat([_read_flights(store.get_bytes(key), start, end) for key in keys], ignore_index=True)
     hours = flights.groupby("predicted_at")
-    return [_make_request(pd.Timestamp(str(moment)).to_pydatetime(), hour) for moment, hour in hours]
+    requests = []
+    for time, hour in hours:
+        instances = hour[_COLUMNS].to_dict("records")
+        body = orjson.dumps({"instances": instances})
+        requests.append(HourlyRequest(pd.Timestamp(str(time)).to_pydatetime(), len(instances), body))
+    return requests
 
 
 class Sender:
@@ -100,8 +105,3 @@ def _read_flights(content: bytes, start: datetime, end: datetime) -> pd.DataFram
     flights = delivery.assign(predicted_at=hour - _LEAD, scheduled_at=scheduled_at.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
     chosen = (flights["predicted_at"] >= start) & (flights["predicted_at"] < end) & flights["tailnum"].notna()
     return flights.loc[chosen, [*_COLUMNS, "predicted_at"]]
-
-
-def _make_request(moment: datetime, flights: pd.DataFrame) -> HourlyRequest:
-    instances = flights[_COLUMNS].to_dict("records")
-    return HourlyRequest(moment, len(instances), orjson.dumps({"instances": instances}))

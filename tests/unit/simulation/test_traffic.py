@@ -41,21 +41,21 @@ def test_moments_rise_and_every_request_is_one_that_the_endpoint_takes(store, la
     problem = load_problem(load_settings({}).problems / "flight-delays.yaml")
     schema = RequestSchema.of(problem)
     requests = read_requests(store, START, END)
-    moments = [request.moment for request in requests]
+    moments = [request.time for request in requests]
     assert moments == sorted(set(moments))
     assert moments[0] >= START
     assert moments[-1] < END
     for request in requests[:50]:
         rows = schema.parse_v1(request.body)
         assert {row["scheduled_at"] - timedelta(hours=2, minutes=row["scheduled_at"].minute) for row in rows} == {
-            request.moment
+            request.time
         }
 
 
 def test_request_ids_name_their_hour(store, landed):
     requests = read_requests(store, START, END)
     assert len({request.request_id for request in requests}) == len(requests)
-    assert requests[0].request_id == f"flight-delays-{requests[0].moment:%Y%m%dT%H}"
+    assert requests[0].request_id == f"flight-delays-{requests[0].time:%Y%m%dT%H}"
 
 
 def test_month_that_has_not_landed_is_told(store):
