@@ -8,7 +8,7 @@ import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -150,23 +150,16 @@ def parse_alert(text: str) -> tuple[list[AlertFile], list[str]]:
 
 
 def _describe(error: ValidationError) -> Iterator[str]:
+    models: tuple[type[BaseModel], ...] = (AlertFile, CaseFile, CounterRise, Budget, Window)
+    known = ["rules", *(field.alias or name for model in models for name, field in model.model_fields.items())]
     for fault in error.errors():
         path, last = ".".join(map(str, fault["loc"])), str(fault["loc"][-1]) if fault["loc"] else ""
         if fault["type"] == "extra_forbidden":
-            yield f"`{path}` must be a known field, but is not.{suggest_name(last, _list_known())}"
+            yield f"`{path}` must be a known field, but is not.{suggest_name(last, known)}"
         elif fault["type"] == "missing":
             yield f"`{path}` must be given, but is missing."
         else:
             message = re.sub(r"^(Input|Value error,|String) ?", "", fault["msg"])
-            got = f", but got {_shorten(fault['input'])}" if path else ""
-            yield f"{f'`{path}`: ' if path else ''}{message}{got}."
-
-
-def _list_known() -> list[str]:
-    models: tuple[type[BaseModel], ...] = (AlertFile, CaseFile, CounterRise, Budget, Window)
-    return ["rules", *(field.alias or name for model in models for name, field in model.model_fields.items())]
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+            text = repr(fault["input"])
+            got = text if len(text) <= 80 else f"{text[:77]}..."
+            yield f"`{path}`: {message}, but got {got}." if path else f"{message}."

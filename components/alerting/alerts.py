@@ -13,7 +13,7 @@ shows that it still goes on. Source: Beyer et al., The Site Reliability Workbook
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from string import Template
 
 from components.alerting.alert_file import (
@@ -70,20 +70,15 @@ def list_alerts(problem: Problem, pace: Pace = PRODUCTION) -> list[Alert]:
     alerts, faults = [], []
     for name, rules in read_alert_files().items():
         for rule in rules:
+            of_sources = [{**rule.labels, "source": source} for source in problem.sources]
             try:
-                alerts += [built for built in _build_rules(problem, name, rule, pace) if built]
+                for labels in of_sources if rule.each else [rule.labels]:
+                    if built := _Builder(problem, name, rule, pace, labels).build():
+                        alerts.append(built)
             except (TidemillError, ValueError, TypeError) as error:
                 faults.append(f"{name}.yaml: {error}")
     raise_faults(PermanentError, f"alerts of {problem.name}", faults)
     return alerts
-
-
-def _build_rules(problem: Problem, name: str, rule: AlertFile, pace: Pace) -> Iterator[Alert | None]:
-    if rule.each is None:
-        yield _Builder(problem, name, rule, pace, rule.labels).build()
-        return
-    for source in problem.sources:
-        yield _Builder(problem, name, rule, pace, {**rule.labels, "source": source}).build()
 
 
 class _Builder:
@@ -110,7 +105,10 @@ class _Builder:
             return None
         threshold = self._evaluate(expression)
         operator: Operator = "<" if rule.above is None else ">"
-        query = _RANGE.sub(self._scale_range, self._fill(rule.query or ""))
+        window = self._pace.window
+        query = _RANGE.sub(
+            lambda found: f"[{write_duration(window(read_duration(found[1])))}]", self._fill(rule.query or "")
+        )
         named = [*fields, *rule.fields]
         if rule.needs_rows is None:
             cases = [self._build_case(case, threshold) for case in rule.cases]
@@ -170,9 +168,6 @@ class _Builder:
         }
         number = evaluate(expression, values, functions)
         return number if expression in values else round(number, 3)
-
-    def _scale_range(self, found: re.Match[str]) -> str:
-        return f"[{write_duration(self._pace.window(read_duration(found[1])))}]"
 
     def _guard(self, query: str, needs_rows: str) -> str:
         """Keep the query only with enough rows and a fresh monitoring result."""

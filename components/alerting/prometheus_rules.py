@@ -5,6 +5,7 @@ simulation with its own pace, and by the tests. There are no recording rules: th
 histogram of one endpoint over three days once a minute, and a second name for it would need maintenance.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,18 +46,12 @@ def fill_template(text: str, value: str) -> str:
     """
     for placeholder, function in _FUNCTIONS.items():
         text = text.replace(f"{{{placeholder}}}", f"{{{{ {function} {value} }}}}")
-    parts = text.split("{label.")
-    return parts[0] + "".join(_label(part) for part in parts[1:])
+    return re.sub(r"\{label\.([^}]*)\}", r"{{ $labels.\1 }}", text)
 
 
 def dump_yaml(content: Any) -> str:
     """Format YAML in the given order, on long lines, so that an expression stays on one line."""
     return yaml.safe_dump(content, sort_keys=False, width=10_000, allow_unicode=True)
-
-
-def _label(part: str) -> str:
-    name, _, rest = part.partition("}")
-    return f"{{{{ $labels.{name} }}}}{rest}"
 
 
 def _rule(alert: Alert) -> dict[str, Any]:

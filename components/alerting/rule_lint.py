@@ -46,7 +46,11 @@ def lint_rules(provisioned: Mapping[str, Any]) -> Iterator[str]:
 def lint_rule(rule: Mapping[str, Any]) -> Iterator[str]:
     """Yield the faults of one rule."""
     yield from _lint_fields(rule)
-    yield from _lint_labels(rule.get("labels", {}))
+    for name, value in rule.get("labels", {}).items():
+        if name in _RESERVED_LABELS:
+            yield f"label {name} must be left to Grafana, but got {value!r}."
+        if "$" in str(value) or "{{" in str(value):
+            yield f"label {name} must be a fixed text, but got {value!r}: Grafana expands $ in a file's labels."
     yield from _lint_form(rule)
 
 
@@ -55,7 +59,8 @@ def lint_query(expression: str) -> Iterator[str]:
     import promql_parser
 
     try:
-        parsed = promql_parser.parse(_VARIABLE.sub(_stand_in, expression))
+        plain = _VARIABLE.sub(lambda found: "5m" if found[0].startswith("$__") else "x", expression)
+        parsed = promql_parser.parse(plain)
     except ValueError as error:
         yield f"the query must be PromQL, but got {expression!r}: {error}."
         return
@@ -74,18 +79,6 @@ def _lint_fields(rule: Mapping[str, Any]) -> Iterator[str]:
         yield f"noDataState must be OK, but got {rule.get('noDataState')!r}: no data is no alert."
     if rule.get("execErrState") not in _ERROR_STATES:
         yield f"execErrState must be one of {', '.join(_ERROR_STATES)}, but got {rule.get('execErrState')!r}."
-
-
-def _lint_labels(labels: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in labels.items():
-        if name in _RESERVED_LABELS:
-            yield f"label {name} must be left to Grafana, but got {value!r}."
-        if "$" in str(value) or "{{" in str(value):
-            yield f"label {name} must be a fixed text, but got {value!r}: Grafana expands $ in a file's labels."
-
-
-def _stand_in(found: re.Match[str]) -> str:
-    return "5m" if found[0].startswith("$__") else "x"
 
 
 def _lint_form(rule: Mapping[str, Any]) -> Iterator[str]:

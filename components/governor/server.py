@@ -7,8 +7,7 @@ follows them. A run that was started goes on without the governor, and is found 
 
 import socket
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,7 +94,9 @@ def assemble(
 
 def serve(governor: Governor, host: str, port: int, tick_seconds: float) -> None:
     """Listen, print the address, and work until a signal."""
-    with socket.create_server((host, port)) as listener, _working(governor.worker, tick_seconds):
+    # A daemon thread: a pass that waits for a dead service must not delay the end; the next start repeats it.
+    work = threading.Thread(target=governor.worker.run, args=(tick_seconds,), name="governor-worker", daemon=True)
+    with socket.create_server((host, port)) as listener:
         # The backlog of 100 that create_server takes would refuse a burst of notifications.
         listener.listen(2048)
         shown = f"[{host}]" if ":" in host else host
@@ -106,19 +107,12 @@ def serve(governor: Governor, host: str, port: int, tick_seconds: float) -> None
             access_log=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        uvicorn.Server(config).run(sockets=[listener])
-
-
-@contextmanager
-def _working(worker: Worker, tick_seconds: float) -> Iterator[None]:
-    # A daemon thread: a pass that waits for a dead service must not delay the end; the next start repeats it.
-    thread = threading.Thread(target=worker.run, args=(tick_seconds,), name="governor-worker", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        worker.stop()
-        thread.join(_GRACE_SECONDS)
+        work.start()
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            governor.worker.stop()
+            work.join(_GRACE_SECONDS)
 
 
 def open_newest_result(settings: Settings) -> NewestResult:

@@ -131,7 +131,18 @@ def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: 
         files=files,
         parameters=_parameters(model),
         metrics=dict(_metrics(evaluation)),
-        tags=_tags(problem, evidence, candidate),
+        tags={
+            "problem": problem.name,
+            "kfp_run_id": evidence.run_id,
+            "as_of": evidence.as_of,
+            "verdict": evaluation.verdict,
+            "reasons": "\n".join(evaluation.reasons),
+            "feature_service": problem.features.service,
+            "owner": problem.owner.team,
+            "snapshot": evidence.snapshot,
+            "features": evidence.features_uri,
+            **{f"{name}_fingerprint": digits for name, digits in candidate.fingerprints.items()},
+        },
         is_versioned=evaluation.verdict != "refuse",
     )
 
@@ -167,21 +178,6 @@ def _interval(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
     yield name, interval.estimate
     yield f"{name}.low", interval.low
     yield f"{name}.high", interval.high
-
-
-def _tags(problem: Problem, evidence: Evidence, candidate: _Candidate) -> dict[str, str]:
-    return {
-        "problem": problem.name,
-        "kfp_run_id": evidence.run_id,
-        "as_of": evidence.as_of,
-        "verdict": candidate.evaluation.verdict,
-        "reasons": "\n".join(candidate.evaluation.reasons),
-        "feature_service": problem.features.service,
-        "owner": problem.owner.team,
-        "snapshot": evidence.snapshot,
-        "features": evidence.features_uri,
-        **{f"{name}_fingerprint": digits for name, digits in candidate.fingerprints.items()},
-    }
 
 
 def _describe(

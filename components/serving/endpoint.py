@@ -54,12 +54,7 @@ def start_endpoint(problem_name: str, settings: Settings, port: int = 0) -> Iter
         with PredictorProcess(launch, settings) as predictor:
             url = predictor.wait_ready()
             LocalHost(settings).promote(read_served_version(files.problem, files.version, settings))
-            yield ChampionEndpoint(name, files.version, url, _example(files), predictor.process)
-
-
-def _example(files: tracking.ModelFiles) -> dict[str, Any]:
-    """Take a row of the test period: unlike an invented one, the online store knows it."""
-    golden = read_table(files.model_folder / "golden.parquet").tail(1)
-    rows = request_rows(RequestSchema.of(files.problem), golden)
-    example: dict[str, Any] = write_v1(rows)["instances"][0]
-    return example
+            # Unlike an invented row, one of the test period is known to the online store.
+            golden = read_table(files.model_folder / "golden.parquet").tail(1)
+            example = write_v1(request_rows(RequestSchema.of(files.problem), golden))["instances"][0]
+            yield ChampionEndpoint(name, files.version, url, example, predictor.process)

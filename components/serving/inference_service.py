@@ -137,6 +137,8 @@ def _predictor(problem: Problem, served: ServedVersion, settings: Settings) -> M
 def _container(problem: Problem, served: ServedVersion, settings: Settings) -> Manifest:
     name = problem.serving.endpoint
     options = {"--model-dir": _MODEL_FOLDER, "--model-version": served.version, "--name": name, "--host": "0.0.0.0"}  # noqa: S104
+    ready = {"httpGet": {"path": f"/v2/models/{name}/ready", "port": _PORT}}
+    alive = {"httpGet": {"path": "/v2/health/live", "port": _PORT}}
     return {
         # The name by which KServe finds the container that serves.
         "name": "kserve-container",
@@ -161,20 +163,10 @@ def _container(problem: Problem, served: ServedVersion, settings: Settings) -> M
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": "spool", "mountPath": _SPOOL_FOLDER},
         ],
-        **_probes(name),
-    }
-
-
-def _probes(name: str) -> Manifest:
-    def get(path: str) -> Manifest:
-        return {"httpGet": {"path": path, "port": _PORT}}
-
-    ready = get(f"/v2/models/{name}/ready")
-    return {
         # Start-up takes seconds; two minutes cover a busy node.
         "startupProbe": {**ready, "periodSeconds": 2, "failureThreshold": 60},
         "readinessProbe": {**ready, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 2},
-        "livenessProbe": {**get("/v2/health/live"), "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
+        "livenessProbe": {**alive, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
     }
 
 

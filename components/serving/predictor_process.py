@@ -59,9 +59,11 @@ class PredictorProcess:
         words += ["--port", str(launch.port), *([] if launch.logs_predictions else ["--no-log"])]
         command = [sys.executable, "-m", "components.serving.predictor", *words]
         launch.log_path.parent.mkdir(parents=True, exist_ok=True)
+        places = self._settings.child_environment()
+        environment = {**os.environ, **places, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self._started = time.monotonic()
         with launch.log_path.open("wb") as log:
-            self.process = OwnedProcess(ChildPlan(command, self._environment(), _ROOT, log))
+            self.process = OwnedProcess(ChildPlan(command, environment, _ROOT, log))
         return self
 
     def __exit__(
@@ -85,10 +87,6 @@ class PredictorProcess:
                 raise EndpointUnavailableError(self._failure(f"its process ended after {elapsed:.1f} seconds"))
             time.sleep(_POLL_SECONDS)
         raise EndpointUnavailableError(self._failure("nothing in that time"))
-
-    def _environment(self) -> dict[str, str]:
-        places = self._settings.child_environment()
-        return {**os.environ, **places, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
     def _failure(self, got: str) -> str:
         last = self._launch.log_path.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:]

@@ -172,7 +172,9 @@ def write_files(folder: Path) -> None:
         write_profile(profile, folder / f"{rows}.json")
     window = draw(random, WINDOWS[-1], moved=0.3)
     window.to_parquet(folder / f"rows_{WINDOWS[-1]}.parquet", index=False)
-    served = window.add_prefix("feature__").assign(output__probability=random.beta(2, 5, WINDOWS[-1]), model_version="1")
+    served = window.add_prefix("feature__").assign(
+        output__probability=random.beta(2, 5, WINDOWS[-1]), model_version="1"
+    )
     for rows in WINDOWS:
         place = folder / f"served_{rows}.parquet"
         served.head(rows).to_parquet(place, index=False, compression="zstd", row_group_size=GROUP_ROWS)

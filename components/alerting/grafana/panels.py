@@ -7,7 +7,6 @@ know. Its version must stay pinned: pip prefers releases with an older scheme of
 
 import json
 import warnings
-from collections.abc import Iterator
 
 from components.alerting.grafana.board import Board, Panel, Query
 
@@ -57,7 +56,7 @@ def build_dashboard(board: Board) -> dict[str, object]:
         .refresh("30s")
         .time("now-6h", "now")
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .variables([_datasource(), _problem()])
+        .variables([dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"), _problem()])
     )
     number = 0
     for row in board.rows:
@@ -79,10 +78,6 @@ def _encode(built: Dashboard) -> dict[str, object]:
     return content
 
 
-def _datasource() -> dashboard.DatasourceVariable:
-    return dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
-
-
 def _problem() -> dashboard.QueryVariable:
     return (
         dashboard.QueryVariable("problem")
@@ -97,7 +92,11 @@ def _panel(panel: Panel, number: int) -> _Panel:
     built: _Panel = _stat(panel) if panel.kind == "stat" else _timeseries(panel)
     built.title(panel.title).description(panel.description).unit(panel.unit).datasource(_SOURCE)
     built.id(number).height(_HEIGHT).span(panel.width).thresholds(_thresholds(panel))
-    built.targets(list(_targets(panel)))
+    queries = [*panel.queries, *([Query(panel.limit, _LIMIT)] if panel.limit else [])]
+    for letter, query in zip("ABCDEFGH", queries, strict=False):
+        target = prometheus.Dataquery().ref_id(letter).expr(query.expr).legend_format(query.legend)
+        target = target.datasource(_SOURCE)
+        built = built.with_target(target.instant() if panel.kind == "stat" else target.range())
     return built
 
 
@@ -128,11 +127,3 @@ def _thresholds(panel: Panel) -> dashboard.ThresholdsConfig:
     if panel.bad_below is not None:
         steps = [Threshold(color=_BAD), Threshold(value=panel.bad_below, color=_GOOD)]
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
-
-
-def _targets(panel: Panel) -> Iterator[prometheus.Dataquery]:
-    queries = [*panel.queries, *([Query(panel.limit, _LIMIT)] if panel.limit else [])]
-    for letter, query in zip("ABCDEFGH", queries, strict=False):
-        target = prometheus.Dataquery().ref_id(letter).expr(query.expr).legend_format(query.legend)
-        target = target.datasource(_SOURCE)
-        yield target.instant() if panel.kind == "stat" else target.range()

@@ -112,12 +112,21 @@ def render_dashboard_provider() -> str:
 
 
 def _rule(alert: Alert) -> dict[str, Any]:
+    source = {"type": "prometheus", "uid": DATASOURCE}
     return {
         "uid": rule_uid(alert),
         # Grafana sets alertname to the title; the governor knows the alert by that name.
         "title": alert.key,
         "condition": "C",
-        "data": [_query(alert), _threshold(alert)],
+        "data": [
+            {
+                "refId": "A",
+                "relativeTimeRange": {"from": _RANGE_SECONDS, "to": 0},
+                "datasourceUid": DATASOURCE,
+                "model": {"refId": "A", "datasource": source, "expr": alert.query, "instant": True, "range": False},
+            },
+            _threshold(alert),
+        ],
         "for": write_duration(alert.wait_seconds),
         # No data is no alert, as in Prometheus; an alert on absence has a query that returns data.
         "noDataState": "OK",
@@ -138,17 +147,6 @@ def rule_uid(alert: Alert) -> str:
     """Return the rule's id in Grafana: at most 40 of a-z, 0-9 and hyphens, stable over time."""
     digest = hashlib.sha256(f"{alert.problem} {alert.key}".encode()).hexdigest()[:8]
     return f"{alert.key[:31].lower()}-{digest}"
-
-
-def _query(alert: Alert) -> dict[str, Any]:
-    source = {"type": "prometheus", "uid": DATASOURCE}
-    model = {"refId": "A", "datasource": source, "expr": alert.query, "instant": True, "range": False}
-    return {
-        "refId": "A",
-        "relativeTimeRange": {"from": _RANGE_SECONDS, "to": 0},
-        "datasourceUid": DATASOURCE,
-        "model": model,
-    }
 
 
 def _threshold(alert: Alert) -> dict[str, Any]:

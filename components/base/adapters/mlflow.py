@@ -173,21 +173,17 @@ def _client(settings: Settings, where: str) -> Iterator["MlflowClient"]:
         # MLflow calls SQLAlchemy, pandas and skops in ways that they deprecate; nothing here can change that.
         warnings.simplefilter("ignore")
         try:
-            yield _open(settings.mlflow_uri)
+            import mlflow
+
+            for name in ("mlflow", "alembic"):
+                logging.getLogger(name).setLevel(logging.ERROR)
+            mlflow.set_tracking_uri(settings.mlflow_uri)
+            yield mlflow.MlflowClient(settings.mlflow_uri)
         except Exception as error:
             fault = _fault(error, settings, where)
             if fault is None:
                 raise
             raise fault from error
-
-
-def _open(uri: str) -> "MlflowClient":
-    import mlflow
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    mlflow.set_tracking_uri(uri)
-    return mlflow.MlflowClient(uri)
 
 
 def _fault(error: Exception, settings: Settings, where: str) -> TidemillError | None:

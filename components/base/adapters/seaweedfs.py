@@ -17,7 +17,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -120,7 +120,10 @@ class SeaweedFS:
         if self._process is not None:
             self._process.stop(_STOP_SECONDS)
             self._process = None
-            _remove_sockets(self._ports)
+            # Killed, SeaweedFS leaves its sockets in /tmp.
+            for port in self._ports.values():
+                for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
+                    path.unlink(missing_ok=True)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -305,10 +308,3 @@ def _bind_all(ports: Iterable[int]) -> list[int]:
     finally:
         for listener in listeners:
             listener.close()
-
-
-def _remove_sockets(ports: Mapping[str, int]) -> None:
-    """Remove the sockets that SeaweedFS leaves in /tmp when it is killed."""
-    for port in ports.values():
-        for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
-            path.unlink(missing_ok=True)

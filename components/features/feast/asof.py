@@ -99,7 +99,12 @@ def _select_row_times(rows: pa.Table, at: pa.Array, views: Sequence[AsOfView]) -
 
 
 def _join_query(view: AsOfView, row_times: pa.Table) -> str:
-    matches = [_equal(f"key {key}", column, row_times.schema) for key, column in view.keys.items()]
+    matches = []
+    for key, column in view.keys.items():
+        # Empty files of text columns have no type of their own either: read as integers they would not compare.
+        type_of_key = row_times.schema.field(f"key {key}").type
+        is_text = pa.types.is_string(type_of_key) or pa.types.is_large_string(type_of_key)
+        matches.append(f"r.{quote_name(f'key {key}')} = v.{quote_name(column)}{'::VARCHAR' if is_text else ''}")
     matches.append(f"r.at_us >= v.{'asof_known' if view.known_only else 'asof_time'}")
     fresh = "TRUE" if view.ttl_us is None else f"v.asof_time >= r.at_us - {view.ttl_us}"
     values = [
@@ -111,13 +116,6 @@ def _join_query(view: AsOfView, row_times: pa.Table) -> str:
         f"ASOF LEFT JOIN ({_candidate_rows(view, row_times['at_us'])}) AS v ON {' AND '.join(matches)} "
         "ORDER BY r.row_number"
     )
-
-
-def _equal(key: str, column: str, schema: pa.Schema) -> str:
-    # Empty files of text columns have no type of their own either: read as integers they would not compare.
-    type_of_key = schema.field(key).type
-    is_text = pa.types.is_string(type_of_key) or pa.types.is_large_string(type_of_key)
-    return f"r.{quote_name(key)} = v.{quote_name(column)}{'::VARCHAR' if is_text else ''}"
 
 
 def _candidate_rows(view: AsOfView, at_us: pa.ChunkedArray) -> str:

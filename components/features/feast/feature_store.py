@@ -117,7 +117,14 @@ def declared_views(problem: Problem) -> list[OnlineView]:
         )
     by_name = {item.name: item for item in declared if isinstance(item, FeatureView)}
     views = [describe_view(by_name[projection.name]) for projection in service.feature_view_projections]
-    _check_names(views, problem)
+    names = [feature.name for view in views for feature in view.features]
+    taken = {*problem.features.request, *problem.sources[problem.examples.source].columns}
+    doubled = sorted({name for name in names if names.count(name) > 1 or name in taken})
+    if doubled:
+        raise ContractError(
+            f"service {problem.features.service}: names of features must differ from each other and from request "
+            f"features and columns, but got {', '.join(doubled)} twice. Rename them in feature_repo/."
+        )
     return sorted(views, key=lambda view: view.name)
 
 
@@ -175,17 +182,6 @@ def _kind(view: str, field: Any) -> Literal["numeric", "categorical"]:
             "Cast it in the view's SQL."
         )
     return kinds[str(field.dtype)]
-
-
-def _check_names(views: Sequence[OnlineView], problem: Problem) -> None:
-    names = [feature.name for view in views for feature in view.features]
-    taken = {*problem.features.request, *problem.sources[problem.examples.source].columns}
-    doubled = sorted({name for name in names if names.count(name) > 1 or name in taken})
-    if doubled:
-        raise ContractError(
-            f"service {problem.features.service}: names of features must differ from each other and from request "
-            f"features and columns, but got {', '.join(doubled)} twice. Rename them in feature_repo/."
-        )
 
 
 def _declarations(problem: Problem) -> list[Any]:

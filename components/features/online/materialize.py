@@ -9,7 +9,7 @@ declarations are registered after that. A store that holds a newer `as_of` is le
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -63,7 +63,15 @@ def fill_online_store(settings: Settings, problem: Problem, features_uri: str, a
             rows = _newest_rows(connection, view, features_uri, as_of)
             entities[view.name] = draft.fill(view, rows)
             samples[view] = rows.slice(0, _SAMPLED_ENTITIES).to_pylist()
-        _check_read_back(OnlineFeatures(views, draft.open_reader(views)), samples, as_of)
+        # Compare what the endpoint would read with rows of the feature tables.
+        online = OnlineFeatures(views, draft.open_reader(views))
+        faults = [
+            f"{view.name}: {fault}"
+            for view, rows in samples.items()
+            for row, served in zip(rows, online.read(rows), strict=True)
+            for fault in _differences(view, row, served, as_of)
+        ]
+        raise_faults(DataError, "materialize", faults)
         draft.swap()
     # Only now, so that after a failure the registered declarations still describe what the store holds.
     apply(open_feature_store(settings, features_uri), problem)
@@ -84,19 +92,6 @@ def _newest_rows(
     """  # noqa: S608 - names come from checked declarations and are quoted
     with explain_duckdb_errors(f"materialize {view.name}"):
         return connection.execute(query, {"as_of": as_of}).to_arrow_table()
-
-
-def _check_read_back(
-    online: OnlineFeatures, samples: Mapping[OnlineView, Sequence[dict[str, Any]]], as_of: datetime
-) -> None:
-    """Compare what the endpoint would read with rows of the feature tables."""
-    faults = [
-        f"{view.name}: {fault}"
-        for view, rows in samples.items()
-        for row, served in zip(rows, online.read(rows), strict=True)
-        for fault in _differences(view, row, served, as_of)
-    ]
-    raise_faults(DataError, "materialize", faults)
 
 
 def _differences(view: OnlineView, row: dict[str, Any], served: ServedFeatures, as_of: datetime) -> Iterator[str]:

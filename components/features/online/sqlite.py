@@ -160,7 +160,15 @@ class SqliteReader(CachingReader):
             raise PermanentError(f"online store {path}: the file must exist, but it does not. Run `materialize` first.")
         with self._explain_errors():
             self._open()
-            self._check_tables()
+            wanted = {"entity_key", "feature_name", "value", "event_ts"}
+            for view in self._views:
+                described = self._connection.execute(f"PRAGMA table_info({quote_name(online_table(view))})")
+                columns = {row[1] for row in described}
+                if not wanted <= columns:
+                    raise PermanentError(
+                        f"online store {path}: the table of {view} must have the columns {sorted(wanted)}, "
+                        f"but got {sorted(columns)}. Run `materialize` again."
+                    )
 
     def _fetch(
         self, wanted: Mapping[str, Sequence[Key]]
@@ -227,18 +235,6 @@ class SqliteReader(CachingReader):
             connection.close()
             raise
         self._inode, self._connection = inode, connection
-
-    def _check_tables(self) -> None:
-        wanted = {"entity_key", "feature_name", "value", "event_ts"}
-        for view in self._views:
-            columns = {
-                row[1] for row in self._connection.execute(f"PRAGMA table_info({quote_name(online_table(view))})")
-            }
-            if not wanted <= columns:
-                raise PermanentError(
-                    f"online store {self._path}: the table of {view} must have the columns {sorted(wanted)}, "
-                    f"but got {sorted(columns)}. Run `materialize` again."
-                )
 
 
 def stored_rows(view: OnlineView, rows: Iterable[Mapping[Any, Any]]) -> Iterator[StoredRow]:

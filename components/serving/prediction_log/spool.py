@@ -17,7 +17,7 @@ import os
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,19 +70,16 @@ class OpenSegment:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
-            self._cut_off()
+            try:
+                os.ftruncate(self._descriptor, self.size_bytes)
+            except OSError:
+                self.is_torn = True
             raise
         self.size_bytes += len(content)
 
     def close(self) -> None:
         """Write no more."""
         os.close(self._descriptor)
-
-    def _cut_off(self) -> None:
-        try:
-            os.ftruncate(self._descriptor, self.size_bytes)
-        except OSError:
-            self.is_torn = True
 
 
 class Spool:
@@ -163,7 +160,9 @@ class Spool:
 
     def adopt(self) -> None:
         """Take over the segments of processes that have ended."""
-        for folder in self._abandoned():
+        for folder in sorted(self._root.glob("*")):
+            if folder in self._locks or folder.name.startswith(".") or not folder.is_dir():
+                continue
             try:
                 self._locks[folder] = _lock(folder / _LOCK)
             except OSError:
@@ -183,12 +182,6 @@ class Spool:
         for folder in list(self._locks):
             self._leave(folder)
 
-    def _abandoned(self) -> Iterator[Path]:
-        with suppress(FileNotFoundError):
-            for folder in sorted(self._root.iterdir()):
-                if folder.is_dir() and folder not in self._locks and not folder.name.startswith("."):
-                    yield folder
-
     def _open_segment(self) -> OpenSegment:
         if not self._own.is_dir():
             self._make_folder()
@@ -207,7 +200,7 @@ class Spool:
 
     def _leave(self, folder: Path) -> None:
         """Give the lock back, and remove the folder when nothing is left in it."""
-        if not any(path.name != _LOCK for path in _entries(folder)):
+        if not any(path.name != _LOCK for path in folder.glob("*")):
             (folder / _LOCK).unlink(missing_ok=True)
             with suppress(OSError):
                 folder.rmdir()
@@ -249,10 +242,3 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _entries(folder: Path) -> Iterable[Path]:
-    try:
-        return list(folder.iterdir())
-    except FileNotFoundError:
-        return []

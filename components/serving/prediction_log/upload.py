@@ -95,9 +95,13 @@ class Uploader:
                 self._spool.adopt()
                 self._adopted_at = time.monotonic()
             self.upload_all()
-            self._recover()
+            if self._pause:
+                logger.warning("prediction log: rows reach the object store again.")
+            self._pause = 0.0
         except Exception as error:
-            self._fail(error)
+            if not self._pause:
+                logger.error("prediction log: rows stay in the spool and are tried again, as the upload got: %s", error)
+            self._pause = min(max(2 * self._pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
 
     def _upload(self, path: Path) -> int:
         segment = read_segment(path)
@@ -109,13 +113,3 @@ class Uploader:
         for day, content in write_days(segment):
             self._store.put_bytes(object_key(segment.header.problem, day, path.stem), content)
         return len(segment.rows)
-
-    def _fail(self, error: Exception) -> None:
-        if not self._pause:
-            logger.error("prediction log: rows stay in the spool and are tried again, as the upload got: %s", error)
-        self._pause = min(max(2 * self._pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
-
-    def _recover(self) -> None:
-        if self._pause:
-            logger.warning("prediction log: rows reach the object store again.")
-        self._pause = 0.0

@@ -99,7 +99,7 @@ class RequestSchema:
         """Read `{"instances": [{column: value}]}`.
 
         Raises:
-            RequestError: with the first faults and the way to mend them.
+            RequestError: with the first faults and the way to fix them.
         """
         with showing(self.example_v1):
             request = decode_object(body)

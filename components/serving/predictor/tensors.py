@@ -83,19 +83,14 @@ def parse_v2(schema: RequestSchema, datatypes: Mapping[str, str], body: bytes) -
             raise RequestError(f"`id` must be text, but got {shorten(request['id'])}.")
         tensors = _tensors_by_name(request.get("inputs"), schema)
         _check_outputs(request.get("outputs"), list(datatypes))
-        columns = _read_columns(schema, tensors)
+        faults: list[str] = []
+        columns = [_read_tensor(field, tensors[field.name], faults) for field in schema.fields]
+        if not faults and len({len(column) for column in columns}) > 1:
+            lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(schema.names, columns, strict=True))
+            faults.append(f"all tensors must have as many values, but got {lengths}.")
+        raise_request_faults(faults)
         schema.check_rows(len(columns[0]))
         return [dict(zip(schema.names, values, strict=True)) for values in zip(*columns, strict=True)], request
-
-
-def _read_columns(schema: RequestSchema, tensors: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
-    faults: list[str] = []
-    columns = [_read_tensor(field, tensors[field.name], faults) for field in schema.fields]
-    if not faults and len({len(column) for column in columns}) > 1:
-        lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(schema.names, columns, strict=True))
-        faults.append(f"all tensors must have as many values, but got {lengths}.")
-    raise_request_faults(faults)
-    return columns
 
 
 def answer_v2(
@@ -164,12 +159,9 @@ def _read_tensor(field: RequestField, tensor: Mapping[str, Any], faults: list[st
         got = orjson.dumps(shape).decode()[:60] if shape is not None else "nothing"
         faults.append(f"{where}: shape must be [{len(values)}] for {len(values)} values, but got {got}.")
         return []
-    return [_read_value(field, value, f"{where}: data[{i}]", faults) for i, value in enumerate(values)]
-
-
-def _read_value(field: RequestField, value: Any, where: str, faults: list[str]) -> Any:
-    try:
-        return field.read(value)
-    except WrongValueError as fault:
-        faults.append(f"{where} {fault}.")
-        return None
+    for i, value in enumerate(values):
+        try:
+            values[i] = field.read(value)
+        except WrongValueError as fault:
+            faults.append(f"{where}: data[{i}] {fault}.")
+    return values

@@ -103,15 +103,11 @@ def chain(steps: Sequence[Step]) -> Step:
 def _block(part: Any, columns: tuple[str, ...]) -> Encoder:
     if not all(isinstance(column, str) for column in columns):
         raise CannotCompileError("columns must be chosen by name")
-    encoder = _last(part)
+    encoder = part.steps[-1][1] if hasattr(part, "steps") else part
     if hasattr(encoder, "categories_"):
         return _text_block(part, encoder, columns)
     run = compile_step(part)
     return lambda batch: run(batch.numbers(columns))
-
-
-def _last(part: Any) -> Any:
-    return part.steps[-1][1] if hasattr(part, "steps") else part
 
 
 def _text_block(part: Any, encoder: Any, columns: tuple[str, ...]) -> Encoder:
@@ -168,13 +164,9 @@ def _dense(transformed: Any) -> Matrix:
     return np.asarray(dense, dtype=np.float64)
 
 
-def _pipeline(transformer: Any) -> Step:
-    return chain([compile_step(step) for _, step in transformer.steps])
-
-
 def _imputer(transformer: Any) -> Step:
     statistics = np.asarray(transformer.statistics_, dtype=np.float64)
-    # scikit-learn drops a column that held no value in training, unless told to keep it.
+    # scikit-learn drops a column that held no value in training, unless configured to keep it.
     kept = np.flatnonzero(~np.isnan(statistics))
     drops = len(kept) < len(statistics)
     flagged = transformer.indicator_.features_ if transformer.add_indicator else None
@@ -199,10 +191,6 @@ def _scaler(centre: Any, scale: Any) -> Step:
     return run
 
 
-def _standard_scaler(transformer: Any) -> Step:
-    return _scaler(transformer.mean_ if transformer.with_mean else None, transformer.scale_)
-
-
 def _robust_scaler(transformer: Any) -> Step:
     return _scaler(
         transformer.center_ if transformer.with_centering else None,
@@ -218,9 +206,9 @@ def _function(transformer: Any) -> Step:
 
 
 _STEPS: dict[str, Callable[[Any], Step]] = {
-    "Pipeline": _pipeline,
+    "Pipeline": lambda fitted: chain([compile_step(step) for _, step in fitted.steps]),
     "SimpleImputer": _imputer,
-    "StandardScaler": _standard_scaler,
+    "StandardScaler": lambda fitted: _scaler(fitted.mean_ if fitted.with_mean else None, fitted.scale_),
     "RobustScaler": _robust_scaler,
     "FunctionTransformer": _function,
 }
