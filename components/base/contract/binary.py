@@ -6,7 +6,10 @@ from pydantic import Field
 
 from components.base.contract.monitoring import Monitoring, PerformanceLimit
 from components.base.contract.problem import Business, Guard, Metrics, Problem, Search, Target
-from components.base.contract.types import Family, MetricName, Section, Text
+from components.base.contract.types import Section, Text
+
+Family = Literal["logistic", "hist_gradient_boosting", "random_forest", "extra_trees", "mlp", "naive_bayes"]
+MetricName = Literal["average_precision", "roc_auc", "log_loss", "brier", "calibration_error", "f1"]
 
 
 class BinaryTarget(Target):

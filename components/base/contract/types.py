@@ -12,8 +12,6 @@ Text = Annotated[str, Field(min_length=3)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over the columns of the source")]
 ColumnType = Literal["string", "int", "float", "bool", "timestamp"]
-Family = Literal["logistic", "hist_gradient_boosting", "random_forest", "extra_trees", "mlp", "naive_bayes"]
-MetricName = Literal["average_precision", "roc_auc", "log_loss", "brier", "calibration_error", "f1"]
 
 
 class Section(BaseModel):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from components.base.contract.types import Family
+from components.base.contract.binary import Family
 from components.base.dataset import Feature
 from components.models.pipelines import Encoding, build_pipeline
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract.binary import BinaryProblem
-from components.base.contract.types import ColumnType, Family
+from components.base.contract.binary import BinaryProblem, Family
+from components.base.contract.types import ColumnType
 from components.base.dataset import Feature
 from components.base.statistics.resampling import Array
 from components.base.task import (

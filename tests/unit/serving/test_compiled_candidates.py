@@ -13,8 +13,8 @@ from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
+from components.base.contract.binary import Family
 from components.base.contract.load import load_problem
-from components.base.contract.types import Family
 from components.base.dataset import Feature
 from components.models.artifact import load_model, save_model
 from components.serving.predictor.compiled.pipeline import MAXIMUM_DIFFERENCE, compile_scorer
