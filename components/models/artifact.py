@@ -108,10 +108,19 @@ def load_model(task: Task, folder: Path | str) -> Model:
     Raises:
         ModelRefusedError: when a file is missing or damaged, or names a type outside `TRUSTED_TYPES`.
     """
+    import skops.io
+
     place = Path(folder)
+    path = place / _ESTIMATOR
     description = read_description(place)
     try:
-        estimator = _load_estimator(place / _ESTIMATOR)
+        strangers = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
+        if strangers:
+            raise ModelRefusedError(
+                f"model {path}: every type must be in the allow list of components/models/artifact.py, but got "
+                f"{', '.join(strangers)}. Load only models that this platform has written."
+            )
+        estimator = skops.io.load(path, trusted=list(TRUSTED_TYPES))
         return Model(task, estimator, task.read_policy(description.policy), description)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise _refuse(place, error) from error
@@ -134,15 +143,3 @@ def _refuse(folder: Path | str, error: Exception) -> ModelRefusedError:
         f"model {folder}: {_DESCRIPTION} and {_ESTIMATOR} must be readable, but got {error!r}. "
         "Train the model again, or fetch it from the registry again."
     )
-
-
-def _load_estimator(path: Path) -> Any:
-    import skops.io
-
-    strangers = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
-    if strangers:
-        raise ModelRefusedError(
-            f"model {path}: every type must be in the allow list of components/models/artifact.py, but got "
-            f"{', '.join(strangers)}. Load only models that this platform has written."
-        )
-    return skops.io.load(path, trusted=list(TRUSTED_TYPES))

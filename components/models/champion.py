@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.contract.problem import Column, Problem, Source
+from components.base.contract.problem import Column, Problem
 from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
 from components.base.settings import Settings
@@ -65,7 +65,12 @@ def fetch_champion(task: Task, settings: Settings) -> Champion | None:
         files = download_champion(task.problem.name, Path(folder), settings)
         if files is None:
             return None
-        return Champion(files.version, _load(task, files.model_folder), read_table(files.ledger_path), files.problem)
+        loaded: Model | ModelRefusedError
+        try:
+            loaded = load_model(task, files.model_folder)
+        except ModelRefusedError as error:
+            loaded = error
+        return Champion(files.version, loaded, read_table(files.ledger_path), files.problem)
 
 
 def require_selected(model: Model, leaderboard: Leaderboard) -> None:
@@ -125,13 +130,6 @@ def record_opening(problem_name: str, prepared: Prepared, settings: Settings) ->
     return earlier
 
 
-def _load(task: Task, folder: Path) -> Model | ModelRefusedError:
-    try:
-        return load_model(task, folder)
-    except ModelRefusedError as error:
-        return error
-
-
 def _list_identity_changes(before: Problem, now: Problem) -> list[str]:
     """Name what differs between two contracts in the hash of an example: key and time of prediction."""
     old, new = _identify(before), _identify(now)
@@ -139,27 +137,22 @@ def _list_identity_changes(before: Problem, now: Problem) -> list[str]:
 
 
 def _identify(problem: Problem) -> dict[str, Any]:
+    """Return what the hash of an example is made of: the fields, their columns, and those that expressions mention."""
     spec = problem.examples
     source = problem.sources[spec.source]
-    columns = _find_columns_behind(source, [*spec.key, spec.predicted_at])
+    columns: dict[str, Column] = {}
+    wanted = [*spec.key, spec.predicted_at]
+    while wanted:
+        name = wanted.pop()
+        if name in source.columns and name not in columns:
+            columns[name] = source.columns[name]
+            wanted += re.findall(r"\w+", columns[name].expression or "")
     return {
         "examples.source": spec.source,
         "examples.key": spec.key,
         "examples.predicted_at": spec.predicted_at,
         **{f"column {name}": (column.type, column.expression) for name, column in columns.items()},
     }
-
-
-def _find_columns_behind(source: Source, names: list[str]) -> dict[str, Column]:
-    """Return the columns of these names and, in turn, those that their expressions mention."""
-    found: dict[str, Column] = {}
-    wanted = list(names)
-    while wanted:
-        name = wanted.pop()
-        if name in source.columns and name not in found:
-            found[name] = source.columns[name]
-            wanted += re.findall(r"\w+", found[name].expression or "")
-    return found
 
 
 def _test_hashes(prepared: Prepared) -> NDArray[np.uint64]:

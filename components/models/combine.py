@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.base.statistics.resampling import Resamples, bound_interval, draw_resamples
+from components.base.statistics.resampling import bound_interval, draw_resamples
 from components.base.task import Kind, Metric, Output, Task
 from components.models.documents import CrossValidated, KindRecord
 
@@ -81,31 +81,30 @@ def compare_kinds(task: Task, families: Sequence[str], held_out: HeldOut) -> Kin
     draws = [metric.resample(*values, resamples) for values in scored]
     kinds = _compare(metric, forecasts, scores, draws)
     chosen = next(place for place, kind in enumerate(kinds) if kind.chosen)
-    expected = _describe_score(scores[chosen], draws[chosen], resamples)
+    interval = bound_interval(scores[chosen], draws[chosen], resamples)
+    expected = CrossValidated(score=scores[chosen], low=interval.low, high=interval.high, rows=len(resamples.blocks))
     return KindComparison(kinds, _explain(metric, kinds, kinds[chosen]), expected)
 
 
 def list_forecasts(task: Task, families: Sequence[str], held_out: HeldOut) -> list[Forecast]:
-    """Return the kinds from simple to complex: every member alone, their mean, their stacking."""
+    """Return the kinds from simple to complex: every member alone, their mean, their stacking.
+
+    The stacking forecasts each fold after having been fitted on the folds before it.
+    """
     rows = held_out.select(held_out.folds > 0)
     singles = [Forecast("single", (family,), rows.outputs[:, place]) for place, family in enumerate(families)]
     if len(families) == 1:
         return singles
-    return [
-        *singles,
-        Forecast("voting", tuple(families), rows.outputs.mean(axis=1)),
-        Forecast("stacking", tuple(families), _stack_forward(task, held_out)),
-    ]
-
-
-def _stack_forward(task: Task, held_out: HeldOut) -> Output:
-    """Forecast each fold by a stacking that was fitted on the folds before it."""
     stacked = []
     for number in range(1, int(held_out.folds.max()) + 1):
         earlier = held_out.select(held_out.folds < number)
         stacker = task.fit_stacker(earlier.outputs, earlier.outcomes)
         stacked.append(task.stack(stacker, held_out.outputs[held_out.folds == number]))
-    return np.concatenate(stacked)
+    return [
+        *singles,
+        Forecast("voting", tuple(families), rows.outputs.mean(axis=1)),
+        Forecast("stacking", tuple(families), np.concatenate(stacked)),
+    ]
 
 
 def _compare(
@@ -142,8 +141,3 @@ def _explain(metric: Metric, kinds: Sequence[KindRecord], chosen: KindRecord) ->
         f"{name} is the simplest within one standard error: {best.kind} is ahead by {chosen.behind_best:.4f} in "
         f"{label}, which is less than the error of that difference, {chosen.standard_error:.4f}."
     )
-
-
-def _describe_score(estimate: float, draws: Array, resamples: Resamples) -> CrossValidated:
-    interval = bound_interval(estimate, draws, resamples)
-    return CrossValidated(score=estimate, low=interval.low, high=interval.high, rows=len(resamples.blocks))

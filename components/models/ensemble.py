@@ -39,7 +39,8 @@ def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
     held_out = _predict_out_of_fold(task, prepared, train, list(pipelines.values()))
     comparison = compare_kinds(task, list(parameters), held_out)
     winner = comparison.chosen
-    members = _fit_members(prepared, {family: pipelines[family] for family in winner.families}, train)
+    fitted = run_all([partial(_fit, prepared, pipelines[family], train) for family in winner.families])
+    members = dict(zip(winner.families, fitted, strict=True))
     with quiet_fits():
         use_one_thread()
         stacker = task.fit_stacker(held_out.outputs, held_out.outcomes) if winner.kind == "stacking" else None
@@ -69,17 +70,15 @@ def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
     return Model(task, estimator, choice.policy, description)
 
 
-def _fit_members(prepared: Prepared, pipelines: dict[str, Any], train: pd.DataFrame) -> dict[str, Any]:
-    fitted = run_all([partial(_fit, prepared, pipeline, train) for pipeline in pipelines.values()])
-    return dict(zip(pipelines, fitted, strict=True))
-
-
 def _predict_out_of_fold(task: Task, prepared: Prepared, train: pd.DataFrame, pipelines: Sequence[Any]) -> HeldOut:
     """Predict the scored rows of every fold by every member, fitted on the rows before them."""
     folds = sample_folds(split_train(task.problem, train), task.problem.search.tune_rows)
-    outputs = run_all(
-        [partial(_predict_fold, task, prepared, pipeline, train, fold) for fold in folds for pipeline in pipelines]
-    )
+
+    def predict_fold(fold: Fold, pipeline: Any) -> Output:
+        fitted = _fit(prepared, pipeline, train.iloc[fold.fit])
+        return task.predict(fitted, train.iloc[fold.score][prepared.feature_names])
+
+    outputs = run_all([partial(predict_fold, fold, pipeline) for fold in folds for pipeline in pipelines])
     # Outputs come fold after fold and member after member within a fold.
     blocks = [
         np.stack(outputs[place : place + len(pipelines)], axis=1) for place in range(0, len(outputs), len(pipelines))
@@ -97,8 +96,3 @@ def _fit(prepared: Prepared, pipeline: Any, rows: pd.DataFrame) -> Any:
     from sklearn.base import clone
 
     return clone(pipeline).fit(rows[prepared.feature_names], rows[prepared.target])
-
-
-def _predict_fold(task: Task, prepared: Prepared, pipeline: Any, train: pd.DataFrame, fold: Fold) -> Output:
-    fitted = _fit(prepared, pipeline, train.iloc[fold.fit])
-    return task.predict(fitted, train.iloc[fold.score][prepared.feature_names])

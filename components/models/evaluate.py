@@ -43,7 +43,7 @@ from components.models.scorecard import (
     score_contender,
     sum_by_day,
 )
-from components.models.slices import Reference, judge_fairness, judge_slices
+from components.models.slices import ReferenceCard, judge_fairness, judge_slices
 from components.models.weak_spots import find_weak_spots
 
 logger = logging.getLogger(__name__)
@@ -79,10 +79,15 @@ def evaluate_model(
         for role, baseline in baselines.items():
             output = task.predict(baseline.estimator, opened.rows)
             cards[role] = score_contender(opened, baseline.label, output, baseline.policy)
+    challenger, features = cards["challenger"], prepared.feature_names
     evaluation = Evaluation(
         **_describe_contest(opened, prepared, cards, earlier_openings),
         **_judge_release(opened, model, cards, champion, objection),
-        **_diagnose_model(opened, prepared, model, cards["challenger"]),
+        # Where the model is weak and what it leans on: nothing of this decides.
+        policy_curve=task.trace_policies(opened.outcomes, challenger.output, opened.rows["predicted_at"]),
+        weak_spots=find_weak_spots(opened, challenger.output, features),
+        worst_cases=list_worst_cases(opened, challenger.output, features),
+        importance=permute_features(opened, model),
         seconds=time.monotonic() - started,
     )
     logger.info("evaluate: %s. %s", evaluation.verdict, " ".join(evaluation.reasons))
@@ -143,7 +148,7 @@ def _judge_release(
     }
     generalisation = _describe_generalisation(opened, model, challenger)
     reference: Contender = "champion" if "champion" in cards else "current_solution"
-    slices, slice_gate = judge_slices(opened, challenger, Reference(reference, cards[reference]))
+    slices, slice_gate = judge_slices(opened, challenger, ReferenceCard(reference, cards[reference]))
     fairness, fairness_gates = judge_fairness(opened, challenger)
     gates = [
         gating.gate_dummy(task, comparisons["dummy"]),
@@ -188,17 +193,6 @@ def _pass_guards(opened: OpenedTest, challenger: Scorecard) -> list[Gate]:
         value = metric.score(opened.outcomes, challenger.output, challenger.wanted)
         gates.append(gating.gate_guard(guard, metric.label, value))
     return gates
-
-
-def _diagnose_model(opened: OpenedTest, prepared: Prepared, model: Model, challenger: Scorecard) -> dict[str, Any]:
-    """Describe where the model is weak and what it leans on; nothing of this decides."""
-    task, output, features = opened.task, challenger.output, prepared.feature_names
-    return {
-        "policy_curve": task.trace_policies(opened.outcomes, output, opened.rows["predicted_at"]),
-        "weak_spots": find_weak_spots(opened, output, features),
-        "worst_cases": list_worst_cases(opened, output, features),
-        "importance": permute_features(opened, model),
-    }
 
 
 def _describe_generalisation(opened: OpenedTest, model: Model, challenger: Scorecard) -> Generalisation:

@@ -141,16 +141,15 @@ def _gate_lifts(name: str, lifts: Sequence[Lift], otherwise: GateVerdict, agains
 
 
 def _add_labels(gate: Gate, lifts: Sequence[Lift], rows: int) -> Gate:
-    return gate.model_copy(update={"reason": f"{gate.reason} {_format_more_labels(lifts, rows)}"})
-
-
-def _format_more_labels(lifts: Sequence[Lift], rows: int) -> str:
+    """Add to the reason of a gate that holds how many more labels would decide it."""
     unknown = [lift.label for lift in lifts if math.isnan(lift.interval.low) or math.isnan(lift.interval.estimate)]
+    needed = [] if unknown else [count_more_labels(lift, rows) for lift in lifts]
     if unknown:
-        return f"There are too few rows to tell the gain in {' and '.join(unknown)}."
-    needed = [count_more_labels(lift, rows) for lift in lifts]
-    if None in needed:
+        words = f"There are too few rows to tell the gain in {' and '.join(unknown)}."
+    elif None in needed:
         lift = lifts[needed.index(None)]
-        return f"More labels would not decide it: the gain in {lift.label} itself is below what is required."
-    more = max(count for count in needed if count is not None)
-    return f"About {more:,} more labels would decide it, if the gain stays as measured."
+        words = f"More labels would not decide it: the gain in {lift.label} itself is below what is required."
+    else:
+        more = max(count for count in needed if count is not None)
+        words = f"About {more:,} more labels would decide it, if the gain stays as measured."
+    return gate.model_copy(update={"reason": f"{gate.reason} {words}"})

@@ -78,12 +78,13 @@ def _score_shuffled(model: Model, rows: pd.DataFrame, outcomes: Array, name: str
 
 
 def _describe_row(row: pd.Series, names: list[str]) -> dict[str, Any]:
-    return {name: _plain(row[name]) for name in names}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat()
-    if value is None or value is pd.NaT:
-        return None
-    return value.item() if isinstance(value, np.generic) else value
+    """Return the values of these columns as JSON can hold them."""
+    described: dict[str, Any] = {}
+    for name in names:
+        value = row[name]
+        if isinstance(value, pd.Timestamp):
+            value = value.isoformat()
+        elif value is pd.NaT:
+            value = None
+        described[name] = value.item() if isinstance(value, np.generic) else value
+    return described

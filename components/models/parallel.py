@@ -41,8 +41,4 @@ def quiet_fits() -> Iterator[None]:
 def run_all(tasks: Sequence[Callable[[], T]]) -> list[T]:
     """Run the tasks side by side and return their results in the order of the tasks; the first error is raised."""
     with quiet_fits(), ThreadPoolExecutor(count_workers(), initializer=use_one_thread) as pool:
-        return list(pool.map(_call, tasks))
-
-
-def _call(task: Callable[[], T]) -> T:
-    return task()
+        return list(pool.map(lambda task: task(), tasks))

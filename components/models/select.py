@@ -173,23 +173,23 @@ def _rank(task: Task, results: dict[Entrant, Sequence[FoldResult]]) -> list[Lead
         if not errors[entrant]
     }
     bars = [mean for entrant, mean in means.items() if entrant.kind != "candidate"]
-    ranked = sorted(results, key=lambda entrant: -task.primary.gain(means[entrant], 0) if entrant in means else np.inf)
+    ranked = sorted(
+        results.items(), key=lambda pair: -task.primary.gain(means[pair[0]], 0) if pair[0] in means else np.inf
+    )
     return [
         LeaderboardEntry(
             name=entrant.name,
             kind=entrant.kind,
-            scores=_spread(task, results[entrant]) if entrant in means else {},
-            value_per_1000=Spread.of([fold.value_per_1000 for fold in results[entrant]]) if entrant in means else None,
-            fit_seconds=sum(fold.seconds for fold in results[entrant]),
+            scores={name: Spread.of([fold.scores[name] for fold in folds]) for name in task.metrics}
+            if entrant in means
+            else {},
+            value_per_1000=Spread.of([fold.value_per_1000 for fold in folds]) if entrant in means else None,
+            fit_seconds=sum(fold.seconds for fold in folds),
             error=errors[entrant],
             rank=rank,
             beats_baselines=entrant.kind == "candidate"
             and entrant in means
             and all(task.primary.gain(means[entrant], bar) > 0 for bar in bars),
         )
-        for rank, entrant in enumerate(ranked, 1)
+        for rank, (entrant, folds) in enumerate(ranked, 1)
     ]
-
-
-def _spread(task: Task, folds: Sequence[FoldResult]) -> dict[str, Spread]:
-    return {name: Spread.of([fold.scores[name] for fold in folds]) for name in task.metrics}

@@ -4,7 +4,6 @@ In: the opened test rows, the challenger and the reference (the champion, or the
 Out: one document a group, and the gates over them. Called by `evaluate`.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from components.base.contract.problem import Fairness, Slice
-from components.base.gate import Gate
+from components.base.gate import Gate, GateVerdict
 from components.base.statistics.groups import name_groups
 from components.base.statistics.resampling import Interval, bound_interval, resample_mean
 from components.models.documents import FairnessGroup, FairnessRecord, SliceRecord
@@ -27,7 +26,7 @@ _RESAMPLES = 400
 _FEWEST_QUALIFIED = 30
 
 
-class Reference(NamedTuple):
+class ReferenceCard(NamedTuple):
     """Who the challenger must not be worse than."""
 
     name: str
@@ -35,7 +34,7 @@ class Reference(NamedTuple):
 
 
 def judge_slices(
-    opened: OpenedTest, challenger: Scorecard, reference: Reference
+    opened: OpenedTest, challenger: Scorecard, reference: ReferenceCard
 ) -> tuple[tuple[SliceRecord, ...], Gate]:
     """Compare every group of every slice with the reference; groups below the minimum of rows are only counted."""
     described = tuple(
@@ -43,7 +42,23 @@ def judge_slices(
         for declared in opened.task.problem.slices
         for group, rows in _list_groups(opened.rows[declared.column])
     )
-    return described, _gate_slices(described, reference.name)
+    losses = [(entry, entry.loss.estimate) for entry in described if entry.loss]
+    if not losses:
+        reason = "No group has enough rows to be judged."
+        return described, Gate(name="slices", verdict="pass", value=None, limit=None, reason=reason)
+    worst, value = max(losses, key=lambda pair: pair[1] - pair[0].limit)
+    failed = [
+        f"{entry.column} {entry.group} loses {loss:.4f} (limit {entry.limit:g})"
+        for entry, loss in losses
+        if entry.verdict == "fail"
+    ]
+    reason = (
+        f"Worse than the {reference.name}: {'; '.join(failed)}."
+        if failed
+        else f"None of {len(losses)} groups is worse than the {reference.name} by more than its limit."
+    )
+    verdict: GateVerdict = "fail" if failed else "pass"
+    return described, Gate(name="slices", verdict=verdict, value=value, limit=worst.limit, reason=reason)
 
 
 def judge_fairness(opened: OpenedTest, challenger: Scorecard) -> tuple[tuple[FairnessRecord, ...], list[Gate]]:
@@ -74,7 +89,7 @@ def _list_groups(column: pd.Series) -> list[tuple[str, Flags]]:
 
 
 def _judge_group(
-    opened: OpenedTest, declared: Slice, group: str, rows: Flags, challenger: Scorecard, reference: Reference
+    opened: OpenedTest, declared: Slice, group: str, rows: Flags, challenger: Scorecard, reference: ReferenceCard
 ) -> SliceRecord:
     task, y = opened.task, opened.outcomes[rows]
     is_gated = len(y) >= declared.minimum_rows and not task.find_outcome_faults(y)
@@ -96,38 +111,16 @@ def _judge_group(
     new, old = (metric.score(*values) for values in scored)
     new_draws, old_draws = (metric.resample(*values, fewer) for values in scored)
     loss = bound_interval(metric.gain(old, new), metric.direction * (old_draws - new_draws), fewer)
+    # Beyond the limit and not only noise: with twenty groups one is always unlucky.
+    is_regression = loss.estimate > declared.maximum_regression and loss.low > 0
     return counted.model_copy(
         update={
             "score": bound_interval(new, new_draws, fewer),
             "reference": bound_interval(old, old_draws, fewer),
             "loss": loss,
-            "verdict": "fail" if _is_regression(loss, declared.maximum_regression) else "pass",
+            "verdict": "fail" if is_regression else "pass",
         }
     )
-
-
-def _is_regression(loss: Interval, limit: float) -> bool:
-    """Whether the loss is beyond the limit and not only noise: with twenty groups one is always unlucky."""
-    return loss.estimate > limit and loss.low > 0
-
-
-def _gate_slices(described: Sequence[SliceRecord], reference_name: str) -> Gate:
-    losses = [(entry, entry.loss.estimate) for entry in described if entry.loss]
-    if not losses:
-        reason = "No group has enough rows to be judged."
-        return Gate(name="slices", verdict="pass", value=None, limit=None, reason=reason)
-    worst, value = max(losses, key=lambda pair: pair[1] - pair[0].limit)
-    failed = [
-        f"{entry.column} {entry.group} loses {loss:.4f} (limit {entry.limit:g})"
-        for entry, loss in losses
-        if entry.verdict == "fail"
-    ]
-    reason = (
-        f"Worse than the {reference_name}: {'; '.join(failed)}."
-        if failed
-        else f"None of {len(losses)} groups is worse than the {reference_name} by more than its limit."
-    )
-    return Gate(name="slices", verdict="fail" if failed else "pass", value=value, limit=worst.limit, reason=reason)
 
 
 def _judge_fairness(opened: OpenedTest, declared: Fairness, challenger: Scorecard) -> FairnessRecord:

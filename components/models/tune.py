@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from components.models.documents import Leaderboard, Spread, TrialRecord, Tuned,
 from components.models.parallel import count_workers, quiet_fits, use_one_thread
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
+    from optuna import Trial
     from optuna.trial import FrozenTrial
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ def _encode_folds(
 
 
 def _tune_family(search: FamilySearch) -> TunedFamily:
+    """Try parameters until the deadline and describe every trial."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -131,7 +132,18 @@ def _tune_family(search: FamilySearch) -> TunedFamily:
             n_jobs=count_workers(),
             catch=(Exception,),
         )
-    return _describe_study(search, study, started)
+    trials = [_describe_trial(trial, started) for trial in study.trials]
+    complete = {trial.number: trial for trial in trials if trial.state == "complete"}
+    best = complete[study.best_trial.number] if complete else None
+    default = complete.get(0)
+    logger.info("tune: %s: %d trials, %d complete", search.family, len(trials), len(complete))
+    return TunedFamily(
+        family=search.family,
+        parameters=best.parameters if best else search.task.default_parameters(search.family),
+        score=Spread.of(best.folds) if best else None,
+        default_score=Spread.of(default.folds) if default else None,
+        trials=tuple(trials),
+    )
 
 
 def _run_trial(search: FamilySearch, trial: "Trial") -> float:
@@ -140,7 +152,8 @@ def _run_trial(search: FamilySearch, trial: "Trial") -> float:
     The first trial, the defaults, always goes to its end.
     """
     use_one_thread()
-    parameters = search.task.suggest_parameters(search.family, trial)
+    task = search.task
+    parameters = task.suggest_parameters(search.family, trial)
     results: list[float] = []
     slowest_seconds = 0.0
     for number, fold in enumerate(search.folds):
@@ -148,7 +161,9 @@ def _run_trial(search: FamilySearch, trial: "Trial") -> float:
         if trial.number > 0 and started + slowest_seconds > search.deadline:
             trial.study.stop()
             raise _prune(trial, "the budget was spent")
-        results.append(_score_encoded(search, parameters, fold))
+        candidate = task.build_candidate(search.family, search.prepared.features, parameters)
+        output = task.predict(candidate.named_steps["model"].fit(fold.fit, fold.fit_outcomes), fold.scored)
+        results.append(task.primary.score(fold.scored_outcomes, output, task.default_policy.apply(output)))
         slowest_seconds = max(slowest_seconds, time.monotonic() - started)
         trial.set_user_attr("folds", results)
         trial.report(float(np.mean(results)), number)
@@ -163,28 +178,6 @@ def _prune(trial: "Trial", reason: str) -> Exception:
     trial.set_user_attr("reason", reason)
     pruned: Exception = TrialPruned(reason)
     return pruned
-
-
-def _score_encoded(search: FamilySearch, parameters: dict[str, Any], fold: EncodedFold) -> float:
-    task = search.task
-    candidate = task.build_candidate(search.family, search.prepared.features, parameters)
-    output = task.predict(candidate.named_steps["model"].fit(fold.fit, fold.fit_outcomes), fold.scored)
-    return task.primary.score(fold.scored_outcomes, output, task.default_policy.apply(output))
-
-
-def _describe_study(search: FamilySearch, study: "Study", started: float) -> TunedFamily:
-    trials = [_describe_trial(trial, started) for trial in study.trials]
-    complete = {trial.number: trial for trial in trials if trial.state == "complete"}
-    best = complete[study.best_trial.number] if complete else None
-    default = complete.get(0)
-    logger.info("tune: %s: %d trials, %d complete", search.family, len(trials), len(complete))
-    return TunedFamily(
-        family=search.family,
-        parameters=best.parameters if best else search.task.default_parameters(search.family),
-        score=Spread.of(best.folds) if best else None,
-        default_score=Spread.of(default.folds) if default else None,
-        trials=tuple(trials),
-    )
 
 
 def _describe_trial(trial: "FrozenTrial", started: float) -> TrialRecord:

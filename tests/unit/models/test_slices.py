@@ -6,7 +6,7 @@ import pytest
 
 from components.base.statistics.groups import name_groups
 from components.models.scorecard import open_rows, score_contender
-from components.models.slices import Reference, judge_fairness, judge_slices
+from components.models.slices import ReferenceCard, judge_fairness, judge_slices
 from components.tasks.binary.policy import ThresholdPolicy
 
 
@@ -29,7 +29,7 @@ def test_slice_that_regresses_fails_although_the_whole_is_fine(task, rows):
     good = forecast(rows, 0.0)
     hurt = np.where(rows["shop"] == "B", 1 - good, good)
     described, gate = judge_slices(
-        opened, judge(opened, "new", hurt, 0.5), Reference("champion", judge(opened, "old", good, 0.5))
+        opened, judge(opened, "new", hurt, 0.5), ReferenceCard("champion", judge(opened, "old", good, 0.5))
     )
     verdicts = {entry.group: entry.verdict for entry in described}
     assert verdicts == {"A": "pass", "B": "fail", "C": "pass", "missing": "pass"}
@@ -42,7 +42,7 @@ def test_slice_that_regresses_fails_although_the_whole_is_fine(task, rows):
 def test_group_with_few_rows_is_counted_and_not_judged(task, rows):
     opened = open_rows(task, rows)
     judged = judge(opened, "same", forecast(rows, 0.0), 0.5)
-    described, gate = judge_slices(opened, judged, Reference("champion", judged))
+    described, gate = judge_slices(opened, judged, ReferenceCard("champion", judged))
     missing = next(entry for entry in described if entry.group == "missing")
     assert (missing.rows, missing.gated, missing.score) == (16, False, None)
     assert gate.reason == "None of 3 groups is worse than the champion by more than its limit."
@@ -53,7 +53,7 @@ def test_lower_is_better_metric_finds_the_same_regression(task, rows, small):
     good = forecast(rows, 0.0)
     hurt = np.where(rows["shop"] == "B", 1 - good, good)
     described, _ = judge_slices(
-        opened, judge(opened, "new", hurt, 0.5), Reference("champion", judge(opened, "old", good, 0.5))
+        opened, judge(opened, "new", hurt, 0.5), ReferenceCard("champion", judge(opened, "old", good, 0.5))
     )
     assert [entry.group for entry in described if entry.verdict == "fail"] == ["B"]
 

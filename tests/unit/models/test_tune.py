@@ -6,7 +6,6 @@ import time
 import pytest
 
 from components.base.errors import ModelRefusedError
-from components.models import tune
 from components.models.documents import Leaderboard
 from components.models.tune import tune_candidates
 
@@ -64,6 +63,6 @@ def test_search_without_a_finished_trial_is_refused(task, prepared, monkeypatch)
     def fail(*_):
         raise ValueError("no")
 
-    monkeypatch.setattr(tune, "_score_encoded", fail)
+    monkeypatch.setattr(type(task), "suggest_parameters", fail)
     with pytest.raises(ModelRefusedError, match=re.escape("at least one trial must be completed, but got none for")):
         tune_candidates(task, prepared, board("logistic"))
