@@ -113,8 +113,11 @@ def _choose_times(pipeline: Pipeline, problem: str, as_of: Sequence[str] | None)
 
 
 def _show(terminal: "Terminal", record: "LocalRun") -> None:
+    from components.base import documents
+    from components.reports.release.summary import ReleaseSummary
+
     if record.pipeline == "training":
-        terminal.show_result(record.summary)
+        terminal.show_result(documents.read(ReleaseSummary, Path(record.log).parent / "summary.json"))
     peak = record.peak_memory_bytes / 2**30
     terminal.console.print(f"{len(record.steps)} steps in {record.seconds:.0f} s, peak memory {peak:.1f} GiB")
     if record.report:

@@ -1,7 +1,7 @@
 """What a person sees of a run in the terminal: each step with time and counts, then the result or the error."""
 
+import math
 import sys
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.status import Status
 from rich.table import Table
 
+from components.reports.release.summary import ReleaseSummary
 from pipelines.runners.kfp_log import StepRun, error_of
 
 # Lines of a file are as wide as the tables need.
@@ -60,12 +61,12 @@ class Terminal:
         body = f"{escape(text)}\n\nLog: {escape(log)}\n{advice}"
         self.console.print(Panel(body, title=f"[red]{name} failed", title_align="left", border_style="red"))
 
-    def show_result(self, summary: dict[str, Any]) -> None:
+    def show_result(self, summary: ReleaseSummary) -> None:
         """Show the leaderboard, the verdict in words, the value and the gates."""
         self.console.print(_leaderboard(summary))
         self.console.print(_scores(summary))
         self.console.print(_gates(summary))
-        self.console.print(Panel(escape(summary["verdict_in_words"]), title="Verdict", title_align="left"))
+        self.console.print(Panel(escape(summary.verdict_in_words), title="Verdict", title_align="left"))
 
     def show_next(self, report: str, commands: list[tuple[str, str]]) -> None:
         """Name the report and the commands that a person may want next."""
@@ -81,40 +82,40 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _leaderboard(summary: dict[str, Any]) -> Table:
-    metric = summary["primary_metric"]
+def _leaderboard(summary: ReleaseSummary) -> Table:
+    metric = summary.primary_metric
     table = _table("Leaderboard (cross-validated in time order)", "candidate", metric, "± folds", "fit s", "")
-    for row in summary["leaderboard"]:
-        score = "failed" if row["score"] is None else f"{row['score']:.4f}"
-        spread = "" if row["spread"] is None else f"{row['spread']:.4f}"
-        table.add_row(row["name"], score, spread, f"{row['fit_seconds']:.1f}", row["note"])
+    for row in summary.leaderboard:
+        score = "failed" if row.score is None else f"{row.score:.4f}"
+        spread = "" if row.spread is None else f"{row.spread:.4f}"
+        table.add_row(row.name, score, spread, f"{row.fit_seconds:.1f}", row.note)
     return table
 
 
-def _scores(summary: dict[str, Any]) -> Table:
-    metric, currency = summary["primary_metric"], summary["currency"]
+def _scores(summary: ReleaseSummary) -> Table:
+    metric, currency = summary.primary_metric, summary.currency
     table = _table(
         "On the test rows (95 % intervals)", "who", metric, "interval", f"{currency} per 1,000 predictions", "interval"
     )
-    for row in summary["scores"]:
-        table.add_row(row["name"], f"{row['score']:.4f}", _interval(row["score_interval"], "{:.4f}"),
-                      f"{row['value']:,.0f}", _interval(row["value_interval"], "{:,.0f}"))  # fmt: skip
+    for row in summary.scores:
+        table.add_row(row.name, f"{row.score:.4f}", _interval(row.score_interval, "{:.4f}"),
+                      f"{row.value:,.0f}", _interval(row.value_interval, "{:,.0f}"))  # fmt: skip
     return table
 
 
-def _interval(bounds: list[float | None], form: str) -> str:
-    if None in bounds:
+def _interval(bounds: tuple[float, float], form: str) -> str:
+    if any(math.isnan(bound) for bound in bounds):
         return "too few rows"
     return f"{form.format(bounds[0])} to {form.format(bounds[1])}"
 
 
-def _gates(summary: dict[str, Any]) -> Table:
+def _gates(summary: ReleaseSummary) -> Table:
     table = Table(title="\nGates", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     table.add_column("gate")
     table.add_column("verdict")
     table.add_column("reason")
     colours = {"pass": "green", "fail": "red", "hold": "yellow"}
-    for gate in summary["gates"]:
-        colour = colours.get(gate["verdict"], "white")
-        table.add_row(gate["name"], f"[{colour}]{gate['verdict']}[/]", escape(gate["reason"]))
+    for gate in summary.gates:
+        colour = colours.get(gate.verdict, "white")
+        table.add_row(gate.name, f"[{colour}]{gate.verdict}[/]", escape(gate.reason))
     return table

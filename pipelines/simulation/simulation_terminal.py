@@ -13,6 +13,7 @@ from rich.table import Table
 
 from components.base.text.wording import write_count, write_score
 from components.monitoring.results import MonitoringResult
+from components.reports.release.summary import ReleaseSummary
 from pipelines.runners.kfp_log import StepRun
 from pipelines.runners.records import LocalRun
 from pipelines.runners.terminal import Terminal
@@ -68,7 +69,7 @@ class SimulationTerminal(Terminal):
         text = f"{write_count(answered.rows)} flights in {write_count(answered.requests)} requests{failed}"
         self._line("✓", "green", "traffic", text, f"{seconds:.0f} s")
 
-    def show_result(self, summary: dict[str, Any]) -> None:
+    def show_result(self, summary: ReleaseSummary) -> None:
         """Leave the leaderboard to the report."""
 
     def show_monitoring(self, result: MonitoringResult, record: LocalRun) -> None:

@@ -9,8 +9,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
-
+from components.base import documents
 from components.base.task import Task
 from components.base.text.wording import write_bytes
 from components.reports.release.material import Material, read_material
@@ -35,9 +34,7 @@ def present_release(task: Task, run_id: str, as_of: str, places: Mapping[str, Pa
     report = render_report(material, draw_pictures(material))
     (folder / REPORT).write_text(report, encoding="utf-8")
     (folder / CARD).write_text(render_card(material), encoding="utf-8")
-    summary = summarise(material)
-    # Unlike json, orjson writes an unknown number as null.
-    (folder / SUMMARY).write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    documents.write(summarise(material), folder / SUMMARY)
     logging.getLogger(__name__).info(
         "present: a report of %s, %s findings", write_bytes(len(report.encode())), len(material.pictures)
     )

@@ -3,16 +3,84 @@
 In: the documents of the steps. Out: `summary.json`. Called by the `present` step; judges nothing.
 """
 
-from typing import Any
+from typing import Any, Literal
 
+from components.base.documents import Document, Number
 from components.base.errors import DataError
+from components.base.gate import Gate
+from components.base.statistics.resampling import Interval
 from components.base.text.wording import has_bounds, say_plainly
-from components.models.documents import Contender, ContenderRecord, Evaluation, Leaderboard
+from components.data.quality import RowsByFate
+from components.models.documents import (
+    ComparisonRecord,
+    Contender,
+    ContenderRecord,
+    Evaluation,
+    Leaderboard,
+    Verdict,
+)
 from components.release.record import Deployment
 from components.reports.release.material import REFERENCES, Material
 
 
-def summarise(material: Material) -> dict[str, Any]:
+class LeaderboardRow(Document):
+    """One contender of the selection."""
+
+    name: str
+    score: float | None
+    """The primary metric, mean of the folds; None when the contender failed."""
+    spread: float | None
+    """Standard deviation between the folds."""
+    fit_seconds: float
+    note: str
+    """What it is, or why it failed."""
+
+
+class ContenderScores(Document):
+    """One contender on the test rows; intervals are of 95 %, and not numbers where the rows are too few."""
+
+    role: Contender
+    name: str
+    score: Number
+    """The primary metric."""
+    score_interval: tuple[Number, Number]
+    value: Number
+    """Of its decisions per 1,000 predictions, in the contract's currency."""
+    value_interval: tuple[Number, Number]
+    scores: dict[str, Interval]
+    """By metric."""
+    policy: dict[str, Any]
+    """As the task writes it."""
+
+
+class ReleaseSummary(Document):
+    """What a training run found, decided and deployed."""
+
+    problem: str
+    run_id: str
+    as_of: str
+    rows: RowsByFate
+    primary_metric: str
+    currency: str
+    leaderboard: tuple[LeaderboardRow, ...]
+    """Best first."""
+    scores: tuple[ContenderScores, ...]
+    comparisons: dict[Contender, ComparisonRecord]
+    gates: tuple[Gate, ...]
+    """Of the evaluation, then of the endpoint; the names of the latter begin with `endpoint_`."""
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    """Of the verdict."""
+    model_version: str | None
+    """In the registry; None for a refused model."""
+    champion_version: str | None
+    """The version that serves from now on."""
+    deployment: Literal["promoted", "refused", "kept"]
+    endpoint: str
+    verdict_in_words: str
+
+
+def summarise(material: Material) -> ReleaseSummary:
     """Build the summary of a run that left every document.
 
     Raises:
@@ -26,57 +94,54 @@ def summarise(material: Material) -> dict[str, Any]:
             f"present {problem.name}: quality report, leaderboard, evaluation, release and deployment must exist. "
             "Run their steps first."
         )
-    gates = [gate.model_dump(mode="json") for gate in evaluation.gates]
-    smoke_tests = [gate.model_dump(mode="json") | {"name": f"endpoint_{gate.name}"} for gate in deployment.gates]
-    described = evaluation.model_dump(mode="json")
-    return {
-        "problem": problem.name,
-        "run_id": material.run_id,
-        "as_of": material.as_of,
-        "rows": quality.rows.model_dump(),
-        "primary_metric": problem.metrics.primary,
-        "currency": problem.business.currency,
-        "leaderboard": _tabulate(leaderboard, problem.metrics.primary),
-        "scores": [_describe(role, one, evaluation.metric) for role, one in evaluation.contenders.items()],
-        "comparisons": described["comparisons"],
-        "gates": gates + smoke_tests,
-        "verdict": evaluation.verdict,
-        "reasons": described["reasons"],
-        "model_version": release.version,
-        "champion_version": deployment.champion,
-        "deployment": deployment.outcome,
-        "endpoint": deployment.endpoint,
-        "verdict_in_words": _format_verdict(release.version, evaluation, deployment),
-    }
+    smoke_tests = (gate.model_copy(update={"name": f"endpoint_{gate.name}"}) for gate in deployment.gates)
+    return ReleaseSummary(
+        problem=problem.name,
+        run_id=material.run_id,
+        as_of=material.as_of,
+        rows=quality.rows,
+        primary_metric=problem.metrics.primary,
+        currency=problem.business.currency,
+        leaderboard=_tabulate(leaderboard, problem.metrics.primary),
+        scores=tuple(_describe(role, one, evaluation.metric) for role, one in evaluation.contenders.items()),
+        comparisons=evaluation.comparisons,
+        gates=(*evaluation.gates, *smoke_tests),
+        verdict=evaluation.verdict,
+        reasons=evaluation.reasons,
+        model_version=release.version,
+        champion_version=deployment.champion,
+        deployment=deployment.outcome,
+        endpoint=deployment.endpoint,
+        verdict_in_words=_format_verdict(release.version, evaluation, deployment),
+    )
 
 
-def _tabulate(leaderboard: Leaderboard, metric: str) -> list[dict[str, Any]]:
+def _tabulate(leaderboard: Leaderboard, metric: str) -> tuple[LeaderboardRow, ...]:
     notes = {"current_solution": "current solution", "dummy": "dummy"}
-    return [
-        {
-            "name": entry.name,
-            "score": entry.scores[metric].mean if entry.scores else None,
-            "spread": entry.scores[metric].std if entry.scores else None,
-            "fit_seconds": entry.fit_seconds,
-            "note": entry.error or notes.get(entry.kind, "chosen" if entry.chosen else ""),
-        }
+    return tuple(
+        LeaderboardRow(
+            name=entry.name,
+            score=entry.scores[metric].mean if entry.scores else None,
+            spread=entry.scores[metric].std if entry.scores else None,
+            fit_seconds=entry.fit_seconds,
+            note=entry.error or notes.get(entry.kind, "chosen" if entry.chosen else ""),
+        )
         for entry in leaderboard.entries
-    ]
+    )
 
 
-def _describe(role: Contender, contender: ContenderRecord, metric: str) -> dict[str, Any]:
-    described = contender.model_dump(mode="json")
-    score, value = described["scores"][metric], described["value_per_1000"]
-    return {
-        "role": role,
-        "name": f"{say_plainly(role)} ({contender.label})",
-        "score": score["estimate"],
-        "score_interval": [score["low"], score["high"]],
-        "value": value["estimate"],
-        "value_interval": [value["low"], value["high"]],
-        "scores": described["scores"],
-        "policy": contender.policy,
-    }
+def _describe(role: Contender, contender: ContenderRecord, metric: str) -> ContenderScores:
+    score, value = contender.scores[metric], contender.value_per_1000
+    return ContenderScores(
+        role=role,
+        name=f"{say_plainly(role)} ({contender.label})",
+        score=score.estimate,
+        score_interval=(score.low, score.high),
+        value=value.estimate,
+        value_interval=(value.low, value.high),
+        scores=contender.scores,
+        policy=contender.policy,
+    )
 
 
 def _format_verdict(version: str | None, evaluation: Evaluation, deployment: Deployment) -> str:

@@ -1,14 +1,17 @@
 """The summary says what was decided with the numbers of the steps, and adds none of its own."""
 
+from pathlib import Path
+
 import pytest
 
+from components.base import documents
 from components.base.gate import Gate
 from components.base.statistics.resampling import Interval
 from components.data.quality import Quality
 from components.models.documents import ComparisonRecord, Evaluation, Leaderboard, Verdict
 from components.release.record import Deployment, Release
 from components.reports.release.material import Material
-from components.reports.release.summary import summarise
+from components.reports.release.summary import ReleaseSummary, summarise
 from tests.unit.made_models import make_contender, make_evaluation
 from tests.unit.reports import release_documents
 
@@ -52,7 +55,7 @@ def material(outcome: str = "promoted", champion: str | None = "3", verdict: Ver
 
 
 def test_promotion_is_said_with_version_endpoint_and_gain() -> None:
-    words = summarise(material())["verdict_in_words"]
+    words = summarise(material()).verdict_in_words
     assert words == (
         "Version 3 is promoted: it answers at the endpoint flight-delays. It earns 400 USD more per 1,000 predictions "
         "than the current solution (95 % interval 399 to 401). Every gate passed."
@@ -67,23 +70,29 @@ def test_promotion_is_said_with_version_endpoint_and_gain() -> None:
     ],
 )
 def test_champion_is_named_when_the_new_one_is_not_deployed(outcome: str, verdict: Verdict, words: str) -> None:
-    assert words in summarise(material(outcome, "2", verdict))["verdict_in_words"]
+    assert words in summarise(material(outcome, "2", verdict)).verdict_in_words
 
 
 def test_reasons_of_the_endpoint_are_given_when_it_refused() -> None:
-    words = summarise(material("refused", "2"))["verdict_in_words"]
+    words = summarise(material("refused", "2")).verdict_in_words
     assert "p99 was 80 ms, above 50 ms." in words
 
 
 def test_failed_candidate_is_listed_with_its_reason() -> None:
-    board = summarise(material())["leaderboard"]
-    assert [row["note"] for row in board] == ["chosen", "dummy", "ran out of time"]
-    assert board[2]["score"] is None
+    board = summarise(material()).leaderboard
+    assert [row.note for row in board] == ["chosen", "dummy", "ran out of time"]
+    assert board[2].score is None
 
 
 def test_gates_of_evaluation_and_endpoint_stand_in_one_list() -> None:
-    gates = summarise(material())["gates"]
-    assert [(gate["name"], gate["verdict"]) for gate in gates] == [
+    gates = summarise(material()).gates
+    assert [(gate.name, gate.verdict) for gate in gates] == [
         ("beats_dummy", "pass"),
         ("endpoint_p99_milliseconds", "pass"),
     ]
+
+
+def test_summary_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    summary = summarise(material())
+    documents.write(summary, tmp_path / "summary.json")
+    assert documents.read(ReleaseSummary, tmp_path / "summary.json") == summary
