@@ -64,7 +64,14 @@ def lint_query(expression: str) -> Iterator[str]:
     except ValueError as error:
         yield f"the query must be PromQL, but got {expression!r}: {error}."
         return
-    for name in sorted(_names(parsed) - exported_series()):
+    names: set[str] = set()
+
+    def visit(node: object) -> None:
+        if isinstance(node, promql_parser.VectorSelector) and node.name:
+            names.add(str(node.name))
+
+    promql_parser.walk(parsed, visit)
+    for name in sorted(names - exported_series()):
         yield f"the query must ask for what is exported, but nobody exports {name}."
 
 
@@ -112,17 +119,3 @@ def _lint_threshold(node: Mapping[str, Any], nodes: Mapping[str, Any]) -> Iterat
         yield f"the threshold must have one evaluator of {', '.join(EVALUATORS.values())}, but got {kinds}."
     elif len(evaluators[0].get("params", [])) != 1:
         yield f"the evaluator must have one number, but got {evaluators[0].get('params')!r}."
-
-
-def _names(parsed: Any) -> set[str]:
-    """Return the metric names of an expression."""
-    import promql_parser
-
-    found: set[str] = set()
-
-    def visit(node: Any) -> None:
-        if isinstance(node, promql_parser.VectorSelector) and node.name:
-            found.add(str(node.name))
-
-    promql_parser.walk(parsed, visit)
-    return found

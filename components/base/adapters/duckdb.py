@@ -122,22 +122,17 @@ def _secret_statement() -> str:
         "SECRET": os.environ.get("AWS_SECRET_ACCESS_KEY"),
         "SESSION_TOKEN": os.environ.get("AWS_SESSION_TOKEN"),
         "REGION": os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION"),
-        **_endpoint_options(),
     }
+    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if url:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise SettingsError(
+                f"duckdb: the S3 endpoint must be an http(s) URL, but got AWS_ENDPOINT_URL_S3={url!r}. "
+                "Write it with its scheme, such as http://127.0.0.1:8333."
+            )
+        use_ssl = "true" if parts.scheme == "https" else "false"
+        # Endpoints other than AWS rarely have a DNS name for each bucket.
+        options |= {"ENDPOINT": parts.netloc, "USE_SSL": use_ssl, "URL_STYLE": "path"}
     given = [f"{name} {quote_text(value)}" for name, value in options.items() if value]
     return f"CREATE SECRET object_store ({', '.join(['TYPE s3', *given])})"
-
-
-def _endpoint_options() -> dict[str, str]:
-    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if not url:
-        return {}
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise SettingsError(
-            f"duckdb: the S3 endpoint must be an http(s) URL, but got AWS_ENDPOINT_URL_S3={url!r}. "
-            "Write it with its scheme, such as http://127.0.0.1:8333."
-        )
-    use_ssl = "true" if parts.scheme == "https" else "false"
-    # Endpoints other than AWS rarely have a DNS name for each bucket.
-    return {"ENDPOINT": parts.netloc, "USE_SSL": use_ssl, "URL_STYLE": "path"}

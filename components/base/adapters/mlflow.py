@@ -23,9 +23,7 @@ from components.base.errors import ModelRefusedError, PermanentError, TidemillEr
 from components.base.settings import Settings
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
-    from mlflow.models import ModelSignature
 
 __all__ = [
     "ModelFiles",
@@ -218,8 +216,14 @@ def _log(client: "MlflowClient", experiment: str, record: ReleaseRecord) -> Regi
 
 def _log_model(record: ReleaseRecord) -> str:
     import mlflow.sklearn
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema, TensorSpec
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    # MLflow's own inference of the signature fails on a column without any value in the example.
+    kinds = {name: "string" if column.dtype == object else "double" for name, column in record.example.items()}
+    inputs = Schema([ColSpec(kind, str(name), required=False) for name, kind in kinds.items()])
     # MLflow predicts the example: on a few rows, threads only wait for each other, once a tree.
     with threadpool_limits(limits=1):
         logged = mlflow.sklearn.log_model(
@@ -227,24 +231,13 @@ def _log_model(record: ReleaseRecord) -> str:
             name="model",
             serialization_format="skops",
             skops_trusted_types=list(record.trusted_types),
-            signature=_signature(record.example),
+            signature=ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), (-1, 2))])),
             input_example=record.example,
             pyfunc_predict_fn="predict_proba",
             # Without it MLflow starts a process that imports the model to guess them.
             pip_requirements=mlflow.sklearn.get_default_pip_requirements(include_skops=True),
         )
     return str(logged.model_id)
-
-
-def _signature(example: "pd.DataFrame") -> "ModelSignature":
-    """Describe the inputs by type; MLflow's own inference fails on a column without any value in the example."""
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, Schema, TensorSpec
-
-    kinds = {name: "string" if example[name].dtype == object else "double" for name in example.columns}
-    inputs = Schema([ColSpec(kind, name, required=False) for name, kind in kinds.items()])
-    return ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), (-1, 2))]))
 
 
 def _create_version(client: "MlflowClient", record: ReleaseRecord, run_id: str, model_id: str) -> str:

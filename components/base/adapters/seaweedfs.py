@@ -134,7 +134,12 @@ class SeaweedFS:
         data.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         self._lock = _lock(self._folder)
-        _require_room(data)
+        if is_full(data):
+            usage = shutil.disk_usage(data)
+            raise StoreRequestError(
+                f"object store: the disk must have room, but got {usage.free / 2**20:,.0f} MB free "
+                f"of {usage.total / 2**20:,.0f} MB in {data}. Free disk space, or set another TIDEMILL_HOME."
+            )
         self._ports = _choose_ports(self._folder / "ports.json")
         # SeaweedFS saves its options and would mix the old ones into ours.
         (data / "mini.options").unlink(missing_ok=True)
@@ -250,15 +255,6 @@ def _is_alive(pid: str) -> bool:
         # Of another user, but it runs.
         pass
     return True
-
-
-def _require_room(data: Path) -> None:
-    if is_full(data):
-        usage = shutil.disk_usage(data)
-        raise StoreRequestError(
-            f"object store: the disk must have room, but got {usage.free / 2**20:,.0f} MB free "
-            f"of {usage.total / 2**20:,.0f} MB in {data}. Free disk space, or set another TIDEMILL_HOME."
-        )
 
 
 def _credentials(folder: Path) -> tuple[str, str]:

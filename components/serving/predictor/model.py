@@ -106,7 +106,14 @@ class ServedModel:
         output = self.scorer.score(features)
         decisions = self.model.policy.apply(output).tolist()
         return [
-            Prediction(values, decision, _missing(row), row, found)
+            Prediction(
+                values,
+                decision,
+                # NaN is the one value that differs from itself.
+                [name for name, value in row.items() if value is None or value != value],  # noqa: PLR0124
+                row,
+                found,
+            )
             for values, decision, row, found in zip(output.tolist(), decisions, features, looked_up, strict=True)
         ]
 
@@ -176,8 +183,3 @@ def load_served(folder: Path | str, task: Task, lookup: OnlineLookup, version: s
         entities_only=tuple(name for name, feature in request.items() if not feature.used_by_model),
         version=version or hashlib.sha256((place / "model.skops").read_bytes()).hexdigest()[:12],
     )
-
-
-def _missing(features: Row) -> list[str]:
-    # NaN is the one value that differs from itself.
-    return [name for name, value in features.items() if value is None or value != value]  # noqa: PLR0124

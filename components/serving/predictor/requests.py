@@ -83,7 +83,17 @@ class RequestSchema:
     def of(cls, problem: Problem) -> Self:
         """Derive the schema from the contract's `examples.request` and the types of its source."""
         columns = problem.sources[problem.examples.source].columns
-        fields = tuple(_field(name, columns[name]) for name in problem.examples.request)
+        fields = tuple(
+            RequestField(
+                name=name,
+                type=columns[name].type,
+                is_nullable=columns[name].nullable,
+                minimum=columns[name].minimum,
+                maximum=columns[name].maximum,
+                example=_example(columns[name]),
+            )
+            for name in problem.examples.request
+        )
         return cls(fields=fields, maximum_rows=problem.serving.maximum_rows)
 
     @property
@@ -214,17 +224,6 @@ def _unknown(given: Iterable[str], known: Sequence[str], where: str) -> list[str
         for name in given
         if name not in known
     ]
-
-
-def _field(name: str, column: Column) -> RequestField:
-    return RequestField(
-        name=name,
-        type=column.type,
-        is_nullable=column.nullable,
-        minimum=column.minimum,
-        maximum=column.maximum,
-        example=_example(column),
-    )
 
 
 def _example(column: Column) -> Any:
