@@ -54,8 +54,7 @@ def ingest_sources(problem: Problem, as_of: datetime, store: ObjectStore) -> Sna
             with explain_duckdb_errors(f"ingest {name}"):
                 _write_available(problem.sources[name], as_of, chosen, path, connection)
                 sources[name] = _describe_source(problem.sources[name], as_of, of_source, chosen, path, connection)
-        snapshot = _fingerprint(problem, as_of, sources, store)
-        _publish(snapshot, Path(scratch), store)
+        snapshot = _publish(problem, as_of, sources, Path(scratch), store)
     rows = sum(source.rows for source in sources.values())
     log.info("ingest: %s rows of %d sources, %d deliveries", f"{rows:,}", len(sources), len(all_deliveries))
     return snapshot
@@ -109,18 +108,19 @@ def _describe_source(
     )
 
 
-def _fingerprint(problem: Problem, as_of: datetime, sources: dict[str, SnapshotSource], store: ObjectStore) -> Snapshot:
-    """Return the snapshot under the SHA-256 of its own description, which holds that of every table."""
+def _publish(
+    problem: Problem, as_of: datetime, sources: dict[str, SnapshotSource], folder: Path, store: ObjectStore
+) -> Snapshot:
+    """Upload the tables, then `snapshot.json`, which makes them visible; a finished snapshot is left alone.
+
+    A snapshot is named by the SHA-256 of its own description, which holds that of every table.
+    """
     unnamed = Snapshot(problem=problem.name, as_of=as_of, fingerprint="", sources=sources, prefix="")
     fingerprint = hashlib.sha256(snapshot_bytes(unnamed)).hexdigest()
     prefix = store.uri(f"{problem.name}/snapshots/{fingerprint}") + "/"
-    return unnamed.model_copy(update={"fingerprint": fingerprint, "prefix": prefix})
-
-
-def _publish(snapshot: Snapshot, folder: Path, store: ObjectStore) -> None:
-    """Upload the tables, then `snapshot.json`, which makes them visible; a finished snapshot is left alone."""
-    if store.exists(f"{snapshot.prefix}snapshot.json"):
-        return
-    for name in snapshot.sources:
-        store.put_file(snapshot.table_uri(name), folder / f"{name}.parquet")
-    store.put_bytes(f"{snapshot.prefix}snapshot.json", snapshot_bytes(snapshot))
+    snapshot = unnamed.model_copy(update={"fingerprint": fingerprint, "prefix": prefix})
+    if not store.exists(f"{prefix}snapshot.json"):
+        for name in sources:
+            store.put_file(snapshot.table_uri(name), folder / f"{name}.parquet")
+        store.put_bytes(f"{prefix}snapshot.json", snapshot_bytes(snapshot))
+    return snapshot

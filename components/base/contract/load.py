@@ -160,7 +160,9 @@ def _words(contract: type[Problem], error: ErrorDetails) -> str:
     kind, loc, got = error["type"], error["loc"], error["input"]
     words = _TYPE_WORDS.get(kind)
     if kind == "extra_forbidden":
-        return f"{words}{suggest_name(str(loc[-1]), _known_fields(contract, loc[:-1]))}"
+        section = _annotation(contract, loc[:-1])
+        known = list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+        return f"{words}{suggest_name(str(loc[-1]), known)}"
     if kind == "missing":
         return str(words)
     if kind == "literal_error":
@@ -168,17 +170,8 @@ def _words(contract: type[Problem], error: ErrorDetails) -> str:
         hint = suggest_name(str(got), [str(option) for option in options])
         return f"must be one of {', '.join(map(str, options))}, but got {got!r}.{hint}"
     message = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("List ")
-    return f"{message}, but got {_short(got)}."
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _known_fields(contract: type[Problem], loc: Sequence[str | int]) -> list[str]:
-    kind = _annotation(contract, loc)
-    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+    shown = repr(got)
+    return f"{message}, but got {shown if len(shown) <= 80 else shown[:77] + '...'}."
 
 
 def _annotation(contract: type[Problem], loc: Sequence[str | int]) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature, Prepared
-from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_psi
+from components.base.statistics.counts import CategoryCounts, measure_psi
 from components.base.statistics.resampling import Array
 from components.base.task import Task
 from components.base.text.wording import say_plainly
@@ -127,28 +127,21 @@ def read_training_rows(task: Task, prepared: Prepared) -> TrainingRows:
 
 
 def _measure(training: TrainingRows, feature: Feature) -> Measured:
-    bins = training.profile.columns[feature.name]
-    codes = bins.code(training.rows[feature.name])
+    bins, values = training.profile.columns[feature.name], training.rows[feature.name]
+    codes = bins.code(values)
     size = len(bins.vector())
+    if isinstance(bins, CategoryCounts):
+        labels = [*bins.counts, "other", "unseen", "missing"]
+    else:
+        labels = [*(f"bin {number}" for number in range(len(bins.edges) + 1)), "missing"]
+    third = (int(training.days.max()) + 1) / 3
+    early, late = training.days < third, training.days >= 2 * third
+    has_both = early.any() and late.any()
     return Measured(
         feature=feature,
         codes=codes,
-        labels=_name_bins(bins),
+        labels=labels,
         missing_ratio=float((codes == size - 1).mean()),
         association=training.task.exploration.measure_association(codes, training.y, training.days, size),
-        psi=_measure_psi_within(training, bins, training.rows[feature.name]),
+        psi=measure_psi(bins.count(values[early]), bins.count(values[late])) if has_both else 0.0,
     )
-
-
-def _measure_psi_within(training: TrainingRows, bins: NumericCounts | CategoryCounts, values: pd.Series) -> float:
-    third = (int(training.days.max()) + 1) / 3
-    early, late = training.days < third, training.days >= 2 * third
-    if not early.any() or not late.any():
-        return 0.0
-    return measure_psi(bins.count(values[early]), bins.count(values[late]))
-
-
-def _name_bins(bins: NumericCounts | CategoryCounts) -> list[str]:
-    if isinstance(bins, CategoryCounts):
-        return [*bins.counts, "other", "unseen", "missing"]
-    return [*(f"bin {number}" for number in range(len(bins.edges) + 1)), "missing"]

@@ -32,7 +32,12 @@ def state(finding: dict[str, Any], figure: "Figure") -> Statement:
 
 def rank_statements(statements: list[Statement]) -> list[Statement]:
     """Order by severity, within it leaks first, then by effect; equal ones by id, so that chance orders nothing."""
-    return sorted(statements, key=lambda statement: _rank(statement.finding))
+
+    def place(statement: Statement) -> tuple[int, bool, float, str]:
+        finding = statement.finding
+        return SEVERITIES.index(finding.severity), finding.kind != "leak", -finding.effect, finding.id
+
+    return sorted(statements, key=place)
 
 
 def write_statements(statements: list[Statement], folder: Path) -> list[Finding]:
@@ -42,7 +47,3 @@ def write_statements(statements: list[Statement], folder: Path) -> list[Finding]
         picture = render_svg(statement.figure, statement.finding.alt)
         (folder / statement.finding.picture).write_text(picture, encoding="utf-8")
     return [statement.finding for statement in ranked]
-
-
-def _rank(finding: Finding) -> tuple[int, bool, float, str]:
-    return SEVERITIES.index(finding.severity), finding.kind != "leak", -finding.effect, finding.id

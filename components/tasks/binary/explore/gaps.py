@@ -109,7 +109,12 @@ def _collect_gaps(training: TrainingRows) -> list[_Gap]:
         mask = training.rows[name].isna().to_numpy()
         if _FEWEST_MISSING <= mask.sum() < len(mask):
             masks.setdefault(np.packbits(mask).tobytes(), (mask, []))[1].append(name)
-    return [_measure_gap(training, mask, columns) for mask, columns in masks.values()]
+    gaps = []
+    for mask, columns in masks.values():
+        difference, low, high = difference_of_rates(mask, training.y, training.days)
+        rate = float(training.y[mask].mean())
+        gaps.append(_Gap(columns, int(mask.sum()), rate, rate - difference, low, high))
+    return gaps
 
 
 def _list_gap(gap: _Gap) -> str:
@@ -130,9 +135,3 @@ def _plot_gaps(training: TrainingRows, gaps: list[_Gap]) -> Figure:
     axes.set_xlabel(f"share {training.outcome}")
     draw_legend(figure)
     return figure
-
-
-def _measure_gap(training: TrainingRows, mask: NDArray[np.bool_], columns: list[str]) -> _Gap:
-    difference, low, high = difference_of_rates(mask, training.y, training.days)
-    rate = float(training.y[mask].mean())
-    return _Gap(columns, int(mask.sum()), rate, rate - difference, low, high)
