@@ -41,7 +41,7 @@ class LocalHost:
     def try_candidate(
         self, candidate: ServedVersion, model_folder: Path, log_path: Path
     ) -> Iterator[Callable[[], str]]:
-        """Run the predictor as a child on a free port; it does not log, since nobody acts on its predictions."""
+        """Run the predictor as a child on a free port; it does not log, since no one acts on its predictions."""
         launch = Launch(model_folder, candidate.version, candidate.endpoint, log_path, logs_predictions=False)
         with PredictorProcess(launch, self._settings) as predictor:
             yield predictor.wait_ready

@@ -38,7 +38,7 @@ MODEL_VERSION = "model_version"
 DECISION = "decision"
 """The policy's decision, of the task's type; a capacity is applied later, by the system that acts."""
 SAMPLING_RATIO = "sampling_ratio"
-"""Share of requests that are logged: each row stands for 1 / ratio rows."""
+"""Share of requests that are logged: each row represents 1 / ratio rows."""
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 _HEAD = {REQUEST_ID: pa.string(), ROW: pa.int32()}

@@ -50,7 +50,7 @@ class OpenSegment:
         self.size_bytes = 0
         self.opened_at = time.monotonic()
         self.is_torn = False
-        """Whether half a line stands at the end, after which nothing must be written."""
+        """Whether half a line is at the end, after which nothing must be written."""
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
             self.append(header)

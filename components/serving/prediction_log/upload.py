@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 # Closed segments are looked for so often: far below the age at which one is closed, and no burden to the requests.
 _POLL_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 1.0
-# A minute after the store is back the log is complete, and a dead store is asked 60 times an hour.
+# A minute after the store is back the log is complete, and a dead store gets 60 requests an hour.
 _LONGEST_PAUSE_SECONDS = 60.0
 # A predictor that is killed beside this one leaves its segments to it.
 _ADOPT_SECONDS = 60.0
 
 
 class Store(Protocol):
-    """The one thing that is asked of the object store."""
+    """The one operation of the object store that the upload needs."""
 
     def put_bytes(self, place: str, content: bytes) -> str:
         """Write one object whole."""

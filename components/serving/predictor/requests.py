@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
-# Enough to mend a client; a body of a thousand wrong rows does not become an answer of a thousand lines.
+# Enough to correct a client; a body of a thousand wrong rows does not become an answer of a thousand lines.
 _MAXIMUM_FAULTS = 5
 _MAXIMUM_TEXT = 200
 _EXAMPLE_TIMESTAMP = "2013-07-01T12:00:00Z"
