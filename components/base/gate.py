@@ -5,6 +5,8 @@ from typing import Literal
 from components.base.documents import Document
 
 GateVerdict = Literal["pass", "fail", "hold"]
+Verdict = Literal["promote", "hold", "refuse"]
+"""Of a release, made of the verdicts of its gates."""
 
 
 class Gate(Document):

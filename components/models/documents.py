@@ -11,12 +11,11 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from components.base.documents import Document, Number
-from components.base.gate import Gate
+from components.base.gate import Gate, Verdict
 from components.base.statistics.resampling import Interval
 from components.base.task import Kind, Outcome
 
 Contender = Literal["challenger", "champion", "current_solution", "dummy"]
-Verdict = Literal["promote", "hold", "refuse"]
 
 
 class Spread(Document):

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.base.contract.problem import Guard
-from components.base.gate import Gate, GateVerdict
+from components.base.gate import Gate, GateVerdict, Verdict
 from components.base.statistics.resampling import Interval
 from components.base.task import Task
-from components.models.documents import ComparisonRecord, Verdict
+from components.models.documents import ComparisonRecord
 
 
 @dataclass(frozen=True)

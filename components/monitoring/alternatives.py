@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from components.base.adapters.mlflow_records import ModelFiles
 from components.base.contract.problem import Problem
-from components.base.dataset import Feature
 from components.base.errors import ModelRefusedError
 from components.base.task import Decisions, Output, Task
 from components.features.request import request_table
@@ -94,20 +92,18 @@ def score_previous(
     columns = [feature_column(name) for name in model.feature_names]
     with quiet_fits():
         use_one_thread()
-        batches = predictions.iterate(columns)
-        output = _concatenate(task, [model.predict(_features_of(batch, model.features)) for batch in batches])
+        outputs = []
+        for batch in predictions.iterate(columns):
+            logged = batch.to_pandas()
+            # As in training: float64 with NaN, or str with None.
+            inputs = {
+                one.name: logged[feature_column(one.name)].astype("float64" if one.kind == "numeric" else object)
+                for one in model.features
+            }
+            outputs.append(model.predict(pd.DataFrame(inputs)))
+    output = _concatenate(task, outputs)
     return Alternative(f"version {previous.version}", output, model.policy.apply(output))
 
 
 def _concatenate(task: Task, outputs: Sequence[Output]) -> Output:
     return np.concatenate(outputs) if outputs else np.empty((0, len(task.output_columns)))
-
-
-def _features_of(batch: pa.RecordBatch, features: Iterable[Feature]) -> pd.DataFrame:
-    """Return model inputs as in training: float64 with NaN, or str with None."""
-    table = batch.to_pandas()
-    columns = {
-        feature.name: table[feature_column(feature.name)].astype("float64" if feature.kind == "numeric" else object)
-        for feature in features
-    }
-    return pd.DataFrame(columns)

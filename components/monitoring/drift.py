@@ -15,7 +15,6 @@ import numpy as np
 from scipy.stats import chi2
 
 from components.base.contract.monitoring import Monitoring
-from components.base.dataset import Feature
 from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_psi
 from components.monitoring.reference import TrainingReference
 from components.monitoring.results import Drift, FeatureState, ViewAge
@@ -30,23 +29,63 @@ def describe_features(
     reference: TrainingReference, counted: WindowCounts, limits: Monitoring
 ) -> tuple[FeatureState, ...]:
     """Describe every feature, the most important first; below `limits.minimum_rows` rows there is no PSI."""
-    states = [_describe(reference, counted, feature, limits) for feature in reference.features]
+    states, rows = [], counted.rows
+    for feature in reference.features:
+        before, now = reference.profile.columns[feature.name], counted.profile.columns[feature.name]
+        importance = reference.importance[feature.name]
+        psi = psi_limit = distance = wasserstein = None
+        if rows >= limits.minimum_rows:
+            # A feature that moved as much within the training rows, such as the temperature, is not new to the model.
+            accepted = max(limits.drift.maximum_psi, reference.profile.shifts.get(feature.name, 0.0))
+            psi, psi_limit = measure_psi(before, now), limit_psi(before, now, accepted)
+            distance = measure_jensen_shannon(before, now)
+            if isinstance(before, NumericCounts) and isinstance(now, NumericCounts):
+                wasserstein = measure_wasserstein(before, now)
+        drifts = psi is not None and psi_limit is not None and psi > psi_limit
+        states.append(
+            FeatureState(
+                name=feature.name,
+                source=feature.origin,
+                kind=feature.kind,
+                importance_ratio=importance,
+                psi=psi,
+                psi_limit=psi_limit,
+                jensen_shannon=distance,
+                wasserstein=wasserstein,
+                missing_ratio=_share(now.missing, rows),
+                reference_missing_ratio=_share(before.missing, reference.profile.rows),
+                unseen_ratio=_share_unseen(before, now),
+                out_of_range_ratio=_share(counted.outside[feature.name], rows),
+                drifts=drifts,
+                matters=drifts and importance >= limits.drift.minimum_importance,
+            )
+        )
     return tuple(sorted(states, key=lambda state: (-state.importance_ratio, state.name)))
 
 
 def describe_drift(
     reference: TrainingReference, counted: WindowCounts, features: Sequence[FeatureState], limits: Monitoring
 ) -> Drift:
-    """Summarise the PSI of the features, and compare the served outputs with those of the test rows."""
+    """Summarise the PSI of the features, and compare the served outputs with those of the test rows.
+
+    The mean PSI is weighted by importance, whose shares add up to 1 or are all 0. The greatest PSI, as a multiple of
+    its limit, is that of a feature which is important enough.
+    """
     psi = psi_limit = None
     scores, served = reference.profile.scores, counted.profile.scores
     if scores and served and counted.rows >= limits.minimum_rows:
         psi, psi_limit = measure_psi(scores, served), limit_psi(scores, served, limits.drift.maximum_psi)
-    greatest = _find_greatest(features, limits.drift.minimum_importance)
+    weighted = [one.importance_ratio * one.psi for one in features if one.psi is not None and one.importance_ratio > 0]
+    multiples = [
+        (one.psi / one.psi_limit, one.name)
+        for one in features
+        if one.importance_ratio >= limits.drift.minimum_importance and one.psi is not None and one.psi_limit
+    ]
+    greatest, feature = max(multiples, key=lambda found: found[0], default=(None, None))
     return Drift(
-        weighted_psi=_weigh(features),
-        greatest_relevant_psi=greatest[0] if greatest else None,
-        feature=greatest[1] if greatest else None,
+        weighted_psi=sum(weighted) if weighted else None,
+        greatest_relevant_psi=greatest,
+        feature=feature,
         prediction_psi=psi,
         prediction_psi_limit=psi_limit,
     )
@@ -119,39 +158,6 @@ def measure_wasserstein(reference: NumericCounts, current: NumericCounts) -> flo
     return distance / deviation
 
 
-def _describe(
-    reference: TrainingReference, counted: WindowCounts, feature: Feature, limits: Monitoring
-) -> FeatureState:
-    name, rows = feature.name, counted.rows
-    before, now = reference.profile.columns[name], counted.profile.columns[name]
-    importance = reference.importance[name]
-    psi = psi_limit = distance = wasserstein = None
-    if rows >= limits.minimum_rows:
-        # A feature that moved as much within the training rows, such as the temperature, is not new to the model.
-        accepted = max(limits.drift.maximum_psi, reference.profile.shifts.get(name, 0.0))
-        psi, psi_limit = measure_psi(before, now), limit_psi(before, now, accepted)
-        distance = measure_jensen_shannon(before, now)
-        if isinstance(before, NumericCounts) and isinstance(now, NumericCounts):
-            wasserstein = measure_wasserstein(before, now)
-    drifts = psi is not None and psi_limit is not None and psi > psi_limit
-    return FeatureState(
-        name=name,
-        source=feature.origin,
-        kind=feature.kind,
-        importance_ratio=importance,
-        psi=psi,
-        psi_limit=psi_limit,
-        jensen_shannon=distance,
-        wasserstein=wasserstein,
-        missing_ratio=_share(now.missing, rows),
-        reference_missing_ratio=_share(before.missing, reference.profile.rows),
-        unseen_ratio=_share_unseen(before, now),
-        out_of_range_ratio=_share(counted.outside[name], rows),
-        drifts=drifts,
-        matters=drifts and importance >= limits.drift.minimum_importance,
-    )
-
-
 def _share_unseen(before: NumericCounts | CategoryCounts, now: NumericCounts | CategoryCounts) -> float:
     """Return the share of unseen names, less the share that the reference itself left out for having too many names."""
     if not isinstance(before, CategoryCounts) or not isinstance(now, CategoryCounts):
@@ -162,19 +168,3 @@ def _share_unseen(before: NumericCounts | CategoryCounts, now: NumericCounts | C
 
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
-
-
-def _find_greatest(features: Sequence[FeatureState], minimum_importance: float) -> tuple[float, str] | None:
-    """Return the greatest PSI, as a multiple of its limit, among features that are important enough."""
-    multiples = [
-        (state.psi / state.psi_limit, state.name)
-        for state in features
-        if state.importance_ratio >= minimum_importance and state.psi is not None and state.psi_limit
-    ]
-    return max(multiples, key=lambda found: found[0], default=None)
-
-
-def _weigh(features: Sequence[FeatureState]) -> float | None:
-    """Return the mean PSI weighted by importance, whose shares add up to 1 or are all 0."""
-    known = [state for state in features if state.psi is not None and state.importance_ratio > 0]
-    return sum(state.importance_ratio * (state.psi or 0.0) for state in known) if known else None

@@ -96,18 +96,20 @@ def read_labels(
     """
     # Files are named by whole seconds.
     last = as_of.replace(microsecond=0)
+    keys = [found.key for found in store.list_objects(_prefix(problem)) if found.key.endswith(".parquet")]
+    times = [datetime.strptime(Path(key).stem, _FILE_TIME).replace(tzinfo=UTC) for key in keys]
     uris = [
         store.uri(key)
-        for recorded_at, key in _list_files(problem, store)
+        for key, recorded_at in zip(keys, times, strict=True)
         if (recorded_at < last or (has_own and recorded_at == last)) and (since is None or recorded_at >= since)
     ]
     if not uris:
         return _schema(problem).append(pa.field("is_changed", pa.bool_())).empty_table()
-    keys = _names(problem.examples.key)
+    key = _names(problem.examples.key)
     query = f"""
-        SELECT *, count(DISTINCT label) OVER (PARTITION BY {keys}) > 1 AS is_changed
+        SELECT *, count(DISTINCT label) OVER (PARTITION BY {key}) > 1 AS is_changed
         FROM read_parquet([{", ".join(map(quote_text, uris))}], hive_partitioning = false)
-        QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY recorded_at DESC) = 1
+        QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY recorded_at DESC) = 1
     """  # noqa: S608 - names come from the checked contract, URIs from the store
     with explain_duckdb_errors(f"labels {problem.name}"), connect_duckdb(MEMORY_LIMIT) as connection:
         found: pa.Table = connection.execute(query).to_arrow_table()
@@ -155,12 +157,6 @@ def _select_examples(task: Task, accepted: Path) -> str:
         FROM read_parquet({quote_text(str(accepted / f"{spec.source}.parquet"))})
         WHERE {quote_name(spec.label_at)} <= $as_of
     """  # noqa: S608 - names and expression come from the checked contract
-
-
-def _list_files(problem: Problem, store: ObjectStore) -> list[tuple[datetime, str]]:
-    """List the files of the ledger with their times."""
-    keys = [found.key for found in store.list_objects(_prefix(problem)) if found.key.endswith(".parquet")]
-    return [(datetime.strptime(Path(key).stem, _FILE_TIME).replace(tzinfo=UTC), key) for key in keys]
 
 
 def _prefix(problem: Problem) -> str:

@@ -31,7 +31,7 @@ from components.monitoring.labels import count_labels, read_labels, update_label
 from components.monitoring.performance import estimate_performance, measure_performance
 from components.monitoring.predictions import Predictions, fetch_predictions
 from components.monitoring.reference import TrainingReference, read_evaluation, read_reference
-from components.monitoring.results import Contender, MonitoringResult, Performance, Skew, Value, Window, write_result
+from components.monitoring.results import Contender, MonitoringResult, Performance, Value, Window, write_result
 from components.monitoring.served_rows import ServedRows, describe_labels, describe_traffic, read_served_rows
 from components.monitoring.skew import list_sampled_columns, measure_skew, sample_rows
 from components.monitoring.value import measure_value
@@ -50,11 +50,6 @@ class _Material:
     predictions: Predictions
     rows: ServedRows
     reference: TrainingReference
-
-    @property
-    def has_enough_labels(self) -> bool:
-        """Whether there are enough rows to score."""
-        return int(self.rows.scored.sum()) >= self.task.problem.monitoring.minimum_rows
 
 
 def monitor_window(
@@ -122,54 +117,44 @@ def describe_result(task: Task, result: MonitoringResult) -> str:
 def _measure(material: _Material, features_uri: str, new_labels: int) -> MonitoringResult:
     """Measure every part of the result; findings and time are added later."""
     problem, rows, champion = material.task.problem, material.rows, material.champion
-    limits, reference = problem.monitoring, material.reference
+    limits, reference, predictions = problem.monitoring, material.reference, material.predictions
+    columns, sample = [reference.output_column], None
     # The log of other versions may lack the columns of this one.
-    columns = list_counted_columns(reference) if rows.of_champion.any() else [reference.output_column]
-    counted = count_window(reference, material.predictions.iterate(columns, champion.version))
+    if rows.of_champion.any():
+        columns = list_counted_columns(reference)
+        sampled = list_sampled_columns(problem, reference.features)
+        sample = sample_rows(predictions.iterate(sampled, champion.version))
+    counted = count_window(reference, predictions.iterate(columns, champion.version))
     features = describe_features(reference, counted, limits)
+    performance, value = _score_labelled(material)
     return MonitoringResult(
         problem=problem.name,
         as_of=rows.as_of,
-        window=material.predictions.window,
+        window=predictions.window,
         computed_at=rows.as_of,
         seconds=0.0,
         model_version=champion.version,
         model_rows=int(rows.of_champion.sum()),
         previous_version=champion.previous,
-        traffic=describe_traffic(material.task, rows, material.predictions.replayed_rows),
+        traffic=describe_traffic(material.task, rows, predictions.replayed_rows),
         features=features,
         drift=describe_drift(reference, counted, features, limits),
         views=describe_ages(reference, counted),
-        skew=_measure_skew(material, features_uri),
+        skew=None if sample is None else measure_skew(problem, reference.features, features_uri, sample),
         labels=describe_labels(rows, new_labels),
-        performance=_measure_performance(material),
-        value=_measure_value(material),
+        performance=performance,
+        value=value,
         findings=(),
     )
 
 
-def _measure_skew(material: _Material, features_uri: str) -> Skew | None:
-    if not material.rows.of_champion.any():
-        return None
-    problem, features = material.task.problem, material.reference.features
-    columns = list_sampled_columns(problem, features)
-    sample = sample_rows(material.predictions.iterate(columns, material.champion.version))
-    return measure_skew(problem, features, features_uri, sample) if sample is not None else None
-
-
-def _measure_performance(material: _Material) -> Performance | None:
-    if not material.has_enough_labels:
-        return None
-    problem = material.task.problem
-    slices = read_columns(problem, material.predictions, [declared.column for declared in problem.slices])
-    return measure_performance(material.task, material.rows, slices, material.evaluation)
-
-
-def _measure_value(material: _Material) -> Value | None:
-    """Score the rows with the alternatives, and value the decisions of all."""
-    if not material.has_enough_labels:
-        return None
-    task, predictions, champion = material.task, material.predictions, material.champion
+def _score_labelled(material: _Material) -> tuple[Performance | None, Value | None]:
+    """Score the rows that have labels, and value the decisions of all contenders; None where there are too few."""
+    task, rows, predictions, champion = material.task, material.rows, material.predictions, material.champion
+    if rows.scored.sum() < task.problem.monitoring.minimum_rows:
+        return None, None
+    slices = read_columns(task.problem, predictions, [declared.column for declared in task.problem.slices])
+    performance = measure_performance(task, rows, slices, material.evaluation)
     alternatives: dict[Contender, Alternative] = {
         "current_solution": score_current_solution(task, predictions, champion.files.model_folder)
     }
@@ -177,7 +162,7 @@ def _measure_value(material: _Material) -> Value | None:
     previous = score_previous(task, predictions, files, champion.files) if files else None
     if previous:
         alternatives["previous"] = previous
-    return measure_value(task, material.rows, alternatives, f"version {champion.version}")
+    return performance, measure_value(task, rows, alternatives, f"version {champion.version}")
 
 
 def _expect_score(material: _Material) -> float | None:

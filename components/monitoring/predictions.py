@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_text
-from components.base.adapters.s3 import ObjectStore, StoredObject
-from components.base.contract.problem import Problem
+from components.base.adapters.s3 import ObjectStore
 from components.base.errors import DataError, raise_faults, suggest_name
 from components.base.tables import write_table
 from components.base.task import Task
@@ -109,20 +108,16 @@ def fetch_predictions(task: Task, store: ObjectStore, window: Window, folder: Pa
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, replayed = folder / "predictions.parquet", 0
-    copies = copy_segments(store, _list_segments(task.problem, store, window), window, folder)
+    first, last = window.start.date(), (window.end - timedelta(microseconds=1)).date()
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    logged = [found for day in days for found in store.list_objects(day_prefix(task.problem.name, day))]
+    segments = [found for found in logged if found.key.endswith(".parquet")]
+    copies = copy_segments(store, segments, window, folder)
     if copies:
         replayed = _unite_copies(copies, path)
     else:
         write_table(SegmentHeader.of(task, [], [], "", {}).schema().empty_table(), path)
     return Predictions(path, window, replayed)
-
-
-def _list_segments(problem: Problem, store: ObjectStore, window: Window) -> list[StoredObject]:
-    """List the segments of the days that the window touches, by day and name."""
-    first, last = window.start.date(), (window.end - timedelta(microseconds=1)).date()
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    segments = [found for day in days for found in store.list_objects(day_prefix(problem.name, day))]
-    return [found for found in segments if found.key.endswith(".parquet")]
 
 
 def _unite_copies(copies: Sequence[Path], path: Path) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from components.base.contract.problem import Column, Problem
+from components.base.contract.problem import Column
 from components.base.dataset import Feature
 from components.base.documents import read
 from components.base.errors import DataError, ModelRefusedError
@@ -85,12 +85,19 @@ def make_reference(
     task: Task, profile: Profile, features: Sequence[Feature], importance: Sequence[Importance]
 ) -> TrainingReference:
     """Build a reference of its parts; `importance` is that of the evaluation."""
+    problem = task.problem
+    columns = problem.sources[problem.examples.source].columns
+    requested = {feature.name for feature in features if feature.origin == "request"}
     return TrainingReference(
         profile=profile,
         features=tuple(features),
         importance=share_importance([feature.name for feature in features], importance),
-        ranges=_find_ranges(task.problem, features),
-        views=tuple(declared_views(task.problem)),
+        ranges={
+            name: columns[feature.columns[0]]
+            for name, feature in problem.features.request.items()
+            if name in requested and feature.transform == "identity"
+        },
+        views=tuple(declared_views(problem)),
         output_column=list_output_columns(task)[0],
     )
 
@@ -117,13 +124,3 @@ def _refuse(model_folder: Path, error: Exception) -> ModelRefusedError:
         f"reference {model_folder.name}: profile.json, evaluation.json and model.json must be readable, but got "
         f"{error!r}. Train and register the model again."
     )
-
-
-def _find_ranges(problem: Problem, features: Sequence[Feature]) -> dict[str, Column]:
-    columns = problem.sources[problem.examples.source].columns
-    requested = {feature.name for feature in features if feature.origin == "request"}
-    return {
-        name: columns[feature.columns[0]]
-        for name, feature in problem.features.request.items()
-        if name in requested and feature.transform == "identity"
-    }

@@ -299,14 +299,12 @@ def read_results(store: ObjectStore, problem: str, last: int | None = None) -> l
         DataError: a document is not one of these.
     """
     keys = [found.key for found in store.list_objects(results_prefix(problem)) if found.key.endswith(".json")]
-    chosen = keys if last is None else keys[-last:]
-    return [_read(store, key) for key in chosen]
-
-
-def _read(store: ObjectStore, key: str) -> MonitoringResult:
-    try:
-        return MonitoringResult.model_validate_json(store.get_bytes(key))
-    except ValueError as error:
-        raise DataError(
-            f"monitoring {key}: it must be a monitoring result, but got {error}. Remove it and run `make monitor`."
-        ) from error
+    results = []
+    for key in keys if last is None else keys[-last:]:
+        try:
+            results.append(MonitoringResult.model_validate_json(store.get_bytes(key)))
+        except ValueError as error:
+            raise DataError(
+                f"monitoring {key}: it must be a monitoring result, but got {error}. Remove it and run `make monitor`."
+            ) from error
+    return results

@@ -5,7 +5,7 @@ in parallel: a segment holds minutes of traffic in fifty columns, and reading pa
 Memory is that of a few segments and one batch of rows a schema.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -37,8 +37,9 @@ def copy_segments(store: ObjectStore, segments: Sequence[StoredObject], window: 
         StoreUnavailableError: the object store does not answer.
     """
     copies: dict[str, _Copy] = {}
+    read = partial(_read_segment, store, window)
     with ExitStack() as stack, ThreadPoolExecutor(_READERS) as pool:
-        for table in _fetch_tables(pool, partial(_read_segment, store, window), segments):
+        for table in (table for keys in _group(segments) for table in pool.map(read, keys)):
             name = str(table.schema)
             if name not in copies:
                 path = folder / f"logged-{len(copies)}.parquet"
@@ -66,14 +67,6 @@ class _Copy:
         if self._held:
             self._writer.write_table(pa.concat_tables(self._held), row_group_size=GROUP_ROWS)
         self._held = []
-
-
-def _fetch_tables(
-    pool: ThreadPoolExecutor, read: Callable[[str], pa.Table], segments: Sequence[StoredObject]
-) -> Iterator[pa.Table]:
-    """Yield the tables in order, a few fetched ahead."""
-    for some in _group(segments):
-        yield from pool.map(read, some)
 
 
 def _group(segments: Sequence[StoredObject]) -> Iterator[list[str]]:

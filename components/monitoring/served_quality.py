@@ -90,10 +90,9 @@ def count_numbers_outside(values: Array, column: Column) -> int:
 
 def count_names_outside(rows: Mapping[str, int], column: Column) -> int:
     """Count rows whose text the contract does not allow; `rows` holds their number by text."""
-    return sum(number for name, number in rows.items() if not _is_allowed(name, column))
-
-
-def _is_allowed(name: str, column: Column) -> bool:
-    if column.allowed is not None and name not in column.allowed:
-        return False
-    return column.pattern is None or re.search(column.pattern, name) is not None
+    return sum(
+        number
+        for name, number in rows.items()
+        if (column.allowed is not None and name not in column.allowed)
+        or (column.pattern is not None and not re.search(column.pattern, name))
+    )

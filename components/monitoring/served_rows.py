@@ -114,11 +114,13 @@ def describe_traffic(task: Task, rows: ServedRows, replayed_rows: int) -> Traffi
 
 
 def describe_labels(rows: ServedRows, new_since_training: int) -> Labels:
-    """Count the labels of the window's predictions."""
+    """Count the labels of the window's predictions, also by whole days since the prediction."""
     due, labelled = int(rows.due.sum()), rows.labelled
     matured = int((rows.due & labelled).sum())
     lags = ((rows.label_at - rows.event_time) / _HOUR).to_numpy(dtype=np.float64)[labelled]
     median, late = np.quantile(lags, [0.5, 0.95]).tolist() if len(lags) else (None, None)
+    ages = ((rows.as_of - rows.event_time) // _DAY).to_numpy(dtype=np.int64)
+    by_age = pd.DataFrame({"rows": 1, "labelled": labelled}).groupby(ages).sum()
     return Labels(
         rows=len(labelled),
         due=due,
@@ -127,17 +129,10 @@ def describe_labels(rows: ServedRows, new_since_training: int) -> Labels:
         overdue=due - matured,
         lag_hours_median=median,
         lag_hours_p95=late,
-        by_age=_cover_by_age(rows),
+        by_age=tuple(
+            AgeCoverage(age_days=int(age), rows=int(count), labelled=int(known))
+            for age, count, known in by_age.itertuples()
+        ),
         changed=int(rows.changed.sum()),
         new_since_training=new_since_training,
-    )
-
-
-def _cover_by_age(rows: ServedRows) -> tuple[AgeCoverage, ...]:
-    """Count rows and labels by whole days since the prediction."""
-    ages = ((rows.as_of - rows.event_time) // _DAY).to_numpy(dtype=np.int64)
-    table = pd.DataFrame({"rows": 1, "labelled": rows.labelled}).groupby(ages).sum()
-    return tuple(
-        AgeCoverage(age_days=int(age), rows=int(count), labelled=int(labelled))
-        for age, count, labelled in table.itertuples()
     )

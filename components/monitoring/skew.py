@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
@@ -43,7 +42,8 @@ def sample_rows(batches: Iterable[pa.RecordBatch], rows: int = SAMPLE_ROWS) -> p
         identity = batch.select([REQUEST_ID, ROW]).to_pandas()
         hashes = pa.array(pd.util.hash_pandas_object(identity, index=False, categorize=False).to_numpy())
         hashed = pa.Table.from_batches([batch]).append_column(_HASH, hashes)
-        kept = _keep_smallest(hashed if kept is None else pa.concat_tables([kept, hashed]), rows)
+        table = hashed if kept is None else pa.concat_tables([kept, hashed])
+        kept = table.take(np.argsort(table.column(_HASH).to_numpy(), kind="stable")[:rows])
     return None if kept is None or not len(kept) else kept.drop_columns([_HASH])
 
 
@@ -67,30 +67,20 @@ def measure_skew(problem: Problem, features: Sequence[Feature], features_uri: st
     )
 
 
-def _keep_smallest(table: pa.Table, rows: int) -> pa.Table:
-    order = np.argsort(table.column(_HASH).to_numpy(), kind="stable")
-    return table.take(order[:rows])
-
-
 def _compare(feature: Feature, served: "pd.Series[float]", joined: "pd.Series[float]") -> FeatureSkew:
     """Count the rows that differ; values that are missing on both sides are equal."""
-    both_missing = (served.isna() & joined.isna()).to_numpy()
+    both_missing, difference = (served.isna() & joined.isna()).to_numpy(), None
     if feature.kind == "categorical":
-        same, difference = (served == joined).to_numpy(dtype=bool), None
+        same = (served == joined).to_numpy(dtype=bool)
     else:
         one, other = np.asarray(served, dtype=np.float64), np.asarray(joined, dtype=np.float64)
         same = np.isclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE)
-        difference = _mean_difference(one, other)
+        differences = np.abs(one - other)
+        known = differences[~np.isnan(differences)]
+        difference = float(known.mean()) if len(known) else None
     return FeatureSkew(
         name=feature.name,
         rows=len(served),
         different_ratio=float(1 - (same | both_missing).mean()) if len(served) else 0.0,
         mean_absolute_difference=difference,
     )
-
-
-def _mean_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
-    """Return the mean absolute difference of the rows that both sides know; None without any."""
-    differences = np.abs(one - other)
-    known = differences[~np.isnan(differences)]
-    return float(known.mean()) if len(known) else None

@@ -112,7 +112,8 @@ def _count_table(reference: TrainingReference, table: pa.Table) -> WindowCounts:
             numeric[name] = reference.profile.numeric[name].count(numbers)
             outside[name] = count_numbers_outside(numbers, column) if column else 0
         else:
-            rows = _count_texts(served)
+            texts = pc.value_counts(served).to_pylist()
+            rows = {one["values"]: one["counts"] for one in texts if one["values"] is not None}
             categorical[name] = reference.profile.categorical[name].count_names(rows, served.null_count)
             outside[name] = count_names_outside(rows, column) if column else 0
     scores = reference.profile.scores
@@ -135,10 +136,3 @@ def _read_numbers(column: pa.ChunkedArray) -> Array:
     """Return the numbers of a column, NaN where it is null."""
     numbers: Array = column.to_numpy()
     return numbers
-
-
-def _count_texts(column: pa.ChunkedArray) -> dict[str, int]:
-    """Return the rows of each text; nulls are left out."""
-    counted = pc.value_counts(column)
-    values, numbers = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
-    return {name: number for name, number in zip(values, numbers, strict=True) if name is not None}

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from components.base.documents import Document
-from components.base.gate import Gate
+from components.base.gate import Gate, Verdict
 from components.base.tables import fingerprint_files
-
-Verdict = Literal["promote", "hold", "refuse"]
 
 
 class Release(Document):

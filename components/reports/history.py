@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from components.base.contract.problem import Problem
 from components.base.task import Task
-from components.base.text.wording import say_plainly, write_date
+from components.base.text.wording import write_date
 from components.governor.rulings import RulingRecord
 from components.monitoring.results import Estimate, MonitoringResult, Window, WindowFinding
 
@@ -42,16 +42,6 @@ class History:
     def previous(self) -> MonitoringResult | None:
         """The result before, if there is one."""
         return self.results[-2] if len(self.results) > 1 else None
-
-    @property
-    def noun(self) -> str:
-        """What is predicted, in the plural."""
-        return say_plainly(self.problem.examples.source)
-
-    @property
-    def outcome(self) -> str:
-        """The outcome as an adjective."""
-        return say_plainly(self.problem.target.name)
 
     @property
     def currency(self) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from components.base.contract.problem import Problem
-from components.base.text.wording import say_plainly
 from components.tasks import open_task
 from pipelines.simulation.alert_watch import AlertSpan
 from pipelines.simulation.retraining_value import MonthValue, RetrainingValue
@@ -51,7 +50,7 @@ def build_timeline(outcome: SimulationOutcome) -> Timeline:
     return Timeline(
         title=f"Half a year of {problem.title[:1].lower()}{problem.title[1:]}",
         problem=problem.name,
-        noun=say_plainly(problem.examples.source),
+        noun=problem.noun,
         currency=problem.business.currency,
         metric=open_task(problem).metrics[problem.monitoring.performance.metric].label,
         months=tuple(_month(played, earned, outcome.runs) for played, earned in months),

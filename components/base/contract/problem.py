@@ -13,6 +13,7 @@ from pydantic import Field
 
 from components.base.contract.monitoring import Monitoring, Retraining
 from components.base.contract.types import ColumnType, Name, Ratio, Section, Sql, Text
+from components.base.text.wording import say_plainly
 
 
 class Decision(Section):
@@ -265,3 +266,13 @@ class Problem(Section):
     serving: Serving
     monitoring: Monitoring
     retraining: Retraining
+
+    @property
+    def noun(self) -> str:
+        """What is predicted, in the plural: the name of the source of examples."""
+        return say_plainly(self.examples.source)
+
+    @property
+    def outcome(self) -> str:
+        """The outcome as an adjective: the name of the target."""
+        return say_plainly(self.target.name)

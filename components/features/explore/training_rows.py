@@ -17,7 +17,6 @@ from components.base.dataset import Feature, Prepared
 from components.base.statistics.counts import CategoryCounts, measure_psi
 from components.base.statistics.resampling import Array
 from components.base.task import Task
-from components.base.text.wording import say_plainly
 from components.features.explore.profile import Profile, build_profile
 
 Codes = NDArray[np.intp]
@@ -87,16 +86,6 @@ class TrainingRows:
     def problem(self) -> Problem:
         """The contract."""
         return self.task.problem
-
-    @property
-    def noun(self) -> str:
-        """What a row is, in the plural: the name of the source of examples."""
-        return say_plainly(self.problem.examples.source)
-
-    @property
-    def outcome(self) -> str:
-        """The outcome as an adjective: the name of the target."""
-        return say_plainly(self.problem.target.name)
 
     @property
     def times(self) -> pd.Series:

@@ -14,7 +14,7 @@ from components.base.task import Task
 from components.base.text.wording import say_plainly, write_count, write_money, write_percent, write_score
 from components.monitoring.findings.inputs import find_drift, find_features, find_skew, find_stale_views
 from components.monitoring.findings.words import describe_reaction, write_interval, write_money_interval
-from components.monitoring.results import Estimate, EstimatedPerformance, MonitoringResult, WindowFinding
+from components.monitoring.results import EstimatedPerformance, MonitoringResult, WindowFinding
 
 Severity = Literal["critical", "warning", "note"]
 _SEVERITIES: dict[Severity, int] = {"critical": 0, "warning": 1, "note": 2}
@@ -119,6 +119,7 @@ def _find_performance(task: Task, result: MonitoringResult) -> Iterator[WindowFi
     rows = f"on {write_count(performance.rows)} labelled rows; the limit is {performance.limit:g}"
     before = performance.at_release.get(performance.limit_metric)
     at_release = f", and it was {write_score(before)} at release" if before is not None else ""
+    is_inside = found.low is not None and found.high is not None and found.low <= performance.limit <= found.high
     if performance.is_below_limit:
         yield WindowFinding(
             severity="critical",
@@ -127,7 +128,7 @@ def _find_performance(task: Task, result: MonitoringResult) -> Iterator[WindowFi
             text=f"It is {write_interval(found)} {rows}{at_release}. The whole interval is {side} the limit.",
             action=describe_reaction(task.problem, "PerformanceBelowLimit", "The runbook is PerformanceBelowLimit."),
         )
-    elif metric.gain(found.estimate, performance.limit) < 0 or _straddles(found, performance.limit):
+    elif metric.gain(found.estimate, performance.limit) < 0 or is_inside:
         yield WindowFinding(
             severity="warning",
             topic="performance",
@@ -189,7 +190,3 @@ def _find_value(problem: Problem, result: MonitoringResult) -> Iterator[WindowFi
             text=f"It is {words} on {write_count(other.rows)} labelled rows; at least {limit} is required.",
             action="Nothing starts yet: wait for more labels.",
         )
-
-
-def _straddles(found: Estimate, limit: float) -> bool:
-    return found.low is not None and found.high is not None and found.low <= limit <= found.high

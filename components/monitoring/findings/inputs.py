@@ -19,7 +19,15 @@ def find_features(problem: Problem, result: MonitoringResult) -> Iterator[Window
     quality = problem.monitoring.quality
     stale = find_stale_views(problem, result)
     for view in stale:
-        yield _stale(view, result.model_rows, quality.maximum_expired_rise)
+        yield WindowFinding(
+            severity="critical",
+            topic="features",
+            title=f"Values of {view.view} are too old",
+            text=f"{write_percent(view.expired_ratio)} of {write_count(result.model_rows)} rows had values older than "
+            f"{write_span(view.ttl_seconds)} and were served as missing, {write_percent(view.expired_rise)} more than "
+            f"in training; {write_percent(quality.maximum_expired_rise)} more is accepted.",
+            action="Run `make refresh` and find out why it did not run: the runbook is FeaturesStale.",
+        )
     rises = [one for one in result.features if _rise(one) > quality.maximum_missing_rise]
     if rises and result.model_rows >= problem.monitoring.minimum_rows:
         worst = max(rises, key=_rise)
@@ -44,24 +52,12 @@ def find_stale_views(problem: Problem, result: MonitoringResult) -> list[ViewAge
     return [view for view in result.views if view.expired_rise > problem.monitoring.quality.maximum_expired_rise]
 
 
-def _stale(view: ViewAge, rows: int, limit: float) -> WindowFinding:
-    return WindowFinding(
-        severity="critical",
-        topic="features",
-        title=f"Values of {view.view} are too old",
-        text=f"{write_percent(view.expired_ratio)} of {write_count(rows)} rows had values older than "
-        f"{write_span(view.ttl_seconds)} and were served as missing, {write_percent(view.expired_rise)} more than in "
-        f"training; {write_percent(limit)} more is accepted.",
-        action="Run `make refresh` and find out why it did not run: the runbook is FeaturesStale.",
-    )
-
-
 def find_drift(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
     """Find drift of important features, and note drift of others."""
     relevant = [one for one in result.features if one.matters]
     harmless = [one for one in result.features if one.drifts and not one.matters]
     if relevant:
-        worst = max(relevant, key=_multiple)
+        worst = max(relevant, key=lambda one: (one.psi or 0.0) / (one.psi_limit or 1.0))
         yield WindowFinding(
             severity="warning",
             topic="drift",
@@ -109,7 +105,3 @@ def _prediction_words(result: MonitoringResult) -> str:
 
 def _rise(feature: FeatureState) -> float:
     return feature.missing_ratio - feature.reference_missing_ratio
-
-
-def _multiple(feature: FeatureState) -> float:
-    return feature.psi / feature.psi_limit if feature.psi is not None and feature.psi_limit else 0.0

@@ -60,13 +60,13 @@ def draw_traffic(history: History) -> str | None:
         return None
     figure, (axes,) = new_figure()
     moments = place_times(datetime.fromisoformat(day.day) for day in days)
-    axes.bar(moments, [day.rows for day in days], color=SOFT, label=history.noun)
+    axes.bar(moments, [day.rows for day in days], color=SOFT, label=history.problem.noun)
     axes.bar(moments, [day.actions for day in days], color=ACCENT, label="actions")
     show_thousands(axes)
     finish_days(axes, moments)
     axes.set_ylabel("a day")
     draw_legend(figure)
-    return render_svg(figure, f"Bars of the {history.noun} and the actions of each day of the window.")
+    return render_svg(figure, f"Bars of the {history.problem.noun} and the actions of each day of the window.")
 
 
 def draw_probability(history: History) -> str | None:
@@ -119,7 +119,7 @@ def draw_labels(history: History) -> str | None:
         return None
     figure, (axes,) = new_figure()
     places = [age.age_days for age in ages]
-    axes.bar(places, [age.rows for age in ages], color=SOFT, label=f"all {history.noun}")
+    axes.bar(places, [age.rows for age in ages], color=SOFT, label=f"all {history.problem.noun}")
     axes.bar(places, [age.labelled for age in ages], color=ACCENT, label="with a label")
     show_thousands(axes)
     axes.set_xlabel("age in days")
@@ -192,7 +192,7 @@ def draw_value(history: History) -> str | None:
         for name, colour in CONTENDER_COLOURS.items()
         if has_trend(history.trend(_read_earned(name)))
     }
-    label = f"{history.currency} per 1,000 {history.noun}"
+    label = f"{history.currency} per 1,000 {history.problem.noun}"
     return draw_trend(history, lines, label, "Lines of what each contender's decisions earned over the windows.")
 
 
@@ -212,7 +212,7 @@ def draw_gain(history: History) -> str | None:
     draw_reference(axes, limit, f"limit {write_count(limit)}", colour=BAD)
     finish_windows(axes, history)
     show_thousands(axes)
-    axes.set_ylabel(f"{history.currency} per 1,000 {history.noun}")
+    axes.set_ylabel(f"{history.currency} per 1,000 {history.problem.noun}")
     return render_svg(figure, "Line of the gain over the current solution over the windows, with its interval.")
 
 

@@ -63,7 +63,9 @@ def _format_well(history: History) -> str:
     counts = [f"{number} {name}" for name, number in numbers.items() if number and name != "note"]
     if numbers["note"]:
         counts.append(_count(numbers["note"], "note"))
-    judged = "" if history.newest.performance else f" Too few known outcomes: the {history.noun} are not scored."
+    judged = (
+        "" if history.newest.performance else f" Too few known outcomes: the {history.problem.noun} are not scored."
+    )
     if not counts:
         return f"Yes: nothing was found.{judged}"
     answer = "Yes" if judge_window(history.newest) == "good" else "No"

@@ -59,8 +59,8 @@ def _build_traffic(history: History) -> StatusTile:
     return StatusTile(
         label="Traffic",
         number=write_count(newest.traffic.rows),
-        note=f"{history.noun} predicted, {write_count(newest.traffic.actions)} actions; {write_count(needed)} are "
-        "needed to judge",
+        note=f"{history.problem.noun} predicted, {write_count(newest.traffic.actions)} actions; "
+        f"{write_count(needed)} are needed to judge",
         change=history.format_change(read, lambda moved: f"{moved:+,.0f}"),
         tone="good" if enough else "hold",
         verdict="enough" if enough else "too few",
@@ -132,7 +132,7 @@ def _build_value(history: History) -> StatusTile:
     return StatusTile(
         label="Value",
         number=write_gain(gain.estimate if gain else None, history.currency),
-        note=f"gain over the current solution per 1,000 {history.noun}, {note}; at least {write_number(limit)}",
+        note=f"gain over the current solution per 1,000 {history.problem.noun}, {note}; at least {write_number(limit)}",
         change=history.format_change(read, lambda moved: write_gain(moved, history.currency)),
         tone=_tone(gain is not None, is_below),
         verdict=_verdict(gain is not None, is_below, "below limit"),

@@ -89,12 +89,12 @@ def _judge(history: History, window: Earnings | None) -> tuple[Tone, str]:
 def _format_window(history: History, window: Earnings | None) -> str:
     if window is None:
         return (
-            f"Of the {write_count(history.newest.traffic.rows)} {history.noun} of this period too few outcomes are "
-            "known to say what was earned."
+            f"Of the {write_count(history.newest.traffic.rows)} {history.problem.noun} of this period too few outcomes "
+            "are known to say what was earned."
         )
     text = (
         f"In this period the decisions earned {write_money(window.earned, history.currency)} on "
-        f"{write_count(window.rows)} {history.noun} with a known outcome"
+        f"{write_count(window.rows)} {history.problem.noun} with a known outcome"
     )
     return f"{text}{_format_others(history, window)}"
 
@@ -159,11 +159,18 @@ def _compare(history: History) -> tuple[KpiRow, ...]:
         return gain.estimate if gain else None
 
     return (
-        _row(history, f"{history.noun} predicted".capitalize(), lambda result: result.traffic.rows, write_count),
+        _row(
+            history, f"{history.problem.noun} predicted".capitalize(), lambda result: result.traffic.rows, write_count
+        ),
         _row(history, "Actions taken", lambda result: result.traffic.actions, write_count),
         _row(history, "Right actions of 100", count_right, lambda number: f"{number:.0f}"),
         _row(history, f"Earned, {currency}", read_earned, write_count),
-        _row(history, f"More than the current solution, {currency} per 1,000 {history.noun}", read_gain, write_count),
+        _row(
+            history,
+            f"More than the current solution, {currency} per 1,000 {history.problem.noun}",
+            read_gain,
+            write_count,
+        ),
         _row(
             history,
             "Possible actions used, %",
@@ -197,7 +204,11 @@ def _write_change(moved: float, write: Callable[[float], str]) -> str:
 def _format_happened(history: History) -> tuple[str, ...]:
     """Format what was found, in words of the business, and whether another model is in use."""
     newest, previous = history.newest, history.previous
-    said = [format_topic(one.topic, history.noun, history.outcome) for one in newest.findings if one.severity != "note"]
+    said = [
+        format_topic(one.topic, history.problem.noun, history.problem.outcome)
+        for one in newest.findings
+        if one.severity != "note"
+    ]
     if previous and previous.model_version != newest.model_version:
         said.insert(0, f"Model {newest.model_version} is in use; model {previous.model_version} was before.")
     return tuple(dict.fromkeys(said))

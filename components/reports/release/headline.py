@@ -63,14 +63,14 @@ def _format_verdict(material: Material) -> tuple[str, str, str]:
 def _format_worth(material: Material, evaluation: Evaluation) -> str:
     business, value = material.problem.business, evaluation.contenders["challenger"].value_per_1000
     text = (
-        f"Its decisions are worth {write_money(value.estimate, business.currency)} per 1,000 {material.noun} "
+        f"Its decisions are worth {write_money(value.estimate, business.currency)} per 1,000 {material.problem.noun} "
         f"({write_bounds(value, write_count)})"
     )
     compared = [_compare(material, evaluation, role) for role in REFERENCES if role in evaluation.comparisons]
     if not compared:
         return f"{text}."
     required = write_money(business.minimum_lift_per_1000, business.currency)
-    return f"{text}: {join_words(compared)}, on the same {material.noun}; a gain of {required} is required."
+    return f"{text}: {join_words(compared)}, on the same {material.problem.noun}; a gain of {required} is required."
 
 
 def _compare(material: Material, evaluation: Evaluation, role: Contender) -> str:
@@ -84,7 +84,7 @@ def _build_tiles(material: Material, evaluation: Evaluation, report: TaskReport)
     currency, metric = material.problem.business.currency, material.task.primary
     challenger = evaluation.contenders["challenger"]
     value, score = challenger.value_per_1000, challenger.scores[evaluation.metric]
-    per_1000 = f"per 1,000 {material.noun}"
+    per_1000 = f"per 1,000 {material.problem.noun}"
     tiles = [
         Tile(
             "Value of its decisions",

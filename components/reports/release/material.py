@@ -13,7 +13,6 @@ from components.base.contract.problem import Problem
 from components.base.dataset import Prepared, read_prepared
 from components.base.documents import D, read
 from components.base.task import Task
-from components.base.text.wording import say_plainly
 from components.data.dictionary import Dictionary
 from components.data.quality import Quality
 from components.features.explore.documents import Findings
@@ -62,16 +61,6 @@ class Material:
     def problem(self) -> Problem:
         """The contract."""
         return self.task.problem
-
-    @property
-    def noun(self) -> str:
-        """What is predicted, in the plural: the name of the source of examples."""
-        return say_plainly(self.problem.examples.source)
-
-    @property
-    def outcome(self) -> str:
-        """The outcome as an adjective: the name of the target."""
-        return say_plainly(self.problem.target.name)
 
     @property
     def contenders(self) -> dict[Contender, ContenderRecord]:

@@ -128,7 +128,7 @@ def draw_months(material: Material) -> str | None:
         return None
     months, names = material.quality.outcomes.months, list(material.problem.target.outcomes)
     figure, (axes,) = new_figure(2.3)
-    shown = [("positive", material.outcome, ACCENT)]
+    shown = [("positive", material.problem.outcome, ACCENT)]
     shown += [(n, say_plainly(n), c) for n, c in zip(names, (BAD, COLOURS["current"], MUTED), strict=False)]
     for name, label, colour in shown:
         shares = [month.count(name) / max(month.rows, 1) for month in months]
@@ -136,7 +136,7 @@ def draw_months(material: Material) -> str | None:
     axes.set_xticks(range(len(months)), [month.month[2:] if len(months) > 6 else month.month for month in months])
     show_percent(axes)
     axes.set_ylim(bottom=0)
-    axes.set_ylabel(f"share of {material.noun}")
+    axes.set_ylabel(f"share of {material.problem.noun}")
     draw_legend(figure)
     return render_svg(figure, "Lines of the share of the outcome and of each special case by month.")
 

@@ -42,7 +42,7 @@ def draw_value(material: Material) -> str | None:
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.grid(axis="y", visible=False)
     show_thousands(axes, "x")
-    axes.set_xlabel(f"{material.problem.business.currency} per 1,000 {material.noun}, 95% interval")
+    axes.set_xlabel(f"{material.problem.business.currency} per 1,000 {material.problem.noun}, 95% interval")
     return render_svg(
         figure, "Bars of what the decisions of each contender are worth on the test rows, with intervals."
     )

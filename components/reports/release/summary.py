@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from components.base.documents import Document, Number
 from components.base.errors import DataError
-from components.base.gate import Gate
+from components.base.gate import Gate, Verdict
 from components.base.statistics.resampling import Interval
 from components.base.text.wording import has_bounds, say_plainly
 from components.data.quality import RowsByFate
@@ -17,7 +17,6 @@ from components.models.documents import (
     ContenderRecord,
     Evaluation,
     Leaderboard,
-    Verdict,
 )
 from components.release.record import Deployment
 from components.reports.release.material import REFERENCES, Material

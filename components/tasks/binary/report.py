@@ -35,7 +35,7 @@ def format_skill(material: Material) -> str:
     challenger = contenders["challenger"].confusion
     text = (
         f"Of 100 actions that it takes {_format_precision(challenger)} are right, and it acts on "
-        f"{write_percent(challenger.recall)} of all {material.noun} that are {material.outcome}{within}"
+        f"{write_percent(challenger.recall)} of all {material.problem.noun} that are {material.problem.outcome}{within}"
     )
     role = material.reference
     if role is None or role not in contenders or not contenders[role].confusion.actions:
@@ -70,7 +70,7 @@ def collect_values(material: Material) -> dict[str, Any]:
         "format_output": _format_output,
         "format_mean": write_percent,
         "format_policy": _format_policy,
-        "mean_label": f"Share {material.outcome}",
+        "mean_label": f"Share {material.problem.outcome}",
         "rate_label": "true positive rate",
         "loss_label": "log loss",
         "counted": {role: one.confusion for role, one in read_contenders(material).items()},

@@ -109,7 +109,7 @@ def draw_calibration(material: Material) -> str | None:
     show_percent(axes)
     show_percent(axes, "x")
     axes.set_xlabel("predicted probability")
-    axes.set_ylabel(f"observed share {material.outcome}")
+    axes.set_ylabel(f"observed share {material.problem.outcome}")
     draw_legend(figure)
     return render_svg(figure, "Observed share of the outcome against the predicted probability, in ten bins.")
 

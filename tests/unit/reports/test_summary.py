@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from components.base import documents
-from components.base.gate import Gate
+from components.base.gate import Gate, Verdict
 from components.base.statistics.resampling import Interval
 from components.data.quality import Quality
-from components.models.documents import ComparisonRecord, Evaluation, Leaderboard, Verdict
+from components.models.documents import ComparisonRecord, Evaluation, Leaderboard
 from components.release.record import Deployment, Release
 from components.reports.release.material import Material
 from components.reports.release.summary import ReleaseSummary, summarise

@@ -58,7 +58,7 @@ def find_missing(training: TrainingRows) -> list[Statement]:
         headline = (
             f"{len(lacking)} of {len(ranked)} features lack values; the worst is {say_plainly(worst.feature.name)} "
             f"with "
-            f"{write_percent(worst.missing_ratio)} of {training.noun}."
+            f"{write_percent(worst.missing_ratio)} of {training.problem.noun}."
         )
     else:
         headline = f"No value is missing in {len(ranked)} features."

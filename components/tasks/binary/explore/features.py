@@ -112,17 +112,18 @@ def _follow(training: TrainingRows, measured: Measured) -> Statement | None:
     if len(seen) < 2:
         return None
     low, high = (pick(seen, key=lambda code: rates[code].rate) for pick in (min, max))
+    problem = training.problem
     headline = (
         f"With {say_plainly(name)} {_span(values, measured, high)}, {write_percent(rates[high].rate)} of "
-        f"{training.noun} were "
-        f"{training.outcome}; {_span(values, measured, low)} it was {write_percent(rates[low].rate)}."
+        f"{problem.noun} were {problem.outcome}; {_span(values, measured, low)} it was "
+        f"{write_percent(rates[low].rate)}."
     )
     finding = {
         "id": f"curve_{name}", "kind": "feature", "severity": "insight", "headline": headline, "feature": name,
         "detail": f"{measured.feature.description}. Line: share by bin of about equal size, with its 95% interval (a "
         f"day is one "
         "observation). Grey: where the rows are.",
-        "alt": f"Share of {training.outcome} as it follows {say_plainly(name)}, over a histogram of the values.",
+        "alt": f"Share of {problem.outcome} as it follows {say_plainly(name)}, over a histogram of the values.",
         "effect": cramers_v(count_outcomes(measured.codes, training.y, len(measured.labels))),
     }  # fmt: skip
     return state(finding, _plot_curve(training, measured, [(code, rates[code]) for code in seen]))
@@ -158,7 +159,7 @@ def _plot_curve(training: TrainingRows, measured: Measured, bins: list[tuple[int
     axes.set_xlabel(
         f"{say_plainly(measured.feature.name)}{f' ({measured.feature.unit})' if measured.feature.unit else ''}"
     )
-    axes.set_ylabel(f"share {training.outcome}")
+    axes.set_ylabel(f"share {training.problem.outcome}")
     return figure
 
 

@@ -78,9 +78,9 @@ def find_speaking_gaps(training: TrainingRows) -> list[Statement]:
         return []
     worst, given_away = gaps[0], [gap for gap in gaps if gap.gives_away]
     headline = (
-        f"Where {worst.name} is missing ({write_count(worst.rows)} {training.noun}), {write_percent(worst.rate)} were "
-        f"{training.outcome}, against {write_percent(worst.rate_elsewhere)} elsewhere: "
-        f"{write_points(worst.difference)} "
+        f"Where {worst.name} is missing ({write_count(worst.rows)} {training.problem.noun}), "
+        f"{write_percent(worst.rate)} were {training.problem.outcome}, against "
+        f"{write_percent(worst.rate_elsewhere)} elsewhere: {write_points(worst.difference)} "
         f"(95% interval {write_points(worst.low)} to {write_points(worst.high)})."
     )
     advice = (
@@ -132,6 +132,6 @@ def _plot_gaps(training: TrainingRows, gaps: list[_Gap]) -> Figure:
     axes.set_xlim(left=0)
     axes.grid(axis="y", visible=False)
     show_percent(axes, "x")
-    axes.set_xlabel(f"share {training.outcome}")
+    axes.set_xlabel(f"share {training.problem.outcome}")
     draw_legend(figure)
     return figure

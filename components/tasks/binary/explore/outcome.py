@@ -43,17 +43,17 @@ def find_over_time(training: TrainingRows) -> list[Statement]:
     dates = {number: start + pd.Timedelta(days=_DAYS_PER_WEEK * number) for number in seen}
     lowest, highest = (pick(seen, key=lambda n: rates[n].rate) for pick in (min, max))
     headline = (
-        f"{write_percent(float(training.y.mean()))} of {training.noun} were {training.outcome}, from "
+        f"{write_percent(float(training.y.mean()))} of {training.problem.noun} were {training.problem.outcome}, from "
         f"{write_percent(rates[lowest].rate)} in the week of {write_date(dates[lowest])} to "
         f"{write_percent(rates[highest].rate)} in the week of {write_date(dates[highest])}."
     )
     finding = {
         "id": "outcome_over_time", "kind": "target", "severity": "insight", "headline": headline,
-        "detail": f"{write_count(len(training.y))} training rows; {training.outcome}: "
+        "detail": f"{write_count(len(training.y))} training rows; {training.problem.outcome}: "
         f"{target.positive}. "
         "The line is the share by week, the band its 95% interval with a day as one observation, the dots are days "
         "(UTC).",
-        "alt": f"Line of the share of {training.outcome} by week with its interval, and a dot for each day.",
+        "alt": f"Line of the share of {training.problem.outcome} by week with its interval, and a dot for each day.",
         "effect": cramers_v(count_outcomes(weeks, training.y, len(rates))),
     }  # fmt: skip
     return [state(finding, _plot_weeks(training, rates, list(dates.items())))]
@@ -61,31 +61,30 @@ def find_over_time(training: TrainingRows) -> list[Statement]:
 
 def find_daily_load(training: TrainingRows) -> list[Statement]:
     """State how many outcomes a day brings, against the actions that can be taken."""
-    capacity = training.problem.business.capacity_per_day
+    problem = training.problem
+    capacity, shifts = problem.business.capacity_per_day, problem.business.capacity_periods_per_day
     if capacity is None:
         return []
-    shifts = training.problem.business.capacity_periods_per_day
     by_day = np.bincount(training.days, weights=training.y)[np.bincount(training.days) > 0]
     reached = limit_actions(training.y == 1, training.y, training.times, capacity, shifts)
     missed = 1 - float(reached[training.y == 1].mean()) if training.y.any() else 0.0
     headline = (
-        f"A median day brings {write_count(float(np.median(by_day)))} {training.noun} that are {training.outcome}, "
-        f"with room "
-        f"for {write_capacity(capacity, shifts)}: even perfect foresight could act on {write_percent(1 - missed, 0)} "
-        f"of them."
+        f"A median day brings {write_count(float(np.median(by_day)))} {problem.noun} that are {problem.outcome}, with "
+        f"room for {write_capacity(capacity, shifts)}: even perfect foresight could act on "
+        f"{write_percent(1 - missed, 0)} of them."
     )
     figure, (axes,) = new_figure(2.3)
     axes.hist(by_day, bins=25, color=ACCENT)
     axes.margins(y=0.18)
     draw_reference(axes, capacity, f"capacity {capacity}", vertical=True)
-    axes.set_xlabel(f"{training.noun} that are {training.outcome}, a day")
+    axes.set_xlabel(f"{problem.noun} that are {problem.outcome}, a day")
     axes.set_ylabel("days")
     finding = {
         "id": "daily_load", "kind": "target", "severity": "note", "headline": headline,
         "detail": f"Where the room is short, ranking well matters more than finding all cases. {len(by_day)} days of "
         f"UTC; the "
         f"dashed line is the capacity of a day.",
-        "alt": f"Histogram of {training.outcome} {training.noun} per day with the capacity marked.", "effect": missed,
+        "alt": f"Histogram of {problem.outcome} {problem.noun} per day with the capacity marked.", "effect": missed,
     }  # fmt: skip
     return [state(finding, figure)]
 
@@ -103,9 +102,9 @@ def _compare_groups(training: TrainingRows, measured: Measured) -> Statement | N
     if len(groups) < 2:
         return None
     groups.sort(key=lambda group: -group[1].rate)
-    name, (top, high), (bottom, low) = measured.feature.name, groups[0], groups[-1]
+    name, outcome, (top, high), (bottom, low) = measured.feature.name, training.problem.outcome, groups[0], groups[-1]
     headline = (
-        f"{say_plainly(name).capitalize()} {top} has the highest share, {write_percent(high.rate)} {training.outcome} "
+        f"{say_plainly(name).capitalize()} {top} has the highest share, {write_percent(high.rate)} {outcome} "
         f"(95% interval {write_percent(high.low)} to {write_percent(high.high)}); {bottom} has the lowest, "
         f"{write_percent(low.rate)}."
     )
@@ -114,7 +113,7 @@ def _compare_groups(training: TrainingRows, measured: Measured) -> Statement | N
         "detail": f"{len(groups)} groups with at least {write_count(fewest)} rows"
         f"{f', the outer {_GROUPS_SHOWN} are shown' if len(groups) > _GROUPS_SHOWN else ''}. "
         f"The dashed line is the overall share. {measured.feature.description}.",
-        "alt": f"Share of {training.outcome} by {say_plainly(name)} with intervals, from {top} down to {bottom}.",
+        "alt": f"Share of {outcome} by {say_plainly(name)} with intervals, from {top} down to {bottom}.",
         "effect": cramers_v(count_outcomes(measured.codes, training.y, len(measured.labels))),
     }  # fmt: skip
     return state(finding, _plot_groups(training, groups))
@@ -133,7 +132,7 @@ def _plot_weeks(training: TrainingRows, rates: list[Rate], dates: list[tuple[int
     show_percent(axes)
     show_days(axes)
     axes.set_ylim(bottom=0)
-    axes.set_ylabel(f"share {training.outcome}")
+    axes.set_ylabel(f"share {training.problem.outcome}")
     return figure
 
 
@@ -145,5 +144,5 @@ def _plot_groups(training: TrainingRows, groups: list[tuple[str, Rate]]) -> Figu
     draw_dots(axes, [n for n, _ in shown], [r.rate for r in rates], [r.low for r in rates], [r.high for r in rates])
     draw_reference(axes, float(training.y.mean()), "all", vertical=True)
     show_percent(axes, "x")
-    axes.set_xlabel(f"share {training.outcome}, with 95% interval")
+    axes.set_xlabel(f"share {training.problem.outcome}, with 95% interval")
     return figure
