@@ -10,6 +10,9 @@ AS_OF ?=
 FROM ?= deliveries
 MONTHS ?= 6
 REASON ?=
+REPOSITORY ?= tidemill
+BASE_IMAGE ?=
+REGISTRY ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 TIDEMILL := $(VENV)/bin/tidemill
@@ -77,6 +80,7 @@ lint: $(READY) ## Check format, style, types, import rules and generated files
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/hadolint components/Dockerfile
 	@$(TIDEMILL) generate --check
 
 .PHONY: bench
@@ -87,6 +91,27 @@ bench: $(READY) ## Measure speed and memory as ratios, side by side
 .PHONY: generate
 generate: $(READY) ## Write what is generated: contract schema, alert rules, Grafana provisioning, dashboards
 	@$(TIDEMILL) generate
+
+.PHONY: image
+image: $(READY) ## Build the image of this commit: make image REPOSITORY=registry.example/ml/tidemill
+	@$(TIDEMILL) image build --repository $(REPOSITORY) $(addprefix --base-image ,$(BASE_IMAGE))
+
+.PHONY: images
+images: $(READY) ## List every image that an installation pulls
+	@$(TIDEMILL) image list
+
+.PHONY: mirror
+mirror: $(READY) ## Copy every image to a registry, for a cluster without a way out: make mirror REGISTRY=registry.example/mirror
+	@$(TIDEMILL) image mirror $(REGISTRY)
+
+.PHONY: sbom
+sbom: $(READY) ## Write the CycloneDX list of the image's packages to build/sbom.json
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore $(VENV)/bin/cyclonedx-py requirements requirements-runtime.lock --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json
+
+.PHONY: audit
+audit: $(READY) ## Compare the image's packages with the known flaws; a package that cannot be looked up is a fault
+	@$(VENV)/bin/pip-audit --requirement requirements-runtime.lock --require-hashes --disable-pip --strict
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml into requirements.lock, and its runtime part for images

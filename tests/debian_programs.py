@@ -11,6 +11,8 @@ PACKAGES = {
     "prometheus-alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
     "redis-server": "redis-server",
+    "docker-registry": "docker-registry",
+    "skopeo": "skopeo",
 }
 
 

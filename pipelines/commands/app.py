@@ -17,6 +17,7 @@ from pipelines.commands import (
     demo_data,
     generate,
     govern,
+    image,
     land,
     loop,
     requeue,
@@ -61,6 +62,7 @@ for panel, name, function in (
 ):
     app.command(name, rich_help_panel=panel)(function)
 app.add_typer(rulings.app, name="rulings", rich_help_panel=_WATCH)
+app.add_typer(image.app, name="image", rich_help_panel=_BUILD)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
