@@ -52,11 +52,19 @@ class RunRecords:
             DataError: an object is not a record.
         """
         found = [entry for entry in self._store.list_objects(f"{self._problem}/runs/") if entry.key.endswith(".json")]
-        self._known = {
-            (entry.key, entry.etag): self._known.get((entry.key, entry.etag)) or _read(self._store, entry.key)
-            for entry in found
-        }
-        return sorted(self._known.values(), key=lambda run: (run.ended, run.name))
+        known = {}
+        for entry in found:
+            version = (entry.key, entry.etag)
+            try:
+                known[version] = self._known.get(version) or PipelineRun.model_validate_json(
+                    self._store.get_bytes(entry.key)
+                )
+            except ValueError as error:
+                raise DataError(
+                    f"run record {entry.key}: it must be the record of a run, but got {error}. Remove it."
+                ) from error
+        self._known = known
+        return sorted(known.values(), key=lambda run: (run.ended, run.name))
 
 
 def write_record(store: ObjectStore, run: PipelineRun) -> str:
@@ -72,10 +80,3 @@ def read_records(store: ObjectStore, problem: str) -> list[PipelineRun]:
         DataError: an object is not a record.
     """
     return RunRecords(store, problem).read()
-
-
-def _read(store: ObjectStore, key: str) -> PipelineRun:
-    try:
-        return PipelineRun.model_validate_json(store.get_bytes(key))
-    except ValueError as error:
-        raise DataError(f"run record {key}: it must be the record of a run, but got {error}. Remove it.") from error

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from components.base.errors import DataError, suggest_name
 
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
-_CHUNK_BYTES = 2**20
 
 
 def write_table(table: pd.DataFrame | pa.Table, path: Path | str) -> None:
@@ -28,7 +27,11 @@ def write_table(table: pd.DataFrame | pa.Table, path: Path | str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     arrow = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
     partial = target.with_name(f"{target.name}.partial")
-    pq.write_table(_in_utc(arrow).replace_schema_metadata(None), partial, compression="zstd")
+    fields: list[Any] = [
+        field.with_type(_TIMESTAMP) if pa.types.is_timestamp(field.type) else field for field in arrow.schema
+    ]
+    in_utc = arrow.cast(pa.schema(fields), safe=False).replace_schema_metadata(None)
+    pq.write_table(in_utc, partial, compression="zstd")
     partial.replace(target)
 
 
@@ -40,7 +43,12 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pd.Dat
     """
     try:
         with pq.ParquetFile(path) as file:
-            _require_columns(path, columns or [], file.schema_arrow.names)
+            known = file.schema_arrow.names
+            if missing := [name for name in columns or [] if name not in known]:
+                hints = "".join(suggest_name(name, known) for name in missing)
+                raise DataError(
+                    f"{Path(path).name}: every wanted column must be there, but {', '.join(missing)} is not.{hints}"
+                )
             table = file.read(columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(
@@ -57,33 +65,11 @@ def fingerprint_files(paths: Iterable[Path | str], texts: Mapping[str, str] | No
         paths: Files on disk.
         texts: By name: files that are not on disk.
     """
-    contents = [(path.name, _content_digest(path)) for path in map(Path, paths)]
-    contents += [(name, hashlib.sha256(text.encode()).hexdigest()) for name, text in (texts or {}).items()]
+    contents = [(name, hashlib.sha256(text.encode()).digest()) for name, text in (texts or {}).items()]
+    for path in map(Path, paths):
+        with path.open("rb") as file:
+            contents.append((path.name, hashlib.file_digest(file, "sha256").digest()))
     digest = hashlib.sha256()
     for name, content in sorted(contents):
-        digest.update(name.encode() + b"\0" + bytes.fromhex(content))
+        digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()
-
-
-def _content_digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _in_utc(table: pa.Table) -> pa.Table:
-    fields: list[Any] = [
-        field.with_type(_TIMESTAMP) if pa.types.is_timestamp(field.type) else field for field in table.schema
-    ]
-    return table.cast(pa.schema(fields), safe=False)
-
-
-def _require_columns(path: Path | str, wanted: Sequence[str], known: Sequence[str]) -> None:
-    missing = [name for name in wanted if name not in known]
-    if missing:
-        hints = "".join(suggest_name(name, known) for name in missing)
-        raise DataError(
-            f"{Path(path).name}: every wanted column must be there, but {', '.join(missing)} is not.{hints}"
-        )

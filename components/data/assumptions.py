@@ -32,6 +32,12 @@ def _check(connection: duckdb.DuckDBPyConnection, assumption: Assumption) -> Ass
         row = connection.execute(assumption.sql).fetchone()
     value = None if row is None or row[0] is None or math.isnan(row[0]) else float(row[0])
     low, high = assumption.minimum, assumption.maximum
+    if low is not None and high is not None:
+        limits = f"within {low:g} to {high:g}"
+    elif low is not None:
+        limits = f"at least {low:g}"
+    else:
+        limits = "any number" if high is None else f"at most {high:g}"
     holds = value is not None and (low is None or value >= low) and (high is None or value <= high)
     return AssumptionResult(
         name=assumption.name,
@@ -41,13 +47,5 @@ def _check(connection: duckdb.DuckDBPyConnection, assumption: Assumption) -> Ass
         maximum=high,
         holds=holds,
         on_violation=assumption.on_violation,
-        words=f"{'no number' if value is None else f'{value:.4g}'} must be {_range_words(low, high)}",
+        words=f"{'no number' if value is None else f'{value:.4g}'} must be {limits}",
     )
-
-
-def _range_words(low: float | None, high: float | None) -> str:
-    if low is not None and high is not None:
-        return f"within {low:g} to {high:g}"
-    if low is not None:
-        return f"at least {low:g}"
-    return f"at most {high:g}" if high is not None else "any number"

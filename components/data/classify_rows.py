@@ -73,13 +73,16 @@ def classify_source(
     """
     checks = row_checks(source)
     rows = typed_sql(source, raw, ("_id", *LINEAGE))
-    _write_typed(connection, name, source, rows, checks)
-    _write_reasons(connection, name, rows, checks)
+    _check_rows(connection, name, source, rows, checks)
     for reference in source.references:
         if reference.orphans == "quarantine":
             _set_orphans_aside(connection, name, reference)
     _filter_duplicates(connection, name, source)
-    _filter_on_purpose(connection, name, source)
+    for rule in source.filters:
+        connection.execute(
+            f"INSERT INTO {name}_filtered SELECT _id, {quote_text(rule.name)} FROM {good_rows(name)} "
+            f"WHERE coalesce({rule.drop_when}, false)"
+        )
     (written,) = connection.execute(
         f"COPY (SELECT {name_list(source.columns)} FROM {good_rows(name)}) TO {quote_text(str(accepted))} "
         "(FORMAT parquet, COMPRESSION zstd)"
@@ -103,18 +106,15 @@ def orphans(name: str, reference: Reference) -> str:
     return f"(SELECT * FROM {name}_typed WHERE {given}) AS r ANTI JOIN {quote_name(reference.source)} AS t ON {same}"
 
 
-def _write_typed(
+def _check_rows(
     connection: duckdb.DuckDBPyConnection, name: str, source: Source, rows: str, checks: Sequence[Check]
 ) -> None:
+    """Write the typed rows, then every reason of the faulty ones; a line that was not read has no other."""
     faulty = " OR ".join(["_fault IS NOT NULL", *(f"({check.fails})" for check in checks)])
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {name}_typed AS "
         f"SELECT _id, {name_list(source.columns)}, coalesce({faulty}, false) AS _faulty FROM ({rows})"
     )
-
-
-def _write_reasons(connection: duckdb.DuckDBPyConnection, name: str, rows: str, checks: Sequence[Check]) -> None:
-    """Write every reason of the faulty rows; a line that was not read has no other."""
     delivered = _reason_list([check for check in checks if not check.is_derived])
     derived = _reason_list([check for check in checks if check.is_derived])
     line = "[{'check': 'line', 'column': '', 'words': _fault}]"
@@ -167,14 +167,6 @@ def _filter_duplicates(connection: duckdb.DuckDBPyConnection, name: str, source:
         JOIN good AS older ON {same_key} AND older._id <> k.newest_id
         JOIN good AS newest ON newest._id = k.newest_id
     """)
-
-
-def _filter_on_purpose(connection: duckdb.DuckDBPyConnection, name: str, source: Source) -> None:
-    for rule in source.filters:
-        connection.execute(
-            f"INSERT INTO {name}_filtered SELECT _id, {quote_text(rule.name)} FROM {good_rows(name)} "
-            f"WHERE coalesce({rule.drop_when}, false)"
-        )
 
 
 def _count(connection: duckdb.DuckDBPyConnection, name: str, accepted: int) -> FateCounts:

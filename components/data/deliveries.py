@@ -12,7 +12,6 @@ Nothing is lost: a line that has too many or too few fields, or is no UTF-8, bec
 import logging
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Literal
 
 import duckdb
 from pydantic import ConfigDict, Field
@@ -80,7 +79,9 @@ def convert_deliveries(
             faults.append(str(error))
     new = set(converted.values()) - set(known.values())
     if new:
-        _write_watermark(problem, store, {**known, **converted})
+        done = dict(sorted({**known, **converted}.items()))
+        watermark = Watermark(problem=problem.name, newest=max(done), deliveries=done)
+        store.put_bytes(f"{problem.name}/{_WATERMARK}", watermark.model_dump_json(indent=1).encode())
     log.info("deliveries: %d of %d were new or corrected", len(new), len(deliveries))
     faults += [
         fault
@@ -95,10 +96,23 @@ def convert_deliveries(
 def _convert(
     problem: Problem, delivery: Delivery, store: ObjectStore, connection: duckdb.DuckDBPyConnection
 ) -> ConvertedDelivery:
+    """Write one delivery as parquet: each line with its number `_row` and, if it cannot be read, its `_fault`."""
     name = PurePosixPath(delivery.key.removeprefix(landing_prefix(problem))).with_suffix("")
     uri = store.uri(f"{problem.name}/drops/{name}-{delivery.etag}.parquet")
+    source = quote_text(store.uri(delivery.key))
+    is_csv = problem.sources[delivery.source].format == "csv"
+    reader = f"read_csv({source}, {_CSV_OPTIONS})" if is_csv else f"read_parquet({source})"
     with explain_duckdb_errors(delivery.key):
-        select = _select_text(problem.sources[delivery.source].format, store.uri(delivery.key), connection)
+        for table in (_REJECTED, "rejected_scans"):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE lines AS "
+            f"SELECT COLUMNS(*)::VARCHAR, row_number() OVER () AS _place FROM {reader}"
+        )
+        number = "_place + 1" if is_csv else "_place"
+        select = f"SELECT * EXCLUDE (_place), {number} AS _row, NULL::VARCHAR AS _fault FROM lines"
+        if is_csv and connection.execute(f"SELECT count(*) FROM {_REJECTED}").fetchall()[0][0]:
+            select = _SELECT_WITH_REJECTED
         (rows,) = connection.execute(
             f"COPY (SELECT *, {quote_text(delivery.key)} AS _drop FROM ({select})) TO {quote_text(uri)} "
             "(FORMAT parquet, COMPRESSION zstd)"
@@ -106,23 +120,6 @@ def _convert(
         described = connection.execute("SELECT * EXCLUDE (_place) FROM lines LIMIT 0").description
     columns = tuple(column[0] for column in described)
     return ConvertedDelivery(key=delivery.key, etag=delivery.etag, uri=uri, columns=columns, rows=rows)
-
-
-def _select_text(format_name: Literal["csv", "parquet"], uri: str, connection: duckdb.DuckDBPyConnection) -> str:
-    """Read a delivery into the table `lines` and return the SQL of its rows with `_row` and `_fault`, in file order."""
-    readers = {"parquet": f"read_parquet({quote_text(uri)})", "csv": f"read_csv({quote_text(uri)}, {_CSV_OPTIONS})"}
-    for table in (_REJECTED, "rejected_scans"):
-        connection.execute(f"DROP TABLE IF EXISTS {table}")
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE lines AS "
-        f"SELECT COLUMNS(*)::VARCHAR, row_number() OVER () AS _place FROM {readers[format_name]}"
-    )
-    if format_name == "parquet":
-        return "SELECT * EXCLUDE (_place), _place AS _row, NULL::VARCHAR AS _fault FROM lines"
-    rejected = connection.execute(f"SELECT count(*) FROM {_REJECTED}").fetchone()
-    if not rejected or not rejected[0]:
-        return "SELECT * EXCLUDE (_place), _place + 1 AS _row, NULL::VARCHAR AS _fault FROM lines"
-    return _SELECT_WITH_REJECTED
 
 
 # The i-th unreadable line, at line n, comes after n - 1 - i readable ones: the header and the unreadable ones before it
@@ -162,9 +159,3 @@ def _read_watermark(problem: Problem, store: ObjectStore) -> dict[str, Converted
     except ObjectMissingError:
         return {}
     return Watermark.model_validate_json(content).deliveries
-
-
-def _write_watermark(problem: Problem, store: ObjectStore, converted: dict[str, ConvertedDelivery]) -> None:
-    deliveries = {key: converted[key] for key in sorted(converted)}
-    watermark = Watermark(problem=problem.name, newest=max(deliveries), deliveries=deliveries)
-    store.put_bytes(f"{problem.name}/{_WATERMARK}", watermark.model_dump_json(indent=1).encode())

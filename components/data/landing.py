@@ -62,23 +62,16 @@ def _deliveries_of(problem: Problem, name: str, objects: Sequence[StoredObject])
     for entry in objects:
         if not PurePosixPath(entry.key).match(pattern):
             continue
-        period = _period(entry.key)
+        named = _PERIOD.match(PurePosixPath(entry.key).name)
+        try:
+            period = date(*map(int, named.groups(default="1"))) if named else None
+        except ValueError:
+            period = None
         if period is None:
             faults.append(f"{entry.key}: the name must begin with its period such as 2013-06, but does not. Rename it.")
         else:
             deliveries.append(Delivery(name, entry.key, entry.etag, period))
     return deliveries, faults
-
-
-def _period(key: str) -> date | None:
-    match = _PERIOD.match(PurePosixPath(key).name)
-    if match is None:
-        return None
-    year, month, day = match.groups(default="1")
-    try:
-        return date(int(year), int(month), int(day))
-    except ValueError:
-        return None
 
 
 def _landing_order(delivery: Delivery) -> tuple[date, str]:

@@ -32,7 +32,16 @@ def requeue_rows(problem: Problem, quarantine: Path, accepted: Path, folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     counts: dict[str, FateCounts] = {}
     with connect_duckdb() as connection, explain_duckdb_errors(f"requeue {quarantine.name}"):
-        waiting = _waiting_sources(connection, problem, quarantine)
+        found = connection.execute(
+            f"SELECT DISTINCT source FROM read_parquet({quote_text(str(quarantine))})"
+        ).fetchall()
+        waiting = {name for (name,) in found}
+        if unknown := sorted(waiting - set(problem.sources)):
+            hints = "".join(suggest_name(name, problem.sources) for name in unknown)
+            raise DataError(
+                f"requeue {quarantine.name}: every source must be in the contract, "
+                f"but {', '.join(unknown)} is not.{hints}"
+            )
         create_quarantine(connection)
         for name in reference_order(problem):
             _view(connection, name, accepted / f"{name}.parquet")
@@ -40,18 +49,6 @@ def requeue_rows(problem: Problem, quarantine: Path, accepted: Path, folder: Pat
                 counts[name] = _requeue_source(connection, problem, name, quarantine, (accepted, folder))
         write_quarantine(connection, folder / "quarantine.parquet")
     return counts
-
-
-def _waiting_sources(connection: duckdb.DuckDBPyConnection, problem: Problem, quarantine: Path) -> set[str]:
-    rows = connection.execute(f"SELECT DISTINCT source FROM read_parquet({quote_text(str(quarantine))})").fetchall()
-    found = {name for (name,) in rows}
-    unknown = sorted(found - set(problem.sources))
-    if unknown:
-        hints = "".join(suggest_name(name, problem.sources) for name in unknown)
-        raise DataError(
-            f"requeue {quarantine.name}: every source must be in the contract, but {', '.join(unknown)} is not.{hints}"
-        )
-    return found
 
 
 def _requeue_source(

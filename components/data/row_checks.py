@@ -39,7 +39,15 @@ class Check:
 
 def row_checks(source: Source) -> list[Check]:
     """Return every check of every column, in contract order."""
-    return [check for name, column in source.columns.items() for check in _column_checks(name, column)]
+    checks = []
+    for name, column in source.columns.items():
+        is_derived = column.expression is not None
+        shown = quote_name(name) if is_derived else text_name(name)
+        value = f"coalesce('''' || left({shown}::VARCHAR, {_SHOWN_CHARACTERS}) || '''', 'nothing')"
+        for what, fails, demand in _demands(name, column):
+            words = quote_text(f"{name} must {demand}, but got ")
+            checks.append(Check(f"{name}.{what}", name, is_derived, fails, f"{words} || {value}"))
+    return checks
 
 
 def range_words(column: Column) -> str | None:
@@ -56,52 +64,34 @@ def range_words(column: Column) -> str | None:
     return f"at most {column.maximum:g}{unit}" if column.maximum is not None else None
 
 
-def _column_checks(name: str, column: Column) -> Iterator[Check]:
-    is_derived = column.expression is not None
-    shown = quote_name(name) if is_derived else text_name(name)
-    for what, fails, demand in _demands(name, column):
-        words = f"{name} must {demand}, but got "
-        value = f"coalesce('''' || left({shown}::VARCHAR, {_SHOWN_CHARACTERS}) || '''', 'nothing')"
-        yield Check(f"{name}.{what}", name, is_derived, fails, f"{quote_text(words)} || {value}")
-
-
 def _demands(name: str, column: Column) -> Iterator[tuple[str, str, str]]:
     """Yield the name of each check, the SQL of its failure, and the demand in words."""
-    value = quote_name(name)
+    value, text = quote_name(name), text_name(name)
     if column.expression is None:
-        yield "type", _type_failure(name, column), f"be {_TYPE_WORDS[column.type]}"
+        wrong = {
+            "string": "false",
+            # DuckDB would round '5.5' to 6 and read '0x10' as 16.
+            "int": f"({value} = TRY_CAST({text} AS DOUBLE)) IS NOT TRUE",
+            "float": f"isfinite({value}) IS NOT TRUE",
+            "bool": f"{value} IS NULL",
+            "timestamp": f"isfinite({value}) IS NOT TRUE",
+        }
+        yield "type", f"{text} IS NOT NULL AND {wrong[column.type]}", f"be {_TYPE_WORDS[column.type]}"
     if not column.nullable:
-        delivered = value if column.expression is not None else text_name(name)
+        delivered = value if column.expression is not None else text
         given = f"be computable as {column.expression}" if column.expression is not None else "be given"
         yield "missing", f"{delivered} IS NULL", given
     if column.type in ("int", "float"):
-        yield from _limit_demands(value, column)
+        unit = f" {column.unit}" if column.unit else ""
+        # DuckDB holds NaN greater than every number; the check of the type names it.
+        number = f"isfinite({value}::DOUBLE) AND {value}"
+        if column.minimum is not None:
+            yield "minimum", f"{number} < {column.minimum!r}", f"be at least {column.minimum:g}{unit}"
+        if column.maximum is not None:
+            yield "maximum", f"{number} > {column.maximum!r}", f"be at most {column.maximum:g}{unit}"
     if column.allowed is not None:
         allowed = ", ".join(map(quote_text, column.allowed))
         yield "allowed", f"{value}::VARCHAR NOT IN ({allowed})", f"be one of {', '.join(column.allowed)}"
     if column.pattern is not None:
         matches = f"regexp_matches({value}::VARCHAR, {quote_text(column.pattern)})"
         yield "pattern", f"NOT {matches}", f"match {column.pattern}"
-
-
-def _limit_demands(value: str, column: Column) -> Iterator[tuple[str, str, str]]:
-    unit = f" {column.unit}" if column.unit else ""
-    # DuckDB holds NaN greater than every number; the check of the type names it.
-    number = f"isfinite({value}::DOUBLE) AND {value}"
-    if column.minimum is not None:
-        yield "minimum", f"{number} < {column.minimum!r}", f"be at least {column.minimum:g}{unit}"
-    if column.maximum is not None:
-        yield "maximum", f"{number} > {column.maximum!r}", f"be at most {column.maximum:g}{unit}"
-
-
-def _type_failure(name: str, column: Column) -> str:
-    value, text = quote_name(name), text_name(name)
-    wrong = {
-        "string": "false",
-        # DuckDB would round '5.5' to 6 and read '0x10' as 16.
-        "int": f"({value} = TRY_CAST({text} AS DOUBLE)) IS NOT TRUE",
-        "float": f"isfinite({value}) IS NOT TRUE",
-        "bool": f"{value} IS NULL",
-        "timestamp": f"isfinite({value}) IS NOT TRUE",
-    }
-    return f"{text} IS NOT NULL AND {wrong[column.type]}"

@@ -70,7 +70,22 @@ class ObjectStore:
         """Make the client and send nothing; `disk` is the folder of a service on this machine."""
         self.endpoint = endpoint
         self.bucket = bucket
-        self._client = _make_client(endpoint, attempts)
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+            read_timeout=_READ_TIMEOUT_SECONDS,
+            s3={"addressing_style": "path"},
+            # An empty dictionary keeps HTTP_PROXY away from a service on this machine; None obeys it.
+            proxies={} if _is_loopback(endpoint.url) else None,
+        )
+        self._client: S3Client = boto3.client(
+            "s3",
+            endpoint_url=endpoint.url,
+            region_name=endpoint.region,
+            aws_access_key_id=endpoint.access_key,
+            aws_secret_access_key=endpoint.secret_key,
+            config=config,
+        )
         self._faults = StoreFaults(endpoint.url, bucket, attempts, disk)
 
     def uri(self, key: str) -> str:
@@ -255,22 +270,3 @@ def _utc(time: datetime) -> datetime:
 
 def _is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
-
-
-def _make_client(endpoint: S3Endpoint, attempts: int) -> "S3Client":
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-        read_timeout=_READ_TIMEOUT_SECONDS,
-        s3={"addressing_style": "path"},
-        # An empty dictionary keeps HTTP_PROXY away from a service on this machine; None obeys it.
-        proxies={} if _is_loopback(endpoint.url) else None,
-    )
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint.url,
-        region_name=endpoint.region,
-        aws_access_key_id=endpoint.access_key,
-        aws_secret_access_key=endpoint.secret_key,
-        config=config,
-    )

@@ -23,11 +23,9 @@ def find_faults(problem: Problem) -> list[Fault]:
     rules = (
         _source_rules,
         _example_rules,
-        _target_rules,
         _feature_rules,
         _assumption_rules,
         _limit_rules,
-        _capacity_rules,
         _watch_rules,
     )
     return [fault for rule in rules for fault in rule(problem)]
@@ -59,7 +57,12 @@ def _source_rules(problem: Problem) -> Iterator[Fault]:
             yield from _timestamp((*loc, field), [value] if value else [], source, columns)
         if source.kind == "events" and not (source.event_timestamp and source.available_at):
             yield loc, "must have event_timestamp and available_at when its kind is events."
-        yield from _column_rules(loc, source, columns)
+        delivered = [name for name, column in source.columns.items() if column.expression is None]
+        for column_name, column in source.columns.items():
+            here = (*loc, "columns", column_name)
+            if column.expression is not None:
+                yield from _sql_faults(here, column.expression, delivered, f"{columns} as delivered")
+            yield from _ordered(here, column.minimum, column.maximum)
         for index, rule in enumerate(source.filters):
             yield from _sql_faults((*loc, "filters", index), rule.drop_when, source.columns, columns)
         yield from _reference_rules(problem, loc, source, columns)
@@ -70,15 +73,6 @@ def _timestamp(loc: Location, names: list[str], source: Source, of: str) -> Iter
     for name in names:
         if name in source.columns and source.columns[name].type != "timestamp":
             yield loc, f"must name a timestamp, but {name} is {source.columns[name].type}."
-
-
-def _column_rules(loc: Location, source: Source, of: str) -> Iterator[Fault]:
-    delivered = [name for name, column in source.columns.items() if column.expression is None]
-    for name, column in source.columns.items():
-        here = (*loc, "columns", name)
-        if column.expression is not None:
-            yield from _sql_faults(here, column.expression, delivered, f"{of} as delivered")
-        yield from _ordered(here, column.minimum, column.maximum)
 
 
 def _reference_rules(problem: Problem, loc: Location, source: Source, of: str) -> Iterator[Fault]:
@@ -94,6 +88,7 @@ def _reference_rules(problem: Problem, loc: Location, source: Source, of: str) -
 
 
 def _example_rules(problem: Problem) -> Iterator[Fault]:
+    """Check the examples and the target, which both name columns of one source."""
     examples = problem.examples
     yield from _unknown(("examples", "source"), [examples.source], problem.sources, "a source")
     source = problem.sources.get(examples.source)
@@ -104,13 +99,6 @@ def _example_rules(problem: Problem) -> Iterator[Fault]:
     yield from _unknown(("examples", "request"), examples.request, source.columns, of)
     for field in ("predicted_at", "label_at"):
         yield from _timestamp(("examples", field), [getattr(examples, field)], source, of)
-
-
-def _target_rules(problem: Problem) -> Iterator[Fault]:
-    source = problem.sources.get(problem.examples.source)
-    if source is None:
-        return
-    of = f"a column of {problem.examples.source}"
     yield from _sql_faults(("target", "expression"), problem.target.expression, source.columns, of)
     for name, sql in problem.target.outcomes.items():
         yield from _sql_faults(("target", "outcomes", name), sql, source.columns, of)
@@ -136,9 +124,7 @@ def _feature_rules(problem: Problem) -> Iterator[Fault]:
 def _assumption_rules(problem: Problem) -> Iterator[Fault]:
     for index, assumption in enumerate(problem.assumptions):
         loc: Location = ("assumptions", index)
-        yield from _ordered(loc, assumption.minimum, assumption.maximum)
-        if assumption.minimum is None and assumption.maximum is None:
-            yield loc, "must have a minimum or a maximum."
+        yield from _ordered(loc, assumption.minimum, assumption.maximum, is_required=True)
         try:
             query = sqlglot.parse_one(assumption.sql, dialect="duckdb")
         except SqlglotError as error:
@@ -161,17 +147,12 @@ def _limit_rules(problem: Problem) -> Iterator[Fault]:
             limits = source.freshness
             yield from _ordered(("sources", name, "freshness"), limits.warn_hours, limits.stop_hours)
     for index, guard in enumerate(problem.metrics.guards):
-        yield from _ordered(("metrics", "guards", index), guard.minimum, guard.maximum)
-        if guard.minimum is None and guard.maximum is None:
-            yield ("metrics", "guards", index), "must have a minimum or a maximum."
+        yield from _ordered(("metrics", "guards", index), guard.minimum, guard.maximum, is_required=True)
     serving = problem.serving
     yield from _ordered(("serving",), serving.minimum_replicas, serving.maximum_replicas)
     plan = serving.canary_percent
     if plan != sorted(set(plan)) or plan[-1] != 100:
         yield ("serving", "canary_percent"), f"must rise to 100, but got {plan}."
-
-
-def _capacity_rules(problem: Problem) -> Iterator[Fault]:
     capacity, shifts = problem.business.capacity_per_day, problem.business.capacity_periods_per_day
     if capacity is not None and capacity < shifts:
         yield (
@@ -204,6 +185,8 @@ def _watch_rules(problem: Problem) -> Iterator[Fault]:
             yield (section, "schedule"), f"must be five cron fields that come true, but got {schedule!r}."
 
 
-def _ordered(loc: Location, low: float | None, high: float | None) -> Iterator[Fault]:
+def _ordered(loc: Location, low: float | None, high: float | None, *, is_required: bool = False) -> Iterator[Fault]:
+    if is_required and low is None and high is None:
+        yield loc, "must have a minimum or a maximum."
     if low is not None and high is not None and low > high:
         yield loc, f"must have its lower limit below the upper one, but got {low} > {high}."
