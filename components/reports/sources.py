@@ -1,7 +1,8 @@
 """Read what the reports of a window are written from: the results up to it, and the governor's rulings.
 
-In: the task, the result of the monitoring run, the settings. Out: the folder that `report` writes. Called by the
-`report` step. Where no governor has run, or its database is out of reach, the reports are written without rulings.
+In: the task, the result of the monitoring run, the settings. Out: the folder that `report` writes, and its pages in
+the object store. Called by the `report` step. Where no governor has run, or its database is out of reach, the reports
+are written without rulings.
 """
 
 import logging
@@ -15,6 +16,7 @@ from components.base.settings import Settings
 from components.base.task import Task
 from components.governor.rulings import RulingRecord
 from components.monitoring.results import MonitoringResult, read_results
+from components.reports.library import publish_window
 from components.reports.write import DAILY, KPI, write_reports
 
 log = logging.getLogger(__name__)
@@ -24,14 +26,16 @@ _RULINGS = 400
 
 
 def report_window(task: Task, result: Path, settings: Settings, folder: Path) -> None:
-    """Write the reports of the result in the file; later results are left out.
+    """Write the reports of the result in the file, and keep them in the object store; later results are left out.
 
     Raises:
         StoreUnavailableError: the object store does not answer.
     """
     newest = MonitoringResult.model_validate_json(result.read_text(encoding="utf-8"))
-    earlier = [one for one in read_results(open_store(settings), task.problem.name) if one.as_of < newest.as_of]
+    store = open_store(settings)
+    earlier = [one for one in read_results(store, task.problem.name) if one.as_of < newest.as_of]
     write_reports(task, [*earlier, newest], list_rulings(task.problem, settings), folder)
+    publish_window(store, task.problem.name, newest.as_of, folder)
 
 
 def copy_pages(folder: Path, daily: Path, kpi: Path) -> None:

@@ -26,7 +26,10 @@ def present(
     """Put everything into one report, a model card and a summary."""
     from pathlib import Path
 
+    from components.base.adapters.s3 import open_store
     from components.base.contract.load import read_problem
+    from components.base.settings import load_settings
+    from components.reports.library import publish_release
     from components.reports.release.present import copy_presentation, present_release
     from components.tasks import open_task
 
@@ -34,7 +37,9 @@ def present(
     models = {"leaderboard": leaderboard, "tuned": tuned, "model": model, "evaluation": evaluation}
     artifacts = {**data, **models, "release": release, "deployment": deployment}
     places = {name: Path(artifact.path) for name, artifact in artifacts.items()}
-    present_release(open_task(read_problem(problem.path)), run_id, as_of, places, Path(summary.path))
+    task = open_task(read_problem(problem.path))
+    present_release(task, run_id, as_of, places, Path(summary.path))
+    publish_release(open_store(load_settings()), task.problem.name, as_of, run_id, Path(summary.path))
     copy_presentation(Path(summary.path), Path(report.path), Path(card.path))
 
 

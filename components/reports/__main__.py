@@ -1,0 +1,39 @@
+"""Start the reports service: `python -m components.reports --port 8000`. Ends with SIGTERM or Ctrl-C."""
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from components.base.errors import TidemillError
+
+
+def serve_reports(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a pod.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
+) -> None:
+    """Serve the reports in the object store as pages, to read only. Ends with Ctrl-C.
+
+    Which store and which problems: TIDEMILL_S3_ENDPOINT, TIDEMILL_BUCKET, TIDEMILL_PROBLEMS.
+    """
+    import uvicorn
+
+    from components.base.adapters.s3 import open_store
+    from components.base.contract.load import load_problem
+    from components.base.settings import load_settings
+    from components.reports.library import Library
+    from components.reports.server import create_app
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = load_settings()
+    names = [load_problem(file).name for file in sorted(settings.problems.glob("*.yaml"))]
+    app = create_app(Library(open_store(settings), names))
+    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(serve_reports)
+    except TidemillError as error:
+        sys.exit(str(error))
