@@ -12,6 +12,7 @@ from rich.console import Console
 
 from components.base.errors import StepFailedError, TidemillError
 from pipelines.commands import (
+    bootstrap,
     compile,  # noqa: A004 - the command's name
     demo,
     demo_data,
@@ -63,6 +64,7 @@ for panel, name, function in (
     app.command(name, rich_help_panel=panel)(function)
 app.add_typer(rulings.app, name="rulings", rich_help_panel=_WATCH)
 app.add_typer(image.app, name="image", rich_help_panel=_BUILD)
+app.add_typer(bootstrap.app, name="bootstrap", rich_help_panel=_BUILD)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

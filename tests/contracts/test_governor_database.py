@@ -5,12 +5,6 @@ the tests are skipped with the reason.
 """
 
 import concurrent.futures
-import importlib.util
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +20,7 @@ from components.governor.inbox import Inbox, Signal, Times
 from components.governor.rule import Ruling
 from components.governor.schema import Base, Database, RunRow
 from components.governor.store import Ledger, RulingStore
+from tests.contracts.running_postgresql import running_postgresql
 from tests.unit.governor.world import START, World
 
 NOW = Times(START, START)
@@ -176,36 +171,8 @@ class TestSqlite(GovernorDatabaseContract):
 
 @pytest.fixture(scope="module")
 def postgres():
-    """A PostgreSQL server on a free port of loopback; its data end with the tests."""
-    programs = _find_programs()
-    folder = Path(tempfile.mkdtemp(prefix="governor-pg-"))
-    data, user = folder / "data", []
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root.
-        shutil.chown(folder, "postgres")
-        user = ["runuser", "-u", "postgres", "--"]
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    _run([*user, programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync"], folder)
-    _run([*user, programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], folder)
-    yield f"postgresql+psycopg://postgres@127.0.0.1:{port}"
-    _run([*user, programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], folder)
-    shutil.rmtree(folder)
-
-
-def _find_programs() -> Path:
-    if importlib.util.find_spec("psycopg") is None:
-        pytest.skip("psycopg is not installed: pip install 'psycopg[binary]'")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    if not found:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql-15")
-    return found[-1].parent
-
-
-def _run(command: list, folder: Path) -> None:
-    done = subprocess.run([str(word) for word in command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0, done.stdout.decode()
+    with running_postgresql() as url:
+        yield url
 
 
 class TestPostgres(GovernorDatabaseContract):
