@@ -1,7 +1,8 @@
 """The files that are generated from code and contracts, and which of them are out of date.
 
 In: the contracts and the code. Out: the contract's JSON Schema, and in `charts/tidemill/` the rules of Prometheus and
-Grafana and the dashboards. Rules are linted before anything is written. Called by `tidemill generate`.
+Grafana, the dashboards, and what values.yaml documents. Rules are linted before anything is written. Called by
+`tidemill generate`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from components.alerting.rule_lint import lint_query, lint_rules
 from components.base.contract.load import load_problem, problem_schema
 from components.base.contract.problem import Problem
 from components.base.errors import PermanentError, raise_faults
+from pipelines.commands.chart_files import read_values, render_readme, render_schema
 
 ROOT = Path(__file__).parents[2]
 PROBLEMS = ROOT / "pipelines" / "problems"
@@ -34,8 +36,12 @@ def list_files() -> dict[Path, str]:
     """
     problems = [load_problem(file) for file in sorted(PROBLEMS.glob("*.yaml"))]
     grafana = CHART / "grafana"
+    values = read_values((CHART / "values.yaml").read_text(encoding="utf-8"))
+    runbooks = [file.stem for file in sorted((CHART / "runbooks").glob("*.yaml"))]
     files = {
         PROBLEMS / "problem.schema.json": problem_schema(),
+        CHART / "values.schema.json": render_schema(values),
+        CHART / "README.md": render_readme(values, runbooks),
         grafana / "alerting" / "contact-points.yaml": grafana_alerts.render_contact_points(),
         grafana / "alerting" / "policies.yaml": grafana_alerts.render_policies(),
         grafana / "datasources" / "prometheus.yaml": grafana_alerts.render_datasource(),
