@@ -5,15 +5,15 @@ last, so that a run is listed when all of its pages are there. A run that is rep
 two steps; the reports service reads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from components.base.adapters.s3 import ObjectStore, StoredObject
 from components.base.errors import DataError
+from components.base.local_run import LocalRun
 from components.base.run_records import RunRecords
 from components.base.times import parse_time
 
@@ -52,16 +52,16 @@ class Library:
         self.problems = tuple(problems)
         self._store = store
         self._runs = {problem: RunRecords(store, problem) for problem in problems}
-        self._known: dict[tuple[str, str], dict[str, Any]] = {}
+        self._known: dict[tuple[str, str], LocalRun] = {}
 
-    def list_runs(self) -> tuple[list[Mapping[str, Any]], set[str]]:
-        """Return all runs in the shape of `last-run.json`, `report` being a key, and the keys of all pages.
+    def list_runs(self) -> tuple[list[LocalRun], set[str]]:
+        """Return all runs, `report` being a key, and the keys of all pages.
 
         Raises:
             DataError: a summary or a record cannot be read.
             StoreUnavailableError: the object store does not answer.
         """
-        records: list[Mapping[str, Any]] = []
+        records: list[LocalRun] = []
         pages: set[str] = set()
         known = {}
         for problem, runs in self._runs.items():
@@ -73,7 +73,7 @@ class Library:
                     known[place] = self._known.get(place) or self._read_summary(problem, entry)
             # A run that failed has no report, and a refresh none in any case.
             records += [
-                run.model_dump(mode="json") | {"report": None}
+                LocalRun.model_validate(run.model_dump(mode="json") | {"report": None})
                 for run in runs.read()
                 if run.status == "failed" or run.pipeline == "refresh"
             ]
@@ -88,18 +88,18 @@ class Library:
         """
         return self._store.get_bytes(key)
 
-    def _read_summary(self, problem: str, entry: StoredObject) -> dict[str, Any]:
-        pipeline = entry.key.split("/")[2]
+    def _read_summary(self, problem: str, entry: StoredObject) -> LocalRun:
+        _, _, pipeline, name, _ = entry.key.split("/")
         try:
             summary = orjson.loads(self._store.get_bytes(entry.key))
         except orjson.JSONDecodeError as error:
             raise DataError(f"report {entry.key}: it must be JSON, but got {error}. Remove it.") from error
-        return {
-            **summary,
+        own = {
+            "name": name,
             "problem": problem,
             "pipeline": pipeline,
             "status": "done",
             "started": entry.modified_at.isoformat(),
-            "seconds": None,
             "report": entry.key.removesuffix(_SUMMARY) + FRONT_PAGES[pipeline],
         }
+        return LocalRun.model_validate({**summary, **own})

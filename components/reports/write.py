@@ -4,13 +4,14 @@ In: the task, all monitoring results, the governor's rulings. Out: a folder with
 `summary.json`, which the index of reports and the terminal read. Called by the `report` step.
 """
 
-import json
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from components.base import documents
 from components.base.errors import DataError
+from components.base.local_run import WindowNumber
 from components.base.task import Task
 from components.base.text.wording import write_bytes
 from components.governor.rulings import RulingRecord
@@ -18,11 +19,29 @@ from components.monitoring.results import MonitoringResult
 from components.reports.daily.page import render_daily
 from components.reports.daily.pictures import draw_daily
 from components.reports.daily.status import build_status
+from components.reports.daily.tiles import Tone
 from components.reports.history import History, build_history, format_window
 from components.reports.kpi.page import render_kpi
 from components.reports.kpi.pictures import draw_kpi
 
 DAILY, KPI, SUMMARY = "daily.html", "kpi.html", "summary.json"
+
+
+class MonitoringSummary(documents.Document):
+    """The newest window in a few fields, of which the record of the run keeps most."""
+
+    problem: str
+    as_of: datetime
+    model_version: str
+    """The version that served."""
+    window: str
+    """In words."""
+    rows: int
+    """Served in the window."""
+    tone: Tone
+    headline: str
+    verdict_in_words: str
+    numbers: tuple[WindowNumber, ...]
 
 
 def write_reports(
@@ -48,30 +67,30 @@ def write_reports(
     pages = {
         DAILY: render_daily(history, draw_daily(history), KPI),
         KPI: render_kpi(history, draw_kpi(history), DAILY),
-        SUMMARY: json.dumps(summarise_monitoring(history), indent=1),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    documents.write(summarise_monitoring(history), folder / SUMMARY)
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")
-    sizes = ", ".join(f"{name} {write_bytes(len(text.encode()))}" for name, text in pages.items())
+    paths = {name: folder / name for name in (*pages, SUMMARY)}
+    sizes = ", ".join(f"{name} {write_bytes(path.stat().st_size)}" for name, path in paths.items())
     logging.getLogger(__name__).info("report: %s findings; %s", len(history.newest.findings), sizes)
-    return {name: folder / name for name in pages}
+    return paths
 
 
-def summarise_monitoring(history: History) -> dict[str, Any]:
-    """Put the newest window into one small JSON, whose fields stand in the record of the run."""
+def summarise_monitoring(history: History) -> MonitoringSummary:
+    """Build the summary of the newest window."""
     result, status = history.newest, build_status(history)
-    return {
-        "problem": result.problem,
-        "as_of": result.as_of.isoformat(),
-        "model_version": result.model_version,
-        "window": format_window(result.window),
-        "rows": result.traffic.rows,
-        "tone": status.tone,
-        "headline": status.title,
-        "verdict_in_words": f"{status.title}. {status.changed}",
-        "numbers": [
-            {"label": tile.label, "number": tile.number, "note": tile.note, "verdict": tile.verdict}
+    return MonitoringSummary(
+        problem=result.problem,
+        as_of=result.as_of,
+        model_version=result.model_version,
+        window=format_window(result.window),
+        rows=result.traffic.rows,
+        tone=status.tone,
+        headline=status.title,
+        verdict_in_words=f"{status.title}. {status.changed}",
+        numbers=tuple(
+            WindowNumber(label=tile.label, number=tile.number, note=tile.note, verdict=tile.verdict)
             for tile in status.tiles
-        ],
-    }
+        ),
+    )

@@ -16,7 +16,7 @@ from components.base.runner import Pipeline
 from pipelines.commands.options import DEMO_DATES, DEMO_PROBLEM, AsOf, Problem, shorten
 
 if TYPE_CHECKING:
-    from pipelines.runners.records import LocalRun
+    from components.base.local_run import LocalRun
     from pipelines.runners.terminal import Terminal
 
 

@@ -5,15 +5,16 @@ that outlives its starter, and what its folder `<home>/runs/<key>/` shows. The f
 key from running twice. Implements `components.base.runner.Runner`.
 """
 
-import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from components.base.errors import TransientError
+from components.base import documents
+from components.base.errors import DataError, TransientError
+from components.base.local_run import LocalRun
 from components.base.runner import ListedRun, Pipeline, RecurringRun, RunReport
 from pipelines.runners.records import read_records
 from pipelines.runners.run_lock import LOCK, RECORD, read_state
@@ -85,7 +86,21 @@ class LocalRunner:
 
     def list_runs(self, problem: str | None = None) -> list[ListedRun]:
         """Return the runs with a record, and those that are running; of these only the key and the start are known."""
-        ended = [_list_ended(record) for record in read_records(self._home)]
+        ended = [
+            ListedRun(
+                key=record.name,
+                pipeline=record.pipeline,
+                problem=record.problem,
+                as_of=record.as_of,
+                state="succeeded" if record.status == "done" else "failed",
+                started=datetime.fromisoformat(record.started),
+                seconds=record.seconds,
+                verdict=record.verdict,
+                version=record.model_version,
+                report=record.report,
+            )
+            for record in read_records(self._home)
+        ]
         running = [
             ListedRun(
                 folder.name, "-", "-", "-", "running", datetime.fromtimestamp((folder / LOCK).stat().st_mtime, UTC)
@@ -100,35 +115,20 @@ class LocalRunner:
         return []
 
 
-def _list_ended(record: Mapping[str, Any]) -> ListedRun:
-    return ListedRun(
-        key=record["name"],
-        pipeline=record.get("pipeline", "training"),
-        problem=record["problem"],
-        as_of=record["as_of"],
-        state="succeeded" if record["status"] == "done" else "failed",
-        started=datetime.fromisoformat(record["started"]),
-        seconds=record["seconds"],
-        verdict=record.get("verdict"),
-        version=record.get("model_version"),
-        report=record["report"],
-    )
-
-
 def _read_report(path: Path) -> RunReport:
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
-    except ValueError:
-        return RunReport("failed", reasons=(f"The run ended while it wrote {path.name}.",))
-    if record["status"] != "done":
-        return RunReport("failed", reasons=(str(record.get("error") or "The run failed and left no error."),))
-    if "deployment" not in record:
+        record = documents.read(LocalRun, path)
+    except DataError as error:
+        return RunReport("failed", reasons=(f"The run left a damaged record. {error}",))
+    if record.status == "failed":
+        return RunReport("failed", reasons=(record.error or "The run failed and left no error.",))
+    if record.deployment is None:
         # Refresh and monitoring release nothing.
         return RunReport("succeeded")
-    if record["deployment"] == "promoted":
-        outcome: Literal["promoted", "held", "refused"] = "promoted"
-    else:
-        # Refused by a gate or by the endpoint; or sound, and yet no better.
-        is_refused = record["deployment"] == "refused" or record["verdict"] == "refuse"
-        outcome = "refused" if is_refused else "held"
-    return RunReport("succeeded", outcome, record["model_version"], tuple(record["reasons"]))
+    outcome: Literal["promoted", "held", "refused"] = "held"
+    if record.deployment == "promoted":
+        outcome = "promoted"
+    elif record.deployment == "refused" or record.verdict == "refuse":
+        # By the endpoint, or by a gate; a model that is held is sound, and yet no better.
+        outcome = "refused"
+    return RunReport("succeeded", outcome, record.model_version, record.reasons)

@@ -1,48 +1,27 @@
 """Records of local runs: one JSON per run, `last-run.json` for the newest one. `tidemill runs` lists them."""
 
-import json
-from dataclasses import asdict, dataclass
+import logging
 from pathlib import Path
-from typing import Any
 
-
-@dataclass(frozen=True)
-class LocalRun:
-    """What one run did; the shape of `last-run.json`, where the fields of `summary` are beside the others."""
-
-    name: str
-    pipeline: str
-    problem: str
-    as_of: str
-    status: str
-    """`done` or `failed`."""
-    started: str
-    """ISO 8601, UTC."""
-    seconds: float
-    peak_memory_bytes: int
-    """Largest resident set of a step or of the command so far; the object store still runs and is not in it."""
-    steps: list[dict[str, Any]]
-    """`name`, `status` (done, reused, failed), `seconds` and `message` of each step, in order."""
-    error: str | None
-    log: str
-    report: str | None
-    summary: dict[str, Any]
-    """What the pipeline presents as `summary.json`; empty for a failed run, and for one that presents nothing."""
+from components.base import documents
+from components.base.errors import DataError
+from components.base.local_run import LocalRun
 
 
 def write_record(home: Path, record: LocalRun) -> Path:
     """Write the record beside the run's log and as `last-run.json`; return the latter."""
-    fields = asdict(record)
-    content = json.dumps({**fields.pop("summary"), **fields}, indent=1)
-    (Path(record.log).parent / "run.json").write_text(content)
     last = home / "last-run.json"
-    partial = last.with_suffix(".tmp")
-    partial.write_text(content)
-    partial.replace(last)
+    for path in (Path(record.log).with_name("run.json"), last):
+        documents.write(record, path)
     return last
 
 
-def read_records(home: Path) -> list[dict[str, Any]]:
-    """Read the records of all runs, oldest first."""
-    files = home.glob("runs/*/run.json")
-    return sorted((json.loads(file.read_text()) for file in files), key=lambda record: str(record["started"]))
+def read_records(home: Path) -> list[LocalRun]:
+    """Read the records of all runs, oldest first; a damaged one is left out, with a warning that names its file."""
+    records = []
+    for file in home.glob("runs/*/run.json"):
+        try:
+            records.append(documents.read(LocalRun, file))
+        except DataError as error:
+            logging.getLogger(__name__).warning("The list leaves out a run. %s", error)
+    return sorted(records, key=lambda record: record.started)

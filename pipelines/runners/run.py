@@ -20,6 +20,7 @@ from pathlib import Path
 from components.base import documents, run_records
 from components.base.adapters.s3 import open_store
 from components.base.errors import StepFailedError, TidemillError
+from components.base.local_run import LocalRun, StepRecord
 from components.base.run_records import PipelineRun
 from components.base.runner import Pipeline
 from components.base.settings import Settings
@@ -27,7 +28,7 @@ from components.base.times import parse_time
 from components.data.quality import Quality
 from pipelines.runners.compile import import_pipeline
 from pipelines.runners.kfp_log import KfpLog, error_of
-from pipelines.runners.records import LocalRun, write_record
+from pipelines.runners.records import write_record
 from pipelines.runners.terminal import Terminal
 
 _logger = logging.getLogger(__name__)
@@ -101,30 +102,31 @@ def _call_pipeline(settings: Settings, job: Job, log: KfpLog) -> Path | None:
 def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datetime, seconds: float) -> LocalRun:
     failed = next((step for step in log.steps if step.status == "failed"), None)
     report, summary = folder / _REPORTS.get(job.pipeline, ""), folder / "summary.json"
-    return LocalRun(
-        name=folder.name,
-        pipeline=job.pipeline,
-        problem=job.problem,
-        as_of=job.as_of,
-        status="done" if is_done else "failed",
-        started=started.isoformat(timespec="seconds"),
-        seconds=round(seconds, 1),
-        peak_memory_bytes=_peak_memory_bytes(),
-        steps=[
-            {
-                "name": step.name,
-                "status": step.status,
-                "seconds": round(step.seconds, 2),
-                "own_seconds": round(step.own_seconds, 2),
-                "message": step.message,
-            }
+    fields = {
+        "name": folder.name,
+        "pipeline": job.pipeline,
+        "problem": job.problem,
+        "as_of": job.as_of,
+        "status": "done" if is_done else "failed",
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "peak_memory_bytes": _peak_memory_bytes(),
+        "steps": [
+            StepRecord(
+                name=step.name,
+                status=step.status,
+                seconds=round(step.seconds, 2),
+                own_seconds=round(step.own_seconds, 2),
+                message=step.message,
+            )
             for step in log.steps
         ],
-        error=error_of(failed) if failed else None,
-        log=str(folder / "run.log"),
-        report=str(report) if is_done and report.is_file() else None,
-        summary=json.loads(summary.read_text()) if is_done and summary.is_file() else {},
-    )
+        "error": error_of(failed) if failed else None,
+        "log": str(folder / "run.log"),
+        "report": str(report) if is_done and report.is_file() else None,
+    }
+    shown = json.loads(summary.read_text()) if is_done and summary.is_file() else {}
+    return LocalRun.model_validate({**shown, **fields})
 
 
 def _publish(job: Job, record: LocalRun, settings: Settings) -> None:
@@ -134,7 +136,7 @@ def _publish(job: Job, record: LocalRun, settings: Settings) -> None:
         problem=job.problem,
         name=record.name,
         as_of=parse_time(job.as_of),
-        status="done" if record.status == "done" else "failed",
+        status=record.status,
         started=parse_time(record.started),
         ended=datetime.now(UTC),
         seconds=record.seconds,

@@ -74,7 +74,7 @@ def _release_first(settings: Settings, contract: str, terminal: SimulationTermin
     terminal.console.rule(f"[bold]The first release[/], as of {FIRST_RELEASE:%d %B %Y}", align="left")
     land_deliveries(PROBLEM, until=FIRST_RELEASE.isoformat())
     trained = run_pipeline(settings, Job("training", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
-    terminal.show_run(trained, str(trained.summary["verdict_in_words"]))
+    terminal.show_run(trained, str(trained.verdict_in_words))
     monitored = run_pipeline(settings, Job("monitoring", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
     terminal.show_run(monitored, "nothing was served yet")
 

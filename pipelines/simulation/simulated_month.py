@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from components.base.local_run import LocalRun
 from components.monitoring.results import MonitoringResult
-from pipelines.runners.records import LocalRun
 from pipelines.simulation.traffic import TrafficCounts
 
 

@@ -73,9 +73,9 @@ class Simulation:
         # The steps fill a second store up to the end of the month, while the first is moved on hour by hour.
         with _environment({"TIDEMILL_ONLINE_STORE": str(_next_store(self.settings))}):
             refreshed = run_pipeline(self.settings, self._job("refresh", end), self.terminal)
-        self.terminal.show_run(refreshed, refreshed.steps[-2]["message"])
+        self.terminal.show_run(refreshed, refreshed.steps[-2].message)
         began = time.monotonic()
-        answered = self._serve(start, end, str(refreshed.summary["features_uri"]))
+        answered = self._serve(start, end, str(refreshed.features_uri))
         self.terminal.show_traffic(answered, time.monotonic() - began)
         wait_logged(endpoint.url)
         # What the refresh prepared takes its place.

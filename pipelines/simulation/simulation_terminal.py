@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from components.base.local_run import LocalRun
 from components.base.text.wording import write_count, write_score
 from components.monitoring.results import MonitoringResult
 from components.reports.release.summary import ReleaseSummary
 from pipelines.runners.kfp_log import StepRun
-from pipelines.runners.records import LocalRun
 from pipelines.runners.terminal import Terminal
 from pipelines.simulation.alert_watch import AlertSpan
 from pipelines.simulation.retraining_value import RetrainingValue

@@ -17,14 +17,14 @@ def main() -> None:
     for column in ("run", "own work s", "process starts s", "between steps s", "run s", "ratio", "target"):
         table.add_column(column, justify="right")
     for record in read_records(load_settings().home):
-        if record["status"] != "done":
+        if record.status != "done":
             continue
-        own = sum(step["own_seconds"] for step in record["steps"])
-        outside = sum(step["seconds"] for step in record["steps"])
-        numbers = (own, outside - own, record["seconds"] - outside, record["seconds"])
-        ratio = record["seconds"] / own
+        own = sum(step.own_seconds for step in record.steps)
+        outside = sum(step.seconds for step in record.steps)
+        numbers = (own, outside - own, record.seconds - outside, record.seconds)
+        ratio = record.seconds / own
         table.add_row(
-            record["name"],
+            record.name,
             *(f"{number:.1f}" for number in numbers),
             f"{ratio:.2f}",
             "holds" if ratio <= 1.25 else "MISSED",

@@ -19,6 +19,8 @@ from pipelines.runners.run_lock import claim_run, read_state
 ROOT = Path(__file__).parents[2]
 RUN = (sys.executable, str(Path(__file__).with_name("governor_run.py")))
 AS_OF = datetime(2013, 10, 1, tzinfo=UTC)
+RECORD = {"name": "k", "problem": "flight-delays", "as_of": AS_OF.isoformat(), "started": AS_OF.isoformat(),
+          "seconds": 1.0}  # fmt: skip
 DONE = {"status": "done", "deployment": "kept", "verdict": "hold", "model_version": "3", "reasons": ["Too little."]}
 
 
@@ -119,7 +121,7 @@ def test_a_run_knows_nothing_of_the_governors_secrets(tmp_path):
 def test_the_record_tells_the_outcome(tmp_path, record, state, outcome):
     with claim_run(tmp_path / "runs/k") as is_ours:
         assert is_ours
-        (tmp_path / "runs/k/run.json").write_text(json.dumps(record))
+        (tmp_path / "runs/k/run.json").write_text(json.dumps({**RECORD, **record}))
         assert runner(tmp_path).find("k", "flight-delays").state == "running"
     found = runner(tmp_path).find("k", "flight-delays")
     assert (found.state, found.outcome) == (state, outcome)
@@ -161,7 +163,7 @@ def test_any_pipeline_can_be_started_and_its_name_reaches_the_program(tmp_path):
 
 def test_a_run_that_releases_nothing_succeeds_without_an_outcome(tmp_path):
     with claim_run(tmp_path / "runs/k"):
-        (tmp_path / "runs/k/run.json").write_text('{"status": "done"}')
+        (tmp_path / "runs/k/run.json").write_text(json.dumps({**RECORD, "status": "done"}))
     assert runner(tmp_path).find("k", "flight-delays") == RunReport("succeeded")
 
 

@@ -1,4 +1,4 @@
-"""Bring the results of all steps into one small JSON: what the terminal shows and `last-run.json` keeps.
+"""Bring the results of all steps into one small JSON: what the terminal shows; `last-run.json` keeps a part.
 
 In: the documents of the steps. Out: `summary.json`. Called by the `present` step; judges nothing.
 """

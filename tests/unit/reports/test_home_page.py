@@ -1,3 +1,4 @@
+from components.base.local_run import LocalRun
 from components.reports.history import build_history
 from components.reports.home_page import list_models, render_index
 from components.reports.write import DAILY, KPI, summarise_monitoring
@@ -9,10 +10,11 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 def record(name, started, **changed):
-    return {"name": name, "problem": "flight-delays", "as_of": "2013-07-01T00:00:00+00:00", "status": "done",
-            "started": started, "seconds": 99.0, "error": None, "report": None, "verdict": "promote", "currency": "USD",
-            "verdict_in_words": "Version 3 is promoted.", "model_version": "3", "deployment": "promoted",
-            "scores": [{"role": "challenger", "value": 61234.5}], **changed}  # fmt: skip
+    fields = {"name": name, "problem": "flight-delays", "as_of": "2013-07-01T00:00:00+00:00", "status": "done",
+              "started": started, "seconds": 99.0, "error": None, "report": None, "verdict": "promote",
+              "verdict_in_words": "Version 3 is promoted.", "model_version": "3", "deployment": "promoted",
+              "currency": "USD", "scores": [{"role": "challenger", "value": 61234.5}]}  # fmt: skip
+    return LocalRun.model_validate({**fields, **changed})
 
 
 def monitoring(folder, **changed):
@@ -23,7 +25,7 @@ def monitoring(folder, **changed):
     summary = summarise_monitoring(build_history(open_task(docs.problem()), docs.story()[:6], docs.rulings()))
     fields = {"name": folder.name, "pipeline": "monitoring", "status": "done", "seconds": 7.3, "error": None,
               "started": "2026-03-01T06:00:00+00:00", "report": str(folder / "daily.html")}  # fmt: skip
-    return {**summary, **fields, **changed}
+    return LocalRun.model_validate({**summary.model_dump(), "as_of": summary.as_of.isoformat(), **fields, **changed})
 
 
 def write(records, folder):
@@ -50,7 +52,7 @@ def test_index_shows_failed_runs_with_their_error(tmp_path):
               "report": "/nowhere", "started": "2026-01-01T00:00:00+00:00", "seconds": 3.0,
               "error": "<b>tune</b> broke"}  # fmt: skip
     for kind in ("training", "monitoring", "refresh"):
-        page = write([{**failed, "pipeline": kind}], tmp_path)
+        page = write([LocalRun.model_validate({**failed, "pipeline": kind})], tmp_path)
         assert "&lt;b&gt;tune&lt;/b&gt; broke" in page
         assert 'class="pill bad">failed' in page
 

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from components.base.contract.load import load_problem
+from components.base.local_run import LocalRun
 from components.base.settings import load_settings
-from pipelines.runners.records import LocalRun
 from pipelines.simulation.alert_watch import AlertSpan
 from pipelines.simulation.build_timeline import SimulationOutcome, build_timeline
 from pipelines.simulation.observers import ActiveAlert
@@ -48,8 +48,9 @@ UNDECIDED = {"name": "ValueBelowLimit", "history": [], "run": None}
 def month(number: int, result, version: str) -> SimulatedMonth:
     start = FIRST_RELEASE if number == 0 else MONTH_ENDS[number - 1]
     record = LocalRun(
-        f"monitoring-{number}", "monitoring", PROBLEM.name, "", "done", "", 9.0, 0, [], None, "", None, {}
-    )
+        name=f"monitoring-{number}", pipeline="monitoring", problem=PROBLEM.name, as_of="", status="done", started="",
+        seconds=9.0,
+    )  # fmt: skip
     return SimulatedMonth(start, MONTH_ENDS[number], TrafficCounts(10, 1000 + number, 0), result, version, record)
 
 
