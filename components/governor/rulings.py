@@ -1,12 +1,13 @@
 """What the governor publishes of an episode: the ruling in force, its run, and the rulings before it.
 
-In: mapped rows (`schema.py`). Out: frozen models. Called by the archive, the API, the command line and the reports.
-Knows no database.
+In: mapped rows (`schema.py`), or the API's JSON. Out: frozen models. Called by the archive, the API, the command line,
+the reports and the simulation. Knows no database.
 """
 
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from components.governor.rule import Cause, Choice, Reason, TrainingRun
 
@@ -51,6 +52,15 @@ class RulingRecord(BaseModel):
     run: TrainingRun | None
     history: tuple[RulingChange, ...] = ()
     """The oldest first; empty in a list of rulings."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_run(cls, fields: Any) -> Any:
+        """Give the run its episode and its problem, which its JSON leaves out because the record has them."""
+        if not isinstance(fields, dict) or not isinstance(fields.get("run"), dict):
+            return fields
+        known = {"episode_id": fields.get("id"), "problem": fields.get("problem")}
+        return {**fields, "run": {**known, **fields["run"]}}
 
     @property
     def ruled_at(self) -> datetime:

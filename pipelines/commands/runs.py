@@ -11,11 +11,11 @@ def runs(
     ] = None,
 ) -> None:
     """List the runs, the newest last: what ran, how it ended, which version came out and where its report is."""
-    from rich.console import Console
     from rich.table import Table
 
     from components.base.settings import load_settings
     from pipelines.runners import open_runner
+    from pipelines.runners.terminal import open_console
 
     found = open_runner(load_settings()).list_runs(problem)
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -25,4 +25,5 @@ def runs(
         seconds = "-" if run.seconds is None else f"{run.seconds:.0f}"
         row = (f"{run.started:%Y-%m-%dT%H:%M:%S}", run.pipeline, run.problem, run.as_of[:10], run.state, seconds)
         table.add_row(*(cell or "-" for cell in (*row, run.verdict, run.version, run.report)))
-    Console().print(table if found else "No run yet. Start one: tidemill demo")
+    # A file or a pipe gets every value whole.
+    open_console(file_width=10_000).print(table if found else "No run yet. Start one: tidemill demo")

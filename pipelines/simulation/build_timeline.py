@@ -4,13 +4,13 @@ In: the simulated months, the alerts, the governor's rulings, the value of retra
 `Timeline`, which `timeline_page` renders. Measures nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from components.base.contract.problem import Problem
+from components.governor.rulings import RulingRecord
 from components.tasks import open_task
 from pipelines.simulation.alert_watch import AlertSpan
 from pipelines.simulation.retraining_value import MonthValue, RetrainingValue
@@ -28,8 +28,8 @@ class SimulationOutcome:
     problem: Problem
     months: Sequence[SimulatedMonth]
     alerts: Sequence[AlertSpan]
-    decisions: Sequence[Mapping[str, Any]]
-    """As the governor's API gives them, with their history."""
+    rulings: Sequence[RulingRecord]
+    """With their history."""
     earnings: RetrainingValue
     runs: Path
     """The folder of the runs, where the timeline is written too."""
@@ -41,7 +41,11 @@ def build_timeline(outcome: SimulationOutcome) -> Timeline:
     problem = outcome.problem
     end = outcome.months[-1].end
     events = [
-        *_list_incidents(end),
+        *(
+            TimelineEvent(one.start, "injected", one.title, one.text, until=min(one.end, end))
+            for one in INCIDENTS
+            if one.start < end
+        ),
         *_list_alerts(outcome.alerts),
         *_list_rulings(outcome),
         *_list_warnings(outcome.months),
@@ -87,12 +91,6 @@ def _month(played: SimulatedMonth, earned: MonthValue, runs: Path) -> TimelineMo
     )
 
 
-def _list_incidents(end: datetime) -> Iterator[TimelineEvent]:
-    for incident in INCIDENTS:
-        if incident.start < end:
-            yield TimelineEvent(incident.start, "injected", incident.title, incident.text, until=min(incident.end, end))
-
-
 def _list_alerts(alerts: Sequence[AlertSpan]) -> Iterator[TimelineEvent]:
     for span in alerts:
         yield TimelineEvent(span.fired_at, "alert_fired", span.alert.title, span.alert.summary)
@@ -101,21 +99,20 @@ def _list_alerts(alerts: Sequence[AlertSpan]) -> Iterator[TimelineEvent]:
 
 
 def _list_rulings(outcome: SimulationOutcome) -> Iterator[TimelineEvent]:
-    for decision in outcome.decisions:
-        # Only changes of a choice, each with its first words.
-        pairs = zip([{"choice": None}, *decision["history"]], decision["history"], strict=False)
-        for change in (now for before, now in pairs if now["choice"] != before["choice"]):
-            title = f"{change['choice']}: {decision['name']}"
-            yield TimelineEvent(datetime.fromisoformat(change["at"]), "decision", title, change["words"])
-        run = decision["run"]
-        if run and run["ended_at"]:
-            report = outcome.runs / run["key"] / "report.html"
+    for ruling in outcome.rulings:
+        for before, change in pairwise([None, *ruling.history]):
+            # Only changes of a choice, each with its first words.
+            if change and (before is None or change.choice != before.choice):
+                yield TimelineEvent(change.at, "decision", f"{change.choice}: {ruling.name}", change.words)
+        run = ruling.run
+        if run and run.ended_at:
+            report = outcome.runs / run.key / "report.html"
             yield TimelineEvent(
-                datetime.fromisoformat(run["ended_at"]),
+                run.ended_at,
                 "release",
-                f"Version {run['version']} {run['state']}" if run["version"] else f"Release {run['state']}",
-                " ".join(run["reasons"]),
-                link=f"{run['key']}/report.html" if report.is_file() else "",
+                f"Version {run.version} {run.state}" if run.version else f"Release {run.state}",
+                " ".join(run.reasons),
+                link=f"{run.key}/report.html" if report.is_file() else "",
             )
 
 

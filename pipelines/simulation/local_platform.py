@@ -8,25 +8,26 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from components.base.adapters.mlflow import find_aliases
 from components.base.contract.problem import Problem
 from components.base.settings import Settings
+from components.governor.rulings import RulingRecord
 from components.serving.endpoint import ChampionEndpoint, start_endpoint
 from pipelines.runners.services import find_free_port
 from pipelines.simulation.observers import ObserverPlan, Observers, find_missing, running_observers
 from pipelines.simulation.servers import HOST, ServerPlan, running_server
 
 # The exporter looks as often as Prometheus asks, so that a month's result is seen at once.
-_EXPORTER_SECONDS = 1
+_EXPORTER_PACE = ("--refresh-seconds", "1")
 _TICK_SECONDS = 0.5
+_GOVERNOR_PACE = ("--tick-seconds", str(_TICK_SECONDS))
 # The pass that is under way may have looked already; the one after it sees all.
 _PASSES = 3
 
@@ -80,18 +81,16 @@ class LocalPlatform:
             return own
         return {**own, "prometheus": self.observers.prometheus_url, "alertmanager": self.observers.alertmanager_url}
 
-    def read_rulings(self, problem: str) -> list[dict[str, Any]]:
-        """Return the governor's rulings, as its API gives them."""
+    def read_rulings(self, problem: str) -> list[RulingRecord]:
+        """Return the governor's rulings, the newest first."""
         answer = httpx.get(f"{self.governor_url}/v1/rulings", params={"problem": problem}, trust_env=False)
-        answer.raise_for_status()
-        rulings: list[dict[str, Any]] = answer.json()
-        return rulings
+        return [RulingRecord.model_validate(one) for one in answer.raise_for_status().json()]
 
-    def read_histories(self, problem: str) -> list[dict[str, Any]]:
+    def read_histories(self, problem: str) -> list[RulingRecord]:
         """Return the rulings, each with its history."""
-        ids = [one["id"] for one in self.read_rulings(problem)]
-        answers = [httpx.get(f"{self.governor_url}/v1/rulings/{one}", trust_env=False) for one in ids]
-        return [answer.raise_for_status().json() for answer in answers]
+        addresses = [f"{self.governor_url}/v1/rulings/{one.id}" for one in self.read_rulings(problem)]
+        answers = [httpx.get(address, trust_env=False).raise_for_status() for address in addresses]
+        return [RulingRecord.model_validate_json(answer.content) for answer in answers]
 
     def wait_pass(self) -> None:
         """Let the governor look at everything once more."""
@@ -108,8 +107,12 @@ def start_platform(settings: Settings, problem: Problem, contract: Path) -> Iter
     """
     folder = settings.home / "platform"
     folder.mkdir(parents=True, exist_ok=True)
-    token_file = _write_token(folder)
-    exporter, governor = _plan_exporter(folder, contract), _plan_governor(folder, token_file)
+    token_file = folder / "governor.token"
+    token_file.touch(mode=0o600)
+    token_file.write_text(secrets.token_urlsafe(32))
+    exporter = _plan_program("exporter", ["--problem", str(contract), *_EXPORTER_PACE], "/metrics", folder, {})
+    secret = {"TIDEMILL_GOVERNOR_TOKEN_FILE": str(token_file)}
+    governor = _plan_program("governor", _GOVERNOR_PACE, "/readyz", folder, secret)
     endpoint = RunningEndpoint(settings, problem, find_free_port())
     with ExitStack() as stack:
         stack.callback(endpoint.stop)
@@ -126,27 +129,10 @@ def start_platform(settings: Settings, problem: Problem, contract: Path) -> Iter
         yield LocalPlatform(endpoint, f"http://{exporter.address}", f"http://{governor.address}", observers)
 
 
-def _write_token(folder: Path) -> Path:
-    path = folder / "governor.token"
-    path.touch(mode=0o600)
-    path.write_text(secrets.token_urlsafe(32))
-    return path
-
-
-def _plan_exporter(folder: Path, contract: Path) -> ServerPlan:
+def _plan_program(
+    name: str, options: Sequence[str], ready_path: str, folder: Path, variables: Mapping[str, str]
+) -> ServerPlan:
     port = find_free_port()
-    command = [sys.executable, "-m", "components.exporter", "--problem", str(contract), "--port", str(port)]
-    options = ["--refresh-seconds", str(_EXPORTER_SECONDS)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    return ServerPlan("exporter", [*command, *options], environment, port, "/metrics", folder / "exporter.log")
-
-
-def _plan_governor(folder: Path, token_file: Path) -> ServerPlan:
-    port = find_free_port()
-    command = [sys.executable, "-m", "components.governor", "--port", str(port), "--tick-seconds", str(_TICK_SECONDS)]
-    environment = {
-        **os.environ,
-        "PYTHONUNBUFFERED": "1",
-        "TIDEMILL_GOVERNOR_TOKEN_FILE": str(token_file),
-    }
-    return ServerPlan("governor", command, environment, port, "/readyz", folder / "governor.log")
+    command = [sys.executable, "-m", f"components.{name}", "--port", str(port), *options]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
+    return ServerPlan(name, command, environment, port, ready_path, folder / f"{name}.log")

@@ -1,8 +1,8 @@
 """Run Prometheus and Alertmanager on loopback for as long as a simulation lasts.
 
-In: a folder, the addresses to scrape, and the contract, of which the alerts are made. Out: running `Observers` that are
-asked for series and alerts. Both come from Debian's packages; where they are missing, `find_missing` says how to get
-them.
+In: a folder, the addresses to scrape, and the contract, of which the alerts are made. Out: running `Observers` that
+answer queries for series and alerts. Both come from Debian's packages; where they are missing, `find_missing` says how
+to get them.
 """
 
 import shutil
@@ -85,8 +85,8 @@ class Observers:
         """Return when the rules were last evaluated, in seconds since 1970."""
         answer = httpx.get(f"{self.prometheus_url}/api/v1/rules", trust_env=False)
         answer.raise_for_status()
-        moments = [datetime.fromisoformat(group["lastEvaluation"]) for group in answer.json()["data"]["groups"]]
-        return max((moment.timestamp() for moment in moments), default=0.0)
+        times = [datetime.fromisoformat(group["lastEvaluation"]) for group in answer.json()["data"]["groups"]]
+        return max((time.timestamp() for time in times), default=0.0)
 
     def list_alerts(self) -> list[ActiveAlert]:
         """Return the alerts that are pending or firing."""

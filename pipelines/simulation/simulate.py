@@ -96,9 +96,9 @@ def _report(play: Simulation, seconds: float) -> None:
         terminal.show_dashboards(describe_panels(query_dashboards(platform.observers, PROBLEM, seconds)))
     served = [ServedMonth(month.start, month.end, month.served_version) for month in play.months]
     earnings = measure_retraining(play.problem, settings, served)
-    alerts, decisions = play.watch.spans if play.watch else [], platform.read_histories(PROBLEM)
+    alerts, rulings = play.watch.spans if play.watch else [], platform.read_histories(PROBLEM)
     runs = settings.home / "runs"
-    timeline = build_timeline(SimulationOutcome(play.problem, play.months, alerts, decisions, earnings, runs, seconds))
+    timeline = build_timeline(SimulationOutcome(play.problem, play.months, alerts, rulings, earnings, runs, seconds))
     (runs / "timeline.html").write_text(render_timeline(timeline), encoding="utf-8")
     render_index(read_records(settings.home), runs / "index.html")
     terminal.show_timeline(timeline)

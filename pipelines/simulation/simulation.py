@@ -30,7 +30,7 @@ from pipelines.simulation.simulated_month import SimulatedMonth
 from pipelines.simulation.simulation_terminal import SimulationTerminal
 from pipelines.simulation.slow_model import slowed
 from pipelines.simulation.traffic import HourlyRequest, Sender, TrafficCounts, read_requests
-from pipelines.simulation.waiting import wait_decided, wait_logged, wait_seen
+from pipelines.simulation.waiting import wait_logged, wait_ruled, wait_seen
 
 
 @dataclass
@@ -90,12 +90,12 @@ class Simulation:
         return month
 
     def _let_act(self, result: MonitoringResult) -> None:
-        """Wait for alerts, decisions and trainings; serve what was promoted."""
+        """Wait for alerts, rulings and trainings; serve what was promoted."""
         if self.platform.observers and self.watch:
             wait_seen(self.platform.observers, result)
             self.watch.look()
-        wait_decided(self.platform, PROBLEM, set(self.problem.retraining.alerts), self.terminal.show_decisions)
-        self.terminal.show_decisions(self.platform.read_rulings(PROBLEM))
+        wait_ruled(self.platform, PROBLEM, set(self.problem.retraining.alerts), self.terminal.show_rulings)
+        self.terminal.show_rulings(self.platform.read_rulings(PROBLEM))
         self.platform.endpoint.follow_champion()
 
     def _job(self, pipeline: Pipeline, end: datetime) -> Job:

@@ -3,9 +3,9 @@
 In: what `simulation` produces. Out: lines. Extends the terminal of single runs; steps are shown only while they run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,6 +13,8 @@ from rich.table import Table
 
 from components.base.local_run import LocalRun
 from components.base.text.wording import write_count, write_score
+from components.governor.rule import IN_FLIGHT
+from components.governor.rulings import RulingRecord
 from components.monitoring.results import MonitoringResult
 from components.reports.release.summary import ReleaseSummary
 from pipelines.runners.kfp_log import StepRun
@@ -25,8 +27,6 @@ from pipelines.simulation.traffic import TrafficCounts
 
 # Mark, name and time of an entry; its text takes the rest.
 _COLUMNS: tuple[tuple[int, Literal["left", "right"]], ...] = ((2, "right"), (11, "left"), (6, "right"))
-# The states of a run that has ended.
-ENDED = ("promoted", "held", "refused", "failed")
 _CHOICES = {"run": "green", "hold": "yellow", "escalate": "red"}
 
 
@@ -36,7 +36,7 @@ class SimulationTerminal(Terminal):
     def __init__(self, console: Console) -> None:
         """Write to `console`."""
         super().__init__(console)
-        self._decisions: dict[int, tuple[str, str]] = {}
+        self._rulings: dict[int, tuple[str, str]] = {}
         self._released: set[str] = set()
 
     def step_finished(self, step: StepRun) -> None:  # noqa: ARG002 - the interface is the listener's
@@ -64,7 +64,7 @@ class SimulationTerminal(Terminal):
         self._line("✓", "green", record.pipeline, text, f"{record.seconds:.0f} s")
 
     def show_traffic(self, answered: TrafficCounts, seconds: float) -> None:
-        """Show what was asked and answered."""
+        """Show what was sent and answered."""
         failed = f", {answered.failed} not answered" if answered.failed else ""
         text = f"{write_count(answered.rows)} flights in {write_count(answered.requests)} requests{failed}"
         self._line("✓", "green", "traffic", text, f"{seconds:.0f} s")
@@ -82,25 +82,25 @@ class SimulationTerminal(Terminal):
 
     def show_alert(self, span: AlertSpan) -> None:
         """Show that an alert fires or has cleared."""
-        moment = f"{span.cleared_at or span.fired_at:%d %b}"
+        time = f"{span.cleared_at or span.fired_at:%d %b}"
         if span.is_firing:
             severity = span.alert.labels.get("severity", "")
-            self._line("▲", "red", "alert", f"{span.alert.title} fires ({severity}): {span.alert.summary}", moment)
+            self._line("▲", "red", "alert", f"{span.alert.title} fires ({severity}): {span.alert.summary}", time)
         else:
-            self._line("▽", "green", "alert", f"{span.alert.title} has cleared", moment)
+            self._line("▽", "green", "alert", f"{span.alert.title} has cleared", time)
 
-    def show_decisions(self, decisions: list[dict[str, Any]]) -> None:
-        """Show the decisions that are new or have changed."""
-        for one in sorted(decisions, key=lambda decision: int(decision["id"])):
-            state = (str(one["choice"]), str(one["run"]["state"]) if one["run"] else "")
-            if one["decided_at"] and self._decisions.get(one["id"]) != state:
-                self._decisions[one["id"]] = state
-                self._line(
-                    "●", _CHOICES.get(state[0], "white"), "governor", f"{one['name']}: {state[0]}: {one['words']}"
-                )
-                if state[1] in ENDED and one["run"]["key"] not in self._released:
-                    self._released.add(one["run"]["key"])
-                    self._line("★", "cyan", "release", f"{state[1]}. {' '.join(one['run']['reasons'])}")
+    def show_rulings(self, rulings: Sequence[RulingRecord]) -> None:
+        """Show the rulings that are new or have changed."""
+        for one in sorted(rulings, key=lambda ruling: ruling.id):
+            run = one.run
+            state = (one.choice, run.state if run else "")
+            if one.decided_at and self._rulings.get(one.id) != state:
+                self._rulings[one.id] = state
+                colour = _CHOICES.get(one.choice, "white")
+                self._line("●", colour, "governor", f"{one.name}: {one.choice}: {one.words}")
+                if run and run.state not in IN_FLIGHT and run.key not in self._released:
+                    self._released.add(run.key)
+                    self._line("★", "cyan", "release", f"{run.state}. {' '.join(run.reasons)}")
 
     def show_dashboards(self, text: str) -> None:
         """Show whether every query of the dashboards has an answer."""

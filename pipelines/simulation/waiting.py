@@ -6,16 +6,16 @@ the thing itself, never for time alone.
 
 import re
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import httpx
 
 from components.base.errors import EndpointUnavailableError
+from components.governor.rule import IN_FLIGHT
+from components.governor.rulings import RulingRecord
 from components.monitoring.results import MonitoringResult
 from pipelines.simulation.local_platform import LocalPlatform
 from pipelines.simulation.observers import Observers
-from pipelines.simulation.simulation_terminal import ENDED
 
 _POLL_SECONDS = 0.2
 # Logged rows wait a few seconds for their segment to close; alerts for a scrape, a rule and a notification.
@@ -73,25 +73,25 @@ def wait_seen(observers: Observers, result: MonitoringResult) -> None:
     )
 
 
-def wait_decided(
-    platform: LocalPlatform, problem: str, retraining_alerts: set[str], tell: Callable[[list[dict[str, Any]]], None]
+def wait_ruled(
+    platform: LocalPlatform, problem: str, retraining_alerts: set[str], show: Callable[[Sequence[RulingRecord]], None]
 ) -> None:
-    """Wait until the governor has looked at every firing alert that may start a training, and each run has ended."""
+    """Wait until the governor has ruled on every firing alert that may start a training, and each run has ended."""
     if platform.observers is not None:
         firing = {
             alert.name for alert in platform.observers.list_alerts() if alert.state == "firing"
         } & retraining_alerts
 
         def is_known() -> bool:
-            decisions = platform.read_rulings(problem)
-            return firing <= {str(one["name"]) for one in decisions if one["is_firing"] and one["decided_at"]}
+            rulings = platform.read_rulings(problem)
+            return firing <= {one.name for one in rulings if one.is_firing and one.decided_at}
 
-        wait_until(is_known, _SEEN_SECONDS, "the governor must decide on every alert")
+        wait_until(is_known, _SEEN_SECONDS, "the governor must rule on every alert")
     platform.wait_pass()
 
     def is_at_rest() -> bool:
-        decisions = platform.read_rulings(problem)
-        tell(decisions)
-        return all(one["run"]["state"] in ENDED for one in decisions if one["run"])
+        rulings = platform.read_rulings(problem)
+        show(rulings)
+        return all(one.run.state not in IN_FLIGHT for one in rulings if one.run)
 
     wait_until(is_at_rest, _RUN_SECONDS, "every training run must end")

@@ -11,6 +11,7 @@ from rich.console import Console
 from components.base.contract.load import load_problem
 from components.base.local_run import LocalRun
 from components.base.settings import load_settings
+from components.governor.rulings import RulingRecord
 from pipelines.simulation.alert_watch import AlertSpan
 from pipelines.simulation.build_timeline import SimulationOutcome, build_timeline
 from pipelines.simulation.observers import ActiveAlert
@@ -21,28 +22,37 @@ from pipelines.simulation.simulation_terminal import SimulationTerminal
 from pipelines.simulation.timeline import pair_alerts
 from pipelines.simulation.timeline_page import render_timeline
 from pipelines.simulation.traffic import TrafficCounts
-from tests.unit.monitoring.documents import concept_shift, healthy
+from tests.unit.monitoring.documents import concept_shift, healthy, ruling
 from tests.unit.pages import assert_stands_alone, text_of
 
 PROBLEM = load_problem(load_settings({}).problems / "flight-delays.yaml")
 KEY = "flight-delays-alert-1"
 SEPTEMBER = datetime(2013, 9, 1, tzinfo=UTC)
-DECISION = {
-    "name": "PerformanceBelowLimit",
+RULING = RulingRecord.model_validate({
+    **ruling(1, "2013-09-01T00:00:00+00:00", name="PerformanceBelowLimit", choice="run", reason="worth_it",
+             words="It must be silent by 15 November.").model_dump(),
     "history": [
-        {"at": "2013-09-01T00:00:00+00:00", "choice": "hold", "words": "58,544 of 60,000 new labels have come."},
-        {"at": "2013-10-01T00:00:00+00:00", "choice": "run", "words": "PerformanceBelowLimit fires."},
-        {"at": "2013-10-01T00:00:00+00:00", "choice": "run", "words": "It must be silent by 15 November."},
+        {"at": at, "recorded_at": at, "choice": choice, "reason": "worth_it", "words": words}
+        for at, choice, words in (
+            ("2013-09-01T00:00:00+00:00", "hold", "58,544 of 60,000 new labels have come."),
+            ("2013-10-01T00:00:00+00:00", "run", "PerformanceBelowLimit fires."),
+            ("2013-10-01T00:00:00+00:00", "run", "It must be silent by 15 November."),
+        )
     ],
     "run": {
         "key": KEY,
         "state": "promoted",
         "version": "2",
+        "as_of": "2013-10-01T00:00:00+00:00",
+        "planned_at": "2013-10-01T00:00:00+00:00",
         "ended_at": "2013-10-01T00:00:00+00:00",
         "reasons": ["All 7 gates are passed."],
     },
-}
-UNDECIDED = {"name": "ValueBelowLimit", "history": [], "run": None}
+})  # fmt: skip
+WAITING = ruling(
+    2, "2013-09-01T00:00:00+00:00", name="ValueBelowLimit", choice="received", reason="received", words="",
+    decided_at=None,
+)  # fmt: skip
 
 
 def month(number: int, result, version: str) -> SimulatedMonth:
@@ -75,7 +85,7 @@ def timeline(tmp_path: Path):
         AlertSpan(alert("LatencyBudgetBurn", window="1h"), datetime(2013, 10, 9, 5, tzinfo=UTC)),
     ]
     earnings = RetrainingValue("USD", earned)
-    return build_timeline(SimulationOutcome(PROBLEM, months, alerts, [DECISION, UNDECIDED], earnings, tmp_path, 430.0))
+    return build_timeline(SimulationOutcome(PROBLEM, months, alerts, [RULING, WAITING], earnings, tmp_path, 430.0))
 
 
 def events(timeline, kind: str) -> list[tuple[datetime, str]]:
@@ -140,3 +150,14 @@ def test_terminal_shows_one_row_a_month_with_alerts_and_decisions(timeline):
     assert "PerformanceBelowLimit" in rows[1]
     assert "run: PerformanceBelowLimit, Version 2 promoted" in rows[2]
     assert "LatencyBudgetBurn (1h)" in rows[3]
+
+
+def test_terminal_shows_a_ruling_once_until_it_changes_and_its_release_once():
+    output = io.StringIO()
+    terminal = SimulationTerminal(Console(file=output, width=200))
+    running = RULING.model_copy(update={"run": RULING.run.model_copy(update={"state": "running"})})
+    for rulings in ([WAITING, running], [running], [RULING], [RULING]):
+        terminal.show_rulings(rulings)
+    lines = output.getvalue().splitlines()
+    assert [line.split()[1] for line in lines] == ["governor", "governor", "release"]
+    assert "promoted. All 7 gates are passed." in lines[-1]
