@@ -16,7 +16,6 @@ from components.alerting.grafana.dashboards import dashboard_queries, list_board
 from components.alerting.prometheus_rules import render_rules
 from components.alerting.rule_lint import lint_query, lint_rules
 from components.base.contract.load import load_problem, problem_schema
-from components.base.contract.problem import Problem
 from components.base.errors import PermanentError, raise_faults
 from pipelines.commands.chart_files import read_values, render_readme, render_schema
 
@@ -50,7 +49,10 @@ def list_files() -> dict[Path, str]:
     for problem in problems:
         alerts = list_alerts(problem)
         rules = grafana_alerts.render_alert_rules(problem.name, alerts)
-        _lint(problem, rules)
+        raise_faults(PermanentError, f"alerts of {problem.name}", lint_rules(yaml.safe_load(rules)))
+        queries = dashboard_queries(problem.name)
+        faults = [f"{query.dashboard}/{query.panel}: {fault}" for query in queries for fault in lint_query(query.expr)]
+        raise_faults(PermanentError, "dashboards", faults)
         files[CHART / "alerts" / f"{problem.name}.rules.yaml"] = render_rules(problem.name, alerts)
         files[grafana / "alerting" / f"{problem.name}.rules.yaml"] = rules
     return files | {CHART / "dashboards" / f"{board.name}.json": render_dashboard(board) for board in list_boards()}
@@ -61,13 +63,6 @@ def find_stale(files: Mapping[Path, str]) -> list[Path]:
     differing = [path for path, content in files.items() if not path.is_file() or path.read_text() != content]
     present = [path for name in GENERATED_FOLDERS for path in (CHART / name).rglob("*") if path.is_file()]
     return sorted([*differing, *(path for path in present if path not in files)])
-
-
-def _lint(problem: Problem, rules: str) -> None:
-    raise_faults(PermanentError, f"alerts of {problem.name}", lint_rules(yaml.safe_load(rules)))
-    queries = dashboard_queries(problem.name)
-    faults = [f"{query.dashboard}/{query.panel}: {fault}" for query in queries for fault in lint_query(query.expr)]
-    raise_faults(PermanentError, "dashboards", faults)
 
 
 def write_files(files: Mapping[Path, str], stale: Sequence[Path]) -> None:

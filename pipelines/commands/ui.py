@@ -7,12 +7,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
-
-if TYPE_CHECKING:
-    from components.base.settings import Settings
 
 _HOST = "127.0.0.1"
 
@@ -20,12 +16,19 @@ _HOST = "127.0.0.1"
 def ui() -> None:
     """Open MLflow and all reports of this machine on loopback. Ends with Ctrl-C and stops what it started."""
     from components.base.settings import load_settings
+    from components.reports.home_page import render_index
+    from pipelines.runners.records import read_records
     from pipelines.runners.services import embedded_services, find_free_port
 
     settings = load_settings()
     with embedded_services(settings):
-        reports, port = _serve_reports(settings), find_free_port()
-        typer.echo(f"Reports  http://{_HOST}:{reports}/\nMLflow   http://{_HOST}:{port}/\nCtrl-C ends both.")
+        folder = settings.home / "runs"
+        folder.mkdir(parents=True, exist_ok=True)
+        render_index(read_records(settings.home), folder / "index.html")
+        server = http.server.ThreadingHTTPServer((_HOST, 0), functools.partial(_QuietHandler, directory=str(folder)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = find_free_port()
+        typer.echo(f"Reports  http://{_HOST}:{server.server_port}/\nMLflow   http://{_HOST}:{port}/\nCtrl-C ends both.")
         program = Path(sys.executable).with_name("mlflow")
         command = [str(program), "ui", "--backend-store-uri", settings.mlflow_uri, "--host", _HOST, "--port", str(port)]
         try:
@@ -33,19 +36,6 @@ def ui() -> None:
         except KeyboardInterrupt:
             return
         raise typer.Exit(code)
-
-
-def _serve_reports(settings: "Settings") -> int:
-    """Write the home page of all runs and serve it from a thread; return the port."""
-    from components.reports.home_page import render_index
-    from pipelines.runners.records import read_records
-
-    folder = settings.home / "runs"
-    folder.mkdir(parents=True, exist_ok=True)
-    render_index(read_records(settings.home), folder / "index.html")
-    server = http.server.ThreadingHTTPServer((_HOST, 0), functools.partial(_QuietHandler, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return int(server.server_address[1])
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):

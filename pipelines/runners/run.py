@@ -130,7 +130,11 @@ def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datet
 
 
 def _publish(job: Job, record: LocalRun, settings: Settings) -> None:
-    """Tell the exporter of the run; when the store is out of reach, that is what the run failed of, and is said."""
+    """Write the record of the run for the exporter; when the store is out of reach, log a warning."""
+    quality = Path(record.log).with_name("quality.json")
+    # Only a pipeline that validates sources presents a quality report.
+    sources = documents.read(Quality, quality).sources if quality.is_file() else {}
+    ages = {name: source.freshness.age_hours for name, source in sources.items() if source.freshness}
     run = PipelineRun(
         pipeline=job.pipeline,
         problem=job.problem,
@@ -141,22 +145,12 @@ def _publish(job: Job, record: LocalRun, settings: Settings) -> None:
         ended=datetime.now(UTC),
         seconds=record.seconds,
         error=record.error,
-        source_age_hours=_read_ages(Path(record.log).parent),
+        source_age_hours={name: age for name, age in ages.items() if age is not None},
     )
     try:
         run_records.write_record(open_store(settings), run)
     except TidemillError as error:
         _logger.warning("run %s: its record is kept on this machine only: %s", record.name, error)
-
-
-def _read_ages(folder: Path) -> dict[str, float]:
-    """Return the age of each source from the quality report, where the pipeline presents one."""
-    path = folder / "quality.json"
-    if not path.is_file():
-        return {}
-    sources = documents.read(Quality, path).sources
-    ages = {name: source.freshness.age_hours for name, source in sources.items() if source.freshness}
-    return {name: age for name, age in ages.items() if age is not None}
 
 
 @contextlib.contextmanager

@@ -48,7 +48,11 @@ def build_timeline(outcome: SimulationOutcome) -> Timeline:
         ),
         *_list_alerts(outcome.alerts),
         *_list_rulings(outcome),
-        *_list_warnings(outcome.months),
+        *(
+            TimelineEvent(month.end, "report", "The daily report warns", " ".join(grave))
+            for month in outcome.months
+            if (grave := [one.title for one in month.result.findings if one.severity == "critical"])
+        ),
     ]
     months = zip(outcome.months, outcome.earnings.months, strict=True)
     return Timeline(
@@ -114,10 +118,3 @@ def _list_rulings(outcome: SimulationOutcome) -> Iterator[TimelineEvent]:
                 " ".join(run.reasons),
                 link=f"{run.key}/report.html" if report.is_file() else "",
             )
-
-
-def _list_warnings(months: Sequence[SimulatedMonth]) -> Iterator[TimelineEvent]:
-    for month in months:
-        grave = [finding.title for finding in month.result.findings if finding.severity == "critical"]
-        if grave:
-            yield TimelineEvent(month.end, "report", "The daily report warns", " ".join(grave))

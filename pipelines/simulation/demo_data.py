@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from components.base.adapters.s3 import ObjectStore, open_store
+from components.base.adapters.s3 import open_store
 from components.base.errors import PermanentError
 from components.base.settings import load_settings
 from components.base.times import parse_time
@@ -64,19 +64,17 @@ def land_deliveries(
         raise PermanentError(f"demo data: multiply must be 1 to 60 (minutes of an hour), but got {multiply}.")
     store = open_store(load_settings())
     deliveries = list_deliveries(until, multiply)
-    landed = [_land(store, f"landing/{problem}/{name}", change(name, content)) for name, content in deliveries]
-    result = Landed(written=sum(landed), kept=len(landed) - sum(landed))
+    written = kept = 0
+    for name, delivered in deliveries:
+        key, content = f"landing/{problem}/{name}", change(name, delivered)
+        if store.exists(key) and store.etag(key) == hashlib.md5(content, usedforsecurity=False).hexdigest():
+            kept += 1
+        else:
+            store.put_bytes(key, content)
+            written += 1
+    result = Landed(written, kept)
     log.info("demo data: %d deliveries landed, %d were there", result.written, result.kept)
     return result
-
-
-def _land(store: ObjectStore, key: str, content: bytes) -> bool:
-    """Write a delivery unless the same content is there; return whether it was written."""
-    same = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if store.exists(key) and store.etag(key) == same:
-        return False
-    store.put_bytes(key, content)
-    return True
 
 
 def list_deliveries(until: str | None, multiply: int) -> Iterator[tuple[str, bytes]]:

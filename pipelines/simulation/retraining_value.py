@@ -18,7 +18,7 @@ from components.base.text.wording import write_money
 from components.monitoring.alternatives import Alternative, score_current_solution, score_previous
 from components.monitoring.labels import read_labels
 from components.monitoring.predictions import fetch_predictions
-from components.monitoring.results import Contender, Value, Window
+from components.monitoring.results import Contender, Window
 from components.monitoring.served_rows import read_served_rows
 from components.monitoring.value import measure_value
 from components.tasks import open_task
@@ -122,12 +122,14 @@ def _value_month(
     if frozen and rows.scored.any():
         metric, scored = task.metrics[problem.monitoring.performance.metric], rows.scored
         frozen_score = metric.score(rows.outcomes[scored], frozen.output[scored], frozen.decisions[scored])
-    return _read_month(month, value, frozen_score)
-
-
-def _read_month(month: ServedMonth, value: Value | None, frozen_score: float | None) -> MonthValue:
     if value is None:
         return MonthValue(month.start, 0, 0.0, None, 0.0, frozen_score)
     totals = {name: contender.total for name, contender in value.contenders.items()}
-    served, rows = totals["served"], value.contenders["served"].rows
-    return MonthValue(month.start, rows, served, totals.get("previous"), totals["current_solution"], frozen_score)
+    return MonthValue(
+        month.start,
+        value.contenders["served"].rows,
+        totals["served"],
+        totals.get("previous"),
+        totals["current_solution"],
+        frozen_score,
+    )

@@ -58,7 +58,13 @@ def _run(settings: Settings, ends: Sequence[datetime], terminal: SimulationTermi
     clock.move(FIRST_RELEASE)
     if missing := find_missing():
         terminal.console.print(missing, style="yellow", markup=False, highlight=False)
-    _release_first(settings, contract, terminal)
+    # Train and deploy the first release, and monitor it once, as the next morning's schedule would.
+    terminal.console.rule(f"[bold]The first release[/], as of {FIRST_RELEASE:%d %B %Y}", align="left")
+    land_deliveries(PROBLEM, until=FIRST_RELEASE.isoformat())
+    trained = run_pipeline(settings, Job("training", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
+    terminal.show_run(trained, str(trained.verdict_in_words))
+    monitored = run_pipeline(settings, Job("monitoring", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
+    terminal.show_run(monitored, "nothing was served yet")
     # The governor's scheduled run of this morning is the first release itself.
     clock.move(FIRST_RELEASE + _AFTER_SCHEDULE)
     with start_platform(settings, problem, contract_file) as platform, _watching(platform, clock, terminal) as watch:
@@ -67,16 +73,6 @@ def _run(settings: Settings, ends: Sequence[datetime], terminal: SimulationTermi
         for start, end in zip([FIRST_RELEASE, *ends], ends, strict=False):
             play.simulate_month(start, end)
         _report(play, time.monotonic() - started)
-
-
-def _release_first(settings: Settings, contract: str, terminal: SimulationTerminal) -> None:
-    """Train and deploy the first release, and monitor it once, as the next morning's schedule would."""
-    terminal.console.rule(f"[bold]The first release[/], as of {FIRST_RELEASE:%d %B %Y}", align="left")
-    land_deliveries(PROBLEM, until=FIRST_RELEASE.isoformat())
-    trained = run_pipeline(settings, Job("training", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
-    terminal.show_run(trained, str(trained.verdict_in_words))
-    monitored = run_pipeline(settings, Job("monitoring", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
-    terminal.show_run(monitored, "nothing was served yet")
 
 
 @contextmanager

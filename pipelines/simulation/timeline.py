@@ -142,7 +142,14 @@ class Timeline:
 
     def events_of(self, month: TimelineMonth) -> list[TimelineEvent]:
         """Return the events that belong to a month, in order."""
-        return [event for event in self.ordered if _belongs(event, month)]
+        # What is injected belongs to the month that it begins; all else happens at a month's end at the latest.
+        return [
+            event
+            for event in self.ordered
+            if (
+                month.start <= event.at < month.end if event.kind == "injected" else month.start < event.at <= month.end
+            )
+        ]
 
 
 def pair_alerts(timeline: Timeline) -> list[Span]:
@@ -170,9 +177,3 @@ def add_up(values: Sequence[float | None]) -> list[float | None]:
         total += value or 0.0
         sums.append(None if value is None else total)
     return sums
-
-
-def _belongs(event: TimelineEvent, month: TimelineMonth) -> bool:
-    if event.kind == "injected":
-        return month.start <= event.at < month.end
-    return month.start < event.at <= month.end

@@ -46,8 +46,9 @@ def draw_timeline(timeline: Timeline, size: tuple[float, float] = SCREEN) -> str
     _draw_values(values, timeline)
     is_wide = size[0] >= SCREEN[0]
     _draw_lanes(happened, timeline, lanes, longest=40 if is_wide else 22)
+    style: dict[str, Any] = {"borderaxespad": 0.1, "handlelength": 1.4, "columnspacing": 1.2}
     for axes in (scores, values):
-        _draw_names(axes, columns=3 if is_wide else 2)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3 if is_wide else 2, **style)
     if is_wide:
         _write_difference(values, timeline)
     for axes in (scores, values, happened):
@@ -153,12 +154,6 @@ def _draw_mark(axes: Axes, height: float, event: TimelineEvent) -> None:
             ha="right" if is_late else "left",
             va="center",
         )
-
-
-def _draw_names(axes: Axes, columns: int) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        style: dict[str, Any] = {"borderaxespad": 0.1, "handlelength": 1.4, "columnspacing": 1.2}
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, **style)
 
 
 def _finish(axes: Axes, timeline: Timeline, months_a_tick: int) -> None:
