@@ -48,7 +48,7 @@ def sample_rows(batches: Iterable[pa.RecordBatch], rows: int = SAMPLE_ROWS) -> p
 
 
 def measure_skew(problem: Problem, features: Sequence[Feature], features_uri: str, sample: pa.Table) -> Skew:
-    """Compare the served features of the sampled rows with the join.
+    """Compare the served features of the sampled rows with the join; values that are missing on both sides are equal.
 
     Args:
         problem: The contract.
@@ -59,28 +59,24 @@ def measure_skew(problem: Problem, features: Sequence[Feature], features_uri: st
     served = sample.to_pandas()
     requested = served[list(problem.examples.request)]
     joined = add_features(problem, requested.assign(predicted_at=served[EVENT_TIME]), features_uri)
-    compared = [_compare(feature, served[feature_column(feature.name)], joined[feature.name]) for feature in features]
+    compared = []
+    for feature in features:
+        before, now = served[feature_column(feature.name)], joined[feature.name]
+        both_missing, difference = (before.isna() & now.isna()).to_numpy(), None
+        if feature.kind == "categorical":
+            same = (before == now).to_numpy(dtype=bool)
+        else:
+            one, other = np.asarray(before, dtype=np.float64), np.asarray(now, dtype=np.float64)
+            same = np.isclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE)
+            differences = np.abs(one - other)
+            known = differences[~np.isnan(differences)]
+            difference = float(known.mean()) if len(known) else None
+        ratio = float(1 - (same | both_missing).mean()) if len(served) else 0.0
+        compared.append(
+            FeatureSkew(name=feature.name, rows=len(served), different_ratio=ratio, mean_absolute_difference=difference)
+        )
     return Skew(
         rows=len(served),
         different_ratio=float(np.mean([found.different_ratio for found in compared])) if compared else 0.0,
         features=tuple(sorted(compared, key=lambda found: (-found.different_ratio, found.name))),
-    )
-
-
-def _compare(feature: Feature, served: "pd.Series[float]", joined: "pd.Series[float]") -> FeatureSkew:
-    """Count the rows that differ; values that are missing on both sides are equal."""
-    both_missing, difference = (served.isna() & joined.isna()).to_numpy(), None
-    if feature.kind == "categorical":
-        same = (served == joined).to_numpy(dtype=bool)
-    else:
-        one, other = np.asarray(served, dtype=np.float64), np.asarray(joined, dtype=np.float64)
-        same = np.isclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE)
-        differences = np.abs(one - other)
-        known = differences[~np.isnan(differences)]
-        difference = float(known.mean()) if len(known) else None
-    return FeatureSkew(
-        name=feature.name,
-        rows=len(served),
-        different_ratio=float(1 - (same | both_missing).mean()) if len(served) else 0.0,
-        mean_absolute_difference=difference,
     )

@@ -54,7 +54,9 @@ def measure_gain(result: MonitoringResult, name: Contender) -> Estimate | None:
     served, other = find_contender(result, "served"), find_contender(result, name)
     if served is None or other is None or other.gain_of_served_per_1000 is None:
         return None
-    return scale_estimate(other.gain_of_served_per_1000, _count_rows(served) / 1000)
+    # More rows than were logged are behind a total if the log is a sample.
+    rows = 1000 * served.total / served.per_1000.estimate if served.per_1000.estimate else 0.0
+    return scale_estimate(other.gain_of_served_per_1000, (rows if rows > 0 else float(served.rows)) / 1000)
 
 
 def count_right(result: MonitoringResult, name: Contender = "served") -> float | None:
@@ -70,9 +72,3 @@ def measure_capacity_used(history: History, result: MonitoringResult) -> float |
     per_day = history.problem.business.capacity_per_day
     days = (result.window.end - result.window.start).total_seconds() / 86_400
     return result.traffic.actions / (per_day * days) if per_day and days else None
-
-
-def _count_rows(served: ContenderValue) -> float:
-    """Return the rows behind a total: more than the logged rows if the log is a sample."""
-    rows = 1000 * served.total / served.per_1000.estimate if served.per_1000.estimate else 0.0
-    return rows if rows > 0 else float(served.rows)

@@ -9,7 +9,7 @@ import hashlib
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -141,9 +141,14 @@ def draw_reference(axes: Axes, value: float, text: str, *, vertical: bool = Fals
 
 def show_percent(axes: Axes, which: str = "y", digits: int = 0) -> None:
     """Write the ticks of one axis, `x` or `y`, as percentages."""
+    show_values(axes, lambda value: f"{value * 100:.{digits}f}%", which)
+
+
+def show_values(axes: Axes, write: Callable[[float], str], which: str = "y") -> None:
+    """Write the ticks of one axis, `x` or `y`, with a function."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.{digits}f}%"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
 
 
 def show_thousands(axes: Axes, which: str = "y") -> None:

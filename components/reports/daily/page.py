@@ -14,7 +14,7 @@ from components.reports.daily.status import build_status
 from components.reports.history import History, format_window
 
 _TEMPLATES = Path(__file__).parent / "templates"
-# The table of shifts shows these at once, the others on request.
+# The table of PSI shows these at once, the others on request.
 SHOWN_FEATURES = 12
 
 
@@ -49,6 +49,7 @@ def render_daily(history: History, drawn: Drawn, kpi_link: str = "") -> str:
         problem=history.problem,
         metric_labels={name: metric.label for name, metric in history.task.metrics.items()},
         limits=history.problem.monitoring,
+        task_report=history.task.report,
         noun=history.problem.noun,
         outcome=history.problem.outcome,
         currency=history.currency,
@@ -72,7 +73,7 @@ def render_daily(history: History, drawn: Drawn, kpi_link: str = "") -> str:
 
 
 def rank_features(result: MonitoringResult) -> list[tuple[FeatureState, float | None]]:
-    """Return the features with importance times shift, what bothers the model most first; unknown shifts last."""
+    """Return the features with importance times PSI, the greatest product first; an unknown PSI last."""
     ranked = [(one, None if one.psi is None else one.importance_ratio * one.psi) for one in result.features]
     return sorted(ranked, key=lambda pair: (pair[1] is None, -(pair[1] or 0.0), -pair[0].importance_ratio))
 

@@ -18,8 +18,8 @@ from components.base.text.figures import (
     draw_reference,
     new_figure,
     render_svg,
-    show_percent,
     show_thousands,
+    show_values,
 )
 from components.base.text.wording import write_count, write_number
 from components.monitoring.results import Contender, MonitoringResult
@@ -59,32 +59,32 @@ def draw_traffic(history: History) -> str | None:
     if not days:
         return None
     figure, (axes,) = new_figure()
-    moments = place_times(datetime.fromisoformat(day.day) for day in days)
-    axes.bar(moments, [day.rows for day in days], color=SOFT, label=history.problem.noun)
-    axes.bar(moments, [day.actions for day in days], color=ACCENT, label="actions")
+    places = place_times(datetime.fromisoformat(day.day) for day in days)
+    axes.bar(places, [day.rows for day in days], color=SOFT, label=history.problem.noun)
+    axes.bar(places, [day.actions for day in days], color=ACCENT, label="actions")
     show_thousands(axes)
-    finish_days(axes, moments)
+    finish_days(axes, places)
     axes.set_ylabel("a day")
     draw_legend(figure)
     return render_svg(figure, f"Bars of the {history.problem.noun} and the actions of each day of the window.")
 
 
-def draw_probability(history: History) -> str | None:
-    """Draw the mean probability of each day of the window."""
-    days = history.newest.traffic.by_day
+def draw_output(history: History) -> str | None:
+    """Draw the mean output of each day of the window, as the task names and writes it."""
+    days, report = history.newest.traffic.by_day, history.task.report
     if not days:
         return None
     figure, (axes,) = new_figure()
-    moments = place_times(datetime.fromisoformat(day.day) for day in days)
-    axes.plot(moments, [day.mean_output for day in days], color=ACCENT, marker="o", markersize=3)
-    show_percent(axes, digits=1)
-    finish_days(axes, moments)
-    axes.set_ylabel("mean probability")
-    return render_svg(figure, "Line of the mean probability of each day of the window.")
+    places = place_times(datetime.fromisoformat(day.day) for day in days)
+    axes.plot(places, [day.mean_output for day in days], color=ACCENT, marker="o", markersize=3)
+    show_values(axes, report.format_mean)
+    finish_days(axes, places)
+    axes.set_ylabel(f"mean {report.output_word}")
+    return render_svg(figure, f"Line of the mean {report.output_word} of each day of the window.")
 
 
 def draw_drift(history: History) -> str | None:
-    """Draw the greatest shift that matters and that of the probabilities, as multiples of their limits."""
+    """Draw the greatest PSI that matters and that of the outputs, as multiples of their limits."""
 
     def read_prediction(result: MonitoringResult) -> float | None:
         drift = result.drift
@@ -94,7 +94,7 @@ def draw_drift(history: History) -> str | None:
 
     lines: Lines = {
         "important features": (lambda result: result.drift.greatest_relevant_psi, ACCENT),
-        "probabilities": (read_prediction, COLOURS["champion"]),
+        history.task.report.outputs_word: (read_prediction, COLOURS["champion"]),
     }
     return draw_trend(history, lines, "PSI / limit", "PSI over the windows as multiples of their limits.", 1.0)
 
@@ -106,10 +106,22 @@ def draw_weighted(history: History) -> str | None:
 
 
 def draw_multiples(history: History) -> list[tuple[str, str]]:
-    """Draw the shift of each of the most important features over the windows: pairs of name and SVG."""
-    features = history.newest.features[:_MULTIPLES]
-    drawn = [(one.name, _draw_multiple(history, one.name)) for one in features]
-    return [(name, svg) for name, svg in drawn if svg]
+    """Draw the PSI of each of the most important features over the windows: pairs of name and SVG."""
+    drawn = []
+    for feature in history.newest.features[:_MULTIPLES]:
+        name, limit = feature.name, feature.psi_limit
+        shifts = [next((one.psi for one in window.features if one.name == name), None) for window in history.results]
+        if not has_trend(shifts):
+            continue
+        figure, (axes,) = new_figure(1.35, width=2.4)
+        axes.plot(place_windows(history), to_numbers(shifts), color=ACCENT, marker="o", markersize=3)
+        if limit is not None:
+            axes.axhline(limit, color=BAD, linewidth=1.0, linestyle=(0, (4, 3)))
+        finish_windows(axes, history)
+        axes.set_ylim(0, max([limit or 0, *(shift for shift in shifts if shift is not None)]) * 1.12 or 1.0)
+        moved = f"from {write_number(shifts[0])} to {write_number(shifts[-1])}, limit {write_number(limit)}"
+        drawn.append((name, render_svg(figure, f"PSI of {name} over the windows, {moved}.")))
+    return drawn
 
 
 def draw_labels(history: History) -> str | None:
@@ -148,7 +160,7 @@ def draw_performance(history: History) -> str | None:
 
 
 def draw_estimated(history: History) -> str | None:
-    """Draw the score that the probabilities promised beside the one that came true, on the same labelled rows."""
+    """Draw the score that the outputs promised beside the one that came true, on the same labelled rows."""
     metric = history.problem.monitoring.performance.metric
 
     def read_real(result: MonitoringResult) -> float | None:
@@ -218,7 +230,7 @@ def draw_gain(history: History) -> str | None:
 
 DAILY_PICTURES: dict[str, Callable[[History], str | None]] = {
     "traffic": draw_traffic,
-    "probability": draw_probability,
+    "output": draw_output,
     "drift": draw_drift,
     "weighted": draw_weighted,
     "labels": draw_labels,
@@ -252,21 +264,3 @@ def _read_earned(contender: Contender) -> Read:
         return found.per_1000.estimate if found else None
 
     return read
-
-
-def _draw_multiple(history: History, name: str) -> str | None:
-    def read(result: MonitoringResult) -> float | None:
-        return next((one.psi for one in result.features if one.name == name), None)
-
-    shifts = history.trend(read)
-    if not has_trend(shifts):
-        return None
-    limit = next((one.psi_limit for one in history.newest.features if one.name == name), None)
-    figure, (axes,) = new_figure(1.35, width=2.4)
-    axes.plot(place_windows(history), to_numbers(shifts), color=ACCENT, marker="o", markersize=3)
-    if limit is not None:
-        axes.axhline(limit, color=BAD, linewidth=1.0, linestyle=(0, (4, 3)))
-    finish_windows(axes, history)
-    axes.set_ylim(0, max([limit or 0, *(shift for shift in shifts if shift is not None)]) * 1.12 or 1.0)
-    moved = f"from {write_number(shifts[0])} to {write_number(shifts[-1])}, limit {write_number(limit)}"
-    return render_svg(figure, f"PSI of {name} over the windows, {moved}.")

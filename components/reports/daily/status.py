@@ -29,9 +29,11 @@ class Status:
 def build_status(history: History) -> Status:
     """Put the newest window into three answers and six numbers."""
     tone = judge_window(history.newest)
+    graves = [one.title for one in history.newest.findings if _TONES[one.severity] == tone]
+    others = f", and {_count(len(graves) - 1, 'finding')} more" if len(graves) > 1 else ""
     return Status(
         tone=tone,
-        title=_title(history.newest, tone),
+        title="All is well" if tone == "good" else f"{graves[0]}{others}",
         well=_format_well(history),
         changed=_format_changed(history),
         done=_format_done(history),
@@ -43,14 +45,6 @@ def judge_window(result: MonitoringResult) -> Tone:
     """Return the tone of the gravest finding."""
     tones = [_TONES[one.severity] for one in result.findings]
     return next((tone for tone in ("bad", "hold") if tone in tones), "good")
-
-
-def _title(result: MonitoringResult, tone: Tone) -> str:
-    graves = [one for one in result.findings if _TONES[one.severity] == tone]
-    if tone == "good":
-        return "All is well"
-    others = f", and {_count(len(graves) - 1, 'finding')} more" if len(graves) > 1 else ""
-    return f"{graves[0].title}{others}"
 
 
 def _count(number: int, thing: str) -> str:
@@ -83,13 +77,10 @@ def _format_changed(history: History) -> str:
     new, gone = compare_findings(history)
     for found, what in ((new, "New"), (gone, "Gone")):
         titles = "; ".join(one.title for one in found[:3])
+        more = f", and {len(found) - 3} more" if len(found) > 3 else ""
         if found:
-            words.append(f"{what}: {titles}{_more(len(found) - 3)}.")
+            words.append(f"{what}: {titles}{more}.")
     return " ".join(words) or "The same findings, the same model as in the window before."
-
-
-def _more(number: int) -> str:
-    return f", and {number} more" if number > 0 else ""
 
 
 def _format_done(history: History) -> str:

@@ -60,7 +60,7 @@ def build_kpi(history: History) -> Kpi:
     return Kpi(
         tone=tone,
         title=title,
-        sentences=(_format_window(history, window), *_format_beginning(history, beginning)),
+        sentences=_format_earned(history, window, beginning),
         tiles=_build_tiles(history, window, beginning),
         rows=_compare(history),
         happened=_format_happened(history),
@@ -86,29 +86,25 @@ def _judge(history: History, window: Earnings | None) -> tuple[Tone, str]:
     return "hold", "The decisions earned about as much as the current solution"
 
 
-def _format_window(history: History, window: Earnings | None) -> str:
+def _format_earned(history: History, window: Earnings | None, beginning: Earnings | None) -> tuple[str, ...]:
+    """Format what was earned in this period and since the beginning, and how much more that is than others earn."""
+    noun, currency = history.problem.noun, history.currency
+    sentences = []
     if window is None:
-        return (
-            f"Of the {write_count(history.newest.traffic.rows)} {history.problem.noun} of this period too few outcomes "
-            "are known to say what was earned."
-        )
-    text = (
-        f"In this period the decisions earned {write_money(window.earned, history.currency)} on "
-        f"{write_count(window.rows)} {history.problem.noun} with a known outcome"
-    )
-    return f"{text}{_format_others(history, window)}"
-
-
-def _format_beginning(history: History, beginning: Earnings | None) -> tuple[str, ...]:
-    if beginning is None or beginning.windows < 2:
-        return ()
-    earned = write_money(beginning.earned, history.currency)
-    text = f"Since the beginning, over {beginning.windows} periods, they earned {earned}"
-    return (f"{text}{_format_others(history, beginning)}",)
+        rows = write_count(history.newest.traffic.rows)
+        sentences.append(f"Of the {rows} {noun} of this period too few outcomes are known to say what was earned.")
+    else:
+        earned, rows = write_money(window.earned, currency), write_count(window.rows)
+        text = f"In this period the decisions earned {earned} on {rows} {noun} with a known outcome"
+        sentences.append(f"{text}{_format_others(history, window)}")
+    if beginning and beginning.windows > 1:
+        earned = write_money(beginning.earned, currency)
+        text = f"Since the beginning, over {beginning.windows} periods, they earned {earned}"
+        sentences.append(f"{text}{_format_others(history, beginning)}")
+    return tuple(sentences)
 
 
 def _format_others(history: History, earnings: Earnings) -> str:
-    """Format how much more that is than what others would have earned."""
     others = {"the current solution": earnings.more_than_current, "the model before": earnings.more_than_previous}
     compared = [format_gain(gain, history.currency, name) for name, gain in others.items() if gain]
     return f": {', and '.join(compared)}." if compared else "."
@@ -116,16 +112,14 @@ def _format_others(history: History, earnings: Earnings) -> str:
 
 def _build_tiles(history: History, window: Earnings | None, beginning: Earnings | None) -> tuple[KpiTile, ...]:
     newest, currency = history.newest, history.currency
-    right, other, used = (
-        count_right(newest),
-        count_right(newest, "current_solution"),
-        measure_capacity_used(history, newest),
-    )
+    right, other = count_right(newest), count_right(newest, "current_solution")
+    used = measure_capacity_used(history, newest)
     gain = window.more_than_current if window else None
     compared = "" if other is None else f"; with the current solution {other:.0f} of 100"
     possible = f" of {write_count(newest.traffic.actions / used)} possible ones" if used else ""
     total = f"{write_money(beginning.earned, currency)} since the beginning" if beginning else "not known yet"
-    actions = write_count(newest.traffic.actions)
+    actions, served = write_count(newest.traffic.actions), find_contender(newest, "served")
+    taken = f"{write_count(served.actions)} actions with a known outcome" if served else "no outcome is known yet"
     return (
         KpiTile("Earned in this period", write_money(window.earned if window else None, currency), total),
         KpiTile(
@@ -135,19 +129,14 @@ def _build_tiles(history: History, window: Earnings | None, beginning: Earnings 
             if gain and gain.low is not None
             else "too few outcomes to say how sure",
         ),
-        KpiTile("Right actions", MISSING if right is None else f"{right:.0f} of 100", f"{_taken(newest)}{compared}"),
+        KpiTile("Right actions", MISSING if right is None else f"{right:.0f} of 100", f"{taken}{compared}"),
         KpiTile("Possible actions used", write_percent(used, 0), f"{actions} actions taken{possible}"),
     )
 
 
-def _taken(result: MonitoringResult) -> str:
-    served = find_contender(result, "served")
-    return f"{write_count(served.actions)} actions with a known outcome" if served else "no outcome is known yet"
-
-
 def _compare(history: History) -> tuple[KpiRow, ...]:
     """Compare this period with the one before, number by number."""
-    currency = history.currency
+    noun, currency = history.problem.noun, history.currency
 
     def read_earned(result: MonitoringResult) -> float | None:
         served = find_contender(result, "served")
@@ -158,47 +147,34 @@ def _compare(history: History) -> tuple[KpiRow, ...]:
         gain = other.gain_of_served_per_1000 if other else None
         return gain.estimate if gain else None
 
+    def read_used(result: MonitoringResult) -> float | None:
+        used = measure_capacity_used(history, result)
+        return None if used is None else used * 100
+
+    more = f"More than the current solution, {currency} per 1,000 {noun}"
     return (
-        _row(
-            history, f"{history.problem.noun} predicted".capitalize(), lambda result: result.traffic.rows, write_count
-        ),
+        _row(history, f"{noun} predicted".capitalize(), lambda result: result.traffic.rows, write_count),
         _row(history, "Actions taken", lambda result: result.traffic.actions, write_count),
         _row(history, "Right actions of 100", count_right, lambda number: f"{number:.0f}"),
         _row(history, f"Earned, {currency}", read_earned, write_count),
-        _row(
-            history,
-            f"More than the current solution, {currency} per 1,000 {history.problem.noun}",
-            read_gain,
-            write_count,
-        ),
-        _row(
-            history,
-            "Possible actions used, %",
-            lambda result: _percent(measure_capacity_used(history, result)),
-            write_count,
-        ),
+        _row(history, more, read_gain, write_count),
+        _row(history, "Possible actions used, %", read_used, write_count),
     )
-
-
-def _percent(ratio: float | None) -> float | None:
-    return None if ratio is None else ratio * 100
 
 
 def _row(history: History, label: str, read: Read, write: Callable[[float], str]) -> KpiRow:
     now, before = read(history.newest), read(history.previous) if history.previous else None
-    moved = None if now is None or before is None else now - before
+    change = MISSING
+    if now is not None and before is not None:
+        moved = f"{'+' if now > before else ''}{write(now - before)}"
+        change = moved if re.search("[1-9]", moved) else "as before"
     return KpiRow(
         label=label,
         now=MISSING if now is None else write(now),
         before=MISSING if before is None else write(before),
-        change=MISSING if moved is None else _write_change(moved, write),
+        change=change,
         trend=tuple(history.trend(read)),
     )
-
-
-def _write_change(moved: float, write: Callable[[float], str]) -> str:
-    text = f"{'+' if moved > 0 else ''}{write(moved)}"
-    return text if re.search("[1-9]", text) else "as before"
 
 
 def _format_happened(history: History) -> tuple[str, ...]:
@@ -214,22 +190,19 @@ def _format_happened(history: History) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said))
 
 
-def _advise_loss(history: History) -> str:
-    if any(one.run and one.run.state == "promoted" for one in history.recent_rulings):
-        return "Watch the next report: a better model has taken over, and it must earn more than the current solution."
-    now = history.problem.decision.current_solution
-    return (
-        f"Decide whether to go back to the current solution until a better model is in use: {now[:1].lower()}{now[1:]}."
-    )
-
-
 def _advise(history: History, window: Earnings | None) -> tuple[str, ...]:
     """Format what the business should know or decide, most urgent first."""
     said, owner = [], history.problem.owner
     if any(one.choice == "escalate" for one in history.recent_rulings):
         said.append(f"Decide how to go on: the platform has stopped by itself and waits for {owner.contact}.")
     if history.newest.value and history.newest.value.is_below_limit:
-        said.append(_advise_loss(history))
+        now = history.problem.decision.current_solution
+        said.append(
+            "Watch the next report: a better model has taken over, and it must earn more than the current solution."
+            if any(one.run and one.run.state == "promoted" for one in history.recent_rulings)
+            else "Decide whether to go back to the current solution until a better model is in use: "
+            f"{now[:1].lower()}{now[1:]}."
+        )
     used = measure_capacity_used(history, history.newest)
     if used is not None and used >= _CAPACITY_FULL:
         said.append("Every possible action was taken: more capacity may earn more. The release report shows how much.")

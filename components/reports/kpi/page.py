@@ -27,6 +27,7 @@ def render_kpi(history: History, pictures: Mapping[str, str], daily_link: str = 
         period=format_window(result.window),
         before=format_window(history.previous.window) if history.previous else "",
         kpi=build_kpi(history),
+        worth=history.task.report.format_worth(history.problem),
         pictures=pictures,
         daily_link=daily_link,
     )

@@ -7,7 +7,7 @@ evaluation. How well the decisions hit is the task's sentence.
 from dataclasses import dataclass
 
 from components.base.text.wording import join_words, say_plainly, write_bounds, write_count, write_money, write_score
-from components.models.documents import Contender, Evaluation
+from components.models.documents import Evaluation
 from components.reports.release.material import REFERENCES, Material
 from components.reports.release.task_report import TaskReport, Tile
 
@@ -66,18 +66,17 @@ def _format_worth(material: Material, evaluation: Evaluation) -> str:
         f"Its decisions are worth {write_money(value.estimate, business.currency)} per 1,000 {material.problem.noun} "
         f"({write_bounds(value, write_count)})"
     )
-    compared = [_compare(material, evaluation, role) for role in REFERENCES if role in evaluation.comparisons]
+    compared = []
+    for role in REFERENCES:
+        if role in evaluation.comparisons:
+            gain = evaluation.comparisons[role].value_per_1000
+            amount = f"{write_money(abs(gain.estimate), business.currency)} {'more' if gain.estimate >= 0 else 'less'}"
+            name = material.name_role(role).lower()
+            compared.append(f"{amount} than the {name} ({write_bounds(gain, write_count)})")
     if not compared:
         return f"{text}."
     required = write_money(business.minimum_lift_per_1000, business.currency)
     return f"{text}: {join_words(compared)}, on the same {material.problem.noun}; a gain of {required} is required."
-
-
-def _compare(material: Material, evaluation: Evaluation, role: Contender) -> str:
-    gain = evaluation.comparisons[role].value_per_1000
-    direction = "more" if gain.estimate >= 0 else "less"
-    amount = write_money(abs(gain.estimate), material.problem.business.currency)
-    return f"{amount} {direction} than the {material.name_role(role).lower()} ({write_bounds(gain, write_count)})"
 
 
 def _build_tiles(material: Material, evaluation: Evaluation, report: TaskReport) -> tuple[Tile, ...]:

@@ -85,6 +85,8 @@ def _render(material: Material, template: str, **values: Any) -> str:
         template,
         **documents,
         **report.collect_values(material),
+        format_mean=report.format_mean,
+        output_word=report.output_word,
         problem=problem,
         noun=material.problem.noun,
         outcome=material.problem.outcome,

@@ -144,7 +144,7 @@ def _describe(role: Contender, contender: ContenderRecord, metric: str) -> Conte
 
 
 def _format_verdict(version: str | None, evaluation: Evaluation, deployment: Deployment) -> str:
-    """Write in sentences what was decided, why, and what it is worth."""
+    """Write in sentences what was decided, why, and what it is worth against what it was compared with."""
     decided = {
         "promoted": f"Version {version} is promoted: it answers at the endpoint {deployment.endpoint}.",
         "refused": f"Version {version} passed its evaluation, but the endpoint refused it.",
@@ -153,16 +153,12 @@ def _format_verdict(version: str | None, evaluation: Evaluation, deployment: Dep
     is_kept = deployment.outcome != "promoted" and deployment.champion
     kept = f" Version {deployment.champion} stays champion." if is_kept else ""
     reasons = deployment.reasons if deployment.outcome == "refused" else evaluation.reasons
-    return " ".join([decided + kept, _format_gain(evaluation), *reasons])
-
-
-def _format_gain(evaluation: Evaluation) -> str:
-    """Write what the challenger is worth against what it was compared with."""
     reference = next(role for role in REFERENCES if role in evaluation.comparisons)
     gain = evaluation.comparisons[reference].value_per_1000
     words = "more" if gain.estimate >= 0 else "less"
     interval = f" (95 % interval {gain.low:,.0f} to {gain.high:,.0f})" if has_bounds(gain) else ""
-    return (
+    worth = (
         f"It earns {abs(gain.estimate):,.0f} {evaluation.currency} {words} per 1,000 predictions than the "
         f"{say_plainly(reference)}{interval}."
     )
+    return " ".join([decided + kept, worth, *reasons])

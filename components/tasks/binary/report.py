@@ -6,9 +6,10 @@ evaluation as `documents.BinaryContender` keeps them.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from components.base.text.wording import write_capacity, write_count, write_percent
+from components.base.contract.problem import Problem
+from components.base.text.wording import write_capacity, write_count, write_money, write_percent
 from components.reports.release.material import Material
 from components.reports.release.task_report import TaskReport, Tile
 from components.tasks.binary.documents import Confusion
@@ -22,6 +23,9 @@ from components.tasks.binary.report_pictures import (
     read_business,
     read_contenders,
 )
+
+if TYPE_CHECKING:
+    from components.base.contract.binary import BinaryProblem
 
 Cell = tuple[int, float]
 """Rows, and what they are worth together."""
@@ -43,6 +47,14 @@ def format_skill(material: Material) -> str:
     other, name = contenders[role].confusion, material.name_role(role).lower()
     right, found = _format_precision(other), write_percent(other.recall)
     return f"{text}; with the {name} {right} of 100 are right, and it acts on {found}."
+
+
+def format_worth(problem: Problem) -> str:
+    """Write what one right and one wrong action are worth."""
+    business = cast("BinaryProblem", problem).business
+    right = write_money(business.values.true_positive, business.currency)
+    wrong = write_money(business.values.false_positive, business.currency)
+    return f"A right action is worth {right}, a wrong one {wrong}."
 
 
 def build_tile(material: Material) -> Tile:
@@ -68,7 +80,6 @@ def collect_values(material: Material) -> dict[str, Any]:
     """Return what the pieces of the templates need."""
     return {
         "format_output": _format_output,
-        "format_mean": write_percent,
         "format_policy": _format_policy,
         "mean_label": f"Share {material.problem.outcome}",
         "rate_label": "true positive rate",
@@ -95,6 +106,10 @@ REPORT = TaskReport(
         "precision_recall": draw_precision_recall,
         "roc": draw_roc,
     },
+    output_word="probability",
+    outputs_word="probabilities",
+    format_mean=write_percent,
+    format_worth=format_worth,
     format_skill=format_skill,
     build_tile=build_tile,
     collect_values=collect_values,

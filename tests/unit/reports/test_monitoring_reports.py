@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -17,6 +18,7 @@ from components.reports.kpi.pictures import draw_kpi
 from components.reports.kpi.words import format_ruling
 from components.reports.write import write_reports
 from components.tasks import open_task
+from components.tasks.binary import report as binary_report
 from tests.unit.monitoring import documents as docs
 from tests.unit.pages import assert_stands_alone, text_of
 
@@ -41,6 +43,28 @@ def written(tmp_path_factory):
     """The reports of the month in which the concept shifted."""
     folder = tmp_path_factory.mktemp("reports") / "new"
     return write_reports(TASK, docs.story()[:6], docs.rulings(), folder)
+
+
+def test_pages_use_the_words_of_the_task(written, monkeypatch, tmp_path):
+    """A binary task speaks of probabilities and of right and wrong actions; another task has words of its own."""
+    daily, kpi = (text_of(written[name].read_text()) for name in ("daily.html", "kpi.html"))
+    assert "Mean probability 2" in daily
+    assert "Probabilities" in daily
+    assert "A right action is worth 1,000 USD" in kpi
+    words = {
+        "output_word": "forecast",
+        "outputs_word": "forecasts",
+        "format_worth": lambda problem: "An hour is worth 7 USD.",
+    }
+    other = replace(TASK.report, **words, format_mean=lambda mean: f"{mean or 0:.1f} minutes")
+    monkeypatch.setattr(binary_report, "REPORT", other)
+    pages = write_reports(TASK, docs.story()[:6], docs.rulings(), tmp_path)
+    daily, kpi = (pages[name].read_text() for name in ("daily.html", "kpi.html"))
+    assert "probabilit" not in (daily + kpi).lower()
+    assert "right action is worth" not in daily + kpi
+    assert "Mean forecast 0." in text_of(daily)
+    assert "minutes" in text_of(daily)
+    assert "An hour is worth 7 USD." in kpi
 
 
 @pytest.mark.parametrize("name", ["daily.html", "kpi.html"])
