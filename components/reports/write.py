@@ -21,8 +21,7 @@ from components.reports.daily.pictures import draw_daily
 from components.reports.daily.status import build_status
 from components.reports.daily.tiles import Tone
 from components.reports.history import History, build_history, format_window
-from components.reports.kpi.page import render_kpi
-from components.reports.kpi.pictures import draw_kpi
+from components.reports.kpi.page import draw_kpi, render_kpi
 
 DAILY, KPI, SUMMARY = "daily.html", "kpi.html", "summary.json"
 

@@ -13,8 +13,7 @@ from components.monitoring import results as doc
 from components.reports.daily.page import SECTIONS, render_daily
 from components.reports.daily.pictures import Drawn, draw_daily
 from components.reports.history import build_history
-from components.reports.kpi.page import render_kpi
-from components.reports.kpi.pictures import draw_kpi
+from components.reports.kpi.page import draw_kpi, render_kpi
 from components.reports.kpi.words import format_ruling
 from components.reports.write import write_reports
 from components.tasks import open_task

@@ -4,8 +4,14 @@ import re
 import pytest
 
 from components.reports.release.material import read_material
-from components.reports.release.page import SECTIONS, draw_pictures, render_card, render_report
-from components.reports.release.present import copy_presentation, present_release
+from components.reports.release.present import (
+    SECTIONS,
+    copy_presentation,
+    draw_pictures,
+    present_release,
+    render_card,
+    render_report,
+)
 from tests.unit.pages import Page, text_of
 from tests.unit.reports import release_documents as docs
 
