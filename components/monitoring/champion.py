@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from components.base.adapters import mlflow as tracking
@@ -51,7 +50,17 @@ def fetch_monitored_champion(problem: Problem, settings: Settings, folder: Path)
         )
     tags = tracking.find_version(problem.name, version, settings).tags
     previous = tags.get(tracking.PREVIOUS_TAG) or None
-    fetch = partial(_fetch_previous, problem.name, previous, folder / "previous", settings)
+
+    def fetch_previous() -> tracking.ModelFiles | None:
+        """Fetch the previous champion; None when there is none, or its contract can no longer be read."""
+        if previous is None:
+            return None
+        try:
+            return tracking.download_version(problem.name, previous, folder / "previous", settings)
+        except (ModelRefusedError, ValueError) as error:
+            log.warning("monitor: version %s cannot be compared with: %s", previous, error)
+            return None
+
     try:
         files = tracking.download_version(problem.name, version, folder / "champion", settings)
     except ValueError as error:
@@ -59,15 +68,4 @@ def fetch_monitored_champion(problem: Problem, settings: Settings, folder: Path)
             f"monitor {problem.name}: the contract of version {version} must be readable, but got {error}. "
             "It is of an older platform: run the training pipeline again."
         ) from error
-    return MonitoredChampion(files, parse_time(tags["as_of"]), previous, fetch)
-
-
-def _fetch_previous(name: str, version: str | None, folder: Path, settings: Settings) -> tracking.ModelFiles | None:
-    """Fetch the previous champion; None when there is none, or its contract can no longer be read."""
-    if version is None:
-        return None
-    try:
-        return tracking.download_version(name, version, folder, settings)
-    except (ModelRefusedError, ValueError) as error:
-        log.warning("monitor: version %s cannot be compared with: %s", version, error)
-        return None
+    return MonitoredChampion(files, parse_time(tags["as_of"]), previous, fetch_previous)

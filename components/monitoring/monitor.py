@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-
 from components.base.adapters.s3 import open_store
 from components.base.settings import Settings
 from components.base.task import Task
@@ -28,7 +26,7 @@ from components.monitoring.drift import describe_ages, describe_drift, describe_
 from components.monitoring.findings.collect import list_findings
 from components.monitoring.findings.words import write_interval
 from components.monitoring.labels import count_labels, read_labels, update_labels
-from components.monitoring.performance import estimate_performance, measure_performance
+from components.monitoring.performance import estimate_performance, estimate_scored, measure_performance
 from components.monitoring.predictions import Predictions, fetch_predictions
 from components.monitoring.reference import TrainingReference, read_evaluation, read_reference
 from components.monitoring.results import Contender, MonitoringResult, Performance, Value, Window, write_result
@@ -89,7 +87,7 @@ def monitor_window(
         new_labels = count_labels(task, accepted, champion.trained_as_of, as_of)
         with quiet_fits():
             result = _measure(material, features_uri, new_labels)
-    found = list_findings(task, result, estimate_performance(task, rows), _expect_score(material))
+    found = list_findings(task, result, estimate_performance(task, rows), estimate_scored(task, rows))
     done = {"findings": found, "computed_at": datetime.now(UTC), "seconds": round(time.monotonic() - started, 3)}
     return result.model_copy(update=done)
 
@@ -163,13 +161,3 @@ def _score_labelled(material: _Material) -> tuple[Performance | None, Value | No
     if previous:
         alternatives["previous"] = previous
     return performance, measure_value(task, rows, alternatives, f"version {champion.version}")
-
-
-def _expect_score(material: _Material) -> float | None:
-    """Estimate the limit's metric on the scored rows without their labels; None where it has no estimate."""
-    rows, metric = material.rows, material.task.metrics[material.task.problem.monitoring.performance.metric]
-    scored = rows.scored
-    if not scored.any() or metric.estimate is None:
-        return None
-    expected = metric.estimate(rows.output[scored], rows.decisions[scored])
-    return expected if np.isfinite(expected) else None

@@ -84,6 +84,15 @@ def estimate_performance(task: Task, rows: ServedRows) -> tuple[EstimatedPerform
     return tuple(found for found in estimates if math.isfinite(found.score))
 
 
+def estimate_scored(task: Task, rows: ServedRows) -> float | None:
+    """Estimate the limit's metric on the scored rows without their labels; None where it has no estimate."""
+    metric, scored = task.metrics[task.problem.monitoring.performance.metric], rows.scored
+    if not scored.any() or metric.estimate is None:
+        return None
+    expected = metric.estimate(rows.output[scored], rows.decisions[scored])
+    return expected if math.isfinite(expected) else None
+
+
 def is_beyond(found: Estimate | None, limit: PerformanceLimit) -> bool:
     """True if the whole interval violates the limit; False without an interval."""
     if found is None or found.low is None or found.high is None:

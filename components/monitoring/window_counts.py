@@ -5,7 +5,7 @@ which add up: the memory does not depend on the window, and days can be counted 
 quality are computed from the counts alone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -70,20 +70,6 @@ def count_window(reference: TrainingReference, batches: Iterable[pa.RecordBatch]
     """
     schema = _counted_schema(reference)
     counted = _count_table(reference, schema.empty_table())
-    for table in _group(batches, schema):
-        counted = counted.add(_count_table(reference, table))
-    return counted
-
-
-def _counted_schema(reference: TrainingReference) -> pa.Schema:
-    kinds = {"numeric": pa.float64(), "categorical": pa.string()}
-    features = [(feature_column(feature.name), kinds[feature.kind]) for feature in reference.features]
-    ages = [(age_column(view.name), pa.float64()) for view in reference.views]
-    return pa.schema([*features, *ages, (reference.output_column, pa.float64())])
-
-
-def _group(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Put small batches together, and keep the columns of the schema in its types."""
     held: list[pa.Table] = []
     for batch in batches:
         missing = sorted(set(schema.names) - set(batch.schema.names))
@@ -94,10 +80,16 @@ def _group(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.
             )
         held.append(pa.Table.from_batches([batch.select(schema.names)]).cast(schema))
         if sum(map(len, held)) >= _GROUP_ROWS:
-            yield pa.concat_tables(held)
+            counted = counted.add(_count_table(reference, pa.concat_tables(held)))
             held = []
-    if held:
-        yield pa.concat_tables(held)
+    return counted.add(_count_table(reference, pa.concat_tables(held))) if held else counted
+
+
+def _counted_schema(reference: TrainingReference) -> pa.Schema:
+    kinds = {"numeric": pa.float64(), "categorical": pa.string()}
+    features = [(feature_column(feature.name), kinds[feature.kind]) for feature in reference.features]
+    ages = [(age_column(view.name), pa.float64()) for view in reference.views]
+    return pa.schema([*features, *ages, (reference.output_column, pa.float64())])
 
 
 def _count_table(reference: TrainingReference, table: pa.Table) -> WindowCounts:

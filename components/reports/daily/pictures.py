@@ -1,4 +1,4 @@
-"""Pictures of the daily report: traffic, shifts, labels, performance and value, over days or over all windows.
+"""Pictures of the daily report: traffic, drift, labels, performance and value, over days or over all windows.
 
 In: a `History`. Out: SVG by name, nothing where the windows lack what a picture needs. Called by the daily report.
 Windows stand at their `as_of`; what is not known is a gap in the line.
@@ -110,16 +110,16 @@ def draw_multiples(history: History) -> list[tuple[str, str]]:
     drawn = []
     for feature in history.newest.features[:_MULTIPLES]:
         name, limit = feature.name, feature.psi_limit
-        shifts = [next((one.psi for one in window.features if one.name == name), None) for window in history.results]
-        if not has_trend(shifts):
+        psis = [next((one.psi for one in window.features if one.name == name), None) for window in history.results]
+        if not has_trend(psis):
             continue
         figure, (axes,) = new_figure(1.35, width=2.4)
-        axes.plot(place_windows(history), to_numbers(shifts), color=ACCENT, marker="o", markersize=3)
+        axes.plot(place_windows(history), to_numbers(psis), color=ACCENT, marker="o", markersize=3)
         if limit is not None:
             axes.axhline(limit, color=BAD, linewidth=1.0, linestyle=(0, (4, 3)))
         finish_windows(axes, history)
-        axes.set_ylim(0, max([limit or 0, *(shift for shift in shifts if shift is not None)]) * 1.12 or 1.0)
-        moved = f"from {write_number(shifts[0])} to {write_number(shifts[-1])}, limit {write_number(limit)}"
+        axes.set_ylim(0, max([limit or 0, *(psi for psi in psis if psi is not None)]) * 1.12 or 1.0)
+        moved = f"from {write_number(psis[0])} to {write_number(psis[-1])}, limit {write_number(limit)}"
         drawn.append((name, render_svg(figure, f"PSI of {name} over the windows, {moved}.")))
     return drawn
 

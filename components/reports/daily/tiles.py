@@ -72,17 +72,17 @@ def _build_drift(history: History) -> StatusTile:
     def read(result: MonitoringResult) -> float | None:
         return result.drift.greatest_relevant_psi
 
-    shift = read(history.newest)
+    psi = read(history.newest)
     name = history.newest.drift.feature
     return StatusTile(
         label="Drift",
-        number=MISSING if shift is None else f"{write_number(shift, 2)} × limit",
+        number=MISSING if psi is None else f"{write_number(psi, 2)} × limit",
         note=f"greatest PSI of an important feature, {name}; {write_count(history.newest.model_rows)} rows"
         if name
         else f"no PSI is computed for {write_count(history.newest.model_rows)} rows",
         change=history.format_change(read, lambda moved: f"{moved:+.2f}"),
-        tone=_tone(shift is not None, shift is not None and shift > 1),
-        verdict=_verdict(shift is not None, shift is not None and shift > 1, "beyond limit"),
+        tone=_tone(psi is not None, psi is not None and psi > 1),
+        verdict=_verdict(psi is not None, psi is not None and psi > 1, "beyond limit"),
         trend=tuple(history.trend(read)),
         limit=1.0,
     )

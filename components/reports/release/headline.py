@@ -26,11 +26,24 @@ class Answer:
 def build_answer(material: Material) -> Answer:
     """Put the release into three sentences and four numbers."""
     tone, title, decided = _format_verdict(material)
-    if material.evaluation is None:
+    evaluation, business, noun = material.evaluation, material.problem.business, material.problem.noun
+    if evaluation is None:
         return Answer("hold", "No model was judged", (decided,), ())
+    value, compared = evaluation.contenders["challenger"].value_per_1000, []
+    for role in REFERENCES:
+        if role in evaluation.comparisons:
+            gain = evaluation.comparisons[role].value_per_1000
+            amount = f"{write_money(abs(gain.estimate), business.currency)} {'more' if gain.estimate >= 0 else 'less'}"
+            name = material.name_role(role).lower()
+            compared.append(f"{amount} than the {name} ({write_bounds(gain, write_count)})")
+    worth = f"Its decisions are worth {write_money(value.estimate, business.currency)} per 1,000 {noun}"
+    worth += f" ({write_bounds(value, write_count)})"
+    if compared:
+        required = write_money(business.minimum_lift_per_1000, business.currency)
+        worth += f": {join_words(compared)}, on the same {noun}; a gain of {required} is required"
     report: TaskReport = material.task.report
-    sentences = (decided, _format_worth(material, material.evaluation), report.format_skill(material))
-    return Answer(tone, title, sentences, _build_tiles(material, material.evaluation, report))
+    sentences = (decided, f"{worth}.", report.format_skill(material))
+    return Answer(tone, title, sentences, _build_tiles(material, evaluation, report))
 
 
 def _format_verdict(material: Material) -> tuple[str, str, str]:
@@ -58,25 +71,6 @@ def _format_verdict(material: Material) -> tuple[str, str, str]:
     failed = [f"“{say_plainly(gate.name)}”" for gate in evaluation.gates if gate.verdict == "fail"]
     listed = f" at {join_words(failed)}" if failed else ""
     return "bad", "Refused: not good enough", f"The new model failed{listed}: {stays}."
-
-
-def _format_worth(material: Material, evaluation: Evaluation) -> str:
-    business, value = material.problem.business, evaluation.contenders["challenger"].value_per_1000
-    text = (
-        f"Its decisions are worth {write_money(value.estimate, business.currency)} per 1,000 {material.problem.noun} "
-        f"({write_bounds(value, write_count)})"
-    )
-    compared = []
-    for role in REFERENCES:
-        if role in evaluation.comparisons:
-            gain = evaluation.comparisons[role].value_per_1000
-            amount = f"{write_money(abs(gain.estimate), business.currency)} {'more' if gain.estimate >= 0 else 'less'}"
-            name = material.name_role(role).lower()
-            compared.append(f"{amount} than the {name} ({write_bounds(gain, write_count)})")
-    if not compared:
-        return f"{text}."
-    required = write_money(business.minimum_lift_per_1000, business.currency)
-    return f"{text}: {join_words(compared)}, on the same {material.problem.noun}; a gain of {required} is required."
 
 
 def _build_tiles(material: Material, evaluation: Evaluation, report: TaskReport) -> tuple[Tile, ...]:
