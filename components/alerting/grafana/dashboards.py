@@ -8,10 +8,10 @@ import json
 from typing import NamedTuple
 
 from components.alerting.grafana.board import INTERVAL, Board
-from components.alerting.grafana.model import model_board
+from components.alerting.grafana.model import MODEL_BOARD
 from components.alerting.grafana.panels import build_dashboard
-from components.alerting.grafana.pipelines import pipelines_board, retraining_board
-from components.alerting.grafana.serving import serving_board
+from components.alerting.grafana.pipelines import PIPELINES_BOARD, RETRAINING_BOARD
+from components.alerting.grafana.serving import SERVING_BOARD
 
 
 class PanelQuery(NamedTuple):
@@ -24,7 +24,7 @@ class PanelQuery(NamedTuple):
 
 def list_boards() -> list[Board]:
     """Return all dashboards."""
-    return [serving_board(), model_board(), pipelines_board(), retraining_board()]
+    return [SERVING_BOARD, MODEL_BOARD, PIPELINES_BOARD, RETRAINING_BOARD]
 
 
 def render_dashboard(board: Board) -> str:
