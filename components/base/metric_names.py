@@ -107,7 +107,7 @@ PREDICTOR: dict[str, Kind] = {
     "tidemill_prediction_log_spool_bytes": "gauge",
 }
 GOVERNOR: dict[str, Kind] = {
-    "tidemill_governor_decisions_total": "counter",
+    "tidemill_governor_rulings_total": "counter",
     "tidemill_governor_alerts_received_total": "counter",
     "tidemill_governor_run_in_flight": "gauge",
     "tidemill_governor_run_started_timestamp_seconds": "gauge",

@@ -83,7 +83,7 @@ class GovernorMetrics:
 
     def _counters(self) -> Iterator[Metric]:
         rulings = CounterMetricFamily(
-            "tidemill_governor_decisions", "Rulings and their changes", labels=["problem", "decision", "reason"]
+            "tidemill_governor_rulings", "Rulings and their changes", labels=["problem", "choice", "reason"]
         )
         for labels, count in self._archive.count_rulings().items():
             rulings.add_metric(labels, count)

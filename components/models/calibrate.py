@@ -38,4 +38,4 @@ def halve(validation: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _describe_rows(rows: pd.DataFrame) -> dict[str, Any]:
     times = rows["predicted_at"]
-    return {"rows": len(rows), "from": times.min().isoformat(), "until": times.max().isoformat()}
+    return {"rows": len(rows), "start": times.min().isoformat(), "end": times.max().isoformat()}

@@ -134,7 +134,7 @@ def test_500_notifications_of_one_episode_from_both_senders_start_one_run(server
     assert 499 <= ruling["repeats"] <= 549
     metrics = server.get("/metrics").text
     assert 'tidemill_governor_runs_total{outcome="promoted",problem="flight-delays"} 1.0' in metrics
-    assert 'tidemill_governor_decisions_total{decision="run",problem="flight-delays",reason="worth_it"} 1.0' in metrics
+    assert 'tidemill_governor_rulings_total{choice="run",problem="flight-delays",reason="worth_it"} 1.0' in metrics
 
 
 def test_a_kill_at_each_point_of_the_transactions_leaves_exactly_one_run():

@@ -113,10 +113,10 @@ def write_span(seconds: float | None) -> str:
     return "0 seconds"
 
 
-def write_capacity(per_day: int, shifts: int) -> str:
-    """Write how many actions can be taken: 288 in 24 shifts -> `288 actions a day, 12 in each of 24 shifts`."""
+def write_capacity(per_day: int, periods: int) -> str:
+    """Write how many actions can be taken: 288 in 24 periods -> `288 actions a day, 12 in each of 24 periods`."""
     day = f"{write_count(per_day)} actions a day"
-    return day if shifts == 1 else f"{day}, {write_count(per_day // shifts)} in each of {shifts} shifts"
+    return day if periods == 1 else f"{day}, {write_count(per_day // periods)} in each of {periods} periods"
 
 
 def write_bytes(size_bytes: float) -> str:

@@ -57,7 +57,7 @@ from components.base.text.wording import (
         (write_span(None), "n/a"),
         (write_bytes(634_100), "634.1 kB"),
         (write_capacity(150, 1), "150 actions a day"),
-        (write_capacity(288, 24), "288 actions a day, 12 in each of 24 shifts"),
+        (write_capacity(288, 24), "288 actions a day, 12 in each of 24 periods"),
         (write_bytes(12), "12 B"),
         (join_words(["a", "b", "c"]), "a, b and c"),
         (join_words([]), ""),

@@ -26,7 +26,7 @@ def test_details_say_how_it_was_made(model, prepared):
 
 def test_rows_that_calibrate_do_not_choose_the_policy(model, prepared):
     details = model.description.details
-    assert details.calibration["until"] < details.policy["from"]
+    assert details.calibration["end"] < details.policy["start"]
     assert details.calibration["rows"] + details.policy["rows"] == len(prepared.read("validation"))
 
 
