@@ -51,7 +51,7 @@ RESULT_LIFETIME = "2 * longest_gap(monitoring.schedule)"
 _FEWEST_BAD = 3
 # A low objective makes a burn rate of 14.4 impossible (at 90 % it needs 144 % errors): then half of all is bad enough.
 _WORST_RATIO = 0.5
-_JUDGED_AT = 15 * MINUTE
+_EVALUATED_AT = 15 * MINUTE
 _RANGE = re.compile(r"\[(\d+[smhd])\]")
 
 
@@ -96,7 +96,7 @@ class _Builder:
 
     def build(self) -> Alert | None:
         """Return the rule; None if the contract does not set its threshold."""
-        rule = self._rule
+        rule, problem = self._rule, self._problem.name
         if rule.budget and rule.window:
             return self._build_burn(rule.budget, rule.window)
         expression = self._fill(str(rule.below if rule.above is None else rule.above))
@@ -113,8 +113,11 @@ class _Builder:
         if rule.needs_rows is None:
             cases = [self._build_case(case, threshold) for case in rule.cases]
             return self._assemble(query, operator, threshold, named, cases)
-        query = self._guard(query, rule.needs_rows)
-        cases = self._judged_cases(rule.needs_rows, threshold, operator)
+        minimum, fresh = self._problem.monitoring.minimum_rows, write_threshold(self._evaluate(RESULT_LIFETIME))
+        rows = greatest(select(rule.needs_rows, problem=problem))
+        age = f"time() - {greatest(select(LAST_MONITORING, problem=problem))}"
+        query = f"{query} and on (problem) ({rows} >= {minimum}) and on (problem) ({age} < {fresh})"
+        cases = self._build_row_cases(rule.needs_rows, threshold, operator)
         return self._assemble(query, operator, threshold, [*named, "monitoring.minimum_rows"], cases)
 
     def _assemble(
@@ -169,13 +172,6 @@ class _Builder:
         number = evaluate(expression, values, functions)
         return number if expression in values else round(number, 3)
 
-    def _guard(self, query: str, needs_rows: str) -> str:
-        """Keep the query only with enough rows and a fresh monitoring result."""
-        minimum, fresh = self._problem.monitoring.minimum_rows, write_threshold(self._evaluate(RESULT_LIFETIME))
-        rows = greatest(select(needs_rows, problem=self._problem.name))
-        age = f"time() - {greatest(select(LAST_MONITORING, problem=self._problem.name))}"
-        return f"{query} and on (problem) ({rows} >= {minimum}) and on (problem) ({age} < {fresh})"
-
     def _build_case(self, case: CaseFile, threshold: float) -> Case:
         at = read_duration(case.at)
         values = {"threshold": threshold, "now": at}
@@ -187,7 +183,7 @@ class _Builder:
         }
         return Case(case.name, case.fires, series, at)
 
-    def _judged_cases(self, needs_rows: str, threshold: float, operator: Operator) -> list[Case]:
+    def _build_row_cases(self, needs_rows: str, threshold: float, operator: Operator) -> list[Case]:
         step = 0.02 * abs(threshold) or 0.02
         beyond = threshold + (step if operator == ">" else -step)
         minimum, lifetime = self._problem.monitoring.minimum_rows, self._evaluate(RESULT_LIFETIME)
@@ -197,14 +193,19 @@ class _Builder:
             return {
                 example: Series(value),
                 select(needs_rows, problem=self._problem.name): Series(rows),
-                select(LAST_MONITORING, problem=self._problem.name): Series(_JUDGED_AT - age),
+                select(LAST_MONITORING, problem=self._problem.name): Series(_EVALUATED_AT - age),
             }
 
         return [
-            Case("is just beyond the limit", True, world(beyond), _JUDGED_AT),
-            Case("is at the limit", False, world(threshold), _JUDGED_AT),
-            Case("is beyond the limit in too few rows", False, world(beyond, rows=minimum - 1), _JUDGED_AT),
-            Case("is beyond the limit in an old result", False, world(beyond, age=lifetime + _JUDGED_AT), _JUDGED_AT),
+            Case("is just beyond the limit", True, world(beyond), _EVALUATED_AT),
+            Case("is at the limit", False, world(threshold), _EVALUATED_AT),
+            Case("is beyond the limit in too few rows", False, world(beyond, rows=minimum - 1), _EVALUATED_AT),
+            Case(
+                "is beyond the limit in an old result",
+                False,
+                world(beyond, age=lifetime + _EVALUATED_AT),
+                _EVALUATED_AT,
+            ),
         ]
 
     def _build_burn(self, budget: Budget, window: Window) -> Alert:

@@ -32,7 +32,21 @@ def render_rules(problem: str, alerts: Sequence[Alert], pace: Pace = PRODUCTION)
     group = {
         "name": f"tidemill-{problem}",
         "interval": write_duration(interval),
-        "rules": [_rule(alert) for alert in alerts],
+        "rules": [
+            {
+                "alert": alert.name,
+                "expr": alert.condition,
+                "for": write_duration(alert.wait_seconds),
+                "labels": alert.all_labels,
+                "annotations": {
+                    "summary": fill_template(alert.summary, _PROMETHEUS_VALUE),
+                    "description": fill_template(alert.description, _PROMETHEUS_VALUE),
+                    "threshold": f"{alert.operator} {alert.threshold:g}: {alert.limit.reason}",
+                    "dashboard": alert.dashboard,
+                },
+            }
+            for alert in alerts
+        ],
     }
     return HEADER + dump_yaml({"groups": [group]})
 
@@ -52,18 +66,3 @@ def fill_template(text: str, value: str) -> str:
 def dump_yaml(content: Any) -> str:
     """Format YAML in the given order, on long lines, so that an expression stays on one line."""
     return yaml.safe_dump(content, sort_keys=False, width=10_000, allow_unicode=True)
-
-
-def _rule(alert: Alert) -> dict[str, Any]:
-    return {
-        "alert": alert.name,
-        "expr": alert.condition,
-        "for": write_duration(alert.wait_seconds),
-        "labels": alert.all_labels,
-        "annotations": {
-            "summary": fill_template(alert.summary, _PROMETHEUS_VALUE),
-            "description": fill_template(alert.description, _PROMETHEUS_VALUE),
-            "threshold": f"{alert.operator} {alert.threshold:g}: {alert.limit.reason}",
-            "dashboard": alert.dashboard,
-        },
-    }

@@ -45,7 +45,16 @@ def lint_rules(provisioned: Mapping[str, Any]) -> Iterator[str]:
 
 def lint_rule(rule: Mapping[str, Any]) -> Iterator[str]:
     """Yield the faults of one rule."""
-    yield from _lint_fields(rule)
+    unknown = sorted(set(rule) - set(_FIELDS))
+    yield from (f"field {name} must be a known one, but is not.{suggest_name(name, _FIELDS)}" for name in unknown)
+    if not _UID.fullmatch(str(rule.get("uid"))):
+        yield f"uid must be 1 to 40 of a-z, 0-9 and hyphens, but got {rule.get('uid')!r}."
+    if not _DURATION.fullmatch(str(rule.get("for"))):
+        yield f"for must be a duration, but got {rule.get('for')!r}."
+    if rule.get("noDataState") not in _NO_DATA_STATES:
+        yield f"noDataState must be OK, but got {rule.get('noDataState')!r}: no data is no alert."
+    if rule.get("execErrState") not in _ERROR_STATES:
+        yield f"execErrState must be one of {', '.join(_ERROR_STATES)}, but got {rule.get('execErrState')!r}."
     for name, value in rule.get("labels", {}).items():
         if name in _RESERVED_LABELS:
             yield f"label {name} must be left to Grafana, but got {value!r}."
@@ -72,20 +81,7 @@ def lint_query(expression: str) -> Iterator[str]:
 
     promql_parser.walk(parsed, visit)
     for name in sorted(names - exported_series()):
-        yield f"the query must ask for what is exported, but nobody exports {name}."
-
-
-def _lint_fields(rule: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted(set(rule) - set(_FIELDS)):
-        yield f"field {name} must be a known one, but is not.{suggest_name(name, _FIELDS)}"
-    if not _UID.fullmatch(str(rule.get("uid"))):
-        yield f"uid must be 1 to 40 of a-z, 0-9 and hyphens, but got {rule.get('uid')!r}."
-    if not _DURATION.fullmatch(str(rule.get("for"))):
-        yield f"for must be a duration, but got {rule.get('for')!r}."
-    if rule.get("noDataState") not in _NO_DATA_STATES:
-        yield f"noDataState must be OK, but got {rule.get('noDataState')!r}: no data is no alert."
-    if rule.get("execErrState") not in _ERROR_STATES:
-        yield f"execErrState must be one of {', '.join(_ERROR_STATES)}, but got {rule.get('execErrState')!r}."
+        yield f"the query must name exported metrics, but nobody exports {name}."
 
 
 def _lint_form(rule: Mapping[str, Any]) -> Iterator[str]:
@@ -112,7 +108,7 @@ def _lint_threshold(node: Mapping[str, Any], nodes: Mapping[str, Any]) -> Iterat
         yield f"the condition must be a threshold, but got {model.get('type')!r}."
         return
     if model.get("expression") not in set(nodes) - {node.get("refId")}:
-        yield f"the threshold must look at the query, but looks at {model.get('expression')!r}."
+        yield f"the threshold must read the query, but reads {model.get('expression')!r}."
     evaluators = [condition.get("evaluator", {}) for condition in model.get("conditions", [])]
     kinds = [evaluator.get("type") for evaluator in evaluators]
     if len(kinds) != 1 or kinds[0] not in EVALUATORS.values():

@@ -55,7 +55,17 @@ def sample_result(result: MonitoringResult) -> Iterator[Sample]:
 def sample_runs(runs: Sequence[PipelineRun]) -> Iterator[Sample]:
     """Yield the state of each pipeline that has run; `runs` are sorted by their end."""
     for pipeline in sorted({run.pipeline for run in runs}):
-        yield from _sample_pipeline(pipeline, [run for run in runs if run.pipeline == pipeline])
+        own = [run for run in runs if run.pipeline == pipeline]
+        labels = {"pipeline": pipeline}
+        yield Sample("tidemill_pipeline_last_run_seconds", own[-1].seconds, labels)
+        yield Sample("tidemill_pipeline_last_run_failed", float(own[-1].status == "failed"), labels)
+        for status in ("done", "failed"):
+            count = sum(run.status == status for run in own)
+            yield Sample("tidemill_pipeline_runs_total", count, {**labels, "status": status})
+        good = [run for run in own if run.status == "done"]
+        if good:
+            yield Sample("tidemill_pipeline_last_success_timestamp_seconds", good[-1].ended.timestamp(), labels)
+            yield Sample("tidemill_data_as_of_timestamp_seconds", good[-1].as_of.timestamp(), labels)
     ages = [run.source_age_hours for run in runs if run.source_age_hours]
     for source, hours in (ages[-1] if ages else {}).items():
         yield Sample("tidemill_data_age_seconds", hours * _HOUR_SECONDS, {"source": source})
@@ -108,19 +118,6 @@ def _sample_value(value: Value) -> Iterator[Sample]:
         yield Sample("tidemill_value_per_1000", contender.per_1000.estimate, {"contender": name})
         if gain := contender.gain_of_served_per_1000:
             yield from _sample_estimate("tidemill_value_gain_per_1000", gain, {"contender": name})
-
-
-def _sample_pipeline(pipeline: str, runs: Sequence[PipelineRun]) -> Iterator[Sample]:
-    labels = {"pipeline": pipeline}
-    yield Sample("tidemill_pipeline_last_run_seconds", runs[-1].seconds, labels)
-    yield Sample("tidemill_pipeline_last_run_failed", float(runs[-1].status == "failed"), labels)
-    for status in ("done", "failed"):
-        count = sum(run.status == status for run in runs)
-        yield Sample("tidemill_pipeline_runs_total", count, {**labels, "status": status})
-    good = [run for run in runs if run.status == "done"]
-    if good:
-        yield Sample("tidemill_pipeline_last_success_timestamp_seconds", good[-1].ended.timestamp(), labels)
-        yield Sample("tidemill_data_as_of_timestamp_seconds", good[-1].as_of.timestamp(), labels)
 
 
 def _sample_estimate(name: str, estimate: Estimate, labels: Mapping[str, str]) -> Iterator[Sample]:

@@ -32,7 +32,7 @@ from components.base.contract.problem import Problem
 from components.base.errors import SettingsError, TidemillError
 from components.base.metric_names import EXPORTER
 from components.base.run_records import RunRecords
-from components.base.settings import Settings, load_settings
+from components.base.settings import load_settings
 from components.exporter.samples import Sample, sample_contract, sample_result, sample_runs
 from components.monitoring.results import read_results
 
@@ -181,10 +181,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         problems = [load_problem(path) for path in options.problem]
-        store = _open_store(load_settings())
+        settings = load_settings()
+        if settings.s3 is None:
+            raise SettingsError(
+                "metrics: TIDEMILL_S3_ENDPOINT must be set, but it is not. Set the address of the object store."
+            )
     except TidemillError as error:
         log.error("%s", error)
         return 1
+    # One attempt a request, because the next scrape tries again.
+    store = ObjectStore(settings.s3, settings.bucket, attempts=1)
     # A scrape must not wait longer than the interval between two reads.
     patience = min(Timing.patience_seconds, options.refresh_seconds / 2)
     timing = Timing(options.refresh_seconds, patience, options.expire_seconds)
@@ -199,19 +205,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     return 0
-
-
-def _open_store(settings: Settings) -> ObjectStore:
-    """Return the store with one attempt a request, because the next scrape tries again.
-
-    Raises:
-        SettingsError: the settings name no store.
-    """
-    if settings.s3 is None:
-        raise SettingsError(
-            "metrics: TIDEMILL_S3_ENDPOINT must be set, but it is not. Set the address of the object store."
-        )
-    return ObjectStore(settings.s3, settings.bucket, attempts=1)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

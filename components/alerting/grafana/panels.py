@@ -46,6 +46,13 @@ _Panel = timeseries.Panel | stat.Panel
 
 def build_dashboard(board: Board) -> dict[str, object]:
     """Return the dashboard as Grafana reads it."""
+    problem = (
+        dashboard.QueryVariable("problem")
+        .label("Problem")
+        .query("label_values(tidemill_contract_limit, problem)")
+        .datasource(_SOURCE)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+    )
     builder = (
         dashboard.Dashboard(board.title)
         .uid(f"tidemill-{board.name}")
@@ -56,7 +63,7 @@ def build_dashboard(board: Board) -> dict[str, object]:
         .refresh("30s")
         .time("now-6h", "now")
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .variables([dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"), _problem()])
+        .variables([dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"), problem])
     )
     number = 0
     for row in board.rows:
@@ -78,20 +85,16 @@ def _encode(built: Dashboard) -> dict[str, object]:
     return content
 
 
-def _problem() -> dashboard.QueryVariable:
-    return (
-        dashboard.QueryVariable("problem")
-        .label("Problem")
-        .query("label_values(tidemill_contract_limit, problem)")
-        .datasource(_SOURCE)
-        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-    )
-
-
 def _panel(panel: Panel, number: int) -> _Panel:
     built: _Panel = _stat(panel) if panel.kind == "stat" else _timeseries(panel)
+    steps = [Threshold(color=_GOOD)]
+    if panel.bad_from is not None:
+        steps = [Threshold(color=_GOOD), Threshold(value=panel.bad_from, color=_BAD)]
+    if panel.bad_below is not None:
+        steps = [Threshold(color=_BAD), Threshold(value=panel.bad_below, color=_GOOD)]
     built.title(panel.title).description(panel.description).unit(panel.unit).datasource(_SOURCE)
-    built.id(number).height(_HEIGHT).span(panel.width).thresholds(_thresholds(panel))
+    built.id(number).height(_HEIGHT).span(panel.width)
+    built.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
     queries = [*panel.queries, *([Query(panel.limit, _LIMIT)] if panel.limit else [])]
     for letter, query in zip("ABCDEFGH", queries, strict=False):
         target = prometheus.Dataquery().ref_id(letter).expr(query.expr).legend_format(query.legend)
@@ -118,12 +121,3 @@ def _stat(panel: Panel) -> stat.Panel:
         .reduce_options(reduce)
         .color_mode(BigValueColorMode.BACKGROUND if has_limit else BigValueColorMode.NONE)
     )
-
-
-def _thresholds(panel: Panel) -> dashboard.ThresholdsConfig:
-    steps = [Threshold(color=_GOOD)]
-    if panel.bad_from is not None:
-        steps = [Threshold(color=_GOOD), Threshold(value=panel.bad_from, color=_BAD)]
-    if panel.bad_below is not None:
-        steps = [Threshold(color=_BAD), Threshold(value=panel.bad_below, color=_GOOD)]
-    return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)

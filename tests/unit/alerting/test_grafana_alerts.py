@@ -113,8 +113,8 @@ THRESHOLD = ("data", 1, "model")
     [
         (("condition",), "B", "condition must name one of A, C, but got 'B'"),
         (("condition",), "A", "the condition must be a threshold, but got None"),
-        ((*THRESHOLD, "expression"), "B", "the threshold must look at the query, but looks at 'B'"),
-        ((*THRESHOLD, "expression"), "C", "the threshold must look at the query, but looks at 'C'"),
+        ((*THRESHOLD, "expression"), "B", "the threshold must read the query, but reads 'B'"),
+        ((*THRESHOLD, "expression"), "C", "the threshold must read the query, but reads 'C'"),
         ((*THRESHOLD, "type"), "reduce", "the condition must be a threshold, but got 'reduce'"),
         ((*THRESHOLD, "type"), "math", "the condition must be a threshold, but got 'math'"),
         ((*THRESHOLD, "conditions", 0, "evaluator", "type"), "gtt", "the threshold must have one evaluator of gt, lt"),
