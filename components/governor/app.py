@@ -275,5 +275,5 @@ def _counting(service: Service) -> Iterator[None]:
 
 
 async def _answer_error(_: Request, error: Exception) -> JSONResponse:
-    # A transient error asks the sender to send again.
+    # After 503 the sender sends again.
     return JSONResponse({"error": str(error)}, error.status if isinstance(error, RefusedError) else 503)

@@ -102,7 +102,14 @@ class Inbox:
         # Looked up first, so that repeats use up no ids; the insert decides between two that come at once.
         is_known = session.scalar(select(EpisodeRow.id).where(this)) is not None
         if is_known or not self._open(session, signal.problem, "alert", times, **identity):
-            return _repeat(session, this, signal, times)
+            # An alert that has ended stays ended.
+            is_open = session.scalars(select(EpisodeRow.is_firing).where(this)).one()
+            if not signal.is_firing:
+                _end(session, this, times.now)
+                return "cleared" if is_open else "duplicate"
+            heard = {"heard_at": times.wall} if is_open else {}
+            session.execute(update(EpisodeRow).where(this).values(repeats=EpisodeRow.repeats + 1, **heard))
+            return "duplicate" if is_open else "late"
         newest = session.scalars(select(func.max(EpisodeRow.starts_at)).where(same)).one()
         if newest > signal.starts_at or not signal.is_firing:
             _end(session, this, times.now)
@@ -116,19 +123,6 @@ class Inbox:
         received = {"opened_at": times.now, "received_at": times.wall, "heard_at": times.wall}
         row = {"problem": problem, "cause": cause, "is_firing": True, **received, **values}
         return self._database.insert_once(session, EpisodeRow, **row)
-
-
-def _repeat(
-    session: Session, this: ColumnElement[bool], signal: Signal, times: Times
-) -> Literal["duplicate", "late", "cleared"]:
-    """Record a repeat of a known alert; an alert that has ended stays ended."""
-    is_open = session.scalars(select(EpisodeRow.is_firing).where(this)).one()
-    if not signal.is_firing:
-        _end(session, this, times.now)
-        return "cleared" if is_open else "duplicate"
-    heard = {"heard_at": times.wall} if is_open else {}
-    session.execute(update(EpisodeRow).where(this).values(repeats=EpisodeRow.repeats + 1, **heard))
-    return "duplicate" if is_open else "late"
 
 
 def _end(session: Session, which: ColumnElement[bool], now: datetime) -> None:

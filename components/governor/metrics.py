@@ -70,7 +70,7 @@ class GovernorMetrics:
         """Yield what the database holds; without a database, only that it does not answer."""
         up = GaugeMetricFamily("tidemill_governor_database_up", "1 when the governor's database answers")
         try:
-            families = [*self._counters(), *self._gauges()]
+            families = list(self._read_families())
             up.add_metric([], 1)
         except RulingsUnavailableError:
             families = []
@@ -81,40 +81,31 @@ class GovernorMetrics:
         """Return all series as Prometheus text."""
         return generate_latest(self._registry)
 
-    def _counters(self) -> Iterator[Metric]:
+    def _read_families(self) -> Iterator[Metric]:
         rulings = CounterMetricFamily(
             "tidemill_governor_rulings", "Rulings and their changes", labels=["problem", "choice", "reason"]
         )
         for labels, count in self._archive.count_rulings().items():
             rulings.add_metric(labels, count)
         runs = CounterMetricFamily("tidemill_governor_runs", "Training runs by outcome", labels=["problem", "outcome"])
-        counted = self._archive.count_runs()
-        for problem in self._problems:
+        counted, escalated = self._archive.count_runs(), self._archive.count_escalations()
+        in_flight = _gauge("run_in_flight", "1 while a training run is planned or running")
+        started = _gauge("run_started_timestamp_seconds", "Start of the run in flight; absent without one")
+        left = _gauge("budget_left", "Runs that the daily budget (UTC) still allows")
+        paused = _gauge("paused", "1 while retraining is paused")
+        escalations = _gauge("escalations", "Escalated episodes that wait for a person")
+        for problem, contract in self._problems.items():
             for outcome in _OUTCOMES:
                 runs.add_metric([problem, outcome], counted.get((problem, outcome), 0))
-        yield from (rulings, runs)
-
-    def _gauges(self) -> Iterator[Metric]:
-        names = {
-            "run_in_flight": "1 while a training run is planned or running",
-            "run_started_timestamp_seconds": "Start of the run in flight; absent without one",
-            "budget_left": "Runs that the daily budget (UTC) still allows",
-            "paused": "1 while retraining is paused",
-            "escalations": "Escalated episodes that wait for a person",
-        }
-        gauges = {
-            name: GaugeMetricFamily(f"tidemill_governor_{name}", words, labels=["problem"])
-            for name, words in names.items()
-        }
-        escalations = self._archive.count_escalations()
-        for problem, contract in self._problems.items():
-            ledger = self._store.read_ledger(problem)
-            left = count_left(ledger.runs, contract.retraining, self._read_now())
-            gauges["budget_left"].add_metric([problem], left)
-            gauges["paused"].add_metric([problem], ledger.paused_by is not None)
-            found = self._store.find_in_flight(problem)
-            gauges["run_in_flight"].add_metric([problem], found is not None)
+            ledger, found = self._store.read_ledger(problem), self._store.find_in_flight(problem)
+            left.add_metric([problem], count_left(ledger.runs, contract.retraining, self._read_now()))
+            paused.add_metric([problem], ledger.paused_by is not None)
+            in_flight.add_metric([problem], found is not None)
             if found:
-                gauges["run_started_timestamp_seconds"].add_metric([problem], found[1].timestamp())
-            gauges["escalations"].add_metric([problem], escalations.get(problem, 0))
-        yield from gauges.values()
+                started.add_metric([problem], found[1].timestamp())
+            escalations.add_metric([problem], escalated.get(problem, 0))
+        yield from (rulings, runs, in_flight, started, left, paused, escalations)
+
+
+def _gauge(name: str, words: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"tidemill_governor_{name}", words, labels=["problem"])

@@ -140,7 +140,13 @@ def decide(episode: Episode, retraining: Retraining, facts: Facts) -> Ruling | N
     own = next((run for run in facts.runs if run.episode_id == episode.id), None)
     if own:
         return None if own.state in IN_FLIGHT else _review(episode, own, retraining, facts)
-    return _close(episode, facts) or _hold(episode, retraining, facts) or Ruling("run", "worth_it")
+    if not episode.is_firing:
+        return Ruling("closed", "superseded" if episode.cause == "schedule" else "cleared")
+    trained = (run for run in facts.runs if run.state in ("promoted", "held", "refused"))
+    answer = next((run for run in trained if run.planned_at >= episode.opened_at), None)
+    if answer and episode.cause != "alert":
+        return Ruling("closed", "answered", answer)
+    return _hold(episode, retraining, facts) or Ruling("run", "worth_it")
 
 
 def count_failures(facts: Facts) -> int:
@@ -178,17 +184,6 @@ def _review(episode: Episode, run: TrainingRun, retraining: Retraining, facts: F
     if facts.now > until:
         return Ruling("escalate", "not_cleared", run, until)
     return Ruling("run", "on_trial", run, until)
-
-
-def _close(episode: Episode, facts: Facts) -> Ruling | None:
-    """Close an episode that needs no run of its own any more."""
-    if not episode.is_firing:
-        return Ruling("closed", "superseded" if episode.cause == "schedule" else "cleared")
-    if episode.cause == "alert":
-        return None
-    trained = (run for run in facts.runs if run.state in ("promoted", "held", "refused"))
-    answer = next((run for run in trained if run.planned_at >= episode.opened_at), None)
-    return Ruling("closed", "answered", answer) if answer else None
 
 
 def _hold(episode: Episode, retraining: Retraining, facts: Facts) -> Ruling | None:

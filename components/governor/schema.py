@@ -190,7 +190,18 @@ class Database:
         # SQLite's writers poll for its lock, so that one may starve; a lock gives each its turn.
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
         with self.writing() as session:
-            _create_tables(session)
+            connection = session.connection()
+            if connection.dialect.name == "postgresql":
+                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
+            Base.metadata.create_all(connection)
+            found = session.scalar(select(VersionRow.version))
+            if found is None:
+                session.add(VersionRow(version=SCHEMA_VERSION))
+            elif found != SCHEMA_VERSION:
+                raise PermanentError(
+                    f"governor database: its tables must be of version {SCHEMA_VERSION}, but got {found}. "
+                    "Install the governor that created them, or set TIDEMILL_GOVERNOR_DATABASE to another database."
+                )
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -246,18 +257,3 @@ def _connect(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
 
     return engine
-
-
-def _create_tables(session: Session) -> None:
-    connection = session.connection()
-    if connection.dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
-    Base.metadata.create_all(connection)
-    found = session.scalar(select(VersionRow.version))
-    if found is None:
-        session.add(VersionRow(version=SCHEMA_VERSION))
-    elif found != SCHEMA_VERSION:
-        raise PermanentError(
-            f"governor database: its tables must be of version {SCHEMA_VERSION}, but got {found}. "
-            "Install the governor that created them, or set TIDEMILL_GOVERNOR_DATABASE to another database."
-        )

@@ -1,6 +1,6 @@
 """Keep rulings and runs so that a kill at any point loses and doubles nothing.
 
-In: rulings of a judge, starts and ends of runs. Out: episodes to judge, runs to start and to follow. Called by the
+In: the rule, starts and ends of runs. Out: episodes to rule on, runs to start and to follow. Called by the
 governor's worker; decides nothing. One method is one transaction.
 
 A ruling that orders a run and the planned run are committed together, before anything starts (an outbox): after a
@@ -26,7 +26,7 @@ _OPEN: tuple[Choice, ...] = ("received", "run", "hold", "escalate")
 
 @dataclass(frozen=True)
 class Ledger:
-    """What the database knows of a problem when one of its episodes is judged."""
+    """What the database knows of a problem when it rules on one of its episodes."""
 
     paused_by: str | None
     answered_at: datetime | None
@@ -34,7 +34,7 @@ class Ledger:
     """The newest plan first."""
 
 
-Judge = Callable[[Episode, Ledger], Ruling | None]
+Rule = Callable[[Episode, Ledger], Ruling | None]
 
 
 class RulingStore:
@@ -51,8 +51,8 @@ class RulingStore:
         with self._database.reading() as session:
             return [(row.id, row.key is not None) for row in session.execute(chosen)]
 
-    def settle(self, episode_id: int, judge: Judge, times: Times) -> Ruling | None:
-        """Let the judge rule on an episode; store the ruling and the run that it orders.
+    def settle(self, episode_id: int, rule: Rule, times: Times) -> Ruling | None:
+        """Rule on an episode; store the ruling and the run that it orders.
 
         The problem's row is locked meanwhile, so that two rulings never use the same budget. Returns None without a
         ruling, or when only the words have changed: history leaves that out.
@@ -62,7 +62,7 @@ class RulingStore:
             ledger = _read_ledger(session, row.problem, is_locked=True)
             # Read again: another governor may have ruled while this one waited for the lock.
             session.refresh(row)
-            ruling = judge(Episode.model_validate(row), ledger) if row.choice in _OPEN else None
+            ruling = rule(Episode.model_validate(row), ledger) if row.choice in _OPEN else None
             if ruling is None:
                 return None
             is_new = (row.choice, row.reason) != (ruling.choice, ruling.reason)

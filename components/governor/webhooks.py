@@ -100,7 +100,12 @@ def read_notification(raw: bytes, sender: Sender, problems: Mapping[str, Problem
     Raises:
         RefusedError: 400, when it is not a notification of the sender's version.
     """
-    body = _read_object(raw)
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(400, f"the body must be JSON, but got {error}.") from error
+    if not isinstance(body, dict):
+        raise RefusedError(400, "the body must be a JSON object, but is not.")
     wanted = _VERSIONS[sender]
     if body.get("version") != wanted:
         raise RefusedError(
@@ -118,16 +123,6 @@ def read_notification(raw: bytes, sender: Sender, problems: Mapping[str, Problem
         else:
             notification.ignored.append(found)
     return notification
-
-
-def _read_object(raw: bytes) -> dict[str, Any]:
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise RefusedError(400, f"the body must be JSON, but got {error}.") from error
-    if not isinstance(body, dict):
-        raise RefusedError(400, "the body must be a JSON object, but is not.")
-    return body
 
 
 def _read_alert(alert: Any, problems: Mapping[str, Problem]) -> Signal | str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from components.base.contract.problem import Problem
 from components.base.errors import PermanentError, TidemillError, TransientError
@@ -18,7 +19,7 @@ from components.base.runner import Runner, RunReport
 from components.base.schedule import find_previous
 from components.governor.inbox import Inbox, Times
 from components.governor.rule import Episode, Facts, LabelFacts, Ruling, TrainingRun, decide
-from components.governor.store import Judge, Ledger, RulingStore
+from components.governor.store import Ledger, RulingStore
 from components.governor.words import explain
 from components.monitoring.results import MonitoringResult
 
@@ -106,26 +107,24 @@ class Worker:
         self._troubles[name] = words
 
     def _follow_run(self, problem: str) -> None:
-        """Record the end of the run in flight."""
+        """Record the end of the run in flight; start it again when it was started and is not visible."""
         found = self._parts.store.find_in_flight(problem)
         if found is None or found[0].state == "planned":
             return
         run, started = found
         report = self._parts.runner.find(run.key, problem)
-        if report.state == "unknown":
-            report = self._start_again(run, started)
         if report.state in ("succeeded", "failed"):
             self._end(run, report)
-
-    def _start_again(self, run: TrainingRun, started: datetime) -> RunReport:
-        """Start a run again that was started and is not visible; its key keeps it from running twice."""
+        if report.state != "unknown":
+            return
         unseen_seconds = (self._parts.read_times().wall - started).total_seconds()
         if unseen_seconds > _LOST_SECONDS:
-            return RunReport("failed", reasons=(f"The run was not seen for {unseen_seconds:.0f} s after its start.",))
-        if unseen_seconds > _UNSEEN_SECONDS and time.monotonic() - self._started.get(run.key, 0) > _UNSEEN_SECONDS:
+            reason = f"The run was not seen for {unseen_seconds:.0f} s after its start."
+            self._end(run, RunReport("failed", reasons=(reason,)))
+        elif unseen_seconds > _UNSEEN_SECONDS and time.monotonic() - self._started.get(run.key, 0) > _UNSEEN_SECONDS:
+            # Its key keeps a run that is only invisible from running twice.
             self._started[run.key] = time.monotonic()
             self._parts.runner.start(run.key, "training", run.problem, run.as_of)
-        return RunReport("unknown")
 
     def _end(self, run: TrainingRun, report: RunReport) -> None:
         state = report.outcome if report.state == "succeeded" and report.outcome else "failed"
@@ -147,21 +146,16 @@ class Worker:
         newest = None if all(has_run for _, has_run in waiting) else self._read_newest(problem)
         for episode_id, _ in waiting:
             times = self._parts.read_times()
-            ruling = self._parts.store.settle(episode_id, self._build_judge(problem, newest, times), times)
+            ruling = self._parts.store.settle(episode_id, partial(self._rule, newest, times), times)
             if ruling:
                 level = logging.ERROR if ruling.choice == "escalate" else logging.INFO
                 log.log(level, "ruling on episode %d of %s: %s: %s", episode_id, problem, ruling.choice, ruling.words)
 
-    def _build_judge(self, name: str, newest: _Newest, times: Times) -> Judge:
-        problem = self._parts.problems[name]
-
-        def judge(episode: Episode, ledger: Ledger) -> Ruling | None:
-            labels = _count_labels(newest, ledger)
-            facts = Facts(times.now, times.wall, ledger.runs, labels, ledger.paused_by, ledger.answered_at)
-            ruling = decide(episode, problem.retraining, facts)
-            return replace(ruling, words=explain(episode, problem, facts, ruling)) if ruling else None
-
-        return judge
+    def _rule(self, newest: _Newest, times: Times, episode: Episode, ledger: Ledger) -> Ruling | None:
+        problem, labels = self._parts.problems[episode.problem], _count_labels(newest, ledger)
+        facts = Facts(times.now, times.wall, ledger.runs, labels, ledger.paused_by, ledger.answered_at)
+        ruling = decide(episode, problem.retraining, facts)
+        return replace(ruling, words=explain(episode, problem, facts, ruling)) if ruling else None
 
     def _read_newest(self, problem: str) -> _Newest:
         try:
