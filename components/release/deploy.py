@@ -4,7 +4,7 @@ In: the contract and the folder of a release. Out: the folder of a `Deployment` 
 Called by the `deploy` step and by `tidemill rollback`; reads the same on one machine and on a cluster, which differ in
 their `ServingHost`.
 
-The order is: try, judge, shift the traffic, promote, and last the registry's alias, once the host reports that the
+The order is: try, test, shift the traffic, promote, and last the registry's alias, once the host reports that the
 version answers. So the registry never names a champion that does not serve. After a crash in between, the next run
 starts over: every part may be repeated.
 """
@@ -86,7 +86,12 @@ def deploy_release(task: Task, release_folder: Path, folder: Path, settings: Set
     elif release.version == champion:
         deployment = _finish(case, release.version)
     elif release.compared_with != champion:
-        deployment = case.conclude("kept", [_format_change(release, champion)])
+        compared, present = (f"version {one}" if one else "none" for one in (release.compared_with, champion))
+        change = (
+            f"The champion changed meanwhile: version {release.version} was compared with {compared}, and the champion "
+            f"is now {present}. Run the pipeline again."
+        )
+        deployment = case.conclude("kept", [change])
     else:
         deployment = _roll_out(case, release.version)
     log.info("deploy: %s: %s", deployment.outcome, deployment.reasons[0].splitlines()[0])
@@ -175,14 +180,6 @@ def _format_champion(version: str | None, champion: str | None) -> str:
     if champion is None:
         return "The endpoint has no champion yet."
     return f"Version {champion} is the champion." if version == champion else f"Version {champion} stays champion."
-
-
-def _format_change(release: Release, champion: str | None) -> str:
-    compared, present = (f"version {version}" if version else "none" for version in (release.compared_with, champion))
-    return (
-        f"The champion changed meanwhile: version {release.version} was compared with {compared}, and the champion is "
-        f"now {present}. Run the pipeline again."
-    )
 
 
 def _plan(candidate: ServedVersion, champion: str | None, settings: Settings) -> list[Stage]:

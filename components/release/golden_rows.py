@@ -71,20 +71,22 @@ def measure_skew(
     Returns:
         One entry a feature: rows that differ, and the mean absolute difference where both are numbers.
     """
-    return tuple(_feature_skew(feature, trained[feature.name], served[feature.name]) for feature in features)
-
-
-def _feature_skew(feature: Feature, trained: "pd.Series[Any]", served: "pd.Series[Any]") -> FeatureDifference:
-    both_missing = trained.isna().to_numpy() & served.isna().to_numpy()
-    mean: float | None = None
-    if feature.kind == "numeric":
-        before, now = trained.to_numpy(dtype=float), served.to_numpy(dtype=float)
-        is_same = np.isclose(before, now, rtol=0, atol=TOLERANCE)
-        difference = np.abs(before - now)
-        mean = float(np.nanmean(difference)) if np.isfinite(difference).any() else None
-    else:
-        is_same = (trained.to_numpy() == served.to_numpy()).astype(bool)
-    different = int((~(is_same | both_missing)).sum())
-    return FeatureDifference(
-        feature=feature.name, rows=len(trained), different_rows=different, mean_absolute_difference=mean
-    )
+    skew = []
+    for feature in features:
+        before, now = trained[feature.name], served[feature.name]
+        both_missing = before.isna().to_numpy() & now.isna().to_numpy()
+        mean: float | None = None
+        if feature.kind == "numeric":
+            old, new = before.to_numpy(dtype=float), now.to_numpy(dtype=float)
+            is_same = np.isclose(old, new, rtol=0, atol=TOLERANCE)
+            difference = np.abs(old - new)
+            mean = float(np.nanmean(difference)) if np.isfinite(difference).any() else None
+        else:
+            is_same = (before.to_numpy() == now.to_numpy()).astype(bool)
+        different = int((~(is_same | both_missing)).sum())
+        skew.append(
+            FeatureDifference(
+                feature=feature.name, rows=len(before), different_rows=different, mean_absolute_difference=mean
+            )
+        )
+    return tuple(skew)

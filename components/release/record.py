@@ -53,7 +53,7 @@ class Replay(Document):
 
     rows: int
     v1_difference: float | None
-    """Greatest difference of two probabilities over the V1 protocol; None when one was not a number."""
+    """Greatest difference of two outputs over the V1 protocol; None when one was not a number."""
     v2_difference: float | None
     different_decisions: int
     """Over all V1 passes and V2."""

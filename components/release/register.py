@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -74,7 +73,18 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
     """
     problem = task.problem
     folder.mkdir(parents=True, exist_ok=True)
-    candidate = _read_candidate(task, evidence)
+    candidate = _Candidate(
+        model=load_model(task, evidence.model_folder),
+        evaluation=documents.read(Evaluation, evidence.evaluation_folder / "evaluation.json"),
+        golden=choose_golden_rows(problem, evidence.prepared),
+        fingerprints={
+            "contract": hashlib.sha256(problem.model_dump_json().encode()).hexdigest(),
+            "snapshot": _last_part(evidence.snapshot),
+            "features": _last_part(evidence.features_uri),
+            "prepared": evidence.prepared.fingerprint,
+            "model": fingerprint_model(evidence.model_folder),
+        },
+    )
     write_table(candidate.golden, folder / "golden.parquet")
     with tempfile.TemporaryDirectory() as files:
         _gather_files(task, evidence, folder, Path(files))
@@ -87,21 +97,6 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
     place = f"version {release.version}" if release.version else "a run without a version"
     log.info("register: %s as %s of %s, run %s", release.verdict, place, problem.name, release.mlflow_run)
     return release
-
-
-def _read_candidate(task: Task, evidence: Evidence) -> _Candidate:
-    return _Candidate(
-        model=load_model(task, evidence.model_folder),
-        evaluation=documents.read(Evaluation, evidence.evaluation_folder / "evaluation.json"),
-        golden=choose_golden_rows(task.problem, evidence.prepared),
-        fingerprints={
-            "contract": hashlib.sha256(task.problem.model_dump_json().encode()).hexdigest(),
-            "snapshot": _last_part(evidence.snapshot),
-            "features": _last_part(evidence.features_uri),
-            "prepared": evidence.prepared.fingerprint,
-            "model": fingerprint_model(evidence.model_folder),
-        },
-    )
 
 
 def _gather_files(task: Task, evidence: Evidence, release: Path, files: Path) -> None:
@@ -122,6 +117,10 @@ def _gather_files(task: Task, evidence: Evidence, release: Path, files: Path) ->
 
 def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: Path) -> tracking.ReleaseRecord:
     model, evaluation = candidate.model, candidate.evaluation
+    described = model.description
+    policy = {name: value for name, value in described.policy.items() if name != "kind"}
+    searched = described.details.parameters if described.details else {}
+    tuned = {f"{family}.{name}": value for family, values in searched.items() for name, value in values.items()}
     return tracking.ReleaseRecord(
         problem=problem.name,
         key=f"{evidence.run_id}:{candidate.fingerprints['model'][:16]}",
@@ -129,7 +128,14 @@ def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: 
         trusted_types=TRUSTED_TYPES,
         example=candidate.golden[model.feature_names].head(_EXAMPLE_ROWS),
         files=files,
-        parameters=_parameters(model),
+        parameters={
+            "family": described.family,
+            "kind": described.kind,
+            "calibration": described.calibration,
+            **policy,
+            "features": len(described.features),
+            **tuned,
+        },
         metrics=dict(_metrics(evaluation)),
         tags={
             "problem": problem.name,
@@ -145,21 +151,6 @@ def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: 
         },
         is_versioned=evaluation.verdict != "refuse",
     )
-
-
-def _parameters(model: Model) -> dict[str, Any]:
-    described = model.description
-    policy = {name: value for name, value in described.policy.items() if name != "kind"}
-    searched = described.details.parameters if described.details else {}
-    tuned = {f"{family}.{name}": value for family, values in searched.items() for name, value in values.items()}
-    return {
-        "family": described.family,
-        "kind": described.kind,
-        "calibration": described.calibration,
-        **policy,
-        "features": len(described.features),
-        **tuned,
-    }
 
 
 def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:

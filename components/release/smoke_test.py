@@ -1,4 +1,4 @@
-"""Put a candidate behind its real endpoint, replay golden rows, and judge the answers.
+"""Put a candidate behind its real endpoint, replay golden rows, and compare the answers with the offline model.
 
 In: a version with its files and golden rows, and the host to try it on. Out: a `SmokeTest`: gates with their verdicts
 and what was measured. Called by `deploy`; promotes nothing.
@@ -8,7 +8,7 @@ online features of the same time.
 
 The gate of the latency: `serving.p99_milliseconds` against the p99 of single V1 requests, seen from the client. A
 machine that does other work only ever adds time, so a pass above the limit is repeated, and the best of `_PASSES`
-counts. Outputs and decisions are judged over every pass.
+counts. Outputs and decisions are compared over every pass.
 """
 
 import time
@@ -78,7 +78,7 @@ def run_smoke_test(
     golden: pd.DataFrame,
     settings: Settings,
 ) -> SmokeTest:
-    """Start a candidate, replay the golden rows and judge the answers.
+    """Start a candidate, replay the golden rows and pass the gates.
 
     Args:
         candidate: The version and its contract.
@@ -104,7 +104,7 @@ def run_smoke_test(
     except EndpointUnavailableError as error:
         return SmokeTest(gates=(limit_gate("answers", 1, 0, str(error)),))
     return SmokeTest(
-        gates=_judge(problem, passes, offline.expected),
+        gates=build_gates(problem, passes, offline.expected),
         replay=_describe(passes, offline.expected, ready_seconds),
         skew=measure_skew(model.features, golden, offline.served),
     )
@@ -141,13 +141,14 @@ def _replay(address: EndpointAddress, rows: Sequence[Row], p99_limit: float) -> 
     return passes
 
 
-def _judge(problem: Problem, passes: _Passes, expected: Expected) -> tuple[Gate, ...]:
+def build_gates(problem: Problem, passes: _Passes, expected: Expected) -> tuple[Gate, ...]:
+    """Build the gates over outputs, decisions and latency of every pass."""
     v1, v2 = passes.greatest_v1_difference(expected), greatest_difference(passes.v2, expected)
     different = passes.count_v1_decisions(expected) + count_different_decisions(passes.v2, expected)
     p99, limit = passes.percentile(99), problem.serving.p99_milliseconds
     rows = len(expected.decisions)
     decisions = (len(passes.v1) + 1) * rows
-    words = f"probabilities of {rows} golden rows differ from the offline model by at most"
+    words = f"outputs of {rows} golden rows differ from the offline model by at most"
     return (
         limit_gate("v1_difference", v1, TOLERANCE, f"V1: {words} {v1:.1e} (limit {TOLERANCE:.0e})."),
         limit_gate("v2_difference", v2, TOLERANCE, f"V2: {words} {v2:.1e} (limit {TOLERANCE:.0e})."),
