@@ -118,7 +118,16 @@ def read_segment(path: Path) -> Segment | None:
     tables, damaged = _read_lines(memoryview(content)[first:last], _line_columns(header))
     if not tables:
         return None
-    rows = _widen(pa.concat_tables(tables), header)
+    table, schema = pa.concat_tables(tables), header.schema()
+    times = table[EVENT_TIME]
+    columns = {name: table[name] for name in table.column_names} | {
+        EVENT_TIME: times.cast(TIMESTAMP),
+        LOGGED_AT: table[LOGGED_AT].cast(TIMESTAMP),
+        LABEL_DUE_AT: pc.add(times, round(header.label_delay_hours * 3600 * _SECOND)).cast(TIMESTAMP),
+        MODEL_VERSION: pa.repeat(header.model_version, len(table)),
+        SAMPLING_RATIO: pa.repeat(header.sampling_ratio, len(table)),
+    }
+    rows = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
     # What follows the last end of a line was never acknowledged.
     return Segment(header, rows, damaged + (last < len(content)))
 
@@ -206,8 +215,13 @@ def _read_escaped(lines: list[bytes], columns: Mapping[str, pa.DataType]) -> tup
     """Read lines as JSON, together or else one by one; count those that cannot be read."""
     if not lines:
         return [], 0
+    names = [name for name in columns if name not in (_BEGIN, _END)]
+    # Arrow reads a text as a time only in a cast.
+    loose = {name: pa.string() if pa.types.is_timestamp(columns[name]) else columns[name] for name in names}
     try:
-        return [_read_json(lines, columns)], 0
+        rows = [dict(zip(columns, orjson.loads(line), strict=True)) for line in lines]
+        arrays = [pa.array([row[name] for row in rows], loose[name]).cast(columns[name]) for name in names]
+        return [pa.table(arrays, names=names)], 0
     except (ValueError, TypeError, pa.ArrowException) as error:
         if len(lines) == 1:
             return [], _log_damage(lines[0], error)
@@ -215,30 +229,7 @@ def _read_escaped(lines: list[bytes], columns: Mapping[str, pa.DataType]) -> tup
     return [table for tables, _ in read for table in tables], sum(damaged for _, damaged in read)
 
 
-def _read_json(lines: list[bytes], columns: Mapping[str, pa.DataType]) -> pa.Table:
-    rows = [dict(zip(columns, orjson.loads(line), strict=True)) for line in lines]
-    names = [name for name in columns if name not in (_BEGIN, _END)]
-    # Arrow reads a text as a time only in a cast.
-    loose = {name: pa.string() if pa.types.is_timestamp(columns[name]) else columns[name] for name in names}
-    arrays = [pa.array([row[name] for row in rows], loose[name]).cast(columns[name]) for name in names]
-    return pa.table(arrays, names=names)
-
-
 def _log_damage(line: bytes, error: Exception) -> int:
     """Log that a line is left out; return 1, the number of such lines."""
     logger.warning("prediction log: a line cannot be read and is left out: %r (%s)", line[:100], error)
     return 1
-
-
-def _widen(table: pa.Table, header: SegmentHeader) -> pa.Table:
-    """Give each row all columns of the log."""
-    times = table[EVENT_TIME]
-    columns = {name: table[name] for name in table.column_names} | {
-        EVENT_TIME: times.cast(TIMESTAMP),
-        LOGGED_AT: table[LOGGED_AT].cast(TIMESTAMP),
-        LABEL_DUE_AT: pc.add(times, round(header.label_delay_hours * 3600 * _SECOND)).cast(TIMESTAMP),
-        MODEL_VERSION: pa.repeat(header.model_version, len(table)),
-        SAMPLING_RATIO: pa.repeat(header.sampling_ratio, len(table)),
-    }
-    schema = header.schema()
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)

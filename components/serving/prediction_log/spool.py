@@ -184,19 +184,16 @@ class Spool:
 
     def _open_segment(self) -> OpenSegment:
         if not self._own.is_dir():
-            self._make_folder()
+            # The folder appears under its name only with its lock held.
+            draft = self._root / f".{self._own.name}"
+            draft.mkdir(parents=True, exist_ok=True)
+            lock = _lock(draft / _LOCK)
+            draft.replace(self._own)
+            if self._own in self._locks:
+                os.close(self._locks[self._own])
+            self._locks[self._own] = lock
         self._open = OpenSegment(self._own / f"{_new_name()}{_SUFFIX}", self._header())
         return self._open
-
-    def _make_folder(self) -> None:
-        """Make the folder with its lock held: it appears under its name only then."""
-        draft = self._root / f".{self._own.name}"
-        draft.mkdir(parents=True, exist_ok=True)
-        lock = _lock(draft / _LOCK)
-        draft.replace(self._own)
-        if self._own in self._locks:
-            os.close(self._locks[self._own])
-        self._locks[self._own] = lock
 
     def _leave(self, folder: Path) -> None:
         """Give the lock back, and remove the folder when nothing is left in it."""
@@ -220,7 +217,7 @@ class Spool:
             self._sizes[path] = size_bytes
 
     def _note(self, trouble: str) -> None:
-        """Say once that rows are dropped, and once that they are not any more."""
+        """Log once that rows are dropped, and once that they are not any more."""
         if trouble and not self._trouble:
             logger.error("prediction log: %s must take rows, but got: %s. Rows are dropped.", self._root, trouble)
         elif self._trouble and not trouble:

@@ -180,7 +180,7 @@ def logging_predictions(served: ServedModel, settings: Settings, *, is_on: bool)
 
 
 def _quiet() -> None:
-    """Log what is worth reading, once: KServe and uvicorn write four lines a request."""
+    """Log warnings only of KServe and uvicorn, which write four lines a request."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
     )
@@ -193,7 +193,8 @@ def _quiet() -> None:
         noisy.setLevel(logging.WARNING)
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line, as a person or the InferenceService writes it."""
     parser = argparse.ArgumentParser(
         prog="python -m components.serving.predictor", description="Serve one model with KServe."
     )
@@ -209,7 +210,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str]) -> None:
     """Load the model and serve it."""
-    options = _parse(arguments)
+    options = parse_options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     from components.features.online.store import open_online_features
 

@@ -83,10 +83,10 @@ def test_the_prediction_log_has_a_disk_of_its_own_that_holds_its_limit():
 
 
 def test_arguments_are_ones_that_the_predictor_takes():
-    from components.serving.predictor.server import _parse
+    from components.serving.predictor.server import parse_options
 
     (container,) = plan_rollout(CANDIDATE, None, SETTINGS)[0].manifest["spec"]["predictor"]["containers"]
-    options = _parse(container["args"])
+    options = parse_options(container["args"])
     assert (options.name, options.model_version, options.port) == ("flight-delays", "3", 8080)
 
 

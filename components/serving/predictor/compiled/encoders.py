@@ -116,7 +116,10 @@ def _text_block(part: Any, encoder: Any, columns: tuple[str, ...]) -> Encoder:
         raise CannotCompileError("the encoder must see each text column once")
     known = [[value for value in values if isinstance(value, str)] for values in encoder.categories_]
     width = _dense(part.transform(_probe(columns, {}))).shape[1]
-    tables = [_column_table(part, columns, column, known[i]) for i, column in enumerate(columns)]
+    tables = []
+    for column, texts in zip(columns, known, strict=True):
+        values: list[Value] = [*texts, None, _UNKNOWN]
+        tables.append(_ColumnTable(column, values, _dense(part.transform(_probe(columns, {column: values})))))
     if sum(len(table.positions) for table in tables) > width:
         raise CannotCompileError("an output column of the encoder depends on two text columns")
     constant = _dense(part.transform(_probe(columns, {})))[0]
@@ -146,11 +149,6 @@ class _ColumnTable:
         rows, unknown = self._rows, self._unknown
         found: Matrix = self._outputs[[rows.get(text, unknown) for text in texts]]
         return found
-
-
-def _column_table(part: Any, columns: tuple[str, ...], column: str, known: list[str]) -> _ColumnTable:
-    values: list[Value] = [*known, None, _UNKNOWN]
-    return _ColumnTable(column, values, _dense(part.transform(_probe(columns, {column: values}))))
 
 
 def _probe(columns: tuple[str, ...], given: Mapping[str, list[Value]]) -> pd.DataFrame:
@@ -191,13 +189,6 @@ def _scaler(centre: Any, scale: Any) -> Step:
     return run
 
 
-def _robust_scaler(transformer: Any) -> Step:
-    return _scaler(
-        transformer.center_ if transformer.with_centering else None,
-        transformer.scale_ if transformer.with_scaling else None,
-    )
-
-
 def _function(transformer: Any) -> Step:
     function, arguments = transformer.func, dict(transformer.kw_args or {})
     if function is None:
@@ -209,6 +200,8 @@ _STEPS: dict[str, Callable[[Any], Step]] = {
     "Pipeline": lambda fitted: chain([compile_step(step) for _, step in fitted.steps]),
     "SimpleImputer": _imputer,
     "StandardScaler": lambda fitted: _scaler(fitted.mean_ if fitted.with_mean else None, fitted.scale_),
-    "RobustScaler": _robust_scaler,
+    "RobustScaler": lambda fitted: _scaler(
+        fitted.center_ if fitted.with_centering else None, fitted.scale_ if fitted.with_scaling else None
+    ),
     "FunctionTransformer": _function,
 }

@@ -81,22 +81,20 @@ def _fall_back(score: Score, reason: str) -> Scorer:
 
 
 def _find_difference(model: Model, compiled: Score, pipeline: Score, sample: pd.DataFrame) -> str:
-    """Return in words where the two differ, or an empty text."""
+    """Return in words where the two differ, or an empty text.
+
+    Compared are the rows, each once more with one value missing and with one text never seen, and a row of nothing.
+    """
     plain = sample.astype(object).where(sample.notna(), None)
     names = [str(name) for name in plain.columns]
-    rows = _harden([dict(zip(names, row, strict=True)) for row in plain.itertuples(index=False, name=None)])
+    given: list[Row] = [dict(zip(names, row, strict=True)) for row in plain.itertuples(index=False, name=None)]
+    texts = [name for name in names if any(isinstance(row[name], str) for row in given)]
+    gaps = [{**row, names[i % len(names)]: None} for i, row in enumerate(given)]
+    unseen = [{**row, texts[i % len(texts)]: _UNSEEN} for i, row in enumerate(given)] if texts else []
+    rows = [*given, *gaps, *unseen, dict.fromkeys(names)]
     ours, theirs = compiled(rows), pipeline(rows)
     difference = float(np.max(np.abs(ours - theirs)))
     if not difference <= MAXIMUM_DIFFERENCE:
         return f"outputs must agree within {MAXIMUM_DIFFERENCE:g}, but differ by {difference:.3g}"
     flips = int(np.sum(model.policy.apply(ours) != model.policy.apply(theirs)))
     return f"decisions must agree, but {flips} of {len(rows)} differ" if flips else ""
-
-
-def _harden(rows: list[Row]) -> list[Row]:
-    """Return the rows, each once more with one value missing and with one text never seen, and a row of nothing."""
-    names = list(rows[0])
-    texts = [name for name in names if any(isinstance(row[name], str) for row in rows)]
-    gaps = [{**row, names[i % len(names)]: None} for i, row in enumerate(rows)]
-    unseen = [{**row, texts[i % len(texts)]: _UNSEEN} for i, row in enumerate(rows)] if texts else []
-    return [*rows, *gaps, *unseen, dict.fromkeys(names)]
