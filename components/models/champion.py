@@ -99,11 +99,13 @@ def find_objection(
             f"Champion version {champion.version} reads columns that these rows lack: {', '.join(missing)}. "
             "Release by hand, or prepare them."
         )
-    if problem and champion.problem and (changed := _list_identity_changes(champion.problem, problem)):
-        return (
-            f"Champion version {champion.version} was trained under another identity of examples "
-            f"({', '.join(changed)}), so whether it was fitted on these test rows cannot be told. Release by hand."
-        )
+    if problem and champion.problem:
+        old, new = _identify(champion.problem), _identify(problem)
+        if changed := [name for name in dict.fromkeys([*new, *old]) if old.get(name) != new.get(name)]:
+            return (
+                f"Champion version {champion.version} was trained under another identity of examples "
+                f"({', '.join(changed)}), so it is unknown whether it was fitted on these test rows. Release by hand."
+            )
     fitted = champion.ledger.loc[champion.ledger["role"].isin(_FITTED_ROLES), "row_hash"]
     known = int(np.isin(_test_hashes(prepared), fitted.to_numpy()).sum())
     if known:
@@ -128,12 +130,6 @@ def record_opening(problem_name: str, prepared: Prepared, settings: Settings) ->
     earlier = len(store.list_objects(prefix))
     store.put_bytes(f"{prefix}{uuid.uuid4().hex}", b"")
     return earlier
-
-
-def _list_identity_changes(before: Problem, now: Problem) -> list[str]:
-    """Name what differs between two contracts in the hash of an example: key and time of prediction."""
-    old, new = _identify(before), _identify(now)
-    return [name for name in dict.fromkeys([*new, *old]) if old.get(name) != new.get(name)]
 
 
 def _identify(problem: Problem) -> dict[str, Any]:

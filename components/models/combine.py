@@ -79,8 +79,23 @@ def compare_kinds(task: Task, families: Sequence[str], held_out: HeldOut) -> Kin
     scored = [(rows.outcomes, forecast.output, policy.apply(forecast.output)) for forecast in forecasts]
     scores = [metric.score(*values) for values in scored]
     draws = [metric.resample(*values, resamples) for values in scored]
-    kinds = _compare(metric, forecasts, scores, draws)
-    chosen = next(place for place, kind in enumerate(kinds) if kind.chosen)
+    best = max(range(len(scores)), key=lambda place: metric.gain(scores[place], 0.0))
+    behind = [metric.gain(scores[best], value) for value in scores]
+    errors = [float(np.nanstd(draws[best] - values)) for values in draws]
+    good_enough = [place for place in range(len(scores)) if behind[place] <= errors[place]]
+    simplicity = get_args(Kind)
+    chosen = min(good_enough, key=lambda place: (simplicity.index(forecasts[place].kind), behind[place]))
+    kinds = tuple(
+        KindRecord(
+            kind=forecast.kind,
+            families=forecast.families,
+            score=scores[place],
+            behind_best=behind[place],
+            standard_error=errors[place],
+            chosen=place == chosen,
+        )
+        for place, forecast in enumerate(forecasts)
+    )
     interval = bound_interval(scores[chosen], draws[chosen], resamples)
     expected = CrossValidated(score=scores[chosen], low=interval.low, high=interval.high, rows=len(resamples.blocks))
     return KindComparison(kinds, _explain(metric, kinds, kinds[chosen]), expected)
@@ -105,30 +120,6 @@ def list_forecasts(task: Task, families: Sequence[str], held_out: HeldOut) -> li
         Forecast("voting", tuple(families), rows.outputs.mean(axis=1)),
         Forecast("stacking", tuple(families), np.concatenate(stacked)),
     ]
-
-
-def _compare(
-    metric: Metric, forecasts: Sequence[Forecast], scores: Sequence[float], draws: Sequence[Array]
-) -> tuple[KindRecord, ...]:
-    best = max(range(len(scores)), key=lambda place: metric.gain(scores[place], 0.0))
-    behind = [metric.gain(scores[best], value) for value in scores]
-    errors = [float(np.nanstd(draws[best] - values)) for values in draws]
-    simplicity = get_args(Kind)
-    by_simplicity = sorted(
-        range(len(scores)), key=lambda place: (simplicity.index(forecasts[place].kind), behind[place])
-    )
-    chosen = next(place for place in by_simplicity if behind[place] <= errors[place])
-    return tuple(
-        KindRecord(
-            kind=forecast.kind,
-            families=forecast.families,
-            score=scores[place],
-            behind_best=behind[place],
-            standard_error=errors[place],
-            chosen=place == chosen,
-        )
-        for place, forecast in enumerate(forecasts)
-    )
 
 
 def _explain(metric: Metric, kinds: Sequence[KindRecord], chosen: KindRecord) -> str:

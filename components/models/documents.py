@@ -236,7 +236,7 @@ class SliceRecord(Document):
     outcome: Outcome
     limit: float
     gated: bool
-    """Whether the group has enough rows to be judged."""
+    """Whether the group has enough rows to be compared."""
     verdict: Literal["pass", "fail"]
     reference_name: str
     score: Interval | None = None

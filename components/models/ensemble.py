@@ -6,7 +6,7 @@ Which rows decide what
     train        fits the members; their out-of-fold predictions in time order compare the kinds and fit the stacking
     validation   its first half (in time) fits the calibrators; its second half chooses one of them by its loss, then
                  the policy by business value under the capacity. A choice among three and one number cannot overfit
-                 thousands of rows, and no row calibrates what it also judges.
+                 thousands of rows, and no row calibrates what it also scores.
 """
 
 import logging

@@ -1,27 +1,33 @@
-"""Judge the release on test rows, opened once: scores with intervals, slices, weak spots, gates and the verdict.
+"""Evaluate the model on test rows, opened once: scores with intervals, slices, weak spots, gates and the verdict.
 
-In: the contract, the prepared rows, the model and the champion. Out: `Judgement`: the `Evaluation`, the predictions of
-every contender and the fitted current solution. Train rows fit the baselines again and validation rows give them their
-policies, as for the challenger; only then are test rows read. The champion is scored here, on exactly these rows,
-never by numbers stored with it, and not at all when it was fitted on any of them.
+In: the contract, the prepared rows, the model and the champion. Out: `EvaluationResult`: the `Evaluation`, the
+predictions of every contender and the fitted current solution, and their files. Called by the `evaluate` step.
+
+Train rows fit the baselines again and validation rows give them their policies, as for the challenger; only then are
+test rows read. The champion is scored here, on exactly these rows, never by numbers stored with it, and not at all when
+it was fitted on any of them.
 """
 
 import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from components.base.dataset import Prepared
+from components.base.documents import write
 from components.base.gate import Gate
 from components.base.statistics.capacity import number_days
 from components.base.statistics.resampling import bound_interval
+from components.base.tables import write_table
+from components.base.task import Task
 from components.models import gates as gating
 from components.models.artifact import Model
-from components.models.baselines import Baseline, fit_baselines
+from components.models.baselines import Baseline, fit_baselines, save_current_solution
 from components.models.champion import Champion, find_objection, fingerprint_test
 from components.models.documents import (
     BootstrapRecord,
@@ -29,7 +35,9 @@ from components.models.documents import (
     ComparisonRecord,
     Contender,
     Evaluation,
+    FairnessRecord,
     Generalisation,
+    SliceRecord,
     TestRecord,
 )
 from components.models.importance import list_worst_cases, permute_features
@@ -43,7 +51,7 @@ from components.models.scorecard import (
     score_contender,
     sum_by_day,
 )
-from components.models.slices import ReferenceCard, judge_fairness, judge_slices
+from components.models.slices import ReferenceCard, compare_fairness, compare_slices
 from components.models.weak_spots import find_weak_spots
 
 logger = logging.getLogger(__name__)
@@ -52,7 +60,7 @@ _CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvaluationResult:
     """What the evaluation found, and every contender's prediction of every test row."""
 
     evaluation: Evaluation
@@ -61,37 +69,62 @@ class Judgement:
     """As fitted on train and validation rows."""
 
 
+@dataclass(frozen=True)
+class _Contest:
+    """The contenders on the opened test rows."""
+
+    opened: OpenedTest
+    cards: dict[Contender, Scorecard]
+    current_solution: Baseline
+    champion: ChampionRecord | None
+
+
+class _Gated(NamedTuple):
+    """The gates that the challenger met, with what they measured."""
+
+    gates: tuple[Gate, ...]
+    comparisons: dict[Contender, ComparisonRecord]
+    generalisation: Generalisation
+    slices: tuple[SliceRecord, ...]
+    fairness: tuple[FairnessRecord, ...]
+
+
 def evaluate_model(
     prepared: Prepared, model: Model, champion: Champion | None = None, earlier_openings: int = 0
-) -> Judgement:
+) -> EvaluationResult:
     """Score the contenders on the test rows, pass the gates and give the verdict."""
     started, task = time.monotonic(), model.task
-    with quiet_fits():
-        use_one_thread()
-        baselines = fit_baselines(task, prepared)
-        opened = open_rows(task, prepared.read("test"))
-        objection = find_objection(prepared, champion, opened.rows, task.problem) if champion else None
-        models = {"challenger": model} | ({"champion": champion.model} if champion and not objection else {})
-        cards: dict[Contender, Scorecard] = {
-            role: score_contender(opened, one.family, one.predict(opened.rows), one.policy)  # type: ignore[misc]
-            for role, one in models.items()
-        }
-        for role, baseline in baselines.items():
-            output = task.predict(baseline.estimator, opened.rows)
-            cards[role] = score_contender(opened, baseline.label, output, baseline.policy)
-    challenger, features = cards["challenger"], prepared.feature_names
+    contest = _score_contenders(prepared, model, champion)
+    opened, cards, challenger = contest.opened, contest.cards, contest.cards["challenger"]
+    resamples, features = opened.resamples, prepared.feature_names
+    gated = _pass_gates(contest, model)
+    verdict, reasons = gating.decide_release(gated.gates)
     evaluation = Evaluation(
-        **_describe_contest(opened, prepared, cards, earlier_openings),
-        **_judge_release(opened, model, cards, champion, objection),
+        problem=task.problem.name,
+        metric=task.problem.metrics.primary,
+        higher_is_better=task.primary.higher_is_better,
+        currency=task.problem.business.currency,
+        opened=_describe_test(opened, prepared, earlier_openings),
+        bootstrap=BootstrapRecord(resamples=len(resamples.counts), unit=resamples.unit, confidence=_CONFIDENCE),
+        contenders={role: describe_scorecard(opened, card) for role, card in cards.items()},
+        value_by_day=sum_by_day(opened, {role: card for role, card in cards.items() if role != "dummy"}),
+        verdict=verdict,
+        reasons=tuple(reasons),
+        gates=gated.gates,
+        comparisons=gated.comparisons,
+        champion=contest.champion,
+        generalisation=gated.generalisation,
+        slices=gated.slices,
+        fairness=gated.fairness,
         # Where the model is weak and what it leans on: nothing of this decides.
-        policy_curve=task.trace_policies(opened.outcomes, challenger.output, opened.rows["predicted_at"]),
+        policy_curve=tuple(task.trace_policies(opened.outcomes, challenger.output, opened.rows["predicted_at"])),
         weak_spots=find_weak_spots(opened, challenger.output, features),
         worst_cases=list_worst_cases(opened, challenger.output, features),
         importance=permute_features(opened, model),
         seconds=time.monotonic() - started,
     )
-    logger.info("evaluate: %s. %s", evaluation.verdict, " ".join(evaluation.reasons))
-    return Judgement(evaluation, tabulate_predictions(opened, cards), baselines["current_solution"])
+    logger.info("evaluate: %s. %s", verdict, " ".join(reasons))
+    return EvaluationResult(evaluation, tabulate_predictions(opened, cards), contest.current_solution)
 
 
 def tabulate_predictions(opened: OpenedTest, cards: Mapping[Contender, Scorecard]) -> pd.DataFrame:
@@ -108,91 +141,91 @@ def tabulate_predictions(opened: OpenedTest, cards: Mapping[Contender, Scorecard
     return opened.rows[named].assign(**columns)
 
 
-def _describe_contest(
-    opened: OpenedTest, prepared: Prepared, cards: Mapping[Contender, Scorecard], earlier_openings: int
-) -> dict[str, Any]:
-    task, times = opened.task, opened.rows["predicted_at"]
-    return {
-        "problem": task.problem.name,
-        "metric": task.problem.metrics.primary,
-        "higher_is_better": task.primary.higher_is_better,
-        "currency": task.problem.business.currency,
-        "opened": TestRecord(
-            fingerprint=fingerprint_test(prepared),
-            rows=len(opened.rows),
-            days=len(np.unique(number_days(times))),
-            start=times.min().isoformat(),
-            end=times.max().isoformat(),
-            outcome=task.describe_outcomes(opened.outcomes),
-            earlier_openings=earlier_openings,
-        ),
-        "bootstrap": BootstrapRecord(
-            resamples=len(opened.resamples.counts), unit=opened.resamples.unit, confidence=_CONFIDENCE
-        ),
-        "contenders": {role: describe_scorecard(opened, card) for role, card in cards.items()},
-        "value_by_day": sum_by_day(opened, {role: card for role, card in cards.items() if role != "dummy"}),
-    }
+def save_evaluation(task: Task, result: EvaluationResult, folder: Path | str) -> None:
+    """Write `predictions.parquet` and `baseline.json`, then `evaluation.json`."""
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    write_table(result.predictions, place / "predictions.parquet")
+    save_current_solution(task, result.current_solution, place / "baseline.json")
+    write(result.evaluation, place / "evaluation.json")
 
 
-def _judge_release(
-    opened: OpenedTest,
-    model: Model,
-    cards: Mapping[Contender, Scorecard],
-    champion: Champion | None,
-    objection: str | None,
-) -> dict[str, Any]:
-    """Compare, pass every gate and give the verdict."""
-    task, challenger = opened.task, cards["challenger"]
+def list_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """Return the scores and the value of every contender for the Kubeflow UI, by `<contender>_<metric>`."""
+    metrics: dict[str, float] = {}
+    for role, contender in evaluation.contenders.items():
+        intervals = {**contender.scores, "value_per_1000": contender.value_per_1000}
+        metrics |= {
+            f"{role}_{name}": found.estimate for name, found in intervals.items() if np.isfinite(found.estimate)
+        }
+    return metrics
+
+
+def _score_contenders(prepared: Prepared, model: Model, champion: Champion | None) -> _Contest:
+    """Fit the baselines, open the test rows, and score every contender on them."""
+    task = model.task
+    with quiet_fits():
+        use_one_thread()
+        baselines = fit_baselines(task, prepared)
+        opened = open_rows(task, prepared.read("test"))
+        models: dict[Contender, Model] = {"challenger": model}
+        record = None
+        if champion:
+            objection = find_objection(prepared, champion, opened.rows, task.problem)
+            if objection is None:
+                models["champion"] = champion.model
+            reason = objection or (
+                f"Version {champion.version} was fitted on none of the test rows and scored on all of them."
+            )
+            record = ChampionRecord(version=champion.version, comparable=objection is None, reason=reason)
+        cards = {
+            role: score_contender(opened, one.family, one.predict(opened.rows), one.policy)
+            for role, one in models.items()
+        }
+        for role, baseline in baselines.items():
+            output = task.predict(baseline.estimator, opened.rows)
+            cards[role] = score_contender(opened, baseline.label, output, baseline.policy)
+    return _Contest(opened, cards, baselines["current_solution"], record)
+
+
+def _describe_test(opened: OpenedTest, prepared: Prepared, earlier_openings: int) -> TestRecord:
+    times = opened.rows["predicted_at"]
+    return TestRecord(
+        fingerprint=fingerprint_test(prepared),
+        rows=len(opened.rows),
+        days=len(np.unique(number_days(times))),
+        start=times.min().isoformat(),
+        end=times.max().isoformat(),
+        outcome=opened.task.describe_outcomes(opened.outcomes),
+        earlier_openings=earlier_openings,
+    )
+
+
+def _pass_gates(contest: _Contest, model: Model) -> _Gated:
+    """Compare the challenger with every other contender, and pass every gate."""
+    opened, cards, champion = contest.opened, contest.cards, contest.champion
+    task, challenger, rows = opened.task, cards["challenger"], len(opened.rows)
     comparisons: dict[Contender, ComparisonRecord] = {
         role: compare(opened, challenger, other) for role, other in cards.items() if role != "challenger"
     }
-    generalisation = _describe_generalisation(opened, model, challenger)
-    reference: Contender = "champion" if "champion" in cards else "current_solution"
-    slices, slice_gate = judge_slices(opened, challenger, ReferenceCard(reference, cards[reference]))
-    fairness, fairness_gates = judge_fairness(opened, challenger)
     gates = [
         gating.gate_dummy(task, comparisons["dummy"]),
-        gating.gate_current_solution(task, comparisons["current_solution"], len(opened.rows)),
-        *_pass_champion(opened, comparisons, champion, objection),
-        *_pass_guards(opened, challenger),
-        gating.gate_generalisation(generalisation.gap, generalisation.limit),
-        slice_gate,
-        *fairness_gates,
+        gating.gate_current_solution(task, comparisons["current_solution"], rows),
     ]
-    verdict, reasons = gating.decide_release(gates)
-    return {
-        "verdict": verdict,
-        "reasons": reasons,
-        "gates": gates,
-        "comparisons": comparisons,
-        "champion": _describe_champion(champion, objection),
-        "generalisation": generalisation,
-        "slices": slices,
-        "fairness": fairness,
-    }
-
-
-def _pass_champion(
-    opened: OpenedTest,
-    comparisons: Mapping[Contender, ComparisonRecord],
-    champion: Champion | None,
-    objection: str | None,
-) -> list[Gate]:
-    """Return the gate of the champion; none when the problem has no champion yet."""
-    if champion is None:
-        return []
-    if objection:
-        return [gating.gate_incomparable(objection)]
-    return [gating.gate_champion(opened.task, comparisons["champion"], champion.version, len(opened.rows))]
-
-
-def _pass_guards(opened: OpenedTest, challenger: Scorecard) -> list[Gate]:
-    task, gates = opened.task, []
+    if champion and champion.comparable:
+        gates.append(gating.gate_champion(task, comparisons["champion"], champion.version, rows))
+    elif champion:
+        gates.append(gating.gate_incomparable(champion.reason))
     for guard in task.problem.metrics.guards:
         metric = task.metrics[guard.metric]
         value = metric.score(opened.outcomes, challenger.output, challenger.wanted)
         gates.append(gating.gate_guard(guard, metric.label, value))
-    return gates
+    generalisation = _describe_generalisation(opened, model, challenger)
+    reference: Contender = "champion" if "champion" in cards else "current_solution"
+    slices, slice_gate = compare_slices(opened, challenger, ReferenceCard(reference, cards[reference]))
+    fairness, fairness_gates = compare_fairness(opened, challenger)
+    gates += [gating.gate_generalisation(generalisation.gap, generalisation.limit), slice_gate, *fairness_gates]
+    return _Gated(tuple(gates), comparisons, generalisation, slices, fairness)
 
 
 def _describe_generalisation(opened: OpenedTest, model: Model, challenger: Scorecard) -> Generalisation:
@@ -207,10 +240,3 @@ def _describe_generalisation(opened: OpenedTest, model: Model, challenger: Score
         gap=bound_interval(metric.gain(expected, challenger.primary), falls, resamples),
         limit=opened.task.problem.metrics.maximum_generalisation_gap,
     )
-
-
-def _describe_champion(champion: Champion | None, objection: str | None) -> ChampionRecord | None:
-    if champion is None:
-        return None
-    reason = objection or f"Version {champion.version} was fitted on none of the test rows and scored on all of them."
-    return ChampionRecord(version=champion.version, comparable=objection is None, reason=reason)

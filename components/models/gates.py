@@ -68,7 +68,7 @@ def gate_current_solution(task: Task, comparison: ComparisonRecord, rows: int) -
 
 
 def gate_champion(task: Task, comparison: ComparisonRecord, version: str, rows: int) -> Gate:
-    """Pass when both gains over the champion are certainly useful; else hold and say what would decide it."""
+    """Pass when both gains over the champion are certainly useful; else hold, with what would decide it."""
     lifts = list_lifts(task, comparison)
     gate = _gate_lifts("beats_champion", lifts, "hold", f"Against champion version {version}")
     return _add_labels(gate, lifts, rows) if gate.verdict == "hold" else gate
@@ -145,7 +145,7 @@ def _add_labels(gate: Gate, lifts: Sequence[Lift], rows: int) -> Gate:
     unknown = [lift.label for lift in lifts if math.isnan(lift.interval.low) or math.isnan(lift.interval.estimate)]
     needed = [] if unknown else [count_more_labels(lift, rows) for lift in lifts]
     if unknown:
-        words = f"There are too few rows to tell the gain in {' and '.join(unknown)}."
+        words = f"There are too few rows to measure the gain in {' and '.join(unknown)}."
     elif None in needed:
         lift = lifts[needed.index(None)]
         words = f"More labels would not decide it: the gain in {lift.label} itself is below what is required."

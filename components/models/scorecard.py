@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from components.base.statistics.capacity import number_days
-from components.base.statistics.resampling import Interval, Resamples, bound_interval, draw_resamples, resample_mean
-from components.base.task import Decisions, Metric, Output, Policy, Task
+from components.base.statistics.resampling import Resamples, bound_interval, draw_resamples, resample_mean
+from components.base.task import Decisions, Output, Policy, Task
 from components.models.documents import ComparisonRecord, Contender, ContenderRecord
 
 Array = NDArray[np.float64]
@@ -91,13 +91,19 @@ def compare(opened: OpenedTest, challenger: Scorecard, other: Scorecard) -> Comp
 
 def describe_scorecard(opened: OpenedTest, card: Scorecard) -> ContenderRecord:
     """Return every metric and the value with intervals, and what the decisions were."""
-    task, value = opened.task, card.values * 1000
+    task, value, resamples = opened.task, card.values * 1000, opened.resamples
+    scored, scores = (opened.outcomes, card.output, card.wanted), {}
+    for name, metric in task.metrics.items():
+        score, draws = card.primary, card.primary_draws
+        if metric is not task.primary:
+            score, draws = metric.score(*scored), metric.resample(*scored, resamples)
+        scores[name] = bound_interval(score, draws, resamples)
     actions = int(np.count_nonzero(card.decided))
     return ContenderRecord(
         label=card.label,
         policy=card.policy.model_dump(),
-        scores={name: _score_with_interval(opened, card, metric) for name, metric in task.metrics.items()},
-        value_per_1000=bound_interval(float(value.mean()), resample_mean(value, opened.resamples), opened.resamples),
+        scores=scores,
+        value_per_1000=bound_interval(float(value.mean()), resample_mean(value, resamples), resamples),
         value_total=float(card.values.sum()),
         actions=actions,
         over_capacity=int(np.count_nonzero(card.wanted)) - actions,
@@ -110,11 +116,3 @@ def sum_by_day(opened: OpenedTest, cards: Mapping[Contender, Scorecard]) -> dict
     days = pd.to_datetime(number_days(opened.rows["predicted_at"]), unit="D").strftime("%Y-%m-%d")
     sums = {role: pd.Series(card.values).groupby(days).sum() for role, card in cards.items()}
     return {role: {str(day): float(value) for day, value in by_day.items()} for role, by_day in sums.items()}
-
-
-def _score_with_interval(opened: OpenedTest, card: Scorecard, metric: Metric) -> Interval:
-    if metric is opened.task.primary:
-        return bound_interval(card.primary, card.primary_draws, opened.resamples)
-    y, output, wanted = opened.outcomes, card.output, card.wanted
-    draws = metric.resample(y, output, wanted, opened.resamples)
-    return bound_interval(metric.score(y, output, wanted), draws, opened.resamples)

@@ -19,7 +19,7 @@ import pandas as pd
 from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
 from components.base.statistics.folds import Fold, sample_fits, split_train
-from components.base.task import Output, Task
+from components.base.task import Task
 from components.models.documents import FoldRecord, Leaderboard, LeaderboardEntry, Spread
 from components.models.parallel import run_all
 
@@ -56,13 +56,24 @@ def select_candidates(task: Task, prepared: Prepared) -> Leaderboard:
     folds = sample_fits(split_train(problem, train), problem.search.select_rows)
     entries = score_entrants(task, train, folds, list_entrants(task, prepared))
     chosen, note = choose_entries(task, entries)
+    times, outcomes = train["predicted_at"], train[prepared.target].to_numpy(dtype=np.float64)
     logger.info("select: %d contenders on %d folds, chosen %s", len(entries), len(folds), ", ".join(chosen))
     return Leaderboard(
         problem=problem.name,
         metric=problem.metrics.primary,
         higher_is_better=task.primary.higher_is_better,
         gap_hours=problem.split.gap_hours,
-        folds=tuple(_describe_fold(task, train, fold) for fold in folds),
+        folds=tuple(
+            FoldRecord(
+                fit_rows=len(fold.fit),
+                fit_until=times.iloc[fold.fit].max().isoformat(),
+                score_from=times.iloc[fold.score].min().isoformat(),
+                score_until=times.iloc[fold.score].max().isoformat(),
+                score_rows=len(fold.score),
+                outcome=task.describe_outcomes(outcomes[fold.score]),
+            )
+            for fold in folds
+        ),
         entries=tuple(entry.model_copy(update={"chosen": entry.name in chosen}) for entry in entries),
         chosen=tuple(chosen),
         note=note,
@@ -122,7 +133,7 @@ def choose_entries(task: Task, entries: Sequence[LeaderboardEntry]) -> tuple[lis
     if better:
         return better, f"The {len(better)} best by mean {label} over the folds, all better than both baselines."
     best = families[0].name
-    return [best], f"No family beats both baselines in mean {label}; {best} goes on to be judged on test rows."
+    return [best], f"No family beats both baselines in mean {label}; {best} goes on to be evaluated on test rows."
 
 
 def _score_fold(task: Task, train: pd.DataFrame, fold: Fold, entrant: Entrant) -> FoldResult:
@@ -139,28 +150,11 @@ def _score_fold(task: Task, train: pd.DataFrame, fold: Fold, entrant: Entrant) -
     seconds = time.thread_time() - started
     outcomes, decisions = scored[target].to_numpy(dtype=np.float64), task.default_policy.apply(output)
     scores = {name: metric.score(outcomes, output, decisions) for name, metric in task.metrics.items()}
-    return FoldResult(scores, _value_second_half(task, scored["predicted_at"], outcomes, output), seconds)
-
-
-def _value_second_half(task: Task, times: "pd.Series[Any]", y: Any, output: Output) -> float:
-    """Choose the policy on the first half of the rows and return what it is worth per 1,000 rows of the second."""
-    half = len(y) // 2
-    policy = task.fit_policy(y[:half], output[:half], times.iloc[:half]).policy
-    later, later_times = output[half:], times.iloc[half:]
-    decided = task.operate(policy.apply(later), later, later_times)
-    return float(task.value(y[half:], decided).mean() * 1000)
-
-
-def _describe_fold(task: Task, train: pd.DataFrame, fold: Fold) -> FoldRecord:
-    times, scored = train["predicted_at"], train.iloc[fold.score]
-    return FoldRecord(
-        fit_rows=len(fold.fit),
-        fit_until=times.iloc[fold.fit].max().isoformat(),
-        score_from=scored["predicted_at"].min().isoformat(),
-        score_until=scored["predicted_at"].max().isoformat(),
-        score_rows=len(fold.score),
-        outcome=task.describe_outcomes(scored[task.problem.target.name].to_numpy(dtype=np.float64)),
-    )
+    # The policy is chosen on the first half of the rows, and its value measured on the second.
+    half, times = len(outcomes) // 2, scored["predicted_at"]
+    policy = task.fit_policy(outcomes[:half], output[:half], times.iloc[:half]).policy
+    decided = task.operate(policy.apply(output[half:]), output[half:], times.iloc[half:])
+    return FoldResult(scores, float(task.value(outcomes[half:], decided).mean() * 1000), seconds)
 
 
 def _rank(task: Task, results: dict[Entrant, Sequence[FoldResult]]) -> list[LeaderboardEntry]:

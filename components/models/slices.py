@@ -33,18 +33,18 @@ class ReferenceCard(NamedTuple):
     card: Scorecard
 
 
-def judge_slices(
+def compare_slices(
     opened: OpenedTest, challenger: Scorecard, reference: ReferenceCard
 ) -> tuple[tuple[SliceRecord, ...], Gate]:
     """Compare every group of every slice with the reference; groups below the minimum of rows are only counted."""
     described = tuple(
-        _judge_group(opened, declared, group, rows, challenger, reference)
+        _compare_group(opened, declared, group, rows, challenger, reference)
         for declared in opened.task.problem.slices
         for group, rows in _list_groups(opened.rows[declared.column])
     )
     losses = [(entry, entry.loss.estimate) for entry in described if entry.loss]
     if not losses:
-        reason = "No group has enough rows to be judged."
+        reason = "No group has enough rows to be compared."
         return described, Gate(name="slices", verdict="pass", value=None, limit=None, reason=reason)
     worst, value = max(losses, key=lambda pair: pair[1] - pair[0].limit)
     failed = [
@@ -61,12 +61,12 @@ def judge_slices(
     return described, Gate(name="slices", verdict=verdict, value=value, limit=worst.limit, reason=reason)
 
 
-def judge_fairness(opened: OpenedTest, challenger: Scorecard) -> tuple[tuple[FairnessRecord, ...], list[Gate]]:
+def compare_fairness(opened: OpenedTest, challenger: Scorecard) -> tuple[tuple[FairnessRecord, ...], list[Gate]]:
     """Compare the rates of action among qualified rows between groups of the contract; no gate when it declares none.
 
     Source: Hardt, Price, Srebro (2016), Equality of Opportunity in Supervised Learning, NeurIPS.
     """
-    described = tuple(_judge_fairness(opened, declared, challenger) for declared in opened.task.problem.fairness)
+    described = tuple(_measure_fairness(opened, declared, challenger) for declared in opened.task.problem.fairness)
     if not described:
         return (), []
     worst = max(described, key=lambda entry: entry.gap.estimate - entry.limit)
@@ -88,7 +88,7 @@ def _list_groups(column: pd.Series) -> list[tuple[str, Flags]]:
     return [(str(group), (groups == group).to_numpy()) for group in sorted(groups.unique())]
 
 
-def _judge_group(
+def _compare_group(
     opened: OpenedTest, declared: Slice, group: str, rows: Flags, challenger: Scorecard, reference: ReferenceCard
 ) -> SliceRecord:
     task, y = opened.task, opened.outcomes[rows]
@@ -123,7 +123,7 @@ def _judge_group(
     )
 
 
-def _judge_fairness(opened: OpenedTest, declared: Fairness, challenger: Scorecard) -> FairnessRecord:
+def _measure_fairness(opened: OpenedTest, declared: Fairness, challenger: Scorecard) -> FairnessRecord:
     described, rates, draws = [], [], []
     qualified = opened.task.find_qualified(opened.outcomes)
     for group, rows in _list_groups(opened.rows[declared.column]):

@@ -57,7 +57,7 @@ def evaluate(
     metrics: Output[Metrics],
     classification: Output[ClassificationMetrics],
 ):
-    """Judge the model on test rows, beside the champion and both baselines."""
+    """Score the model on test rows beside the champion and both baselines, and give the verdict."""
     from components.base.contract.load import read_problem
     from components.base.dataset import read_prepared
     from components.base.documents import read
@@ -65,15 +65,14 @@ def evaluate(
     from components.models.artifact import load_model
     from components.models.champion import fetch_champion, record_opening, require_selected
     from components.models.documents import Leaderboard
-    from components.models.evaluate import evaluate_model
-    from components.models.evaluation_files import list_metrics, save_evaluation
+    from components.models.evaluate import evaluate_model, list_metrics, save_evaluation
     from components.tasks import open_task
 
     task, rows, settings = open_task(read_problem(problem.path)), read_prepared(prepared.path), load_settings()
     challenger, champion = load_model(task, model.path), fetch_champion(task, settings)
     require_selected(challenger, read(Leaderboard, leaderboard.path))
     earlier = record_opening(task.problem.name, rows, settings)
-    judgement = evaluate_model(rows, challenger, champion, earlier)
-    save_evaluation(task, judgement, evaluation.path)
-    metrics.metadata.update(list_metrics(judgement))
-    task.show_in_kubeflow(judgement.predictions, classification)
+    result = evaluate_model(rows, challenger, champion, earlier)
+    save_evaluation(task, result, evaluation.path)
+    metrics.metadata.update(list_metrics(result.evaluation))
+    task.show_in_kubeflow(result.predictions, classification)

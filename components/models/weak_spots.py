@@ -53,18 +53,23 @@ def find_weak_spots(opened: OpenedTest, output: Output, features: Sequence[str])
     _, days = np.unique(number_days(opened.rows["predicted_at"]), return_inverse=True)
     searched, losses = days % 2 == 0, opened.task.row_loss(opened.outcomes, output)
     suspects = _list_suspects(opened.task, groups[searched], opened.outcomes[searched], losses[searched])
-    found = _take_apart(groups, searched, suspects)
-    return _adjust(
-        [_confirm(opened, output, losses, days, (searched, _select(groups, group)), group) for group in found]
-    )
+    taken: list[tuple[Group, Mask]] = []
+    for group in suspects:
+        rows = _select(groups, group)
+        pairs = [(rows[searched], other[searched]) for _, other in taken]
+        if all((one & other).sum() / (one | other).sum() <= _LARGEST_OVERLAP for one, other in pairs):
+            taken.append((group, rows))
+        if len(taken) == _CANDIDATES:
+            break
+    return _adjust([_confirm(opened, output, losses, days, (searched, rows), group) for group, rows in taken])
 
 
 def _list_suspects(task: Task, groups: pd.DataFrame, outcomes: Array, losses: Array) -> list[Group]:
-    """Measure every large enough group of one and two features on the searched half."""
+    """Measure every large enough group of one and two features on the searched half, the most suspicious first."""
     smallest = max(_FEWEST_ROWS, int(_SMALLEST_SHARE * len(groups)))
     codes: dict[str, Any] = {str(name): pd.factorize(groups[name]) for name in groups}
-    suspects = [_measure(task, (name,), codes, outcomes, losses, smallest) for name in codes]
-    suspects += [_measure(task, pair, codes, outcomes, losses, smallest) for pair in itertools.combinations(codes, 2)]
+    combined = itertools.chain(itertools.combinations(codes, 1), itertools.combinations(codes, 2))
+    suspects = (_measure(task, names, codes, outcomes, losses, smallest) for names in combined)
     return sorted(itertools.chain.from_iterable(suspects), key=lambda group: group.suspicion)
 
 
@@ -86,19 +91,6 @@ def _measure(
         Group(tuple((name, str(codes[name][1][code])) for name, code in zip(names, row, strict=True)), float(value))
         for row, value in zip(places, suspicions, strict=True)
     ]
-
-
-def _take_apart(groups: pd.DataFrame, searched: Mask, suspects: Sequence[Group]) -> list[Group]:
-    """Take the most suspicious groups that are not mostly the same rows."""
-    taken: list[tuple[Group, Mask]] = []
-    for group in suspects:
-        rows = _select(groups, group) & searched
-        overlaps = [(rows & other).sum() / (rows | other).sum() for _, other in taken]
-        if all(overlap <= _LARGEST_OVERLAP for overlap in overlaps):
-            taken.append((group, rows))
-        if len(taken) == _CANDIDATES:
-            break
-    return [group for group, _ in taken]
 
 
 def _select(groups: pd.DataFrame, group: Group) -> Mask:

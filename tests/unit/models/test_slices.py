@@ -6,7 +6,7 @@ import pytest
 
 from components.base.statistics.groups import name_groups
 from components.models.scorecard import open_rows, score_contender
-from components.models.slices import ReferenceCard, judge_fairness, judge_slices
+from components.models.slices import ReferenceCard, compare_fairness, compare_slices
 from components.tasks.binary.policy import ThresholdPolicy
 
 
@@ -28,7 +28,7 @@ def test_slice_that_regresses_fails_although_the_whole_is_fine(task, rows):
     opened = open_rows(task, rows)
     good = forecast(rows, 0.0)
     hurt = np.where(rows["shop"] == "B", 1 - good, good)
-    described, gate = judge_slices(
+    described, gate = compare_slices(
         opened, judge(opened, "new", hurt, 0.5), ReferenceCard("champion", judge(opened, "old", good, 0.5))
     )
     verdicts = {entry.group: entry.verdict for entry in described}
@@ -42,7 +42,7 @@ def test_slice_that_regresses_fails_although_the_whole_is_fine(task, rows):
 def test_group_with_few_rows_is_counted_and_not_judged(task, rows):
     opened = open_rows(task, rows)
     judged = judge(opened, "same", forecast(rows, 0.0), 0.5)
-    described, gate = judge_slices(opened, judged, ReferenceCard("champion", judged))
+    described, gate = compare_slices(opened, judged, ReferenceCard("champion", judged))
     missing = next(entry for entry in described if entry.group == "missing")
     assert (missing.rows, missing.gated, missing.score) == (16, False, None)
     assert gate.reason == "None of 3 groups is worse than the champion by more than its limit."
@@ -52,7 +52,7 @@ def test_lower_is_better_metric_finds_the_same_regression(task, rows, small):
     opened = open_rows(small.change(task, metrics={"primary": "log_loss"}), rows)
     good = forecast(rows, 0.0)
     hurt = np.where(rows["shop"] == "B", 1 - good, good)
-    described, _ = judge_slices(
+    described, _ = compare_slices(
         opened, judge(opened, "new", hurt, 0.5), ReferenceCard("champion", judge(opened, "old", good, 0.5))
     )
     assert [entry.group for entry in described if entry.verdict == "fail"] == ["B"]
@@ -64,10 +64,10 @@ def test_fairness_compares_true_positive_rates(task, rows, small):
     )
     opened = open_rows(declared, rows)
     everywhere = judge(opened, "all", np.full(len(rows), 0.9), 0.5)
-    described, (gate,) = judge_fairness(opened, everywhere)
+    described, (gate,) = compare_fairness(opened, everywhere)
     assert (gate.verdict, described[0].gap.estimate) == ("pass", 0)
     never_in_a = judge(opened, "not A", np.where(rows["shop"] == "A", 0.1, 0.9), 0.5)
-    described, (gate,) = judge_fairness(opened, never_in_a)
+    described, (gate,) = compare_fairness(opened, never_in_a)
     assert (gate.verdict, gate.value, gate.limit) == ("fail", 1.0, 0.2)
     rates = {group.group: group.rate for group in described[0].groups}
     assert (rates["A"], rates["C"]) == (0, 1)
@@ -75,7 +75,7 @@ def test_fairness_compares_true_positive_rates(task, rows, small):
 
 def test_contract_without_fairness_has_no_such_gate(task, rows):
     opened = open_rows(task, rows)
-    assert judge_fairness(opened, judge(opened, "all", np.full(len(rows), 0.9), 0.5)) == ((), [])
+    assert compare_fairness(opened, judge(opened, "all", np.full(len(rows), 0.9), 0.5)) == ((), [])
 
 
 def test_number_with_many_values_is_grouped_by_quartiles():

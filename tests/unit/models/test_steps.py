@@ -10,8 +10,7 @@ from components.models.artifact import load_model
 from components.models.baselines import load_current_solution
 from components.models.champion import fingerprint_test, record_opening
 from components.models.documents import Evaluation, Leaderboard
-from components.models.evaluate import evaluate_model
-from components.models.evaluation_files import list_metrics, save_evaluation
+from components.models.evaluate import evaluate_model, list_metrics, save_evaluation
 
 
 def test_select_tune_and_ensemble_hand_on_their_artifacts(task, problem, prepared, tmp_path):
@@ -38,20 +37,20 @@ def test_other_test_rows_have_another_fingerprint(prepared, tmp_path, small):
 
 
 def test_evaluation_is_saved_with_what_the_kubeflow_ui_shows(task, prepared, model, tmp_path):
-    judgement = evaluate_model(prepared, model)
-    save_evaluation(task, judgement, tmp_path)
+    result = evaluate_model(prepared, model)
+    save_evaluation(task, result, tmp_path)
     files = sorted(file.name for file in tmp_path.iterdir())
     assert files == ["baseline.json", "evaluation.json", "predictions.parquet"]
     current = load_current_solution(task, tmp_path / "baseline.json")
-    forecast = judgement.predictions["current_solution__probability"]
+    forecast = result.predictions["current_solution__probability"]
     assert task.predict(current.estimator, prepared.read("test"))[:, 0] == pytest.approx(forecast, abs=0)
     saved = read(Evaluation, tmp_path / "evaluation.json")
     assert current.policy.model_dump() == saved.contenders["current_solution"].policy
-    assert saved.verdict == judgement.evaluation.verdict
+    assert saved.verdict == result.evaluation.verdict
     auc = saved.contenders["challenger"].scores["roc_auc"].estimate
-    assert list_metrics(judgement)["challenger_roc_auc"] == pytest.approx(auc)
+    assert list_metrics(result.evaluation)["challenger_roc_auc"] == pytest.approx(auc)
     shown = ClassificationMetrics(name="curve", uri=str(tmp_path / "curve"))
-    task.show_in_kubeflow(judgement.predictions, shown)
+    task.show_in_kubeflow(result.predictions, shown)
     curve = shown.metadata["confidenceMetrics"]
     first, last = curve[0], curve[-1]
     assert len(curve) <= 50
