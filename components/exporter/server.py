@@ -101,11 +101,17 @@ class ProblemReader:
 
     def _refresh(self) -> None:
         """Start a read when one is due, and keep its answer if it comes in time."""
+
+        def read() -> list[Sample]:
+            newest = read_results(self._store, self.name, last=1)
+            samples = [sample for result in newest for sample in sample_result(result)]
+            return [*samples, *sample_runs(self._runs.read())]
+
         if self._pending is None:
             if time.monotonic() - self._tried_at < self._timing.refresh_seconds:
                 return
             self._tried_at = time.monotonic()
-            self._pending = self._pool.submit(self._read)
+            self._pending = self._pool.submit(read)
         pending = self._pending
         try:
             self._kept = pending.result(self._timing.patience_seconds)
@@ -116,11 +122,6 @@ class ProblemReader:
             if pending.done():
                 self._pending = None
                 log.warning("metrics: %s cannot be read: %r", self.name, str(error)[:300])
-
-    def _read(self) -> list[Sample]:
-        newest = read_results(self._store, self.name, last=1)
-        samples = [sample for result in newest for sample in sample_result(result)]
-        return [*samples, *sample_runs(self._runs.read())]
 
 
 class MonitoringCollector(Collector):

@@ -196,29 +196,22 @@ def _hold(episode: Episode, retraining: Retraining, facts: Facts) -> Ruling | No
     failures = count_failures(facts)
     if failures >= retraining.maximum_failures and episode.cause != "person":
         return Ruling("escalate", "maximum_failures", facts.runs[0], count=failures)
-    return (
-        _wait_for_alert(episode, retraining, facts)
-        or _wait_for_budget(retraining, facts)
-        or _wait_for_data(episode, retraining, facts)
-    )
+    return _wait_for_time(episode, retraining, facts) or _wait_for_data(episode, retraining, facts)
 
 
-def _wait_for_alert(episode: Episode, retraining: Retraining, facts: Facts) -> Ruling | None:
-    """Give a promotion time to clear the alerts that are older; an alert without repeats may have ended."""
-    if episode.cause != "alert":
-        return None
-    if facts.wall - episode.heard_at > timedelta(hours=SILENCE_HOURS):
-        return Ruling("hold", "not_repeated")
-    for run in _list_ended(facts):
-        if run.state == "promoted" and run.ended_at and run.ended_at >= episode.opened_at:
-            until = run.ended_at + timedelta(hours=retraining.clear_within_hours)
+def _wait_for_time(episode: Episode, retraining: Retraining, facts: Facts) -> Ruling | None:
+    """Give a promotion time to clear the alerts that are older, and keep the cooldown and the daily budget."""
+    if episode.cause == "alert":
+        if facts.wall - episode.heard_at > timedelta(hours=SILENCE_HOURS):
+            # An alert without repeats may have ended.
+            return Ruling("hold", "not_repeated")
+        promoted = (run for run in _list_ended(facts) if run.state == "promoted")
+        newer = next((run for run in promoted if run.ended_at and run.ended_at >= episode.opened_at), None)
+        if newer and newer.ended_at:
+            until = newer.ended_at + timedelta(hours=retraining.clear_within_hours)
             if facts.now > until:
-                return Ruling("escalate", "not_cleared", run, until)
-            return Ruling("hold", "on_trial", run, until)
-    return None
-
-
-def _wait_for_budget(retraining: Retraining, facts: Facts) -> Ruling | None:
+                return Ruling("escalate", "not_cleared", newer, until)
+            return Ruling("hold", "on_trial", newer, until)
     for run in facts.runs:
         until = run.began_at + timedelta(hours=retraining.cooldown_hours)
         if facts.now < until:

@@ -73,7 +73,12 @@ class RulingStore:
                 ruled = {"choice": ruling.choice, "reason": ruling.reason, "words": ruling.words}
                 session.add(RulingRow(episode_id=row.id, at=times.now, recorded_at=times.wall, **ruled))
             if ruling.orders_run:
-                session.add(_plan_run(row, times))
+                # The same episode has the same key, even in a new database.
+                identity = f"{row.problem}\n{row.fingerprint}\n{row.starts_at}"
+                key = f"{row.problem}-{row.cause}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+                run = RunRow(key=key, episode_id=row.id, problem=row.problem, as_of=times.now, state="planned")
+                run.planned_at, run.planned_wall = times.now, times.wall
+                session.add(run)
             return ruling if is_new else None
 
     def begin_run(self, key: str, start: Callable[[], None], times: Times) -> bool:
@@ -113,17 +118,3 @@ def _read_ledger(session: Session, problem: str, is_locked: bool) -> Ledger:
     newest = select(RunRow).where(RunRow.problem == problem).order_by(RunRow.number.desc()).limit(_RUNS)
     runs = [TrainingRun.model_validate(run) for run in session.scalars(newest)]
     return Ledger(row.paused_by, row.answered_at, runs)
-
-
-def _plan_run(episode: EpisodeRow, times: Times) -> RunRow:
-    """Build the row of a planned run; the same episode has the same key, even in a new database."""
-    identity = f"{episode.problem}\n{episode.fingerprint}\n{episode.starts_at}"
-    return RunRow(
-        key=f"{episode.problem}-{episode.cause}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}",
-        episode_id=episode.id,
-        problem=episode.problem,
-        as_of=times.now,
-        state="planned",
-        planned_at=times.now,
-        planned_wall=times.wall,
-    )

@@ -9,7 +9,7 @@ differently: by cause, by whether a run was promoted, or without a run.
 
 from components.base.contract.problem import Problem
 from components.base.text.wording import format_time, write_count, write_date
-from components.governor.rule import SILENCE_HOURS, Episode, Facts, LabelFacts, Ruling, TrainingRun
+from components.governor.rule import SILENCE_HOURS, Episode, Facts, Ruling, TrainingRun
 
 _SENTENCES = {
     "worth_it/alert": "{episode.name} fires. {labels}{allowed}",
@@ -51,9 +51,12 @@ _GAPS = {
 def explain(episode: Episode, problem: Problem, facts: Facts, ruling: Ruling) -> str:
     """Return the sentences of a ruling: why, by which numbers, and what comes next."""
     rule, run = problem.retraining, ruling.run
-    minimum, since = write_count(rule.minimum_new_labels), _format_since(facts.labels)
-    new_labels = write_count(facts.labels.count)
-    arrived = f"{new_labels} new labels have arrived{since}, {minimum} are required. " if facts.labels.count else ""
+    labels, since = facts.labels, ""
+    if labels.version is not None:
+        as_of = f" as of {write_date(labels.trained_as_of)}" if labels.trained_as_of else ""
+        since = f" since version {labels.version} was trained{as_of}"
+    minimum, new_labels = write_count(rule.minimum_new_labels), write_count(labels.count)
+    arrived = f"{new_labels} new labels have arrived{since}, {minimum} are required. " if labels.count else ""
     body = _SENTENCES[_choose_sentence(episode, ruling)].format(
         episode=episode,
         problem=problem,
@@ -66,7 +69,7 @@ def explain(episode: Episode, problem: Problem, facts: Facts, ruling: Ruling) ->
         new_labels=new_labels,
         minimum=minimum,
         since=since,
-        gap=_GAPS[facts.labels.gap],
+        gap=_GAPS[labels.gap],
         today=write_date(facts.now),
         until=f"{format_time(ruling.until)} UTC",
         silent_hours=(facts.wall - episode.heard_at).total_seconds() / 3600,
@@ -102,10 +105,3 @@ def _describe(run: TrainingRun | None) -> dict[str, str]:
         "ended": f"{format_time(run.ended_at)} UTC",
         "why": f" {reason}" if reason else "",
     }
-
-
-def _format_since(labels: LabelFacts) -> str:
-    if labels.version is None:
-        return ""
-    as_of = f" as of {write_date(labels.trained_as_of)}" if labels.trained_as_of else ""
-    return f" since version {labels.version} was trained{as_of}"

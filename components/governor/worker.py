@@ -143,7 +143,13 @@ class Worker:
         """Rule on every open episode; an escalation is logged as an error."""
         waiting = self._parts.store.list_open(problem)
         # Labels matter only to an episode that may still start a run.
-        newest = None if all(has_run for _, has_run in waiting) else self._read_newest(problem)
+        newest: _Newest = None
+        try:
+            if not all(has_run for _, has_run in waiting):
+                newest = self._parts.newest_result(problem)
+        except TidemillError as error:
+            self._report(f"{problem} labels", error)
+            newest = str(error)
         for episode_id, _ in waiting:
             times = self._parts.read_times()
             ruling = self._parts.store.settle(episode_id, partial(self._rule, newest, times), times)
@@ -156,13 +162,6 @@ class Worker:
         facts = Facts(times.now, times.wall, ledger.runs, labels, ledger.paused_by, ledger.answered_at)
         ruling = decide(episode, problem.retraining, facts)
         return replace(ruling, words=explain(episode, problem, facts, ruling)) if ruling else None
-
-    def _read_newest(self, problem: str) -> _Newest:
-        try:
-            return self._parts.newest_result(problem)
-        except TidemillError as error:
-            self._report(f"{problem} labels", error)
-            return str(error)
 
     def _start_run(self, problem: str) -> None:
         """Start the planned run; one that was started before is found by its key."""

@@ -217,26 +217,21 @@ def _pass_gates(contest: _Contest, model: Model) -> _Gated:
     elif champion:
         gates.append(gating.gate_incomparable(champion.reason))
     for guard in task.problem.metrics.guards:
-        metric = task.metrics[guard.metric]
-        value = metric.score(opened.outcomes, challenger.output, challenger.wanted)
-        gates.append(gating.gate_guard(guard, metric.label, value))
-    generalisation = _describe_generalisation(opened, model, challenger)
+        guarded = task.metrics[guard.metric]
+        value = guarded.score(opened.outcomes, challenger.output, challenger.wanted)
+        gates.append(gating.gate_guard(guard, guarded.label, value))
+    # The fall from cross-validation to test; its interval is that of the test score.
+    metric, draws, details = task.primary, challenger.primary_draws, model.description.details
+    expected = details.cross_validated.score if details else float("nan")
+    falls = metric.direction * (expected - draws)
+    generalisation = Generalisation(
+        cross_validated=expected,
+        test=bound_interval(challenger.primary, draws, opened.resamples),
+        gap=bound_interval(metric.gain(expected, challenger.primary), falls, opened.resamples),
+        limit=task.problem.metrics.maximum_generalisation_gap,
+    )
     reference: Contender = "champion" if "champion" in cards else "current_solution"
     slices, slice_gate = compare_slices(opened, challenger, ReferenceCard(reference, cards[reference]))
     fairness, fairness_gates = compare_fairness(opened, challenger)
     gates += [gating.gate_generalisation(generalisation.gap, generalisation.limit), slice_gate, *fairness_gates]
     return _Gated(tuple(gates), comparisons, generalisation, slices, fairness)
-
-
-def _describe_generalisation(opened: OpenedTest, model: Model, challenger: Scorecard) -> Generalisation:
-    """Return the fall from cross-validation to test; its interval is that of the test score."""
-    metric, resamples = opened.task.primary, opened.resamples
-    details = model.description.details
-    expected = details.cross_validated.score if details else float("nan")
-    falls = metric.direction * (expected - challenger.primary_draws)
-    return Generalisation(
-        cross_validated=expected,
-        test=bound_interval(challenger.primary, challenger.primary_draws, resamples),
-        gap=bound_interval(metric.gain(expected, challenger.primary), falls, resamples),
-        limit=opened.task.problem.metrics.maximum_generalisation_gap,
-    )

@@ -55,13 +55,20 @@ def find_weak_spots(opened: OpenedTest, output: Output, features: Sequence[str])
     suspects = _list_suspects(opened.task, groups[searched], opened.outcomes[searched], losses[searched])
     taken: list[tuple[Group, Mask]] = []
     for group in suspects:
-        rows = _select(groups, group)
+        rows = np.logical_and.reduce([(groups[name] == value).to_numpy() for name, value in group.conditions])
         pairs = [(rows[searched], other[searched]) for _, other in taken]
         if all((one & other).sum() / (one | other).sum() <= _LARGEST_OVERLAP for one, other in pairs):
             taken.append((group, rows))
         if len(taken) == _CANDIDATES:
             break
-    return _adjust([_confirm(opened, output, losses, days, (searched, rows), group) for group, rows in taken])
+    spots = [_confirm(opened, output, losses, days, (searched, rows), group) for group, rows in taken]
+    # Holm: the k-th smallest p-value times the number of tests not yet passed, never falling.
+    adjusted, order = 0.0, sorted(range(len(spots)), key=lambda place: spots[place].p_value)
+    for passed, place in enumerate(order):
+        adjusted = max(adjusted, min(1.0, spots[place].p_value * (len(order) - passed)))
+        update = {"adjusted_p_value": adjusted, "is_confirmed": adjusted < 0.05}
+        spots[place] = spots[place].model_copy(update=update)
+    return tuple(spots)
 
 
 def _list_suspects(task: Task, groups: pd.DataFrame, outcomes: Array, losses: Array) -> list[Group]:
@@ -93,12 +100,6 @@ def _measure(
     ]
 
 
-def _select(groups: pd.DataFrame, group: Group) -> Mask:
-    masks = [(groups[name] == value).to_numpy() for name, value in group.conditions]
-    selected: Mask = np.logical_and.reduce(masks)
-    return selected
-
-
 def _confirm(
     opened: OpenedTest, output: Output, losses: Array, days: Any, masks: tuple[Mask, Mask], group: Group
 ) -> WeakSpot:
@@ -128,17 +129,6 @@ def mean_below_zero_p_value(values: Array, clusters: NDArray[np.intp]) -> float:
     sums = np.bincount(places, weights=values - values.mean())
     error = np.sqrt(len(names) / (len(names) - 1) * np.sum(sums**2)) / len(values)
     return float(t.cdf(values.mean() / error, len(names) - 1)) if error > 0 else 1.0
-
-
-def _adjust(spots: Sequence[WeakSpot]) -> tuple[WeakSpot, ...]:
-    """Set Holm's adjusted p-values: the k-th smallest times the number of tests not yet passed, never falling."""
-    adjusted, by_place = 0.0, {}
-    order = sorted(range(len(spots)), key=lambda place: spots[place].p_value)
-    for passed, place in enumerate(order):
-        adjusted = max(adjusted, min(1.0, spots[place].p_value * (len(order) - passed)))
-        update = {"adjusted_p_value": adjusted, "is_confirmed": adjusted < 0.05}
-        by_place[place] = spots[place].model_copy(update=update)
-    return tuple(by_place[place] for place in range(len(spots)))
 
 
 def _describe(outcomes: Array, output: Output, advantages: Array, rows: Mask) -> SpotHalf:

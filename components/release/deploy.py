@@ -120,7 +120,14 @@ def _roll_out(case: _Case, version: str) -> Deployment:
         stages = _plan(candidate, case.champion, settings)
         rollout = _write_rollout(stages, case.folder)
         host = open_host(settings)
-        smoke_test = _test(case, host, candidate, files.model_folder)
+        if fingerprint_model(files.model_folder) == case.release.fingerprints["model"]:
+            golden = read_table(case.release_folder / "golden.parquet")
+            model = load_model(case.task, files.model_folder)
+            running = host.try_candidate(candidate, files.model_folder, case.folder / "predictor.log")
+            smoke_test = run_smoke_test(candidate, running, model, golden, settings)
+        else:
+            reason = f"The registry's files of version {version} are not the model that was evaluated."
+            smoke_test = SmokeTest(gates=(limit_gate("changed_models", 1, 0, reason),))
         canary_gates: list[Gate] = []
         for stage in stages[:-1]:
             if any(not gate.passed for gate in (*smoke_test.gates, *canary_gates)):
@@ -153,16 +160,6 @@ def _finish(case: _Case, version: str) -> Deployment:
         rollout=rollout,
         inference_service=_MANIFEST,
     )
-
-
-def _test(case: _Case, host: ServingHost, candidate: ServedVersion, model_folder: Path) -> SmokeTest:
-    """Test the files of the registry, if they are those that were evaluated."""
-    if fingerprint_model(model_folder) != case.release.fingerprints["model"]:
-        reason = f"The registry's files of version {candidate.version} are not the model that was evaluated."
-        return SmokeTest(gates=(limit_gate("changed_models", 1, 0, reason),))
-    golden = read_table(case.release_folder / "golden.parquet")
-    running = host.try_candidate(candidate, model_folder, case.folder / "predictor.log")
-    return run_smoke_test(candidate, running, load_model(case.task, model_folder), golden, case.settings)
 
 
 def _serve(host: ServingHost, version: ServedVersion) -> None:

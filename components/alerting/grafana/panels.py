@@ -86,7 +86,12 @@ def _encode(built: Dashboard) -> dict[str, object]:
 
 
 def _panel(panel: Panel, number: int) -> _Panel:
-    built: _Panel = _stat(panel) if panel.kind == "stat" else _timeseries(panel)
+    built: _Panel = _timeseries(panel)
+    if panel.kind == "stat":
+        has_limit = panel.bad_from is not None or panel.bad_below is not None
+        reduce = common.ReduceDataOptions().calcs(["lastNotNull"])
+        colour = BigValueColorMode.BACKGROUND if has_limit else BigValueColorMode.NONE
+        built = stat.Panel().reduce_options(reduce).color_mode(colour)
     steps = [Threshold(color=_GOOD)]
     if panel.bad_from is not None:
         steps = [Threshold(color=_GOOD), Threshold(value=panel.bad_from, color=_BAD)]
@@ -111,13 +116,3 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
     if panel.bad_from is not None or panel.bad_below is not None:
         built = built.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
     return built
-
-
-def _stat(panel: Panel) -> stat.Panel:
-    has_limit = panel.bad_from is not None or panel.bad_below is not None
-    reduce = common.ReduceDataOptions().calcs(["lastNotNull"])
-    return (
-        stat.Panel()
-        .reduce_options(reduce)
-        .color_mode(BigValueColorMode.BACKGROUND if has_limit else BigValueColorMode.NONE)
-    )

@@ -182,7 +182,20 @@ def _read_plain(lines: pa.Buffer, columns: Mapping[str, pa.DataType]) -> tuple[l
     if not len(lines):
         return [], 0
     try:
-        return [_read_csv(lines, columns)], 0
+        table = csv.read_csv(
+            pa.BufferReader(lines),
+            # One thread: the other core is the requests'.
+            csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=list(columns)),
+            convert_options=csv.ConvertOptions(
+                column_types=dict(columns),
+                include_columns=[name for name in columns if name not in (_BEGIN, _END)],
+                null_values=["null"],
+                strings_can_be_null=True,
+                # The text "null" is a text.
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        return [table], 0
     except pa.ArrowInvalid as error:
         content = lines.to_pybytes()
         middle = content.find(b"\n", len(content) // 2 - 1) + 1
@@ -193,22 +206,6 @@ def _read_plain(lines: pa.Buffer, columns: Mapping[str, pa.DataType]) -> tuple[l
     before, damaged_before = _read_plain(lines.slice(0, middle), columns)
     after, damaged_after = _read_plain(lines.slice(middle), columns)
     return before + after, damaged_before + damaged_after
-
-
-def _read_csv(lines: pa.Buffer, columns: Mapping[str, pa.DataType]) -> pa.Table:
-    return csv.read_csv(
-        pa.BufferReader(lines),
-        # One thread: the other core is the requests'.
-        csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=list(columns)),
-        convert_options=csv.ConvertOptions(
-            column_types=dict(columns),
-            include_columns=[name for name in columns if name not in (_BEGIN, _END)],
-            null_values=["null"],
-            strings_can_be_null=True,
-            # The text "null" is a text.
-            quoted_strings_can_be_null=False,
-        ),
-    )
 
 
 def _read_escaped(lines: list[bytes], columns: Mapping[str, pa.DataType]) -> tuple[list[pa.Table], int]:

@@ -7,7 +7,6 @@ minute: a store that comes back gets everything. A repeated upload writes the sa
 
 import logging
 import time
-from pathlib import Path
 from threading import Event, Thread
 from typing import Protocol
 
@@ -17,7 +16,7 @@ from components.serving.prediction_log.segment import read_segment, write_days
 from components.serving.prediction_log.spool import Spool
 
 logger = logging.getLogger(__name__)
-# Closed segments are looked for so often: far below the age at which one is closed, and no burden to the requests.
+# Time between two searches for closed segments: far below the age at which one is closed, and no burden to requests.
 _POLL_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 1.0
 # A minute after the store is back the log is complete, and a dead store gets 60 requests an hour.
@@ -71,7 +70,13 @@ class Uploader:
         """
         while path := self._spool.first_closed():
             try:
-                rows = self._upload(path)
+                segment = read_segment(path)
+                if segment:
+                    if damaged := segment.damaged:
+                        logger.warning("prediction log: %d lines of %s are not whole and left out.", damaged, path)
+                        self._metrics.count("dropped", damaged)
+                    for day, content in write_days(segment):
+                        self._store.put_bytes(object_key(segment.header.problem, day, path.stem), content)
             except DataError as error:
                 logger.error("%s It is kept as %s.damaged.", error, path.stem)
                 self._spool.set_aside(path)
@@ -80,7 +85,7 @@ class Uploader:
                 self._spool.remove(path)
             else:
                 self._spool.remove(path)
-                self._metrics.count("stored", rows)
+                self._metrics.count("stored", len(segment.rows) if segment else 0)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -102,14 +107,3 @@ class Uploader:
             if not self._pause:
                 logger.error("prediction log: rows stay in the spool and are tried again, as the upload got: %s", error)
             self._pause = min(max(2 * self._pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
-
-    def _upload(self, path: Path) -> int:
-        segment = read_segment(path)
-        if segment is None:
-            return 0
-        if segment.damaged:
-            logger.warning("prediction log: %d lines of %s were left out: they are not whole.", segment.damaged, path)
-            self._metrics.count("dropped", segment.damaged)
-        for day, content in write_days(segment):
-            self._store.put_bytes(object_key(segment.header.problem, day, path.stem), content)
-        return len(segment.rows)

@@ -82,7 +82,13 @@ def parse_v2(schema: RequestSchema, datatypes: Mapping[str, str], body: bytes) -
         if not isinstance(request.get("id", ""), str):
             raise RequestError(f"`id` must be text, but got {shorten(request['id'])}.")
         tensors = _tensors_by_name(request.get("inputs"), schema)
-        _check_outputs(request.get("outputs"), list(datatypes))
+        if (outputs := request.get("outputs")) is not None:
+            listed = outputs if isinstance(outputs, list) else [None]
+            named = [output.get("name") if isinstance(output, dict) else None for output in listed]
+            if not all(isinstance(name, str) for name in named):
+                shown = f'[{{"name": "{next(iter(datatypes))}"}}]'
+                raise RequestError(f"`outputs` must be a list like {shown}, but got {shorten(outputs)}.")
+            refuse_unknown([str(name) for name in named], list(datatypes), "outputs")
         faults: list[str] = []
         columns = [_read_tensor(field, tensors[field.name], faults) for field in schema.fields]
         if not faults and len({len(column) for column in columns}) > 1:
@@ -129,16 +135,6 @@ def _tensors_by_name(inputs: Any, schema: RequestSchema) -> dict[str, dict[str, 
     faults.extend(f"inputs must have the tensor `{n}`, but it is missing." for n in schema.names if n not in tensors)
     raise_request_faults(faults)
     return tensors
-
-
-def _check_outputs(outputs: Any, known: Sequence[str]) -> None:
-    if outputs is None:
-        return
-    tensors = outputs if isinstance(outputs, list) else [None]
-    names = [output.get("name") if isinstance(output, dict) else None for output in tensors]
-    if not all(isinstance(name, str) for name in names):
-        raise RequestError(f'`outputs` must be a list like [{{"name": "{known[0]}"}}], but got {shorten(outputs)}.')
-    refuse_unknown([str(name) for name in names], known, "outputs")
 
 
 def _read_tensor(field: RequestField, tensor: Mapping[str, Any], faults: list[str]) -> list[Any]:

@@ -60,7 +60,7 @@ def test_unknown_bound_does_not_pass(task):
     unknown = PROVEN.model_copy(update={"primary": Interval(0.1, math.nan, math.nan)})
     gate = gate_current_solution(task, unknown, 1000)
     assert gate.verdict == "hold"
-    assert gate.reason.endswith("There are too few rows to tell the gain in average precision.")
+    assert gate.reason.endswith("There are too few rows to measure the gain in average precision.")
 
 
 def test_champion_gate_holds_and_says_how_many_labels_would_decide(task):
