@@ -94,7 +94,16 @@ def build_tables(problem: Problem, accepted: Path, out: Path) -> dict[str, int]:
     faults = [fault for view in views for fault in _build_view(connection, problem, view)]
     raise_faults(DataError, "build", faults)
     out.mkdir(parents=True, exist_ok=True)
-    return {view.name: _write_view(connection, view, out) for view in views}
+    counts = {}
+    for view in views:
+        identity = [*view.keys, *_TIMES]
+        columns = ", ".join(map(quote_name, [*identity, *[feature.name for feature in view.features]]))
+        order = ", ".join(map(quote_name, identity))
+        rows = f"SELECT {columns} FROM {quote_name(view.name)} ORDER BY {order}"  # noqa: S608
+        place = quote_text(str(out / f"{view.name}.parquet"))
+        written = connection.execute(f"COPY ({rows}) TO {place} (FORMAT parquet, COMPRESSION zstd)").fetchall()
+        counts[view.name] = int(written[0][0])
+    return counts
 
 
 def _source_files(problem: Problem, accepted: Path) -> list[Path]:
@@ -158,13 +167,3 @@ def _row_faults(connection: duckdb.DuckDBPyConnection, view: OnlineView) -> Iter
     if doubled:
         found = ", ".join(map(str, doubled[0][:-1]))
         yield f"({identity}) must be unique, but got {doubled[0][-1]} rows of ({found}). Aggregate them in the SQL."
-
-
-def _write_view(connection: duckdb.DuckDBPyConnection, view: OnlineView, out: Path) -> int:
-    columns = [*view.keys, *_TIMES, *[feature.name for feature in view.features]]
-    selected = ", ".join(map(quote_name, columns))
-    order = ", ".join(map(quote_name, [*view.keys, *_TIMES]))
-    rows = f"SELECT {selected} FROM {quote_name(view.name)} ORDER BY {order}"  # noqa: S608
-    place = quote_text(str(out / f"{view.name}.parquet"))
-    written = connection.execute(f"COPY ({rows}) TO {place} (FORMAT parquet, COMPRESSION zstd)").fetchall()
-    return int(written[0][0])

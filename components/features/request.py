@@ -35,7 +35,9 @@ def request_row(problem: Problem, row: Row) -> dict[str, Value]:
         elif feature.transform == "day_of_week":
             features[name] = _day_of_week(row.get(column), feature.timezone)
         elif feature.transform == "join":
-            features[name] = _join([row.get(part) for part in feature.columns], feature.separator)
+            texts = [_text(row.get(part)) for part in feature.columns]
+            known = [text for text in texts if text is not None]
+            features[name] = feature.separator.join(known) if len(known) == len(texts) else None
         elif types[column].type in _NUMERIC_TYPES:
             features[name] = _number(row.get(column))
         else:
@@ -84,6 +86,9 @@ def parse_timestamp(value: object) -> datetime | None:
 def _column(
     requests: "pd.DataFrame", feature: RequestFeature, kind: Literal["numeric", "categorical"]
 ) -> "pd.Series[Any]":
+    import numpy as np
+    import pandas as pd
+
     if feature.transform in ("hour_of_day", "day_of_week"):
         return _local_part(requests[feature.columns[0]], feature)
     if feature.transform == "join":
@@ -92,9 +97,13 @@ def _column(
         for part in parts[1:]:
             joined = joined + feature.separator + part
         return joined.astype(object).where(joined.notna(), None)
-    if kind == "numeric":
-        return _numbers(requests[feature.columns[0]])
-    return _map(requests[feature.columns[0]], _text, object)
+    values = requests[feature.columns[0]]
+    if kind == "categorical":
+        return _map(values, _text, object)
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        return _map(values, _number, "float64")
+    numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+    return pd.Series(np.where(np.isfinite(numbers), numbers, np.nan), index=values.index)
 
 
 def _local_part(instants: "pd.Series[Any]", feature: RequestFeature) -> "pd.Series[Any]":
@@ -107,16 +116,6 @@ def _local_part(instants: "pd.Series[Any]", feature: RequestFeature) -> "pd.Seri
     local = instants.dt.tz_convert(ZoneInfo(feature.timezone)).dt
     part = local.hour + local.minute / 60 if feature.transform == "hour_of_day" else local.dayofweek
     return pd.Series(part, dtype="float64")
-
-
-def _numbers(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    import numpy as np
-    import pandas as pd
-
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        numbers = values.to_numpy(dtype="float64", na_value=np.nan)
-        return pd.Series(np.where(np.isfinite(numbers), numbers, np.nan), index=values.index)
-    return _map(values, _number, "float64")
 
 
 def _map(values: "pd.Series[Any]", scalar: Callable[[object], Value], dtype: Any) -> "pd.Series[Any]":
@@ -160,9 +159,3 @@ def _text(value: object) -> str | None:
         return value
     is_missing = value is None or str(value) in ("<NA>", "NaT") or value != value  # noqa: PLR0124
     return None if is_missing else str(value)
-
-
-def _join(parts: list[object], separator: str) -> str | None:
-    texts = [_text(part) for part in parts]
-    known = [text for text in texts if text is not None]
-    return separator.join(known) if len(known) == len(texts) else None

@@ -143,7 +143,7 @@ def _publish(job: Job, record: LocalRun, settings: Settings) -> None:
         status=record.status,
         started=parse_time(record.started),
         ended=datetime.now(UTC),
-        seconds=record.seconds,
+        seconds=record.seconds or 0.0,
         error=record.error,
         source_age_hours={name: age for name, age in ages.items() if age is not None},
     )

@@ -201,6 +201,7 @@ def _fault(error: Exception, settings: Settings, where: str) -> TidemillError | 
 
 def _log(client: "MlflowClient", experiment: str, record: ReleaseRecord) -> Registered:
     import mlflow
+    from mlflow.exceptions import MlflowException
 
     with mlflow.start_run(experiment_id=experiment, tags={_KEY_TAG: record.key, **_tags(record)}) as run:
         run_id = str(run.info.run_id)
@@ -210,8 +211,15 @@ def _log(client: "MlflowClient", experiment: str, record: ReleaseRecord) -> Regi
         client.log_model_artifacts(model_id, str(record.files))
         storage_uri = str(client.get_logged_model(model_id).artifact_location)
         client.set_tag(run_id, "storage_uri", storage_uri)
-        version = _create_version(client, record, run_id, model_id) if record.is_versioned else None
-    return Registered(version, run_id, storage_uri)
+        if not record.is_versioned:
+            return Registered(None, run_id, storage_uri)
+        try:
+            client.create_registered_model(record.problem)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        created = client.create_model_version(record.problem, f"models:/{model_id}", run_id, tags=_tags(record))
+    return Registered(str(created.version), run_id, storage_uri)
 
 
 def _log_model(record: ReleaseRecord) -> str:
@@ -238,18 +246,6 @@ def _log_model(record: ReleaseRecord) -> str:
             pip_requirements=mlflow.sklearn.get_default_pip_requirements(include_skops=True),
         )
     return str(logged.model_id)
-
-
-def _create_version(client: "MlflowClient", record: ReleaseRecord, run_id: str, model_id: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(record.problem)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    created = client.create_model_version(record.problem, f"models:/{model_id}", run_id, tags=_tags(record))
-    return str(created.version)
 
 
 def _aliases(client: "MlflowClient", problem: str) -> dict[str, str]:

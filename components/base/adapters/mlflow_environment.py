@@ -71,12 +71,10 @@ def artifact_place(problem: str, settings: Settings) -> str:
 def unavailable(where: str, settings: Settings, error: Exception) -> TransientError:
     """Build the error of a tracking server or artifact store that does not answer."""
     store = settings.s3.url if settings.s3 else settings.home
+    # The URI may hold a password.
+    scheme, _, rest = settings.mlflow_uri.partition("://")
+    server = f"{scheme}://…@{rest.rpartition('@')[2]}" if "@" in rest else settings.mlflow_uri
     return TransientError(
-        f"{where}: MLflow at {_without_password(settings.mlflow_uri)} and its artifacts at {store} must answer, "
+        f"{where}: MLflow at {server} and its artifacts at {store} must answer, "
         f"but got {type(error).__name__}: {error} Start what is down, or correct TIDEMILL_MLFLOW_URI, then run again."
     )
-
-
-def _without_password(uri: str) -> str:
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://…@{rest.rpartition('@')[2]}" if "@" in rest else uri

@@ -165,7 +165,7 @@ class SeaweedFS:
     def _wait_until_ready(self) -> None:
         store = ObjectStore(self.endpoint, self._bucket, attempts=1)
         deadline = time.monotonic() + _START_SECONDS
-        while not (_has_volumes(self._ports["master.port"]) and _answers(store)):
+        while not _is_ready(self._ports["master.port"], store):
             is_running = self._process is not None and self._process.is_running()
             if not is_running or time.monotonic() > deadline:
                 got = f"no answer in {_START_SECONDS:.0f} s" if is_running else "its end"
@@ -185,24 +185,19 @@ def running_object_store(settings: Settings) -> Iterator[S3Endpoint]:
         yield server.endpoint
 
 
-def _answers(store: ObjectStore) -> bool:
-    try:
-        store.ensure_bucket()
-    except (StoreUnavailableError, StoreAccessError):
-        return False
-    return True
-
-
-def _has_volumes(master_port: int) -> bool:
-    """Return whether the volume server has reported to the master: S3 answers before, but finds nothing."""
+def _is_ready(master_port: int, store: ObjectStore) -> bool:
+    """Return whether S3 answers and the volume server has reported to the master: before that, S3 finds nothing."""
     connection = http.client.HTTPConnection(_HOST, master_port, timeout=1)
     try:
         connection.request("GET", "/dir/status")
-        return bool(json.load(connection.getresponse())["Topology"]["DataCenters"])
-    except (OSError, http.client.HTTPException, ValueError):
+        if not json.load(connection.getresponse())["Topology"]["DataCenters"]:
+            return False
+        store.ensure_bucket()
+    except (OSError, http.client.HTTPException, ValueError, StoreUnavailableError, StoreAccessError):
         return False
     finally:
         connection.close()
+    return True
 
 
 def _weed() -> Path:
@@ -221,7 +216,10 @@ def _lock(folder: Path) -> int:
     """Take the home for this run; the server inherits the lock, so that it lasts until both have ended."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + _ORPHAN_SECONDS
-    while not _try_lock(descriptor):
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
         holder = os.pread(descriptor, 32, 0).decode().strip()
         if _is_alive(holder) or time.monotonic() > deadline:
             os.close(descriptor)
@@ -233,14 +231,6 @@ def _lock(folder: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_alive(pid: str) -> bool:
@@ -273,23 +263,15 @@ def _credentials(folder: Path) -> tuple[str, str]:
 
 def _choose_ports(path: Path) -> dict[str, int]:
     """Take the ports of the last run if they are free, so that addresses stay the same; free ones otherwise."""
-    kept = _kept_ports(path)
-    with suppress(OSError, OverflowError):
-        if kept:
+    with suppress(OSError, OverflowError, ValueError):
+        kept = json.loads(path.read_text())
+        is_whole = isinstance(kept, dict) and set(kept) == set(_LISTENERS)
+        if is_whole and all(isinstance(port, int) for port in kept.values()):
             _bind_all(kept.values())
-            return kept
+            return dict(kept)
     chosen = dict(zip(_LISTENERS, _bind_all([0] * len(_LISTENERS)), strict=True))
     path.write_text(json.dumps(chosen))
     return chosen
-
-
-def _kept_ports(path: Path) -> dict[str, int] | None:
-    try:
-        kept = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    is_whole = isinstance(kept, dict) and set(kept) == set(_LISTENERS)
-    return kept if is_whole and all(isinstance(port, int) for port in kept.values()) else None
 
 
 def _bind_all(ports: Iterable[int]) -> list[int]:

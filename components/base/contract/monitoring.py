@@ -21,7 +21,7 @@ Cron = Annotated[
 RetrainingAlert = Literal["DriftMatters", "PerformanceBelowLimit", "ValueBelowLimit"]
 
 
-class PredictionLog(Section):
+class PredictionLogSettings(Section):
     """What of the served predictions is recorded."""
 
     sampling_ratio: Ratio = Field(default=1.0, gt=0, description="share of requests whose rows are logged")
@@ -69,7 +69,7 @@ class Monitoring(Section):
     minimum_rows: int = Field(ge=100, description="fewer rows are not judged: their drift is mostly noise")
     label_delay_hours: float = Field(gt=0, description="after it a label is overdue")
     minimum_label_coverage: Ratio = Field(description="share of due labels that must have come")
-    log: PredictionLog = PredictionLog()
+    log: PredictionLogSettings = PredictionLogSettings()
     drift: DriftLimits
     quality: QualityLimits
     performance: PerformanceLimit

@@ -54,7 +54,12 @@ class NumericCounts(BinCounts):
         missing = np.isnan(numbers)
         known = numbers[~missing] if missing.any() else numbers
         codes = np.searchsorted(np.asarray(self.edges), known, side="right")
-        size, summed = len(self.edges) + 1, self._limit(known)
+        size, summed = len(self.edges) + 1, known
+        # One infinite value must not hide all others in the sums.
+        if np.isinf(known).any():
+            low, high = (self.edges[0], self.edges[-1]) if self.edges else (0.0, 0.0)
+            summed = np.where(np.isposinf(known), high, np.where(np.isneginf(known), low, known))
+        summed = np.clip(summed, -_LARGEST, _LARGEST)
         differences = summed - summed.mean() if len(summed) else summed
         counted = {
             "counts": tuple(np.bincount(codes, minlength=size).tolist()),
@@ -79,7 +84,7 @@ class NumericCounts(BinCounts):
         return float(np.sqrt(self.squares / known)) if known else 0.0
 
     def has_bins_of(self, other: "NumericCounts | CategoryCounts | None") -> bool:
-        """Tell whether the other was counted in the same bins."""
+        """Return whether the other was counted in the same bins."""
         return isinstance(other, NumericCounts) and self.edges == other.edges
 
     def add(self, other: Self) -> Self:
@@ -100,14 +105,6 @@ class NumericCounts(BinCounts):
             "squares": squares,
         }
         return self.model_copy(update=added)
-
-    def _limit(self, known: Array) -> Array:
-        """Return what the values count as in sums: one infinite value must not hide all others."""
-        low, high = (self.edges[0], self.edges[-1]) if self.edges else (0.0, 0.0)
-        if np.isinf(known).any():
-            known = np.where(np.isposinf(known), high, np.where(np.isneginf(known), low, known))
-        limited: Array = np.clip(known, -_LARGEST, _LARGEST)
-        return limited
 
 
 class CategoryCounts(BinCounts):
@@ -147,7 +144,7 @@ class CategoryCounts(BinCounts):
         return np.array([*self.counts.values(), self.other, self.unseen, self.missing], dtype=np.float64)
 
     def has_bins_of(self, other: "NumericCounts | CategoryCounts | None") -> bool:
-        """Tell whether the other was counted by the same names."""
+        """Return whether the other was counted by the same names."""
         return isinstance(other, CategoryCounts) and list(self.counts) == list(other.counts) and self.rare == other.rare
 
     def add(self, other: Self) -> Self:

@@ -88,7 +88,14 @@ def render_svg(figure: Figure, alt: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->\s*|<g/>\s*|\n\s+", "", svg, flags=re.DOTALL).replace("xlink:href", "href")
     svg = re.sub(r"<[^>]+>", _shorten_tag, svg)
-    return _name_root(_own_ids(svg, alt), alt)
+    # Ids without a reference go; the others become unique among the pictures of a page.
+    prefix = "p" + hashlib.sha256((alt + svg).encode()).hexdigest()[:8]
+    used = set(re.findall(r"#([\w-]+)(?=[\")])", svg))
+    svg = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", svg)
+    svg = re.sub(r"(url\(#|href=\"#)([\w-]+)", rf"\g<1>{prefix}\g<2>", svg)
+    box = re.search(r'viewBox="[^"]+"', svg)
+    root = f'<svg xmlns="http://www.w3.org/2000/svg" {box.group() if box else ""} role="img" aria-label='
+    return re.sub(r"<svg[^>]*>", lambda _: f'{root}"{html.escape(alt)}">', svg, count=1).strip()
 
 
 def draw_legend(figure: Figure) -> None:
@@ -178,17 +185,3 @@ def _shorten_tag(match: re.Match[str]) -> str:
     for name, value in COLOURS.items():
         tag = tag.replace(value, f"var(--{name}, {value})")
     return re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans, system-ui, sans-serif)", tag)
-
-
-def _own_ids(svg: str, alt: str) -> str:
-    """Drop ids that nobody refers to and make the others unique among the pictures of a page."""
-    prefix = "p" + hashlib.sha256((alt + svg).encode()).hexdigest()[:8]
-    used = set(re.findall(r"#([\w-]+)(?=[\")])", svg))
-    svg = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", svg)
-    return re.sub(r"(url\(#|href=\"#)([\w-]+)", rf"\g<1>{prefix}\g<2>", svg)
-
-
-def _name_root(svg: str, alt: str) -> str:
-    box = re.search(r'viewBox="[^"]+"', svg)
-    root = f'<svg xmlns="http://www.w3.org/2000/svg" {box.group() if box else ""} role="img" aria-label='
-    return re.sub(r"<svg[^>]*>", lambda _: f'{root}"{html.escape(alt)}">', svg, count=1).strip()

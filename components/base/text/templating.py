@@ -49,7 +49,7 @@ def render(folders: Path | tuple[Path, ...], template: str, **values: Any) -> st
     A page that names metrics passes `metric_labels`, the label of each metric by its name.
     """
     folders = folders if isinstance(folders, tuple) else (folders,)
-    return _environment(folders).get_template(template).render(css=_read_css(), **values)
+    return _environment(folders).get_template(template).render(**values)
 
 
 @cache
@@ -82,13 +82,9 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
         "breakable": break_name,
         "md": escape_markdown,
     }
+    environment.globals["css"] = Markup((_FOLDER / "report.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
     environment.tests["bounded"] = lambda value: bool(value) and has_bounds(value)
     return environment
-
-
-@cache
-def _read_css() -> Markup:
-    return Markup((_FOLDER / "report.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
 
 
 def write_brief(value: Any) -> str:
@@ -127,11 +123,11 @@ def draw_sparkline(values: Sequence[float | None], alt: str, limit: float | None
     low, spread, last = min(heights), (max(heights) - min(heights)) or 1.0, len(values) - 1
     dots = [(2 + 82 * place / last, 17 - 14 * (value - low) / spread) for place, value in known]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
-    told = html.escape(f"{alt}: from {write_number(known[0][1])} to {write_number(known[-1][1])}")
+    label = html.escape(f"{alt}: from {write_number(known[0][1])} to {write_number(known[-1][1])}")
     line = "" if limit is None else f'<path d="M2 {17 - 14 * (limit - low) / spread:.1f}H84"/>'
     end = f'<circle cx="{dots[-1][0]:.1f}" cy="{dots[-1][1]:.1f}" r="2"/>'
     return Markup(  # noqa: S704 - numbers and escaped text
-        f'<svg class="spark" viewBox="0 0 86 20" role="img" aria-label="{told}">{line}'
+        f'<svg class="spark" viewBox="0 0 86 20" role="img" aria-label="{label}">{line}'
         f'<polyline points="{points}"/>{end}</svg>'
     )
 

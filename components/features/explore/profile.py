@@ -37,7 +37,7 @@ class Profile(BinCounts):
     numeric: dict[str, NumericCounts]
     categorical: dict[str, CategoryCounts]
     scores: NumericCounts | None = None
-    """Predicted probabilities, added by whoever has a model."""
+    """Predicted probabilities, added by the step that has a model."""
     shifts: dict[str, float] = Field(default={})
     """How much each feature moved while the rows were gathered: the shift of their last third against the first."""
 
@@ -54,7 +54,12 @@ def build_profile(rows: pd.DataFrame, features: Iterable[Feature], target: str) 
         if feature.kind == "numeric":
             numeric[feature.name] = profile_numbers(rows[feature.name])
         else:
-            categorical[feature.name] = _profile_categories(rows[feature.name])
+            counts = rows[feature.name].value_counts()
+            ordered = [str(name) for name, _ in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))]
+            kept = dict.fromkeys(ordered[:CATEGORIES_KEPT], 0)
+            rare = tuple(ordered[CATEGORIES_KEPT : CATEGORIES_KEPT + RARE_KEPT])
+            bins = CategoryCounts(counts=kept, other=0, missing=0, rare=rare)
+            categorical[feature.name] = bins.count(rows[feature.name])
     return _count_target(
         Profile(rows=0, labelled=0, positives=0, numeric=numeric, categorical=categorical), rows, target
     )
@@ -78,7 +83,10 @@ def merge_profiles(first: Profile, second: Profile) -> Profile:
     Raises:
         DataError: naming the features whose bins differ.
     """
-    differing = [name for name in first.columns.keys() | second.columns.keys() if not _same_bins(first, second, name)]
+    ours, theirs = first.columns, second.columns
+    differing = [
+        name for name in ours.keys() | theirs.keys() if name not in ours or not ours[name].has_bins_of(theirs.get(name))
+    ]
     if first.scores and second.scores and not first.scores.has_bins_of(second.scores):
         differing.append("scores")
     if differing:
@@ -124,20 +132,7 @@ def write_profile(profile: Profile, path: Path | str) -> None:
     Path(path).write_text(profile.model_dump_json(), encoding="utf-8")
 
 
-def _profile_categories(values: pd.Series) -> CategoryCounts:
-    counts = values.value_counts()
-    ordered = [str(name) for name, _ in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))]
-    names = dict.fromkeys(ordered[:CATEGORIES_KEPT], 0)
-    rare = tuple(ordered[CATEGORIES_KEPT : CATEGORIES_KEPT + RARE_KEPT])
-    return CategoryCounts(counts=names, other=0, missing=0, rare=rare).count(values)
-
-
 def _count_target(profile: Profile, rows: pd.DataFrame, target: str) -> Profile:
     outcomes = rows[target] if target in rows else pd.Series(dtype="float64")
     counted = {"rows": len(rows), "labelled": int(outcomes.notna().sum()), "positives": int(outcomes.sum())}
     return profile.model_copy(update=counted)
-
-
-def _same_bins(first: Profile, second: Profile, name: str) -> bool:
-    one = first.columns.get(name)
-    return one is not None and one.has_bins_of(second.columns.get(name))

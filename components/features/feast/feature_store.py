@@ -166,22 +166,18 @@ def join_features(store: "FeatureStore", problem: Problem, entities: pd.DataFram
 
 def describe_view(view: "FeatureView") -> OnlineView:
     """Describe a Feast view, its features in alphabetical order; any but Float64 and String is a ContractError."""
-    described = [
-        Feature(field.name, _kind(view.name, field), view.name, field.description, field.tags.get("unit"))
-        for field in sorted(view.features, key=lambda field: str(field.name))
-    ]
+    kinds: dict[str, Literal["numeric", "categorical"]] = {"Float64": "numeric", "String": "categorical"}
+    described = []
+    for field in sorted(view.features, key=lambda field: str(field.name)):
+        kind = kinds.get(str(field.dtype))
+        if kind is None:
+            raise ContractError(
+                f"view {view.name}: `{field.name}` must be of type Float64 or String, but got {field.dtype}. "
+                "Cast it in the view's SQL."
+            )
+        described.append(Feature(field.name, kind, view.name, field.description, field.tags.get("unit")))
     keys = tuple(field.name for field in view.entity_columns)
     return OnlineView(view.name, keys, tuple(described), view.ttl.total_seconds() if view.ttl else None)
-
-
-def _kind(view: str, field: Any) -> Literal["numeric", "categorical"]:
-    kinds: dict[str, Literal["numeric", "categorical"]] = {"Float64": "numeric", "String": "categorical"}
-    if str(field.dtype) not in kinds:
-        raise ContractError(
-            f"view {view}: `{field.name}` must be of type Float64 or String, but got {field.dtype}. "
-            "Cast it in the view's SQL."
-        )
-    return kinds[str(field.dtype)]
 
 
 def _declarations(problem: Problem) -> list[Any]:

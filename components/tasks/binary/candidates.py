@@ -92,10 +92,6 @@ def _build_classifier(family: Family, parameters: dict[str, Any], codes: list[in
         from sklearn.naive_bayes import GaussianNB
 
         return GaussianNB(**parameters)
-    return _build_trees(family, parameters, codes, seed)
-
-
-def _build_trees(family: Family, parameters: dict[str, Any], codes: list[int], seed: int) -> Any:
     from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 
     if family == "hist_gradient_boosting":

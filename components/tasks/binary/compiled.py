@@ -78,10 +78,6 @@ def _pipeline(estimator: Any) -> Response:
     return Response(lambda x: compute(run(encode(x))), inner.is_log_odds)
 
 
-def _frozen(estimator: Any) -> Response:
-    return compile_classifier(estimator.estimator)
-
-
 def _logistic(estimator: Any) -> Response:
     weights, intercept = np.ascontiguousarray(estimator.coef_[0]), float(estimator.intercept_[0])
     return Response(lambda X: X @ weights + intercept, is_log_odds=True)
@@ -180,53 +176,43 @@ def _voting(estimator: Any) -> Response:
     if estimator.voting != "soft":
         raise CannotCompileError("VotingClassifier must vote softly, by probabilities")
     members = [compile_classifier(member) for member in estimator.estimators_]
-    weights = _kept_weights(estimator)
+    weights = estimator.weights
+    if weights is not None:
+        # scikit-learn keeps the weights of members that were dropped before the fit.
+        named = zip(estimator.estimators, weights, strict=True)
+        weights = [weight for (_, member), weight in named if not (isinstance(member, str) and member == "drop")]
     return Response(
         lambda x: np.average([member.probability(x) for member in members], axis=0, weights=weights), is_log_odds=False
     )
 
 
-def _kept_weights(estimator: Any) -> list[float] | None:
-    """Return the weights of the members that were not dropped."""
-    if estimator.weights is None:
-        return None
-    return [
-        weight
-        for (_, member), weight in zip(estimator.estimators, estimator.weights, strict=True)
-        if not (isinstance(member, str) and member == "drop")
-    ]
-
-
 def _stacking(estimator: Any) -> Response:
     if estimator.passthrough:
         raise CannotCompileError("StackingClassifier must not pass the features through")
-    members = [
-        _stacked(compile_classifier(member), method)
-        for member, method in zip(estimator.estimators_, estimator.stack_method_, strict=True)
-    ]
+    members: list[Callable[[Any], Vector]] = []
+    for fitted, method in zip(estimator.estimators_, estimator.stack_method_, strict=True):
+        member = compile_classifier(fitted)
+        if method == "predict_proba":
+            members.append(member.probability)
+        elif method == "decision_function" and member.is_log_odds:
+            members.append(member.compute)
+        else:
+            raise CannotCompileError(f"stacking by {method} has no compiled form")
     final = compile_classifier(estimator.final_estimator_)
-    return Response(lambda x: final.compute(np.column_stack([member(x) for member in members])), final.is_log_odds)
-
-
-def _stacked(member: Response, method: str) -> Callable[[Any], Vector]:
-    """Return what the final estimator sees of one member."""
-    if method == "predict_proba":
-        return member.probability
-    if method == "decision_function" and member.is_log_odds:
-        return member.compute
-    raise CannotCompileError(f"stacking by {method} has no compiled form")
+    return Response(lambda x: final.compute(np.column_stack([see(x) for see in members])), final.is_log_odds)
 
 
 def _calibrated(estimator: Any) -> Response:
-    pairs = [_calibrated_pair(pair) for pair in estimator.calibrated_classifiers_]
+    pairs = [
+        (compile_classifier(pair.estimator), compile_calibrator(pair.calibrators))
+        for pair in estimator.calibrated_classifiers_
+    ]
     if len(pairs) == 1:
-        return Response(pairs[0], is_log_odds=False)
-    return Response(lambda x: np.mean([pair(x) for pair in pairs], axis=0), is_log_odds=False)
-
-
-def _calibrated_pair(pair: Any) -> Callable[[Any], Vector]:
-    inner, calibrate = compile_classifier(pair.estimator), compile_calibrator(pair.calibrators)
-    return lambda x: calibrate(inner.compute(x))
+        inner, calibrate = pairs[0]
+        return Response(lambda x: calibrate(inner.compute(x)), is_log_odds=False)
+    return Response(
+        lambda x: np.mean([calibrate(inner.compute(x)) for inner, calibrate in pairs], axis=0), is_log_odds=False
+    )
 
 
 def compile_calibrator(calibrators: Sequence[Any]) -> Callable[[Vector], Vector]:
@@ -247,7 +233,7 @@ def compile_calibrator(calibrators: Sequence[Any]) -> Callable[[Vector], Vector]
 
 _CLASSIFIERS: dict[str, Callable[[Any], Response]] = {
     "Pipeline": _pipeline,
-    "FrozenEstimator": _frozen,
+    "FrozenEstimator": lambda estimator: compile_classifier(estimator.estimator),
     "LogisticRegression": _logistic,
     "HistGradientBoostingClassifier": _boosting,
     "RandomForestClassifier": _forest,

@@ -111,7 +111,8 @@ def choose_threshold(y: Array, p: Array, predicted_at: pd.Series, business: Bina
     """
     points = trace_thresholds(y, p, predicted_at, business)
     days, day_of_row = np.unique(number_days(predicted_at), return_inverse=True)
-    values = np.array([_value_by_day(y, p, point.threshold, predicted_at, business, day_of_row) for point in points])
+    worth = [value_rows(y, _decide(p, point.threshold, predicted_at, business), business.values) for point in points]
+    values = np.array([np.bincount(day_of_row, weights=of_rows) for of_rows in worth])
     best = max(range(len(points)), key=lambda n: (points[n].value_per_1000, points[n].threshold))
     if len(days) < 2:
         return points[best]
@@ -144,19 +145,6 @@ def value_per_1000(
 def _decide(p: Array, threshold: float, predicted_at: pd.Series, business: BinaryBusiness) -> Flags:
     wanted = ThresholdPolicy(threshold=threshold).apply(p[:, None])
     return operate(wanted, p, predicted_at, business)
-
-
-def _value_by_day(
-    y: Array,
-    p: Array,
-    threshold: float,
-    predicted_at: pd.Series,
-    business: BinaryBusiness,
-    day_of_row: NDArray[np.int64],
-) -> Array:
-    decided = _decide(p, threshold, predicted_at, business)
-    by_day = np.bincount(day_of_row, weights=value_rows(y, decided, business.values))
-    return np.asarray(by_day, dtype=np.float64)
 
 
 def _measure_threshold(

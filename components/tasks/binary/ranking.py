@@ -26,13 +26,32 @@ def resample_average_precision(y: Array, p: Array, resamples: Resamples) -> Arra
     hits, flagged = _count_ties(y, p, resamples)
     # Precision counts only where recall steps: the ties that hold a positive row.
     has_positive = np.diff(hits.sum(axis=0), prepend=0) > 0
-    return _weigh_steps(hits[:, has_positive], flagged[:, has_positive], resamples.counts)
+    hits, flagged = hits[:, has_positive], flagged[:, has_positive]
+    draws = np.full(len(resamples.counts), np.nan)
+    if not hits.shape[1]:
+        return draws
+    for start in range(0, len(draws), _CHUNK):
+        weights = resamples.counts[start : start + _CHUNK].astype(np.float32)
+        found = weights @ hits
+        precision = found / np.maximum(weights @ flagged, 1)
+        steps = np.diff(found, axis=1, prepend=0)
+        area = np.einsum("bt,bt->b", precision, steps, dtype=np.float64)
+        draws[start : start + _CHUNK] = divide(area, found[:, -1].astype(np.float64))
+    return draws
 
 
 def resample_roc_auc(y: Array, p: Array, resamples: Resamples) -> Array:
-    """Return ROC AUC in each resample, shape (B,); not a number where only one class is drawn."""
+    """Return ROC AUC in each resample, shape (B,); not a number where only one class is drawn.
+
+    Pairs that are ranked rightly are counted once for each pair of blocks, ties as one half.
+    """
     hits, flagged = _count_ties(y, p, resamples)
-    return _weigh_pairs(hits, flagged - hits, resamples.counts)
+    alarms, counts = flagged - hits, resamples.counts
+    positives = np.diff(hits, axis=1, prepend=0).astype(np.float64)
+    ranked_above = alarms.astype(np.float64) - np.diff(alarms, axis=1, prepend=0) / 2
+    right_pairs = positives @ (alarms[:, -1:] - ranked_above).T
+    right = np.einsum("bi,ij,bj->b", counts, right_pairs, counts, optimize=True)
+    return divide(right, (counts @ hits[:, -1]) * (counts @ alarms[:, -1]))
 
 
 def _count_ties(y: Array, p: Array, resamples: Resamples) -> tuple[Counts, Counts]:
@@ -50,27 +69,3 @@ def _accumulate(cells: NDArray[np.intp], amounts: Array, shape: tuple[int, int])
     """
     table = np.bincount(cells, weights=amounts, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float32)
     return np.cumsum(table, axis=1, out=table)
-
-
-def _weigh_steps(hits: Counts, flagged: Counts, counts: Array) -> Array:
-    """Return average precision, shape (B,), from cumulative counts of blocks at the end of each tie, (k, ties)."""
-    draws = np.full(len(counts), np.nan)
-    if not hits.shape[1]:
-        return draws
-    for start in range(0, len(draws), _CHUNK):
-        weights = counts[start : start + _CHUNK].astype(np.float32)
-        found = weights @ hits
-        precision = found / np.maximum(weights @ flagged, 1)
-        steps = np.diff(found, axis=1, prepend=0)
-        area = np.einsum("bt,bt->b", precision, steps, dtype=np.float64)
-        draws[start : start + _CHUNK] = divide(area, found[:, -1].astype(np.float64))
-    return draws
-
-
-def _weigh_pairs(hits: Counts, alarms: Counts, counts: Array) -> Array:
-    """Return ROC AUC, shape (B,): pairs ranked rightly are counted once for each pair of blocks, ties as one half."""
-    positives = np.diff(hits, axis=1, prepend=0).astype(np.float64)
-    ranked_above = alarms.astype(np.float64) - np.diff(alarms, axis=1, prepend=0) / 2
-    right_pairs = positives @ (alarms[:, -1:] - ranked_above).T
-    right = np.einsum("bi,ij,bj->b", counts, right_pairs, counts, optimize=True)
-    return divide(right, (counts @ hits[:, -1]) * (counts @ alarms[:, -1]))

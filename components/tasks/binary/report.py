@@ -4,7 +4,6 @@ In: the material of a report. Out: `REPORT`, which `BinaryTask.report` hands to 
 evaluation as `documents.BinaryContender` keeps them.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,8 +78,10 @@ def tabulate_decisions(material: Material) -> list[tuple[str, tuple[Cell, Cell]]
 def collect_values(material: Material) -> dict[str, Any]:
     """Return what the pieces of the templates need."""
     return {
-        "format_output": _format_output,
-        "format_policy": _format_policy,
+        "format_output": lambda output: write_percent(output[0]),
+        "format_policy": lambda policy: (
+            f"acts from {write_percent(ThresholdPolicy.model_validate(policy).threshold)} on"
+        ),
         "mean_label": f"Share {material.problem.outcome}",
         "rate_label": "true positive rate",
         "loss_label": "log loss",
@@ -118,15 +119,6 @@ REPORT = TaskReport(
 
 def _format_precision(rows: Confusion) -> str:
     return "none" if rows.precision is None else f"{rows.precision * 100:.0f}"
-
-
-def _format_output(output: Sequence[float]) -> str:
-    """Write the probability."""
-    return write_percent(output[0])
-
-
-def _format_policy(policy: Mapping[str, Any]) -> str:
-    return f"acts from {write_percent(ThresholdPolicy.model_validate(policy).threshold)} on"
 
 
 def _weigh(*cells: tuple[int, float]) -> tuple[Cell, Cell]:

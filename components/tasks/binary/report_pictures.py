@@ -7,7 +7,6 @@ through `report.REPORT`. Contenders keep their colours from picture to picture.
 from typing import cast
 
 import numpy as np
-import pandas as pd
 from pydantic import TypeAdapter
 
 from components.base.contract.binary import BinaryBusiness, BinaryProblem
@@ -37,9 +36,9 @@ _POINTS = TypeAdapter(tuple[ThresholdPoint, ...])
 def read_contenders(material: Material) -> dict[Contender, BinaryContender]:
     """Return counts and curves of each contender that has them, in the order of the report."""
     return {
-        role: BinaryContender.model_validate(judged.details)
-        for role, judged in material.contenders.items()
-        if judged.details
+        role: BinaryContender.model_validate(scored.details)
+        for role, scored in material.contenders.items()
+        if scored.details
     }
 
 
@@ -80,11 +79,15 @@ def draw_capacity(material: Material) -> str | None:
         return None
     periods = business.capacity_periods_per_day
     steps = sorted({periods * max(1, round(business.capacity_per_day * step / periods)) for step in _CAPACITY_STEPS})
+    plans = [business.model_copy(update={"capacity_per_day": step}) for step in steps]
+    outcomes = predictions[material.problem.target.name].to_numpy(dtype=np.float64)
+    times = predictions["predicted_at"]
     figure, (axes,) = new_figure()
-    for role, judged in material.contenders.items():
+    for role, scored in material.contenders.items():
         if f"{role}__probability" in predictions and role != "dummy":
-            threshold = ThresholdPolicy.model_validate(judged.policy).threshold
-            values = [_measure_value(material, predictions, role, threshold, step) for step in steps]
+            threshold = ThresholdPolicy.model_validate(scored.policy).threshold
+            probabilities = predictions[f"{role}__probability"].to_numpy(dtype=np.float64)
+            values = [value_per_1000(outcomes, probabilities, threshold, times, plan) for plan in plans]
             colour, label = CONTENDER_COLOURS[role], material.name_role(role)
             axes.plot(steps, values, color=colour, marker="o", markersize=3, label=label)
     draw_reference(axes, business.capacity_per_day, "today", vertical=True)
@@ -144,12 +147,3 @@ def _draw_curves(
     axes.set_ylabel(y_label)
     draw_legend(figure)
     return render_svg(figure, f"Curve of {y_label} against {x_label} for each contender.")
-
-
-def _measure_value(
-    material: Material, predictions: pd.DataFrame, role: Contender, threshold: float, capacity: int
-) -> float:
-    business = read_business(material).model_copy(update={"capacity_per_day": capacity})
-    outcomes = predictions[material.problem.target.name].to_numpy(dtype=np.float64)
-    probabilities = predictions[f"{role}__probability"].to_numpy(dtype=np.float64)
-    return value_per_1000(outcomes, probabilities, threshold, predictions["predicted_at"], business)

@@ -40,7 +40,11 @@ class GroupRate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _name_groups(self, X: pd.DataFrame) -> pd.Series:
         """Join the columns into one name a row; a number counts by its whole part, as people say `at 17 o'clock`."""
-        parts = [_name_values(X[column]) for column in self.group_by]
+        parts = []
+        for column in self.group_by:
+            values = X[column]
+            named = values.astype("float64") // 1 if pd.api.types.is_numeric_dtype(values) else values
+            parts.append(named.astype(str).where(values.notna(), _MISSING))
         names = parts[0]
         for part in parts[1:]:
             names = names + "|" + part
@@ -63,10 +67,3 @@ def restore_rule(described: Mapping[str, Any]) -> GroupRate:
     rule.classes_ = np.array([0, 1])
     rule.overall_, rule.rates_ = described["overall_rate"], described["rates"]
     return rule
-
-
-def _name_values(values: pd.Series) -> pd.Series:
-    """Name the values of one column; a number is named the same whatever its type."""
-    is_number = pd.api.types.is_numeric_dtype(values)
-    named = values.astype("float64") // 1 if is_number else values
-    return named.astype(str).where(values.notna(), _MISSING)

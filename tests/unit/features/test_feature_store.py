@@ -13,10 +13,10 @@ import pytest
 from components.base.errors import ContractError, DataError
 from components.base.settings import load_settings
 from components.features.build import build_tables
-from components.features.feast import feature_store
 from components.features.feast.feature_store import (
     apply,
     declared_views,
+    describe_view,
     join_features,
     online_table,
     open_feature_store,
@@ -189,12 +189,14 @@ def test_unknown_entities_are_named_feature_by_feature(problem, settings):
     assert not any(name.startswith(("carrier_", "origin_", "route_")) for name in served.missing)
 
 
-def test_features_of_another_type_are_refused(problem, monkeypatch):
-    from feast import Field
+def test_features_of_another_type_are_refused():
+    from feast import FeatureView, Field, FileSource
     from feast.types import Int64
 
+    source = FileSource(path="planes.parquet", timestamp_field="event_timestamp")
+    view = FeatureView(name="plane_profile", schema=[Field(name="seats", dtype=Int64)], source=source)
     with pytest.raises(ContractError, match=re.escape("`seats` must be of type Float64 or String, but got Int64.")):
-        feature_store._kind("plane_profile", Field(name="seats", dtype=Int64))
+        describe_view(view)
 
 
 def test_a_feature_named_like_a_request_column_is_refused(problem):

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from components.base.statistics.resampling import Array
 from components.base.text.figures import ACCENT, COLOURS, clip_label, new_figure
@@ -71,20 +70,15 @@ def _strongest_pair(correlations: pd.DataFrame) -> tuple[float, tuple[str, str]]
     return float(matrix[row, column]), (str(names[row]), str(names[column]))
 
 
-def _order_alike(matrix: Array) -> NDArray[np.intp]:
-    """Return an order in which alike features are neighbours (average linkage, optimal leaves)."""
+def _plot_matrix(correlations: pd.DataFrame) -> Figure:
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
+    matrix = correlations.to_numpy()
+    # Alike features become neighbours: average linkage, optimal leaves.
     distance = np.clip(1 - np.abs(matrix), 0, 1)
     np.fill_diagonal(distance, 0.0)
-    order: NDArray[np.intp] = leaves_list(linkage(squareform(distance, checks=False), "average", optimal_ordering=True))
-    return order
-
-
-def _plot_matrix(correlations: pd.DataFrame) -> Figure:
-    matrix = correlations.to_numpy()
-    order = _order_alike(matrix)
+    order = leaves_list(linkage(squareform(distance, checks=False), "average", optimal_ordering=True))
     if len(order) > _LARGEST_PICTURE:
         strongest = (np.abs(matrix) - np.eye(len(matrix))).max(axis=1)
         kept = set(np.argsort(-strongest)[:_LARGEST_PICTURE].tolist())

@@ -10,7 +10,6 @@ measure works on counts: cheap for all rows, the same for numbers and categories
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +89,17 @@ def rate_by_bin(codes: Codes, y: Array, days: Codes, bins: int) -> list[Rate]:
     shape = (bins, number_of_days)
     rows = np.bincount(cells, minlength=bins * number_of_days).reshape(shape)
     positives = np.bincount(cells, weights=y, minlength=bins * number_of_days).reshape(shape)
-    return [_rate_over_days(n, s) for n, s in zip(rows, positives, strict=True)]
+    rates = []
+    for rows_by_day, positives_by_day in zip(rows, positives, strict=True):
+        total, used = float(rows_by_day.sum()), int(np.count_nonzero(rows_by_day))
+        rate = float(positives_by_day.sum() / total) if total else float("nan")
+        if used < 2:
+            rates.append(Rate(int(total), rate, float("nan"), float("nan")))
+            continue
+        squares = float(np.sum((positives_by_day - rate * rows_by_day) ** 2))
+        error = _NORMAL_QUANTILE * (used / (used - 1) * squares / total**2) ** 0.5
+        rates.append(Rate(int(total), rate, max(0.0, rate - error), min(1.0, rate + error)))
+    return rates
 
 
 def difference_of_rates(in_group: NDArray[np.bool_], y: Array, days: Codes) -> tuple[float, float, float]:
@@ -107,18 +116,6 @@ def difference_of_rates(in_group: NDArray[np.bool_], y: Array, days: Codes) -> t
         return rate_in - rate_out, float("nan"), float("nan")
     error = _NORMAL_QUANTILE * float(np.sqrt(used / (used - 1) * np.sum(by_day**2)))
     return rate_in - rate_out, rate_in - rate_out - error, rate_in - rate_out + error
-
-
-def _rate_over_days(rows: NDArray[Any], positives: NDArray[Any]) -> Rate:
-    total, used = float(rows.sum()), int(np.count_nonzero(rows))
-    if not total:
-        return Rate(0, float("nan"), float("nan"), float("nan"))
-    rate = float(positives.sum() / total)
-    if used < 2:
-        return Rate(int(total), rate, float("nan"), float("nan"))
-    variance = used / (used - 1) * float(np.sum((positives - rate * rows) ** 2)) / total**2
-    error = _NORMAL_QUANTILE * variance**0.5
-    return Rate(int(total), rate, max(0.0, rate - error), min(1.0, rate + error))
 
 
 def _auc_of_rates(learnt: Array, scored: Array) -> float:

@@ -90,11 +90,14 @@ def find_speaking_gaps(training: TrainingRows) -> list[Statement]:
         if given_away
         else "The gap is a signal of its own; the models keep it as such."
     )
+    listed = "; ".join(
+        f"{join_words([say_plainly(name) for name in gap.columns[:4]])} ({write_points(gap.difference)})"
+        for gap in gaps[:4]
+    )
     finding = {
         "id": "speaking_gaps", "kind": "leak" if given_away else "missing", "severity": "warning", "headline": headline,
         "detail": f"{advice} Request columns and features with at least {_FEWEST_MISSING} missing values; columns "
-        f"that are "
-        f"missing together are one: {'; '.join(_list_gap(gap) for gap in gaps[:4])}.",
+        f"that are missing together are one: {listed}.",
         "alt": "For each gap the share of the outcome where values are missing and where they are present.",
         "feature": worst.columns[0], "effect": min(1.0, abs(worst.difference)),
     }  # fmt: skip
@@ -115,10 +118,6 @@ def _collect_gaps(training: TrainingRows) -> list[_Gap]:
         rate = float(training.y[mask].mean())
         gaps.append(_Gap(columns, int(mask.sum()), rate, rate - difference, low, high))
     return gaps
-
-
-def _list_gap(gap: _Gap) -> str:
-    return f"{join_words([say_plainly(name) for name in gap.columns[:4]])} ({write_points(gap.difference)})"
 
 
 def _plot_gaps(training: TrainingRows, gaps: list[_Gap]) -> Figure:

@@ -23,7 +23,7 @@ from components.base.text.figures import (
 )
 from components.base.text.wording import say_plainly, write_capacity, write_count, write_date, write_percent
 from components.features.explore.findings.finding import Statement, state
-from components.features.explore.training_rows import Measured, TrainingRows
+from components.features.explore.training_rows import TrainingRows
 from components.tasks.binary.explore.association import Rate, count_outcomes, cramers_v, rate_by_bin
 
 _DAYS_PER_WEEK = 7
@@ -92,31 +92,31 @@ def find_daily_load(training: TrainingRows) -> list[Statement]:
 def find_groups(training: TrainingRows) -> list[Statement]:
     """State for each categorical feature which groups have the outcome most and least often."""
     categorical = [one for one in training.measured.values() if one.feature.kind == "categorical"]
-    return [statement for one in categorical if (statement := _compare_groups(training, one))]
-
-
-def _compare_groups(training: TrainingRows, measured: Measured) -> Statement | None:
-    rates = rate_by_bin(measured.codes, training.y, training.days, len(measured.labels))
     fewest = max(_FEWEST_ROWS_OF_GROUP, len(training.y) // 1000)
-    groups = [(name, rate) for name, rate in zip(measured.labels, rates, strict=True) if rate.rows >= fewest]
-    if len(groups) < 2:
-        return None
-    groups.sort(key=lambda group: -group[1].rate)
-    name, outcome, (top, high), (bottom, low) = measured.feature.name, training.problem.outcome, groups[0], groups[-1]
-    headline = (
-        f"{say_plainly(name).capitalize()} {top} has the highest share, {write_percent(high.rate)} {outcome} "
-        f"(95% interval {write_percent(high.low)} to {write_percent(high.high)}); {bottom} has the lowest, "
-        f"{write_percent(low.rate)}."
-    )
-    finding = {
-        "id": f"group_{name}", "kind": "group", "severity": "insight", "headline": headline, "feature": name,
-        "detail": f"{len(groups)} groups with at least {write_count(fewest)} rows"
-        f"{f', the outer {_GROUPS_SHOWN} are shown' if len(groups) > _GROUPS_SHOWN else ''}. "
-        f"The dashed line is the overall share. {measured.feature.description}.",
-        "alt": f"Share of {outcome} by {say_plainly(name)} with intervals, from {top} down to {bottom}.",
-        "effect": cramers_v(count_outcomes(measured.codes, training.y, len(measured.labels))),
-    }  # fmt: skip
-    return state(finding, _plot_groups(training, groups))
+    statements = []
+    for one in categorical:
+        rates = rate_by_bin(one.codes, training.y, training.days, len(one.labels))
+        groups = [(name, rate) for name, rate in zip(one.labels, rates, strict=True) if rate.rows >= fewest]
+        if len(groups) < 2:
+            continue
+        groups.sort(key=lambda group: -group[1].rate)
+        name, (top, high), (bottom, low) = one.feature.name, groups[0], groups[-1]
+        headline = (
+            f"{say_plainly(name).capitalize()} {top} has the highest share, {write_percent(high.rate)} "
+            f"{training.problem.outcome} (95% interval {write_percent(high.low)} to {write_percent(high.high)}); "
+            f"{bottom} has the lowest, {write_percent(low.rate)}."
+        )
+        finding = {
+            "id": f"group_{name}", "kind": "group", "severity": "insight", "headline": headline, "feature": name,
+            "detail": f"{len(groups)} groups with at least {write_count(fewest)} rows"
+            f"{f', the outer {_GROUPS_SHOWN} are shown' if len(groups) > _GROUPS_SHOWN else ''}. "
+            f"The dashed line is the overall share. {one.feature.description}.",
+            "alt": f"Share of {training.problem.outcome} by {say_plainly(name)} with intervals, "
+            f"from {top} down to {bottom}.",
+            "effect": cramers_v(count_outcomes(one.codes, training.y, len(one.labels))),
+        }  # fmt: skip
+        statements.append(state(finding, _plot_groups(training, groups)))
+    return statements
 
 
 def _plot_weeks(training: TrainingRows, rates: list[Rate], dates: list[tuple[int, pd.Timestamp]]) -> Figure:
