@@ -87,7 +87,7 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- define "tidemill.checksums" -}}
 tidemill.io/settings: {{ include (print .Template.BasePath "/settings-configmap.yaml") . | sha256sum }}
 tidemill.io/problems: {{ toYaml .Values.problems | sha256sum }}
-tidemill.io/secrets: {{ toYaml .Values.secrets | sha256sum }}
+tidemill.io/secrets: {{ toYaml (omit .Values.secrets "rendered") | sha256sum }}
 {{- end }}
 
 {{/* Addresses: each with its namespace, because runs may live in another one. In: the root. */}}
