@@ -89,7 +89,7 @@ bench: $(READY) ## Measure speed and memory as ratios, side by side
 
 ##@ Build
 .PHONY: generate
-generate: $(READY) ## Write what is generated: contract schema, alert rules, Grafana provisioning, dashboards
+generate: $(READY) ## Write what is generated: schemas of contract and chart, alert rules, Grafana provisioning, dashboards
 	@$(TIDEMILL) generate
 
 .PHONY: image
