@@ -218,7 +218,10 @@ def _log(client: "MlflowClient", experiment: str, record: ReleaseRecord) -> Regi
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        created = client.create_model_version(record.problem, f"models:/{model_id}", run_id, tags=_tags(record))
+        # A server over HTTP refuses a model's source without its id; MLflow on a database alone does not.
+        created = client.create_model_version(
+            record.problem, f"models:/{model_id}", run_id, tags=_tags(record), model_id=model_id
+        )
     return Registered(str(created.version), run_id, storage_uri)
 
 
