@@ -13,23 +13,24 @@ from components.data.steps import ingest, validate
 from components.features.steps import build
 from components.monitoring.steps import monitor
 from components.reports.steps import report
+from pipelines.resources import set_reuse
 
 PIPELINE_NAME = "monitoring"
 
 
 @dsl.pipeline(name=PIPELINE_NAME, description="What one deployed problem did, at one time")
-def monitoring(contract: str, as_of: str) -> Artifact:
+def monitoring(problem: str, as_of: str) -> Artifact:
     """Judge one window and report it.
 
     Args:
-        contract: The problem contract as YAML text.
+        problem: Name of the contract.
         as_of: ISO 8601 time in UTC; the window ends there, and nothing that became available later is read.
     """
-    problem = frame(contract=contract).output
-    ingested = ingest(problem=problem, as_of=as_of).set_caching_options(False)
-    accepted = validate(problem=problem, snapshot=ingested.output).output
-    features_uri = build(problem=problem, accepted=accepted).set_caching_options(False).output
-    judged = monitor(problem=problem, accepted=accepted, features_uri=features_uri, as_of=as_of)
-    judged.set_caching_options(False)
-    reported = report(problem=problem, result=judged.output).set_caching_options(False)
+    contract = frame(problem=problem).output
+    ingested = ingest(contract=contract, as_of=as_of)
+    accepted = validate(contract=contract, snapshot=ingested.output).output
+    features_uri = build(contract=contract, accepted=accepted).output
+    judged = monitor(contract=contract, accepted=accepted, features_uri=features_uri, as_of=as_of)
+    reported = report(contract=contract, result=judged.output)
+    set_reuse()
     return reported.outputs["reports"]

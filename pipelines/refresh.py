@@ -10,22 +10,24 @@ from kfp.dsl import Artifact
 from components.base.steps import frame
 from components.data.steps import ingest, validate
 from components.features.steps import build, materialize, record
+from pipelines.resources import set_reuse
 
 PIPELINE_NAME = "refresh"
 
 
 @dsl.pipeline(name=PIPELINE_NAME, description="Fresh features of one problem, at one time")
-def refresh(contract: str, as_of: str) -> Artifact:
+def refresh(problem: str, as_of: str) -> Artifact:
     """Bring the online store up to a time.
 
     Args:
-        contract: The problem contract as YAML text.
+        problem: Name of the contract.
         as_of: ISO 8601 time in UTC; nothing that became available later is read.
     """
-    problem = frame(contract=contract).output
-    ingested = ingest(problem=problem, as_of=as_of).set_caching_options(False)
-    accepted = validate(problem=problem, snapshot=ingested.output).output
-    features_uri = build(problem=problem, accepted=accepted).set_caching_options(False).output
-    filled = materialize(problem=problem, features_uri=features_uri, as_of=as_of).set_caching_options(False)
+    contract = frame(problem=problem).output
+    ingested = ingest(contract=contract, as_of=as_of)
+    accepted = validate(contract=contract, snapshot=ingested.output).output
+    features_uri = build(contract=contract, accepted=accepted).output
+    filled = materialize(contract=contract, features_uri=features_uri, as_of=as_of)
     recorded = record(accepted=accepted, features_uri=features_uri, as_of=as_of)
-    return recorded.after(filled).set_caching_options(False).output
+    set_reuse()
+    return recorded.after(filled).output

@@ -13,33 +13,32 @@ from components.features.steps import build, explore, materialize, prepare
 from components.models.steps import ensemble, evaluate, select, tune
 from components.release.steps import deploy, register
 from components.reports.steps import present
+from pipelines.resources import set_reuse
 
 PIPELINE_NAME = "training"
 
 
 @dsl.pipeline(name=PIPELINE_NAME, description="One release of one problem, at one time")
-def training(contract: str, as_of: str) -> Artifact:
+def training(problem: str, as_of: str) -> Artifact:
     """Train, judge, register, deploy and present one release.
 
     Args:
-        contract: The problem contract as YAML text.
+        problem: Name of the contract.
         as_of: ISO 8601 time in UTC; nothing that became available later is read.
     """
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    problem = frame(contract=contract).output
-    ingested = ingest(problem=problem, as_of=as_of).set_caching_options(False)
-    accepted = validate(problem=problem, snapshot=ingested.output).output
-    # KFP's cache does not see whether the tables are still there; build does, and leaves them if so.
-    features_uri = build(problem=problem, accepted=accepted).set_caching_options(False).output
-    prepared = prepare(problem=problem, accepted=accepted, features_uri=features_uri, as_of=as_of).output
-    explored = explore(problem=problem, prepared=prepared).output
-    leaderboard = select(problem=problem, prepared=prepared).output
-    tuned = tune(problem=problem, prepared=prepared, leaderboard=leaderboard).output
-    model = ensemble(problem=problem, prepared=prepared, tuned=tuned).output
-    evaluated = evaluate(problem=problem, prepared=prepared, model=model, leaderboard=leaderboard)
-    evaluated.set_caching_options(False)
+    contract = frame(problem=problem).output
+    ingested = ingest(contract=contract, as_of=as_of)
+    accepted = validate(contract=contract, snapshot=ingested.output).output
+    features_uri = build(contract=contract, accepted=accepted).output
+    prepared = prepare(contract=contract, accepted=accepted, features_uri=features_uri, as_of=as_of).output
+    explored = explore(contract=contract, prepared=prepared).output
+    leaderboard = select(contract=contract, prepared=prepared).output
+    tuned = tune(contract=contract, prepared=prepared, leaderboard=leaderboard).output
+    model = ensemble(contract=contract, prepared=prepared, tuned=tuned).output
+    evaluated = evaluate(contract=contract, prepared=prepared, model=model, leaderboard=leaderboard)
     registered = register(
-        problem=problem,
+        contract=contract,
         prepared=prepared,
         profile=explored,
         model=model,
@@ -48,13 +47,13 @@ def training(contract: str, as_of: str) -> Artifact:
         features_uri=features_uri,
         run_id=run_id,
         as_of=as_of,
-    ).set_caching_options(False)
-    materialized = materialize(problem=problem, features_uri=features_uri, as_of=as_of)
+    )
+    materialized = materialize(contract=contract, features_uri=features_uri, as_of=as_of)
     # Until the release is registered the champion serves the features that it has.
-    materialized.set_caching_options(False).after(registered)
-    deployed = deploy(problem=problem, release=registered.output).set_caching_options(False).after(materialized)
+    materialized.after(registered)
+    deployed = deploy(contract=contract, release=registered.output).after(materialized)
     presented = present(
-        problem=problem,
+        contract=contract,
         accepted=accepted,
         prepared=prepared,
         profile=explored,
@@ -66,5 +65,6 @@ def training(contract: str, as_of: str) -> Artifact:
         deployment=deployed.output,
         run_id=run_id,
         as_of=as_of,
-    ).set_caching_options(False)
+    )
+    set_reuse()
     return presented.outputs["summary"]

@@ -1,6 +1,6 @@
 """Records of pipeline runs in the object store: one JSON per run.
 
-In: a run that has ended, from `pipelines/runners/run.py`; on a cluster nothing writes them yet. Out:
+In: a run that has ended, from `components/data/run_end.py`. Out:
 `<problem>/runs/<pipeline>/<name>.json`. The exporter reads them: what ran, what failed, what is overdue. Old records
 stay: the exporter counts them, and a counter must not fall.
 """

@@ -1,13 +1,15 @@
 """KFP face of the base phase."""
 
-from kfp.dsl import Artifact, Output
-
 from components.base.step import step
 
 
 @step
-def frame(contract: str, problem: Output[Artifact]):
-    """Check the problem contract and keep it as JSON."""
-    from components.base.contract.load import parse_problem, write_problem
+def frame(problem: str) -> str:
+    """Check the contract of the problem and keep it; return its URI, which names its content."""
+    from components.base.adapters.s3 import open_store
+    from components.base.contract.load import load_problem
+    from components.base.contract.stored import store_problem
+    from components.base.settings import load_settings
 
-    write_problem(parse_problem(contract, "contract"), problem.path)
+    settings = load_settings()
+    return store_problem(load_problem(settings.problems / f"{problem}.yaml"), open_store(settings))

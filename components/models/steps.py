@@ -6,50 +6,53 @@ from components.base.step import step
 
 
 @step
-def select(problem: Input[Artifact], prepared: Input[Artifact], leaderboard: Output[Artifact]):
+def select(contract: str, prepared: Input[Artifact], leaderboard: Output[Artifact]):
     """Compare the candidate families and both baselines by cross-validation in time order."""
-    from components.base.contract.load import read_problem
+    from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
     from components.base.documents import write
+    from components.base.settings import load_settings
     from components.models.select import select_candidates
     from components.tasks import open_task
 
-    task = open_task(read_problem(problem.path))
+    task = open_task(fetch_problem(contract, load_settings()))
     write(select_candidates(task, read_prepared(prepared.path)), leaderboard.path)
 
 
 @step
-def tune(problem: Input[Artifact], prepared: Input[Artifact], leaderboard: Input[Artifact], tuned: Output[Artifact]):
+def tune(contract: str, prepared: Input[Artifact], leaderboard: Input[Artifact], tuned: Output[Artifact]):
     """Search the parameters of the chosen families within the budget."""
-    from components.base.contract.load import read_problem
+    from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
     from components.base.documents import read, write
+    from components.base.settings import load_settings
     from components.models.documents import Leaderboard
     from components.models.tune import tune_candidates
     from components.tasks import open_task
 
-    task, board = open_task(read_problem(problem.path)), read(Leaderboard, leaderboard.path)
+    task, board = open_task(fetch_problem(contract, load_settings())), read(Leaderboard, leaderboard.path)
     write(tune_candidates(task, read_prepared(prepared.path), board), tuned.path)
 
 
 @step
-def ensemble(problem: Input[Artifact], prepared: Input[Artifact], tuned: Input[Artifact], model: Output[Artifact]):
+def ensemble(contract: str, prepared: Input[Artifact], tuned: Input[Artifact], model: Output[Artifact]):
     """Make the model: single, voting or stacking, calibrated, with its policy."""
-    from components.base.contract.load import read_problem
+    from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
     from components.base.documents import read
+    from components.base.settings import load_settings
     from components.models.artifact import save_model
     from components.models.documents import Tuned
     from components.models.ensemble import build_ensemble
     from components.tasks import open_task
 
-    task = open_task(read_problem(problem.path))
+    task = open_task(fetch_problem(contract, load_settings()))
     save_model(model.path, build_ensemble(task, read_prepared(prepared.path), read(Tuned, tuned.path)))
 
 
 @step
 def evaluate(
-    problem: Input[Artifact],
+    contract: str,
     prepared: Input[Artifact],
     model: Input[Artifact],
     leaderboard: Input[Artifact],
@@ -58,7 +61,7 @@ def evaluate(
     classification: Output[ClassificationMetrics],
 ):
     """Score the model on test rows beside the champion and both baselines, and give the verdict."""
-    from components.base.contract.load import read_problem
+    from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
     from components.base.documents import read
     from components.base.settings import load_settings
@@ -68,7 +71,8 @@ def evaluate(
     from components.models.evaluate import evaluate_model, list_metrics, save_evaluation
     from components.tasks import open_task
 
-    task, rows, settings = open_task(read_problem(problem.path)), read_prepared(prepared.path), load_settings()
+    settings = load_settings()
+    task, rows = open_task(fetch_problem(contract, settings)), read_prepared(prepared.path)
     challenger, champion = load_model(task, model.path), fetch_champion(task, settings)
     require_selected(challenger, read(Leaderboard, leaderboard.path))
     earlier = record_opening(task.problem.name, rows, settings)

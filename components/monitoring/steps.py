@@ -6,18 +6,17 @@ from components.base.step import step
 
 
 @step
-def monitor(
-    problem: Input[Artifact], accepted: Input[Artifact], features_uri: str, as_of: str, result: Output[Artifact]
-):
+def monitor(contract: str, accepted: Input[Artifact], features_uri: str, as_of: str, result: Output[Artifact]):
     """Monitor what was served in the window before `as_of`."""
     from pathlib import Path
 
-    from components.base.contract.load import read_problem
+    from components.base.contract.stored import fetch_problem
     from components.base.settings import load_settings
     from components.base.times import parse_time
     from components.monitoring.monitor import monitor_window, publish_result
     from components.tasks import open_task
 
-    settings, task = load_settings(), open_task(read_problem(problem.path))
+    settings = load_settings()
+    task = open_task(fetch_problem(contract, settings))
     found = monitor_window(task, Path(accepted.path), features_uri, parse_time(as_of), settings)
     publish_result(task, found, settings, Path(result.path))

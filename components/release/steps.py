@@ -7,7 +7,7 @@ from components.base.step import step
 
 @step
 def register(
-    problem: Input[Artifact],
+    contract: str,
     prepared: Input[Artifact],
     profile: Input[Artifact],
     model: Input[Artifact],
@@ -21,7 +21,7 @@ def register(
     """Record the model with its evaluation and its drift reference in the registry."""
     from pathlib import Path
 
-    from components.base.contract.load import read_problem
+    from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
     from components.base.settings import load_settings
     from components.release.register import Evidence, register_release
@@ -31,17 +31,20 @@ def register(
     folders = {f"{name}_folder": Path(artifact.path) for name, artifact in made.items()}
     origin = {"snapshot": snapshot, "features_uri": features_uri, "run_id": run_id, "as_of": as_of}
     evidence = Evidence(prepared=read_prepared(prepared.path), **folders, **origin)
-    register_release(open_task(read_problem(problem.path)), evidence, Path(release.path), load_settings())
+    settings = load_settings()
+    register_release(open_task(fetch_problem(contract, settings)), evidence, Path(release.path), settings)
 
 
 @step
-def deploy(problem: Input[Artifact], release: Input[Artifact], deployment: Output[Artifact]):
+def deploy(contract: str, release: Input[Artifact], deployment: Output[Artifact]):
     """Try the release behind its endpoint, and promote it or keep the champion."""
     from pathlib import Path
 
-    from components.base.contract.load import read_problem
+    from components.base.contract.stored import fetch_problem
     from components.base.settings import load_settings
     from components.release.deploy import deploy_release
     from components.tasks import open_task
 
-    deploy_release(open_task(read_problem(problem.path)), Path(release.path), Path(deployment.path), load_settings())
+    settings = load_settings()
+    task = open_task(fetch_problem(contract, settings))
+    deploy_release(task, Path(release.path), Path(deployment.path), settings)

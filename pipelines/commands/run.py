@@ -58,7 +58,7 @@ def run_pipelines(
         StepFailedError: a step failed; the record is written and the error shown before.
         TidemillError: a date, the contract or a setting is wrong; nothing was started.
     """
-    from components.base.contract.load import parse_problem, read_contract
+    from components.base.contract.load import load_problem
     from components.base.settings import load_settings
     from pipelines.runners.run import Job, run_pipeline
     from pipelines.runners.run_lock import claim_run
@@ -67,9 +67,8 @@ def run_pipelines(
     from pipelines.simulation.demo_data import land_deliveries
 
     terminal, settings = Terminal(open_console()), load_settings()
-    contract = read_contract(settings.problems / f"{problem}.yaml")
-    parse_problem(contract, f"{problem}.yaml")
-    jobs = [Job(pipeline, problem, contract, time, run_id) for time in _choose_times(pipeline, problem, as_of)]
+    load_problem(settings.problems / f"{problem}.yaml")
+    jobs = [Job(pipeline, problem, time, run_id) for time in _choose_times(pipeline, problem, as_of)]
     # A run without a name is always new; a name that was claimed before has run or is running.
     with claim_run(settings.home / "runs" / run_id) if run_id else nullcontext(True) as is_ours:
         if not is_ours:

@@ -37,7 +37,9 @@ def compile_to(path: Path, name: Pipeline, image: str | None = None) -> None:
     """
     from kfp import compiler
 
-    compiler.Compiler().compile(import_pipeline(name), str(path))
+    from pipelines.on_cluster import prepare_for_cluster
+
+    compiler.Compiler().compile(prepare_for_cluster(import_pipeline(name)), str(path))
     if image is None:
         return
     # A pipeline with settings for a platform has a second document.

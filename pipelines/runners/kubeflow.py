@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.base.adapters import mlflow as tracking
-from components.base.contract.load import read_contract
+from components.base.contract.load import load_problem
 from components.base.errors import PermanentError, SettingsError, TransientError
 from components.base.runner import ListedRun, Pipeline, RecurringRun, RunReport, RunState
 from components.base.settings import Settings
@@ -54,7 +54,8 @@ class KubeflowRunner:
             TransientError: the API does not answer, or not to us.
             PermanentError: it refuses the run.
         """
-        contract = read_contract(self._problems / f"{problem}.yaml")
+        # Refuse an unknown name before a pod starts; the run reads the contract from the cluster's ConfigMap.
+        load_problem(self._problems / f"{problem}.yaml")
         with _explain_errors(f"run {key}"), tempfile.TemporaryDirectory() as folder:
             client = self._open()
             experiment = client.create_experiment(problem).experiment_id
@@ -64,7 +65,7 @@ class KubeflowRunner:
             compile_to(package, pipeline, self._image)
             client.create_run_from_pipeline_package(
                 str(package),
-                arguments={"contract": contract, "as_of": as_of.isoformat()},
+                arguments={"problem": problem, "as_of": as_of.isoformat()},
                 run_name=key,
                 experiment_id=experiment,
             )

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.base import documents, run_records
 from components.base.adapters.s3 import open_store
 from components.base.errors import StepFailedError, TidemillError
 from components.base.local_run import LocalRun, StepRecord
@@ -25,7 +24,7 @@ from components.base.run_records import PipelineRun
 from components.base.runner import Pipeline
 from components.base.settings import Settings
 from components.base.times import parse_time
-from components.data.quality import Quality
+from components.data.run_end import record_run
 from pipelines.runners.compile import import_pipeline
 from pipelines.runners.kfp_log import KfpLog, error_of
 from pipelines.runners.records import write_record
@@ -43,8 +42,6 @@ class Job:
 
     pipeline: Pipeline
     problem: str
-    contract: str
-    """The contract as YAML text."""
     as_of: str
     """ISO 8601, UTC."""
     name: str = ""
@@ -92,7 +89,7 @@ def _call_pipeline(settings: Settings, job: Job, log: KfpLog) -> Path | None:
             cache_root=str(settings.home / "kfp-cache"),
         )
         try:
-            task = import_pipeline(job.pipeline)(contract=job.contract, as_of=job.as_of)
+            task = import_pipeline(job.pipeline)(problem=job.problem, as_of=job.as_of)
         except RuntimeError as error:
             log.write(f"{error}\n")
             return None
@@ -131,10 +128,6 @@ def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datet
 
 def _publish(job: Job, record: LocalRun, settings: Settings) -> None:
     """Write the record of the run for the exporter; when the store is out of reach, log a warning."""
-    quality = Path(record.log).with_name("quality.json")
-    # Only a pipeline that validates sources presents a quality report.
-    sources = documents.read(Quality, quality).sources if quality.is_file() else {}
-    ages = {name: source.freshness.age_hours for name, source in sources.items() if source.freshness}
     run = PipelineRun(
         pipeline=job.pipeline,
         problem=job.problem,
@@ -145,10 +138,9 @@ def _publish(job: Job, record: LocalRun, settings: Settings) -> None:
         ended=datetime.now(UTC),
         seconds=record.seconds or 0.0,
         error=record.error,
-        source_age_hours={name: age for name, age in ages.items() if age is not None},
     )
     try:
-        run_records.write_record(open_store(settings), run)
+        record_run(open_store(settings), run)
     except TidemillError as error:
         _logger.warning("run %s: its record is kept on this machine only: %s", record.name, error)
 

@@ -53,7 +53,7 @@ def simulate(months: int) -> None:
 def _run(settings: Settings, ends: Sequence[datetime], terminal: SimulationTerminal) -> None:
     started = time.monotonic()
     contract_file = settings.problems / f"{PROBLEM}.yaml"
-    contract, problem = read_contract(contract_file), load_problem(contract_file)
+    problem = load_problem(contract_file)
     clock = Clock(settings, FIRST_RELEASE)
     clock.move(FIRST_RELEASE)
     if missing := find_missing():
@@ -61,15 +61,15 @@ def _run(settings: Settings, ends: Sequence[datetime], terminal: SimulationTermi
     # Train and deploy the first release, and monitor it once, as the next morning's schedule would.
     terminal.console.rule(f"[bold]The first release[/], as of {FIRST_RELEASE:%d %B %Y}", align="left")
     land_deliveries(PROBLEM, until=FIRST_RELEASE.isoformat())
-    trained = run_pipeline(settings, Job("training", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
+    trained = run_pipeline(settings, Job("training", PROBLEM, FIRST_RELEASE.isoformat()), terminal)
     terminal.show_run(trained, str(trained.verdict_in_words))
-    monitored = run_pipeline(settings, Job("monitoring", PROBLEM, contract, FIRST_RELEASE.isoformat()), terminal)
+    monitored = run_pipeline(settings, Job("monitoring", PROBLEM, FIRST_RELEASE.isoformat()), terminal)
     terminal.show_run(monitored, "nothing was served yet")
     # The governor's scheduled run of this morning is the first release itself.
     clock.move(FIRST_RELEASE + _AFTER_SCHEDULE)
     with start_platform(settings, problem, contract_file) as platform, _watching(platform, clock, terminal) as watch:
         terminal.show_platform(platform.addresses)
-        play = Simulation(settings, problem, contract, platform, clock, watch, terminal)
+        play = Simulation(settings, problem, platform, clock, watch, terminal)
         for start, end in zip([FIRST_RELEASE, *ends], ends, strict=False):
             play.simulate_month(start, end)
         _report(play, time.monotonic() - started)

@@ -52,7 +52,6 @@ class Simulation:
 
     settings: Settings
     problem: Problem
-    contract: str
     platform: LocalPlatform
     clock: Clock
     watch: AlertWatch | None
@@ -99,7 +98,7 @@ class Simulation:
         self.platform.endpoint.follow_champion()
 
     def _job(self, pipeline: Pipeline, end: datetime) -> Job:
-        return Job(pipeline, PROBLEM, self.contract, end.isoformat())
+        return Job(pipeline, PROBLEM, end.isoformat())
 
     def _serve(self, start: datetime, end: datetime, features_uri: str) -> TrafficCounts:
         """Send the month's requests, hour by hour, each to a store that knows what was known by then."""

@@ -37,7 +37,7 @@ STEPS = {
     "evaluate": "models",
 }
 # What a step returns is the parameter of this name for later ones.
-RETURNED = {"ingest": "snapshot", "build": "features_uri"}
+RETURNED = {"frame": "contract", "ingest": "snapshot", "build": "features_uri"}
 
 
 def main() -> None:
@@ -95,7 +95,7 @@ def run_step(step: str, home: Path) -> None:
     from kfp import dsl
 
     function = getattr(importlib.import_module(f"components.{STEPS[step]}.steps"), step).python_func
-    known = {"contract": CONTRACT.read_text(), "as_of": AS_OF}
+    known = {"problem": CONTRACT.stem, "as_of": AS_OF}
     arguments = {}
     for name, parameter in inspect.signature(function).parameters.items():
         kept = home / f"{name}.txt"

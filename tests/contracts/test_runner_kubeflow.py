@@ -9,6 +9,7 @@ import threading
 import urllib.parse
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from components.base.settings import load_settings
 from pipelines.runners.kubeflow import KubeflowRunner
 
 AS_OF = datetime(2013, 10, 1, tzinfo=UTC)
+CONTRACT = Path(__file__).parents[2] / "pipelines" / "problems" / "flight-delays.yaml"
 IMAGE = {"TIDEMILL_IMAGE": "python-tidemill:1"}
 
 
@@ -78,7 +80,8 @@ def api(monkeypatch):
 @pytest.fixture
 def settings(tmp_path):
     for problem in ("flight-delays", "wine"):
-        (tmp_path / f"{problem}.yaml").write_text(f"name: {problem}\n")
+        contract = CONTRACT.read_text().replace("\nname: flight-delays\n", f"\nname: {problem}\n")
+        (tmp_path / f"{problem}.yaml").write_text(contract)
     return load_settings({**IMAGE, "TIDEMILL_PROBLEMS": str(tmp_path)})
 
 
@@ -96,7 +99,7 @@ def test_a_key_is_one_run_however_often_and_by_whomever_it_is_started(api, runne
     assert [run["display_name"] for run in api.runs] == ["key-1", "key-2"]
     assert [one["display_name"] for one in api.experiments] == ["flight-delays"]
     parameters = api.runs[0]["runtime_config"]["parameters"]
-    assert parameters == {"contract": "name: flight-delays\n", "as_of": "2013-10-01T00:00:00+00:00"}
+    assert parameters == {"problem": "flight-delays", "as_of": "2013-10-01T00:00:00+00:00"}
     spec = api.runs[0]["pipeline_spec"]
     assert "exec-evaluate" in json.dumps(spec)
     executors = spec["deploymentSpec"]["executors"].values()

