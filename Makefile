@@ -44,6 +44,14 @@ refresh: $(READY) ## Bring the features and the online store up to a date, defau
 monitor: $(READY) ## Monitor what was served up to a date, default now, and report: make monitor AS_OF=2013-08-01
 	@$(TIDEMILL) run monitoring --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
 
+.PHONY: submit
+submit: $(READY) ## Train on the cluster and follow the run to its end: make submit PROBLEM=flight-delays AS_OF=2013-07-01
+	@$(TIDEMILL) submit training --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
+
+.PHONY: schedules
+schedules: $(READY) ## Make the cluster keep the recurring runs of the contracts; tidemill schedules apply --plan shows them first
+	@$(TIDEMILL) schedules apply
+
 .PHONY: runs
 runs: $(READY) ## List the runs
 	@$(TIDEMILL) runs

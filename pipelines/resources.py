@@ -22,6 +22,8 @@ SETTINGS_FOLDER, SECRETS_FOLDER, PROBLEMS_FOLDER = (
     "/etc/tidemill/secrets",
     "/etc/tidemill/problems",
 )
+# Its rights: what KFP needs in a step's pod, and InferenceServices in the endpoints' namespace; nothing else.
+STEPS_ACCOUNT = "tidemill-steps"
 # The numeric user of the image: without a number a pod that must not be root waits for ever.
 USER = 65532
 # Kubeflow's label of every pod of a run; the environment is no part of the cache's key, a parameter would be.

@@ -54,11 +54,41 @@ class RecurringRun:
     problem: str
     cron: str
     """As the platform keeps it: Kubeflow Pipelines has a first field for seconds."""
-    is_enabled: bool
+    is_enabled: bool = True
+    pipeline: str = "-"
+    """`-` where the platform leaves it out."""
+    id: str = ""
+    """Of the platform."""
+    mark: str = ""
+    """Fingerprint of what it starts, where `tidemill schedules apply` made it; empty for one that a person made."""
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """One step of a run as its platform shows it now."""
+
+    name: str
+    state: Literal["waiting", "running", "succeeded", "failed", "skipped"]
+    seconds: float | None = None
+    """Of a step that has ended, the start of its pod included."""
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is."""
+
+    report: RunReport
+    steps: tuple[StepProgress, ...] = ()
+    """In the order of their start; empty where the platform shows none."""
+    url: str | None = None
+    """The page of the run, where the platform has one."""
 
 
 class Runner(Protocol):
     """Starts pipelines by key. A run outlives the process that started it."""
+
+    keeps_schedules: bool
+    """The platform starts recurring runs by itself; where it does not, the governor is the clock."""
 
     def start(self, key: str, pipeline: Pipeline, problem: str, as_of: datetime) -> None:
         """Start a run, unless one with this key was started before, by any process.
@@ -75,6 +105,9 @@ class Runner(Protocol):
             TransientError: it cannot be known now.
         """
 
+    def read_progress(self, key: str, problem: str) -> RunProgress:
+        """Return how far the run is, with the errors of `find`."""
+
     def list_runs(self, problem: str | None = None) -> list[ListedRun]:
         """Return the runs of one problem or of all, the oldest first.
 
@@ -88,3 +121,14 @@ class Runner(Protocol):
         Raises:
             TransientError: they cannot be known now.
         """
+
+    def create_schedule(self, schedule: RecurringRun) -> None:
+        """Keep a recurring run of a pipeline; its cron line is in the platform's own form.
+
+        Raises:
+            TransientError: the platform does not answer.
+            PermanentError: it keeps no recurring runs, or refuses this one.
+        """
+
+    def delete_schedule(self, schedule: RecurringRun) -> None:
+        """Delete a recurring run; one that is gone already is no fault. With the errors of `create_schedule`."""

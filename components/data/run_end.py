@@ -64,13 +64,14 @@ def record_cluster_run(store: ObjectStore, run: ClusterRun) -> PipelineRun:
         started=started,
         ended=ended,
         seconds=(ended - started).total_seconds(),
-        error=_find_reason(store, run.run_id) if has_failed else None,
+        error=find_reason(store, run.run_id) if has_failed else None,
     )
     record_run(store, record)
     return record
 
 
-def _find_reason(store: ObjectStore, run_id: str) -> str:
+def find_reason(store: ObjectStore, run_id: str) -> str:
+    """Return why a run failed: the words of the step that failed first, or where to look when it left none."""
     faults = read_faults(store, run_id)
     if faults:
         return f"{faults[0].step} failed. {faults[0].reason}"

@@ -28,6 +28,7 @@ from pipelines.commands import (
     runs,
     schedules,
     serve,
+    submit,
     ui,
 )
 
@@ -48,6 +49,7 @@ app = typer.Typer(
 for panel, name, function in (
     (_START, "demo", demo.demo),
     (_START, "run", run.run),
+    (_START, "submit", submit.submit),
     (_START, "loop", loop.loop),
     (_DATA, "land", land.land),
     (_DATA, "demo-data", demo_data.demo_data),
@@ -57,12 +59,12 @@ for panel, name, function in (
     (_WATCH, "ui", ui.ui),
     (_WATCH, "govern", govern.govern),
     (_WATCH, "runs", runs.runs),
-    (_WATCH, "schedules", schedules.schedules),
     (_BUILD, "generate", generate.generate),
     (_BUILD, "compile", compile.compile_pipeline),
 ):
     app.command(name, rich_help_panel=panel)(function)
 app.add_typer(rulings.app, name="rulings", rich_help_panel=_WATCH)
+app.add_typer(schedules.app, name="schedules", rich_help_panel=_WATCH)
 app.add_typer(image.app, name="image", rich_help_panel=_BUILD)
 app.add_typer(bootstrap.app, name="bootstrap", rich_help_panel=_BUILD)
 

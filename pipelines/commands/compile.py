@@ -17,15 +17,25 @@ def compile_pipeline(
         str | None,
         typer.Option(help="Image of every step, by digest. Default: a name that holds the code's fingerprint."),
     ] = None,
+    manifest: Annotated[
+        bool,
+        typer.Option("--manifest", help="Write the custom resources Pipeline and PipelineVersion, for GitOps."),
+    ] = False,
+    namespace: Annotated[str, typer.Option(help="Of the custom resources.")] = "kubeflow",
 ) -> None:
     """Write a pipeline as YAML for Kubeflow Pipelines. The same code gives the same file on every machine.
 
     [bold]Example[/]
 
     tidemill compile training --image registry.example/tidemill-python@sha256:… -o training.yaml
+
+    tidemill compile training --image registry.example/tidemill-python@sha256:… --manifest --namespace kubeflow
     """
-    from pipelines.runners.compile import compile_to
+    from pipelines.runners.compile import compile_manifest, compile_to
 
     written = output or Path(f"{pipeline}.yaml")
-    compile_to(written, pipeline, image)
+    if manifest:
+        compile_manifest(written, pipeline, namespace, image)
+    else:
+        compile_to(written, pipeline, image)
     typer.echo(f"{written}: {pipeline} pipeline")

@@ -13,9 +13,9 @@ def open_runner(settings: Settings) -> Runner:
         SettingsError: a cluster needs TIDEMILL_IMAGE, and there is none.
     """
     if settings.platform == "kubernetes":
-        from pipelines.runners.kubeflow import KubeflowRunner, read_registry
+        from pipelines.runners.kubeflow import KubeflowRunner, read_reasons, read_registry
 
-        return KubeflowRunner(settings, read_registry(settings))
+        return KubeflowRunner(settings, read_registry(settings), read_reasons(settings))
     from pipelines.runners.local import LocalRunner
 
     return LocalRunner(settings.home, os.environ)

@@ -1,10 +1,13 @@
 """Compile a pipeline to the YAML that Kubeflow Pipelines takes; the environment has no influence on it.
 
-In: the pipeline's name, and the image of its steps where it is given by name. Out: a file. Called by `tidemill compile`
-and by `kubeflow.py`. Without an image each step keeps the name that `components/base/step.py` makes of its code.
+In: the pipeline's name, and the image of its steps where it is given by name. Out: a file. Called by `kubeflow.py`,
+`schedules.py` and `tidemill compile`. Without an image each step keeps the name that `components/base/step.py` makes of
+its code.
 """
 
+import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -42,8 +45,44 @@ def compile_to(path: Path, name: Pipeline, image: str | None = None) -> None:
     compiler.Compiler().compile(prepare_for_cluster(import_pipeline(name)), str(path))
     if image is None:
         return
-    # A pipeline with settings for a platform has a second document.
-    spec, *rest = yaml.safe_load_all(path.read_text())
+    spec, platform = yaml.safe_load_all(path.read_text())
     for executor in spec["deploymentSpec"]["executors"].values():
         executor["container"]["image"] = image
-    path.write_text(yaml.safe_dump_all([spec, *rest], sort_keys=True))
+    path.write_text(yaml.safe_dump_all([spec, platform], sort_keys=True))
+
+
+def compile_manifest(path: Path, name: Pipeline, namespace: str, image: str | None = None) -> None:
+    """Write the pipeline as the custom resources `Pipeline` and `PipelineVersion`.
+
+    The version carries the fingerprint of its content: Kubeflow Pipelines never changes a version, so that another
+    content needs another one, and the same content changes nothing.
+
+    Args:
+        path: File to write.
+        name: The pipeline, and the resource.
+        namespace: Of both resources.
+        image: As in `compile_to`.
+    """
+    with TemporaryDirectory() as folder:
+        compiled = Path(folder) / f"{name}.yaml"
+        compile_to(compiled, name, image)
+        content = compiled.read_bytes()
+    spec, platform = yaml.safe_load_all(content)
+    title, described = f"Tidemill {name}", spec["pipelineInfo"]["description"]
+    version = {
+        "description": described,
+        "displayName": title,
+        "pipelineName": name,
+        "pipelineSpec": spec,
+        "platformSpec": platform,
+    }
+    resources = [
+        _resource("Pipeline", name, namespace, {"description": described, "displayName": title}),
+        _resource("PipelineVersion", f"{name}-{hashlib.sha256(content).hexdigest()[:12]}", namespace, version),
+    ]
+    path.write_text(yaml.safe_dump_all(resources, sort_keys=True))
+
+
+def _resource(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "pipelines.kubeflow.org/v2beta1", "kind": kind, "metadata": metadata, "spec": spec}

@@ -1,8 +1,9 @@
-"""Pipelines on Kubeflow Pipelines, found again by their key.
+"""Pipelines on Kubeflow Pipelines, found again by their key, and the recurring runs that it keeps.
 
 In: a key, a pipeline, a problem, a time. Out: a KFP run whose display name is the key, in an experiment named after the
 problem. Implements `components.base.runner.Runner`. kfp is imported at the first call, and only then; `kfp.Client`
-finds the API itself (KF_PIPELINES_ENDPOINT, or the cluster that it runs in).
+finds the API itself (KF_PIPELINES_ENDPOINT, or the cluster that it runs in), and with several users the namespace,
+which is that of its pod.
 
 KFP accepts any number of runs with one name: each start looks the key up first, and the governor's database keeps two
 governors from looking it up at the same time. KFP knows only that steps ended; the model registry knows the outcome of
@@ -16,25 +17,45 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from components.base.adapters import mlflow as tracking
+from components.base.adapters.s3 import open_store
 from components.base.contract.load import load_problem
 from components.base.errors import PermanentError, SettingsError, TransientError
-from components.base.runner import ListedRun, Pipeline, RecurringRun, RunReport, RunState
+from components.base.runner import ListedRun, Pipeline, RecurringRun, RunProgress, RunReport, RunState, StepProgress
 from components.base.settings import Settings
+from components.data.run_end import find_reason
+from pipelines.resources import STEPS, STEPS_ACCOUNT
 from pipelines.runners.compile import compile_to
 
 _ENDED_BADLY = ("FAILED", "CANCELED", "SKIPPED")
 _PAGE_SIZE = 100
 # Reads the outcome of a succeeded training from the registry: problem and run id in, outcome and version out.
 ReadOutcome = Callable[[str, str], tuple[Literal["promoted", "held"], str | None]]
+# Reads why a run failed: its id in, words out.
+ReadReason = Callable[[str], str]
+# KFP replaces it by the time at which a recurring run was due, so that a late run reads what it would have read.
+_DUE_TIME = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
+# What a person reads beside a recurring run; the fingerprint tells ours from theirs.
+_MARK = "Kept by `tidemill schedules apply`, replaced when its contract changes. Fingerprint "
+_STATES: dict[str, Literal["waiting", "running", "succeeded", "failed", "skipped"]] = {
+    "RUNNING": "running",
+    "SUCCEEDED": "succeeded",
+    "CACHED": "succeeded",
+    "FAILED": "failed",
+    "CANCELED": "failed",
+    "SKIPPED": "skipped",
+    "OMITTED": "skipped",
+}
 
 
 class KubeflowRunner:
     """Runs on Kubeflow Pipelines."""
 
-    def __init__(self, settings: Settings, read_outcome: ReadOutcome) -> None:
+    keeps_schedules = True
+
+    def __init__(self, settings: Settings, read_outcome: ReadOutcome, read_reason: ReadReason) -> None:
         """Keep the settings; nothing is connected yet.
 
         Raises:
@@ -45,6 +66,7 @@ class KubeflowRunner:
         self._image = settings.image
         self._problems = settings.problems
         self._read_outcome = read_outcome
+        self._read_reason = read_reason
         self._client: Any = None
 
     def start(self, key: str, pipeline: Pipeline, problem: str, as_of: datetime) -> None:
@@ -68,6 +90,7 @@ class KubeflowRunner:
                 arguments={"problem": problem, "as_of": as_of.isoformat()},
                 run_name=key,
                 experiment_id=experiment,
+                service_account=STEPS_ACCOUNT,
             )
 
     def find(self, key: str, problem: str) -> RunReport:
@@ -76,14 +99,31 @@ class KubeflowRunner:
         Raises:
             TransientError: the API or the registry does not answer.
         """
+        return self._report(problem, self._find_run(key, problem))
+
+    def read_progress(self, key: str, problem: str) -> RunProgress:
+        """Return the state of the run and of each of its steps, with the errors of `find`."""
+        run = self._find_run(key, problem)
+        if run is None:
+            return RunProgress(RunReport("unknown"))
         with _explain_errors(f"run {key}"):
-            run = self._look_up(self._open().create_experiment(problem).experiment_id, key)
+            details = self._open().get_run(run.run_id).run_details
+            # The client's own way to the UI; KF_PIPELINES_UI_ENDPOINT names it where it is not the API's.
+            url = f"{self._open()._get_url_prefix()}/#/runs/details/{run.run_id}"
+        return RunProgress(self._report(problem, run), _list_steps(details), url)
+
+    def _find_run(self, key: str, problem: str) -> Any:
+        with _explain_errors(f"run {key}"):
+            return self._look_up(self._open().create_experiment(problem).experiment_id, key)
+
+    def _report(self, problem: str, run: Any) -> RunReport:
         if run is None:
             return RunReport("unknown")
         state = _read_state(run)
         if state == "failed":
-            message = getattr(run.error, "message", None) or f"Kubeflow Pipelines ended it as {run.state}."
-            return RunReport("failed", reasons=(f"{message} Run id {run.run_id}.",))
+            # KFP itself knows neither the step that failed nor its words.
+            reason = self._read_reason(str(run.run_id)) if run.state == "FAILED" else f"It was {run.state.lower()}."
+            return RunReport("failed", reasons=(f"{reason} Run id {run.run_id}.",))
         if state == "running" or _read_pipeline(run) != "training":
             return RunReport(state)
         outcome, version = self._read_outcome(problem, str(run.run_id))
@@ -115,10 +155,46 @@ class KubeflowRunner:
                 for run in self._read_pages("list_recurring_runs", "recurring_runs", experiment)
             ]
         return [
-            RecurringRun(run.display_name, name, run.trigger.cron_schedule.cron, run.status == "ENABLED")
+            RecurringRun(
+                run.display_name,
+                name,
+                run.trigger.cron_schedule.cron,
+                is_enabled=run.status == "ENABLED",
+                pipeline=_read_pipeline(run),
+                id=run.recurring_run_id or "",
+                mark=_read_mark(run.description or ""),
+            )
             for run, name in found
             if run.trigger and run.trigger.cron_schedule
         ]
+
+    def create_schedule(self, schedule: RecurringRun) -> None:
+        """Create the recurring run; of windows that were missed only the newest is made up.
+
+        Raises:
+            TransientError: the API does not answer, or not to us.
+            PermanentError: it refuses the recurring run.
+        """
+        with _explain_errors(f"schedule {schedule.name}"), tempfile.TemporaryDirectory() as folder:
+            package = Path(folder) / f"{schedule.pipeline}.yaml"
+            compile_to(package, cast(Pipeline, schedule.pipeline), self._image)
+            client = self._open()
+            client.create_recurring_run(
+                experiment_id=client.create_experiment(schedule.problem).experiment_id,
+                job_name=schedule.name,
+                description=f"{_MARK}{schedule.mark}",
+                cron_expression=schedule.cron,
+                pipeline_package_path=str(package),
+                params={"problem": schedule.problem, "as_of": _DUE_TIME},
+                max_concurrency=1,
+                no_catchup=True,
+                service_account=STEPS_ACCOUNT,
+            )
+
+    def delete_schedule(self, schedule: RecurringRun) -> None:
+        """Delete the recurring run; its runs stay."""
+        with _explain_errors(f"schedule {schedule.name}"):
+            self._open().delete_recurring_run(schedule.id)
 
     def _open(self) -> Any:
         if self._client is None:
@@ -164,15 +240,46 @@ def read_registry(settings: Settings) -> ReadOutcome:
     return read
 
 
+def read_reasons(settings: Settings) -> ReadReason:
+    """Return a reader of the reason that a failed step left in the object store."""
+
+    def read(run_id: str) -> str:
+        return find_reason(open_store(settings), run_id)
+
+    return read
+
+
 def _read_state(run: Any) -> RunState:
     if run.state in _ENDED_BADLY:
         return "failed"
     return "succeeded" if run.state == "SUCCEEDED" else "running"
 
 
+def _read_mark(description: str) -> str:
+    return description.removeprefix(_MARK) if description.startswith(_MARK) else ""
+
+
+def _list_steps(details: Any) -> tuple[StepProgress, ...]:
+    """Return the steps among the nodes of the run, which has one more for each driver, group and executor."""
+    nodes = [node for node in (details.task_details if details else None) or [] if node.display_name in STEPS]
+    return tuple(
+        StepProgress(
+            node.display_name,
+            _STATES.get(node.state, "waiting"),
+            # A node that has not ended has the first day of 1970.
+            (node.end_time - node.start_time).total_seconds()
+            if node.start_time and node.end_time and node.end_time > node.start_time
+            else None,
+        )
+        for node in sorted(nodes, key=lambda node: node.create_time)
+    )
+
+
 def _read_pipeline(run: Any) -> str:
     """Return the pipeline's name; `-` where the API leaves the specification out."""
-    return str(((run.pipeline_spec or {}).get("pipelineInfo") or {}).get("name", "-"))
+    spec = run.pipeline_spec or {}
+    # With settings for Kubernetes the specification is one of two documents.
+    return str((spec.get("pipeline_spec", spec).get("pipelineInfo") or {}).get("name", "-"))
 
 
 def _list_run(run: Any, problems: dict[str, str]) -> ListedRun:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from components.base import documents
-from components.base.errors import DataError, TransientError
+from components.base.errors import DataError, PermanentError, TransientError
 from components.base.local_run import LocalRun
-from components.base.runner import ListedRun, Pipeline, RecurringRun, RunReport
+from components.base.runner import ListedRun, Pipeline, RecurringRun, RunProgress, RunReport
 from pipelines.runners.records import read_records
 from pipelines.runners.run_lock import LOCK, RECORD, read_state
 
@@ -28,6 +28,8 @@ _SECRET_PREFIX = "TIDEMILL_GOVERNOR_"  # noqa: S105
 
 class LocalRunner:
     """Runs as processes of this machine."""
+
+    keeps_schedules = False
 
     def __init__(self, home: Path, environment: Mapping[str, str], command: Sequence[str] = _COMMAND) -> None:
         """Keep where runs are, and what a run's process gets.
@@ -84,6 +86,10 @@ class LocalRunner:
             return RunReport("failed", reasons=(f"The run's process ended without a record. {tail}",))
         return RunReport("running" if state == "running" else "unknown")
 
+    def read_progress(self, key: str, problem: str) -> RunProgress:
+        """Return the state of the run; its steps are in the log of its folder."""
+        return RunProgress(self.find(key, problem))
+
     def list_runs(self, problem: str | None = None) -> list[ListedRun]:
         """Return the runs with a record, and those that are running; of these only the key and the start are known."""
         ended = [
@@ -111,8 +117,23 @@ class LocalRunner:
         return [run for run in [*ended, *running] if problem in (None, run.problem)]
 
     def list_schedules(self, problem: str | None = None) -> list[RecurringRun]:  # noqa: ARG002
-        """Return nothing: this machine starts no pipeline by itself, but for the governor's trainings."""
+        """Return nothing: the governor starts on this machine what the contracts schedule."""
         return []
+
+    def create_schedule(self, schedule: RecurringRun) -> None:
+        """Refuse it: this machine keeps no recurring runs.
+
+        Raises:
+            PermanentError: always.
+        """
+        raise PermanentError(
+            f"schedule {schedule.name}: TIDEMILL_PLATFORM must be kubernetes to keep recurring runs, but is local. "
+            "On one machine `tidemill govern` starts what the contracts schedule."
+        )
+
+    def delete_schedule(self, schedule: RecurringRun) -> None:
+        """Refuse it, as `create_schedule` does."""
+        self.create_schedule(schedule)
 
 
 def _read_report(path: Path) -> RunReport:

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from components.base.contract.load import load_problem
 from components.base.errors import PermanentError, SettingsError, TransientError
-from components.base.runner import ListedRun, RecurringRun, RunReport
+from components.base.runner import ListedRun, RecurringRun, RunReport, StepProgress
 from components.base.settings import load_settings
 from pipelines.runners.kubeflow import KubeflowRunner
+from pipelines.runners.schedules import apply, list_wanted, plan_changes
 
 AS_OF = datetime(2013, 10, 1, tzinfo=UTC)
 CONTRACT = Path(__file__).parents[2] / "pipelines" / "problems" / "flight-delays.yaml"
@@ -41,6 +43,8 @@ class Handler(BaseHTTPRequestHandler):
         if parts.path.endswith("/healthz"):
             return self.answer({"multi_user": False})
         kind = parts.path.rpartition("/")[2].replace("recurringruns", "recurringRuns")
+        if "/runs/" in parts.path:
+            return self.answer(next(run for run in self.server.runs if run["run_id"] == kind))
         kept = [one for one in getattr(self.server, kind) if query.get("experiment_id") in (None, one["experiment_id"])]
         wanted = [p["stringValue"] for p in json.loads(query.get("filter", '{"predicates": []}'))["predicates"]]
         found = [one for one in kept if not wanted or one["display_name"] in wanted]
@@ -49,13 +53,21 @@ class Handler(BaseHTTPRequestHandler):
         following = {"next_page_token": str(start + 2)} if len(found) > start + 2 else {}
         return self.answer({kind: found[start : start + 2], **following})
 
+    def do_DELETE(self):
+        name = self.path.rpartition("/")[2]
+        self.server.recurringRuns = [one for one in self.server.recurringRuns if one["recurring_run_id"] != name]
+        return self.answer({})
+
     def do_POST(self):
         sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.server.refusal:
             return self.answer({"error": "no"}, self.server.refusal)
-        kind, name = ("experiments", "experiment_id") if "experiments" in self.path else ("runs", "run_id")
+        names = {"experiments": "experiment_id", "recurringRuns": "recurring_run_id", "runs": "run_id"}
+        kind = self.path.rpartition("/")[2].replace("recurringruns", "recurringRuns")
+        name = names[kind]
         kept = getattr(self.server, kind)
         own = {"state": "PENDING", "created_at": f"2026-11-24T10:{len(kept):02}:00Z"} if kind == "runs" else {}
+        own |= {"status": "ENABLED"} if kind == "recurringRuns" else {}
         kept.append({**sent, name: f"{name}-{len(kept)}", **own})
         return self.answer(kept[-1])
 
@@ -87,7 +99,10 @@ def settings(tmp_path):
 
 @pytest.fixture
 def runner(settings):
-    return lambda outcome=("promoted", "7"): KubeflowRunner(settings, lambda problem, run_id: outcome)
+    def make(outcome=("promoted", "7")):
+        return KubeflowRunner(settings, lambda problem, run_id: outcome, lambda run_id: "ingest failed. No flights.")
+
+    return make
 
 
 def test_a_key_is_one_run_however_often_and_by_whomever_it_is_started(api, runner):
@@ -100,7 +115,9 @@ def test_a_key_is_one_run_however_often_and_by_whomever_it_is_started(api, runne
     assert [one["display_name"] for one in api.experiments] == ["flight-delays"]
     parameters = api.runs[0]["runtime_config"]["parameters"]
     assert parameters == {"problem": "flight-delays", "as_of": "2013-10-01T00:00:00+00:00"}
-    spec = api.runs[0]["pipeline_spec"]
+    assert api.runs[0]["service_account"] == "tidemill-steps"
+    spec, platform = api.runs[0]["pipeline_spec"]["pipeline_spec"], api.runs[0]["pipeline_spec"]["platform_spec"]
+    assert "tidemill-settings" in json.dumps(platform)
     assert "exec-evaluate" in json.dumps(spec)
     executors = spec["deploymentSpec"]["executors"].values()
     assert {one["container"]["image"] for one in executors} == {IMAGE["TIDEMILL_IMAGE"]}
@@ -154,6 +171,64 @@ def test_recurring_runs_are_listed_with_their_cron_line(api, runner):
     assert mine.list_schedules("wine") == []
 
 
+def test_schedules_are_created_replaced_and_deleted_until_they_are_those_of_the_contracts(api, runner):
+    mine, problem = runner(), load_problem(CONTRACT)
+    api.experiments.append({"experiment_id": "experiment_id-0", "display_name": "flight-delays"})
+    by_a_person = {
+        "recurring_run_id": "person-1",
+        "experiment_id": "experiment_id-0",
+        "display_name": "flight-delays-refresh",
+        "status": "ENABLED",
+        "trigger": {"cron_schedule": {"cron": "0 0 9 * * *"}},
+    }
+    api.recurringRuns.append(by_a_person)
+    prints = {"refresh": "r1", "monitoring": "m1"}
+    for _ in range(2):
+        changes = plan_changes(list_wanted([problem], prints), mine.list_schedules())
+        made = list(apply(changes, mine))
+    assert made == []
+    assert [one["display_name"] for one in api.recurringRuns] == [
+        "flight-delays-refresh",
+        "flight-delays-monitoring",
+        "flight-delays-refresh",
+    ]
+    refresh = api.recurringRuns[-1]
+    assert refresh["trigger"] == {"cron_schedule": {"cron": "0 0 5 * * *"}}
+    assert refresh["runtime_config"]["parameters"] == {
+        "problem": "flight-delays",
+        "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]",
+    }
+    assert (refresh["no_catchup"], refresh["max_concurrency"], refresh["service_account"]) == (
+        True,
+        "1",
+        "tidemill-steps",
+    )
+
+    changes = plan_changes(list_wanted([problem], prints | {"refresh": "r2"}), mine.list_schedules())
+    assert [(one.action, one.schedule.name) for one in apply(changes, mine)] == [("replace", "flight-delays-refresh")]
+    assert plan_changes(list_wanted([problem], prints | {"refresh": "r2"}), mine.list_schedules()) == []
+    list(apply(plan_changes([], mine.list_schedules()), mine))
+    assert api.recurringRuns == [by_a_person]
+
+
+def test_the_steps_of_a_run_are_shown_with_state_and_page(api, runner):
+    mine = runner()
+    mine.start("key-1", "refresh", "flight-delays", AS_OF)
+    times = {"create_time": "2026-11-24T10:00:00Z", "start_time": "2026-11-24T10:00:00Z"}
+    details = [
+        {"display_name": "validate", "state": "RUNNING", **times, "create_time": "2026-11-24T10:01:00Z"},
+        {"display_name": "ingest", "state": "SUCCEEDED", **times, "end_time": "2026-11-24T10:00:42Z"},
+        {"display_name": "ingest-driver", "state": "SUCCEEDED", **times},
+    ]
+    api.runs[0].update(state="RUNNING", run_details={"task_details": details})
+    progress = mine.read_progress("key-1", "flight-delays")
+    assert progress.report == RunReport("running")
+    assert progress.steps == (StepProgress("ingest", "succeeded", 42.0), StepProgress("validate", "running"))
+    assert progress.url is not None
+    assert progress.url.endswith("/#/runs/details/run_id-0")
+    assert mine.read_progress("key-2", "flight-delays").report == RunReport("unknown")
+
+
 @pytest.mark.parametrize(
     ("state", "report"),
     [
@@ -174,8 +249,11 @@ def test_the_state_of_a_run_is_found_by_its_key(api, runner, state, report):
 def test_a_run_that_ended_badly_or_was_not_promoted_says_so(api, runner):
     mine = runner(("held", "8"))
     mine.start("key-1", "training", "flight-delays", AS_OF)
-    api.runs[0].update(state="FAILED", error={"code": 2, "message": "ingest failed."})
-    assert mine.find("key-1", "flight-delays") == RunReport("failed", reasons=("ingest failed. Run id run_id-0.",))
+    api.runs[0].update(state="FAILED")
+    reason = "ingest failed. No flights. Run id run_id-0."
+    assert mine.find("key-1", "flight-delays") == RunReport("failed", reasons=(reason,))
+    api.runs[0].update(state="CANCELED")
+    assert mine.find("key-1", "flight-delays").reasons == ("It was canceled. Run id run_id-0.",)
     api.runs[0].update(state="SUCCEEDED")
     held = mine.find("key-1", "flight-delays")
     assert (held.state, held.outcome, held.version) == ("succeeded", "held", "8")
@@ -198,4 +276,4 @@ def test_an_api_that_is_away_is_tried_again_and_one_that_says_no_is_not(api, run
 
 def test_runs_on_a_cluster_need_an_image():
     with pytest.raises(SettingsError, match="TIDEMILL_IMAGE must be set"):
-        KubeflowRunner(load_settings({}), lambda problem, run_id: ("held", None))
+        KubeflowRunner(load_settings({}), lambda problem, run_id: ("held", None), str)

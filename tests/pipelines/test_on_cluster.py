@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pipelines.resources import STEPS
-from pipelines.runners.compile import compile_to
+from pipelines.runners.compile import compile_manifest, compile_to
 
 PIPELINES = ("training", "refresh", "monitoring")
 IMAGE = "registry.example/tidemill-python@sha256:0123"
@@ -103,3 +103,16 @@ def test_a_pipeline_compiles_to_the_same_bytes_in_any_environment(pipeline: str,
     command = [sys.executable, "-m", "pipelines.commands", "compile", pipeline, "-o", str(there)]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     assert there.read_bytes() == (tmp_path / "here.yaml").read_bytes()
+
+
+def test_a_manifest_names_its_version_by_its_content(tmp_path: Path) -> None:
+    for name, image in (("a", IMAGE), ("b", IMAGE), ("c", f"{IMAGE}4")):
+        compile_manifest(tmp_path / name, "refresh", "kubeflow", image)
+    first, same, other = (list(yaml.safe_load_all((tmp_path / name).read_text())) for name in "abc")
+    assert [one["kind"] for one in first] == ["Pipeline", "PipelineVersion"]
+    assert first == same
+    assert first[1]["metadata"]["name"] != other[1]["metadata"]["name"]
+    assert first[1]["spec"]["pipelineName"] == first[0]["metadata"]["name"] == "refresh"
+    executors = first[1]["spec"]["pipelineSpec"]["deploymentSpec"]["executors"]
+    assert {one["container"]["image"] for one in executors.values()} == {IMAGE}
+    assert "kubernetes" in first[1]["spec"]["platformSpec"]["platforms"]

@@ -13,7 +13,7 @@ from components.base.contract.problem import Problem
 from components.base.errors import ContractError, suggest_name
 
 # The sections whose numbers alerts and dashboards compare with.
-_SECTIONS = ("serving", "monitoring", "retraining", "sources")
+_SECTIONS = ("serving", "refresh", "monitoring", "retraining", "sources")
 
 
 def read_field(problem: Problem, path: str) -> Any:

@@ -1,7 +1,7 @@
-"""The sections of the problem contract that govern the time after the release: monitoring and retraining.
+"""The sections of the problem contract that govern the time after the release: refresh, monitoring and retraining.
 
-In: the YAML's `monitoring` and `retraining`. Out: frozen sections of `base/contract/problem.py`, which embeds them.
-Every limit of an alert, a report or a decision of the governor is here, and nowhere else.
+In: the YAML's `refresh`, `monitoring` and `retraining`. Out: frozen sections of `base/contract/problem.py`, which
+embeds them. Every limit of an alert, a report or a decision of the governor is here, and nowhere else.
 """
 
 from typing import Annotated, Literal
@@ -59,6 +59,12 @@ class Objectives(Section):
 
     availability: Ratio = Field(description="share of requests that are answered without a server error")
     latency: Ratio = Field(description="share of requests that are answered within serving.p99_milliseconds")
+
+
+class Refresh(Section):
+    """When the feature tables and the online store are brought up to date between two trainings."""
+
+    schedule: Cron = "0 5 * * *"
 
 
 class Monitoring(Section):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.base.contract.monitoring import Monitoring, Retraining
+from components.base.contract.monitoring import Monitoring, Refresh, Retraining
 from components.base.contract.types import ColumnType, Name, Ratio, Section, Sql, Text
 from components.base.text.wording import say_plainly
 
@@ -264,6 +264,7 @@ class Problem(Section):
     fairness: list[Fairness] = Field(default=[])
     search: Search
     serving: Serving
+    refresh: Refresh = Refresh()
     monitoring: Monitoring
     retraining: Retraining
 

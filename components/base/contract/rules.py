@@ -178,7 +178,8 @@ def _watch_rules(problem: Problem) -> Iterator[Fault]:
             f"must be longer than label_delay_hours ({monitoring.label_delay_hours:g}), but got {days} days: "
             "no label would ever be due.",
         )
-    for section, schedule in (("monitoring", monitoring.schedule), ("retraining", problem.retraining.schedule)):
+    for section in ("refresh", "monitoring", "retraining"):
+        schedule = getattr(problem, section).schedule
         try:
             find_next(schedule, datetime.now(UTC))
         except ContractError:

@@ -1,0 +1,124 @@
+"""Make the platform keep the recurring runs that the contracts schedule, and no others of ours.
+
+In: the contracts, and the recurring runs that the platform keeps. Out: the changes that make them agree; `apply` makes
+them. A recurring run of Kubeflow Pipelines cannot be changed: a new one replaces it. One that a person made is left
+alone. Called by `tidemill schedules apply`, which `make deploy` runs: twice changes nothing, and one that was
+interrupted goes on.
+
+Trainings are not among them: the governor starts them by `retraining.schedule`, for it alone knows of cooldown, budget,
+labels and a pause. Reports are the last step of monitoring and have its schedule.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from components.base.contract.problem import Problem
+from components.base.errors import PermanentError
+from components.base.runner import Pipeline, RecurringRun, Runner
+from pipelines.runners.compile import compile_to
+
+SCHEDULED: tuple[Pipeline, ...] = ("refresh", "monitoring")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing to do, so that the platform keeps what the contracts schedule."""
+
+    action: Literal["create", "replace", "delete"]
+    schedule: RecurringRun
+    """The one to create; of a deletion the one to delete."""
+    replaced: tuple[RecurringRun, ...] = ()
+    """Kept now under the same name, and deleted by a replacement."""
+
+
+def fingerprint_pipelines(image: str) -> dict[Pipeline, str]:
+    """Return 16 hexadecimal digits over each scheduled pipeline as it is compiled for the image."""
+    found: dict[Pipeline, str] = {}
+    with TemporaryDirectory() as folder:
+        for pipeline in SCHEDULED:
+            path = Path(folder) / f"{pipeline}.yaml"
+            compile_to(path, pipeline, image)
+            found[pipeline] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return found
+
+
+def list_wanted(problems: Iterable[Problem], fingerprints: Mapping[Pipeline, str]) -> list[RecurringRun]:
+    """Return the recurring runs of the contracts, in the order of their names.
+
+    Raises:
+        PermanentError: a cron line cannot be said in Kubeflow's form.
+    """
+    wanted = []
+    for problem in problems:
+        crons = {"refresh": problem.refresh.schedule, "monitoring": problem.monitoring.schedule}
+        for pipeline in SCHEDULED:
+            name, cron = f"{problem.name}-{pipeline}", convert_cron(crons[pipeline])
+            mark = hashlib.sha256(f"{cron}\n{fingerprints[pipeline]}".encode()).hexdigest()[:16]
+            wanted.append(RecurringRun(name, problem.name, cron, pipeline=pipeline, mark=mark))
+    return sorted(wanted, key=lambda schedule: schedule.name)
+
+
+def plan_changes(wanted: Sequence[RecurringRun], kept: Sequence[RecurringRun]) -> list[Change]:
+    """Return what must change; nothing for a recurring run that is as it must be, or that a person made."""
+    return [*_plan_wanted(wanted, kept), *_plan_deletions(wanted, kept)]
+
+
+def apply(changes: Iterable[Change], runner: Runner) -> Iterator[Change]:
+    """Make each change and yield it when it is made.
+
+    The old one goes before the new one comes: two of one name would both start, and a run that is due in between is
+    made up, once.
+    """
+    for change in changes:
+        for schedule in (change.schedule,) if change.action == "delete" else change.replaced:
+            runner.delete_schedule(schedule)
+        if change.action != "delete":
+            runner.create_schedule(change.schedule)
+        yield change
+
+
+def convert_cron(cron: str) -> str:
+    """Return a contract's cron line in Kubeflow's form: six fields, seconds first, Sunday as 0.
+
+    Raises:
+        PermanentError: the line has a field that Kubeflow's cron does not know.
+    """
+    if re.search(r"[LW#?]", re.sub(r"(?i)jul|wed", "", cron)):
+        raise PermanentError(
+            f"schedule {cron!r}: Kubeflow Pipelines must know each field, but it knows neither L, W, # nor ?. "
+            "Write days as numbers or names."
+        )
+    *others, weekdays = cron.split()
+    return " ".join(["0", *others, ",".join(_convert_weekdays(part) for part in weekdays.split(","))])
+
+
+def _convert_weekdays(part: str) -> str:
+    """Write the 7 that some crons have for Sunday as 0, also at the end of a range."""
+    if part == "7":
+        return "0"
+    if ends := re.fullmatch(r"(\w+)-7(/1)?", part):
+        return "0" if ends[1] == "7" else f"{ends[1]}-6,0"
+    return part
+
+
+def _plan_wanted(wanted: Iterable[RecurringRun], kept: Sequence[RecurringRun]) -> Iterator[Change]:
+    for schedule in wanted:
+        same = tuple(one for one in kept if one.mark and (one.problem, one.name) == (schedule.problem, schedule.name))
+        right = [one for one in same if one.mark == schedule.mark and one.is_enabled]
+        if not same:
+            yield Change("create", schedule)
+        elif not right:
+            yield Change("replace", schedule, same)
+        else:
+            # An interrupted replacement may have left another one.
+            yield from (Change("delete", one) for one in same if one is not right[0])
+
+
+def _plan_deletions(wanted: Iterable[RecurringRun], kept: Iterable[RecurringRun]) -> Iterator[Change]:
+    names = {(schedule.problem, schedule.name) for schedule in wanted}
+    yield from (Change("delete", one) for one in kept if one.mark and (one.problem, one.name) not in names)
