@@ -18,8 +18,13 @@ def govern(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a pod.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
     tick_seconds: Annotated[float, typer.Option(min=0.1, help="Time between two passes over alerts and runs.")] = 5.0,
+    schedules: Annotated[
+        bool, typer.Option(help="Start refresh and monitoring as the contracts schedule them, where no cluster does.")
+    ] = True,
 ) -> None:
     """Run the governor: it takes alerts, rules on retraining, starts trainings and follows them. Ends with Ctrl-C.
+
+    On one machine it also is the clock of refresh and monitoring.
 
     Secrets and database: TIDEMILL_GOVERNOR_TOKEN_FILE, TIDEMILL_GOVERNOR_HMAC_FILE, TIDEMILL_GOVERNOR_DATABASE.
 
@@ -41,7 +46,9 @@ def govern(
         with embedded_services(settings):
             # The services have written their addresses into the environment.
             settings = load_settings()
-            governor = assemble(settings, problems, open_runner(settings), open_newest_result(settings))
+            runner = open_runner(settings)
+            is_clock = schedules and not runner.keeps_schedules
+            governor = assemble(settings, problems, runner, open_newest_result(settings), is_clock=is_clock)
             serve(governor, host, port, tick_seconds)
     except KeyboardInterrupt:
         return

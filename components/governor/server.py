@@ -28,6 +28,7 @@ from components.governor.inbox import Inbox, Times
 from components.governor.metrics import GovernorMetrics
 from components.governor.schema import Database
 from components.governor.store import RulingStore
+from components.governor.timetable import Timetable
 from components.governor.worker import NewestResult, Worker, WorkerParts
 from components.monitoring.results import MonitoringResult, read_results
 
@@ -56,9 +57,21 @@ def load_problems(settings: Settings) -> dict[str, Problem]:
 
 
 def assemble(
-    settings: Settings, problems: Mapping[str, Problem], runner: Runner, newest_result: NewestResult
+    settings: Settings,
+    problems: Mapping[str, Problem],
+    runner: Runner,
+    newest_result: NewestResult,
+    *,
+    is_clock: bool = False,
 ) -> Governor:
     """Put a governor together on the database of the settings.
+
+    Args:
+        settings: Where database and secrets are.
+        problems: The contracts by name.
+        runner: Starts trainings; with `is_clock` also what the contracts schedule.
+        newest_result: Returns the newest monitoring result of a problem.
+        is_clock: Refresh and monitoring are started too.
 
     Raises:
         SettingsError: a file of a secret is missing or holds too little.
@@ -76,7 +89,9 @@ def assemble(
     inbox, store, archive = Inbox(database), RulingStore(database), Archive(database)
     for name in problems:
         inbox.add_problem(name, read_times().now)
-    worker = Worker(WorkerParts(problems, inbox, store, runner, newest_result, read_times))
+    known_since = {name: inbox.read_schedule_seen_at(name) for name in problems}
+    timetable = Timetable(runner, known_since) if is_clock else None
+    worker = Worker(WorkerParts(problems, inbox, store, runner, newest_result, read_times, timetable))
     metrics = GovernorMetrics(problems, archive, store, lambda: read_times().now)
     service = Service(
         problems=problems,

@@ -20,6 +20,7 @@ from components.base.schedule import find_previous
 from components.governor.inbox import Inbox, Times
 from components.governor.rule import Episode, Facts, LabelFacts, Ruling, TrainingRun, decide
 from components.governor.store import Ledger, RulingStore
+from components.governor.timetable import Timetable
 from components.governor.words import explain
 from components.monitoring.results import MonitoringResult
 
@@ -44,6 +45,8 @@ class WorkerParts:
     newest_result: NewestResult
     """Returns the newest monitoring result of a problem, None when there is none yet."""
     read_times: Callable[[], Times]
+    timetable: Timetable | None = None
+    """Starts refresh and monitoring; None where the platform keeps recurring runs, or somebody else is the clock."""
 
 
 class Worker:
@@ -89,6 +92,7 @@ class Worker:
                 self._open_due(name)
                 self._settle_all(name)
                 self._start_run(name)
+                self._start_scheduled(name)
                 self._troubles.pop(name, None)
             except Exception as error:
                 is_whole = False
@@ -179,6 +183,13 @@ class Worker:
             self._end(run, RunReport("failed", reasons=(str(error),)))
             return
         log.info("run %s: started, as of %s", run.key, run.as_of.isoformat())
+
+    def _start_scheduled(self, problem: str) -> None:
+        """Start what the contract schedules, unless a training has the machine."""
+        if self._parts.timetable is None or self._parts.store.find_in_flight(problem):
+            return
+        times = self._parts.read_times()
+        self._parts.timetable.start_due(self._parts.problems[problem], times.now, times.wall)
 
 
 def _count_labels(result: _Newest, ledger: Ledger) -> LabelFacts:

@@ -27,7 +27,8 @@ from pipelines.simulation.servers import HOST, ServerPlan, running_server
 # The exporter looks as often as Prometheus asks, so that a month's result is seen at once.
 _EXPORTER_PACE = ("--refresh-seconds", "1")
 _TICK_SECONDS = 0.5
-_GOVERNOR_PACE = ("--tick-seconds", str(_TICK_SECONDS))
+# The simulation refreshes and monitors itself, once a month of its own time.
+_GOVERNOR_OPTIONS = ("--tick-seconds", str(_TICK_SECONDS), "--no-schedules")
 # The pass that is under way may have looked already; the one after it sees all.
 _PASSES = 3
 
@@ -112,7 +113,7 @@ def start_platform(settings: Settings, problem: Problem, contract: Path) -> Iter
     token_file.write_text(secrets.token_urlsafe(32))
     exporter = _plan_program("exporter", ["--problem", str(contract), *_EXPORTER_PACE], "/metrics", folder, {})
     secret = {"TIDEMILL_GOVERNOR_TOKEN_FILE": str(token_file)}
-    governor = _plan_program("governor", _GOVERNOR_PACE, "/readyz", folder, secret)
+    governor = _plan_program("governor", _GOVERNOR_OPTIONS, "/readyz", folder, secret)
     endpoint = RunningEndpoint(settings, problem, find_free_port())
     with ExitStack() as stack:
         stack.callback(endpoint.stop)
