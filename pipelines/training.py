@@ -51,7 +51,7 @@ def training(problem: str, as_of: str) -> Artifact:
     materialized = materialize(contract=contract, features_uri=features_uri, as_of=as_of)
     # Until the release is registered the champion serves the features that it has.
     materialized.after(registered)
-    deployed = deploy(contract=contract, release=registered.output).after(materialized)
+    deployed = deploy(contract=contract, release=registered.outputs["release"]).after(materialized)
     presented = present(
         contract=contract,
         accepted=accepted,
@@ -61,7 +61,7 @@ def training(problem: str, as_of: str) -> Artifact:
         tuned=tuned,
         model=model,
         evaluation=evaluated.outputs["evaluation"],
-        release=registered.output,
+        release=registered.outputs["release"],
         deployment=deployed.output,
         run_id=run_id,
         as_of=as_of,

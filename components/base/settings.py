@@ -80,6 +80,7 @@ _ServiceRoot = Annotated[str, AfterValidator(_check_service_root), _must("be htt
 _OnlineStore = Annotated[
     str, AfterValidator(_check_online_store), _must("be a path on this machine or redis[s]://host:port[/number]")
 ]
+_Page = Annotated[str, Field(pattern=r"^https?://\S+[^/\s]$"), _must("be http(s)://… without a slash at its end")]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), _must("be a number above 0")]
 _Bytes = Annotated[int, Field(gt=0), _must("be a whole number above 0")]
 
@@ -133,6 +134,10 @@ class Settings(BaseSettings):
         default_factory=lambda known: f"{_SQLITE}{known['home']}/mlflow.db", repr=False
     )
     """Tracking and registry."""
+    mlflow_ui: _Page | None = None
+    """MLflow's UI as a browser reaches it; None leaves links to it out."""
+    pipelines_ui: _Page | None = None
+    """The UI of Kubeflow Pipelines as a browser reaches it; None leaves links to it out."""
     registry: Annotated[str, AfterValidator(_make_absolute_or_url)] = Field(
         default_factory=lambda known: f"{known['home']}/feast/registry.db", repr=False
     )

@@ -232,7 +232,7 @@ class Task(Protocol):
         """Return what other policies would have done on these rows, for the task's own pages."""
 
     def show_in_kubeflow(self, predictions: "pd.DataFrame", artifact: Any) -> None:
-        """Log a curve of the test predictions, if there is one, to a `ClassificationMetrics` artifact."""
+        """Log curve and confusion matrix of the test predictions, if there are any, to `ClassificationMetrics`."""
 
     def fit_policy(self, y: Array, output: Output, predicted_at: "pd.Series[Any]") -> PolicyChoice:
         """Choose the policy that earns most on these rows."""

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from components.features.explore.profile import add_scores, read_profile, write_
 from components.models.artifact import TRUSTED_TYPES, Model, load_model
 from components.models.documents import Evaluation
 from components.release.golden_rows import choose_golden_rows
+from components.release.links import link_run
 from components.release.record import Release, fingerprint_model
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,8 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
     write_table(candidate.golden, folder / "golden.parquet")
     with tempfile.TemporaryDirectory() as files:
         _gather_files(task, evidence, folder, Path(files))
-        registered = tracking.log_release(_record(problem, evidence, candidate, Path(files)), settings)
+        record = _record(problem, evidence, candidate, Path(files), link_run(evidence.run_id, settings))
+        registered = tracking.log_release(record, settings)
     if registered.version and candidate.evaluation.verdict == "promote":
         tracking.challenge(problem.name, registered.version, settings)
     aliases = tracking.find_aliases(problem.name, settings)
@@ -115,7 +117,9 @@ def _gather_files(task: Task, evidence: Evidence, release: Path, files: Path) ->
     write_profile(add_scores(profile, tested[column]), files / "profile.json")
 
 
-def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: Path) -> tracking.ReleaseRecord:
+def _record(
+    problem: Problem, evidence: Evidence, candidate: _Candidate, files: Path, links: Mapping[str, str]
+) -> tracking.ReleaseRecord:
     model, evaluation = candidate.model, candidate.evaluation
     described = model.description
     policy = {name: value for name, value in described.policy.items() if name != "kind"}
@@ -140,6 +144,7 @@ def _record(problem: Problem, evidence: Evidence, candidate: _Candidate, files: 
         tags={
             "problem": problem.name,
             "kfp_run_id": evidence.run_id,
+            **links,
             "as_of": evidence.as_of,
             "verdict": evaluation.verdict,
             "reasons": "\n".join(evaluation.reasons),

@@ -1,6 +1,6 @@
 """KFP faces of the release phase, in the order they run."""
 
-from kfp.dsl import Artifact, Input, Output
+from kfp.dsl import Artifact, Input, Markdown, Output
 
 from components.base.step import step
 
@@ -17,13 +17,15 @@ def register(
     run_id: str,
     as_of: str,
     release: Output[Artifact],
+    links: Output[Markdown],
 ):
-    """Record the model with its evaluation and its drift reference in the registry."""
+    """Record the model with its evaluation and its drift reference in the registry, and link its pages."""
     from pathlib import Path
 
     from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
     from components.base.settings import load_settings
+    from components.release.links import write_links
     from components.release.register import Evidence, register_release
     from components.tasks import open_task
 
@@ -32,7 +34,9 @@ def register(
     origin = {"snapshot": snapshot, "features_uri": features_uri, "run_id": run_id, "as_of": as_of}
     evidence = Evidence(prepared=read_prepared(prepared.path), **folders, **origin)
     settings = load_settings()
-    register_release(open_task(fetch_problem(contract, settings)), evidence, Path(release.path), settings)
+    task = open_task(fetch_problem(contract, settings))
+    registered = register_release(task, evidence, Path(release.path), settings)
+    Path(links.path).write_text(write_links(registered, settings))
 
 
 @step

@@ -195,10 +195,11 @@ class BinaryTask:
         return tuple(asdict(point) for point in points)
 
     def show_in_kubeflow(self, predictions: pd.DataFrame, artifact: Any) -> None:
-        """Log the ROC curve of the challenger."""
-        artifact.log_roc_curve(
-            *list_roc_points(predictions[self.problem.target.name], predictions["challenger__probability"])
-        )
+        """Log the ROC curve of the challenger, and the confusion matrix of its decisions: a row an outcome."""
+        outcomes, decided = predictions[self.problem.target.name], predictions["challenger__decision"]
+        artifact.log_roc_curve(*list_roc_points(outcomes, predictions["challenger__probability"]))
+        counts = [[int(((outcomes == y) & (decided == acts)).sum()) for acts in (0, 1)] for y in (0, 1)]
+        artifact.log_confusion_matrix(["negative", "positive"], counts)
 
     def fit_policy(self, y: Array, output: Output, predicted_at: pd.Series) -> PolicyChoice:
         """Choose the threshold by value under the capacity."""
