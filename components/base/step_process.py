@@ -15,8 +15,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from kfp.dsl.executor_main import executor_main
-
 from components.base.errors import TidemillError, TransientError
 
 log = logging.getLogger(__name__)
@@ -79,4 +77,6 @@ def _keep_reason(step: str, error: Exception, environment: Mapping[str, str]) ->
 
 
 if __name__ == "__main__":
+    from kfp.dsl.executor_main import executor_main
+
     run_step(executor_main, sys.argv[sys.argv.index("--function_to_execute") + 1])

@@ -200,7 +200,7 @@ def test_schedules_are_created_replaced_and_deleted_until_they_are_those_of_the_
     }
     assert (refresh["no_catchup"], refresh["max_concurrency"], refresh["service_account"]) == (
         True,
-        "1",
+        1,
         "tidemill-steps",
     )
 
