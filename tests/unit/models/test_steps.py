@@ -55,7 +55,7 @@ def test_evaluation_is_saved_with_what_the_kubeflow_ui_shows(task, prepared, mod
     first, last = curve[0], curve[-1]
     assert len(curve) <= 50
     matrix = [row["row"] for row in shown.metadata["confusionMatrix"]["rows"]]
-    outcomes, decided = judgement.predictions["late"], judgement.predictions["challenger__decision"]
+    outcomes, decided = result.predictions[task.problem.target.name], result.predictions["challenger__decision"]
     assert sum(map(sum, matrix)) == len(outcomes)
     assert matrix[1] == [((outcomes == 1) & (decided == 0)).sum(), ((outcomes == 1) & (decided == 1)).sum()]
     assert (first["falsePositiveRate"], first["recall"], last["falsePositiveRate"], last["recall"]) == (0, 0, 1, 1)
