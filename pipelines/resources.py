@@ -14,9 +14,9 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
-# The names that the chart gives its objects, and where pods read them: a file a setting, named after it.
-SETTINGS = "tidemill-settings"
-PROBLEMS = "tidemill-problems"
+# The names that the chart gives its objects, and where pods read them: a file a setting, named after it. KFP names a
+# volume after its object: a ConfigMap and a Secret of one name make a pod that Kubernetes refuses.
+SETTINGS, SECRETS, PROBLEMS = "tidemill-settings", "tidemill-secrets", "tidemill-problems"
 SETTINGS_FOLDER, SECRETS_FOLDER, PROBLEMS_FOLDER = (
     "/etc/tidemill/settings",
     "/etc/tidemill/secrets",
@@ -95,7 +95,7 @@ def set_resources() -> None:
         task.set_env_variable("HOME", "/tmp")  # noqa: S108
         kubernetes.use_field_path_as_env(task, env_name="STEP_RUN_ID", field_path=_RUN_ID_FIELD)
         kubernetes.use_config_map_as_volume(task, SETTINGS, mount_path=SETTINGS_FOLDER)
-        kubernetes.use_secret_as_volume(task, SETTINGS, mount_path=SECRETS_FOLDER)
+        kubernetes.use_secret_as_volume(task, SECRETS, mount_path=SECRETS_FOLDER)
         kubernetes.use_config_map_as_volume(task, PROBLEMS, mount_path=PROBLEMS_FOLDER)
         kubernetes.set_timeout(task, step.timeout_seconds)
         kubernetes.set_security_context(task, run_as_user=USER, run_as_non_root=True)

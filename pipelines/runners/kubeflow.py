@@ -10,11 +10,12 @@ governors from looking it up at the same time. KFP knows only that steps ended; 
 a release.
 """
 
+import io
 import json
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -68,6 +69,7 @@ class KubeflowRunner:
         self._read_outcome = read_outcome
         self._read_reason = read_reason
         self._client: Any = None
+        self._experiments: dict[str, str] = {}
 
     def start(self, key: str, pipeline: Pipeline, problem: str, as_of: datetime) -> None:
         """Create the run, unless there is one with this key.
@@ -80,7 +82,7 @@ class KubeflowRunner:
         load_problem(self._problems / f"{problem}.yaml")
         with _explain_errors(f"run {key}"), tempfile.TemporaryDirectory() as folder:
             client = self._open()
-            experiment = client.create_experiment(problem).experiment_id
+            experiment = self._find_experiment(problem)
             if self._look_up(experiment, key) is not None:
                 return
             package = Path(folder) / f"{pipeline}.yaml"
@@ -114,7 +116,13 @@ class KubeflowRunner:
 
     def _find_run(self, key: str, problem: str) -> Any:
         with _explain_errors(f"run {key}"):
-            return self._look_up(self._open().create_experiment(problem).experiment_id, key)
+            return self._look_up(self._find_experiment(problem), key)
+
+    def _find_experiment(self, problem: str) -> str:
+        """Return the id of the problem's experiment, which is made when it is missing."""
+        if problem not in self._experiments:
+            self._experiments[problem] = str(self._open().create_experiment(problem).experiment_id)
+        return self._experiments[problem]
 
     def _report(self, problem: str, run: Any) -> RunReport:
         if run is None:
@@ -178,9 +186,8 @@ class KubeflowRunner:
         with _explain_errors(f"schedule {schedule.name}"), tempfile.TemporaryDirectory() as folder:
             package = Path(folder) / f"{schedule.pipeline}.yaml"
             compile_to(package, cast(Pipeline, schedule.pipeline), self._image)
-            client = self._open()
-            client.create_recurring_run(
-                experiment_id=client.create_experiment(schedule.problem).experiment_id,
+            self._open().create_recurring_run(
+                experiment_id=self._find_experiment(schedule.problem),
                 job_name=schedule.name,
                 description=f"{_MARK}{schedule.mark}",
                 cron_expression=schedule.cron,
@@ -260,18 +267,20 @@ def _read_mark(description: str) -> str:
 
 
 def _list_steps(details: Any) -> tuple[StepProgress, ...]:
-    """Return the steps among the nodes of the run, which has one more for each driver, group and executor."""
+    """Return the steps among the nodes of the run, which has one more for each driver, group and executor.
+
+    A node without a state waits or was left out. Of a step that Argo repeated the newest node counts.
+    """
     nodes = [node for node in (details.task_details if details else None) or [] if node.display_name in STEPS]
+    newest = {node.display_name: node for node in sorted(nodes, key=lambda node: node.create_time) if node.state}
     return tuple(
         StepProgress(
-            node.display_name,
+            name,
             _STATES.get(node.state, "waiting"),
-            # A node that has not ended has the first day of 1970.
-            (node.end_time - node.start_time).total_seconds()
-            if node.start_time and node.end_time and node.end_time > node.start_time
-            else None,
+            # A node that has not ended has a time long ago.
+            max(0.0, (node.end_time - node.start_time).total_seconds()) or None,
         )
-        for node in sorted(nodes, key=lambda node: node.create_time)
+        for name, node in newest.items()
     )
 
 
@@ -303,7 +312,9 @@ def _explain_errors(where: str) -> Iterator[None]:
     from urllib3.exceptions import HTTPError
 
     try:
-        yield
+        # The client prints a link at each call.
+        with redirect_stdout(io.StringIO()):
+            yield
     except ApiException as error:
         words = f"{where}: Kubeflow Pipelines must accept it, but answered {error.status} {error.reason}."
         if error.status == 400:

@@ -121,7 +121,7 @@ def test_services_have_probes_and_a_workload_behind_each(profile, options):
 def test_the_settings_of_a_pod_are_settings_of_the_code(monkeypatch):
     objects = render("small")
     public = find(objects, "ConfigMap", "tidemill-settings")["data"]
-    secret = find(objects, "Secret", "tidemill-settings")["stringData"]
+    secret = find(objects, "Secret", "tidemill-secrets")["stringData"]
     governor = {
         "TIDEMILL_GOVERNOR_DATABASE": find(objects, "Secret", "tidemill-governor")["stringData"][
             "TIDEMILL_GOVERNOR_DATABASE"
@@ -156,12 +156,12 @@ def test_generated_passwords_agree_with_each_other_and_stay():
     secrets = {one["metadata"]["name"]: one for one in objects if one["kind"] == "Secret"}
     data = {name: one["stringData"] for name, one in secrets.items()}
     postgresql = data["tidemill-postgresql"]
-    assert f"feast:{postgresql['feast']}@" in data["tidemill-settings"]["TIDEMILL_REGISTRY"]
+    assert f"feast:{postgresql['feast']}@" in data["tidemill-secrets"]["TIDEMILL_REGISTRY"]
     assert f"governor:{postgresql['governor']}@" in data["tidemill-governor"]["TIDEMILL_GOVERNOR_DATABASE"]
     assert f"mlflow:{postgresql['mlflow']}@" in data["tidemill-mlflow"]["uri"]
-    assert f":{data['tidemill-redis']['password']}@" in data["tidemill-settings"]["TIDEMILL_ONLINE_STORE"]
+    assert f":{data['tidemill-redis']['password']}@" in data["tidemill-secrets"]["TIDEMILL_ONLINE_STORE"]
     keys = data["tidemill-storage"]
-    assert data["tidemill-settings"]["TIDEMILL_S3_SECRET_KEY"] == keys["AWS_SECRET_ACCESS_KEY"]
+    assert data["tidemill-secrets"]["TIDEMILL_S3_SECRET_KEY"] == keys["AWS_SECRET_ACCESS_KEY"]
     (identity,) = yaml.safe_load(data["tidemill-object-store"]["s3.json"])["identities"]
     assert identity["credentials"][0]["secretKey"] == keys["AWS_SECRET_ACCESS_KEY"]
     assert {one["metadata"]["annotations"]["helm.sh/resource-policy"] for one in secrets.values()} == {"keep"}

@@ -91,7 +91,7 @@ def test_runs_in_the_namespace_of_kubeflow_get_their_settings_there():
     assert there == {
         ("ConfigMap", "tidemill-settings"),
         ("ConfigMap", "tidemill-problems"),
-        ("Secret", "tidemill-settings"),
+        ("Secret", "tidemill-secrets"),
         ("Secret", "tidemill-storage"),
         ("ServiceAccount", "tidemill-steps"),
         ("Role", "tidemill-steps"),

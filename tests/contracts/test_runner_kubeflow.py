@@ -214,11 +214,13 @@ def test_schedules_are_created_replaced_and_deleted_until_they_are_those_of_the_
 def test_the_steps_of_a_run_are_shown_with_state_and_page(api, runner):
     mine = runner()
     mine.start("key-1", "refresh", "flight-delays", AS_OF)
-    times = {"create_time": "2026-11-24T10:00:00Z", "start_time": "2026-11-24T10:00:00Z"}
+    started = "2026-11-24T10:00:00Z"
+    times = {"create_time": started, "start_time": started, "end_time": "0001-01-01T00:00:00Z"}
     details = [
         {"display_name": "validate", "state": "RUNNING", **times, "create_time": "2026-11-24T10:01:00Z"},
         {"display_name": "ingest", "state": "SUCCEEDED", **times, "end_time": "2026-11-24T10:00:42Z"},
         {"display_name": "ingest-driver", "state": "SUCCEEDED", **times},
+        {"display_name": "build", **times},
     ]
     api.runs[0].update(state="RUNNING", run_details={"task_details": details})
     progress = mine.read_progress("key-1", "flight-delays")

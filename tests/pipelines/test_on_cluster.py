@@ -55,8 +55,10 @@ def test_every_step_reads_settings_secrets_and_contracts_from_files(documents: l
             "tidemill-problems": "/etc/tidemill/problems",
         }
         secrets = {one["secretName"]: one["mountPath"] for one in pod["secretAsVolume"]}
-        assert secrets == {"tidemill-settings": "/etc/tidemill/secrets"}
+        assert secrets == {"tidemill-secrets": "/etc/tidemill/secrets"}
         assert not pod.get("secretAsEnv")
+        # KFP names a volume after its object, and a pod with two of one name is refused.
+        assert not set(configs) & set(secrets)
 
 
 def test_every_step_has_a_numeric_user_a_deadline_and_the_id_of_its_run(documents: list[dict[str, Any]]) -> None:

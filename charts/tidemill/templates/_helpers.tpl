@@ -80,7 +80,7 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
   projected:
     defaultMode: 0440
     sources:
-      - secret: {name: tidemill-settings}
+      - secret: {name: tidemill-secrets}
 {{- end }}
 
 {{/* Pods start anew when what they read at their start has changed. In: the root. */}}
