@@ -21,6 +21,8 @@ from components.base.errors import SettingsError, raise_faults, suggest_name
 _PREFIX = "TIDEMILL_"
 _SQLITE = "sqlite:///"
 _REDIS = re.compile(r"rediss?://[^/\s]+:\d{1,5}(/\d+)?")
+# What Kubernetes tells each pod of the Services beside it, `tidemill-mlflow` for one: TIDEMILL_MLFLOW_PORT=tcp://….
+_SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST=.*|SERVICE_PORT\w*=\d+|PORT(_\d+_TCP)?=tcp://.*|PORT_\d+_TCP_\w+=.*)")
 _ROOT = Path(__file__).parents[2]
 
 
@@ -220,7 +222,11 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         SettingsError: with all faults at once, when a TIDEMILL_* variable is unknown or has a wrong value.
     """
-    given = {name: value for name, value in environ.items() if name.startswith(_PREFIX) and value}
+    given = {
+        name: value
+        for name, value in environ.items()
+        if name.startswith(_PREFIX) and value and not _SERVICE_LINK.fullmatch(f"{name}={value}")
+    }
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in given.items()}
     known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]

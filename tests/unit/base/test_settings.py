@@ -67,6 +67,23 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name():
         load_settings({"TIDEMILL_BUCKT": "x"})
 
 
+def test_what_kubernetes_tells_a_pod_of_its_services_is_no_setting():
+    """For a Service `tidemill-mlflow`, as a pod saw it."""
+    links = {
+        "TIDEMILL_MLFLOW_SERVICE_HOST": "10.0.0.7",
+        "TIDEMILL_MLFLOW_SERVICE_PORT": "5000",
+        "TIDEMILL_MLFLOW_SERVICE_PORT_HTTP": "5000",
+        "TIDEMILL_MLFLOW_PORT": "tcp://10.0.0.7:5000",
+        "TIDEMILL_MLFLOW_PORT_5000_TCP": "tcp://10.0.0.7:5000",
+        "TIDEMILL_MLFLOW_PORT_5000_TCP_PROTO": "tcp",
+        "TIDEMILL_MLFLOW_PORT_5000_TCP_PORT": "5000",
+        "TIDEMILL_MLFLOW_PORT_5000_TCP_ADDR": "10.0.0.7",
+    }
+    assert load_settings(links) == load_settings({})
+    with pytest.raises(SettingsError, match="TIDEMILL_MLFLOW_PORT must be one of the known variables"):
+        load_settings({"TIDEMILL_MLFLOW_PORT": "5000"})
+
+
 def test_all_faults_are_told_at_once():
     with pytest.raises(SettingsError) as refusal:
         load_settings(
