@@ -29,8 +29,11 @@ _Timeout = Annotated[float, typer.Option(min=0, help="How long the stores may ta
 
 
 @app.command("all")
-def prepare_all(timeout_seconds: _Timeout = 600.0) -> None:
-    """Make the bucket and register the features of every problem.
+def prepare_all(
+    timeout_seconds: _Timeout = 600.0,
+    schedules: Annotated[bool, typer.Option(help="Also make the recurring runs of the contracts.")] = True,
+) -> None:
+    """Make the bucket, register the features of every problem, and schedule its runs.
 
     [bold]Example[/]
 
@@ -39,6 +42,7 @@ def prepare_all(timeout_seconds: _Timeout = 600.0) -> None:
     from components.base.adapters.s3 import open_store
     from components.base.contract.load import load_problem
     from components.base.settings import load_settings
+    from pipelines.commands.schedules import apply_schedules
 
     settings = load_settings()
     problems = [load_problem(file) for file in sorted(settings.problems.glob("*.yaml"))]
@@ -49,6 +53,8 @@ def prepare_all(timeout_seconds: _Timeout = 600.0) -> None:
         register = partial(_register_features, settings, problem)
         repeat_until("features", register, deadline)
         typer.echo(f"features: {problem.name} is registered")
+    if schedules:
+        repeat_until("schedules", partial(apply_schedules, plan=False), deadline)
 
 
 def _register_features(settings: "Settings", problem: "Problem") -> None:

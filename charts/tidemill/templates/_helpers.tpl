@@ -22,7 +22,7 @@ app.kubernetes.io/component: {{ .component }}
 {{/* Fields that every pod has. In: dict root, user (of the image). */}}
 {{- define "tidemill.pod" -}}
 automountServiceAccountToken: false
-# Kubernetes would give each pod variables like TIDEMILL_MLFLOW_PORT, which the settings refuse as unknown.
+# Kubernetes would give each pod variables like TIDEMILL_MLFLOW_PORT, which look like settings and are none.
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true

@@ -15,10 +15,19 @@ def test_bootstrap_makes_bucket_and_features_and_may_be_repeated(store_settings,
     for name, value in settings.child_environment().items():
         monkeypatch.setenv(name, value)
     for _ in range(2):
-        assert main(["bootstrap", "all", "--timeout-seconds", "0"]) == 0
+        assert main(["bootstrap", "all", "--timeout-seconds", "0", "--no-schedules"]) == 0
     assert "features: flight-delays is registered" in capsys.readouterr().out
     assert open_store(settings).list_objects() == []
     assert [view.name for view in registered_views(PROBLEM, settings)]
+
+
+def test_bootstrap_schedules_the_runs_of_the_contracts(store_settings, monkeypatch):
+    for name, value in store_settings.child_environment().items():
+        monkeypatch.setenv(name, value)
+    planned = []
+    monkeypatch.setattr("pipelines.commands.schedules.apply_schedules", lambda **options: planned.append(options))
+    assert main(["bootstrap", "all", "--timeout-seconds", "0"]) == 0
+    assert planned == [{"plan": False}]
 
 
 def test_what_does_not_answer_yet_is_tried_again(monkeypatch):
