@@ -76,7 +76,17 @@ def _keep_reason(step: str, error: Exception, environment: Mapping[str, str]) ->
         log.warning("%s: the reason is in this log only: %s", step, unreachable)
 
 
-if __name__ == "__main__":
+def _execute() -> None:
+    """Give the SDKs what they read from the environment alone, and let kfp call the step's function."""
     from kfp.dsl.executor_main import executor_main
 
-    run_step(executor_main, sys.argv[sys.argv.index("--function_to_execute") + 1])
+    from components.base.settings import load_settings
+
+    # In a pod the settings are files, so that no password is in the environment that its manifest shows.
+    places = load_settings().child_environment()
+    os.environ.update({name: value for name, value in places.items() if not name.startswith("TIDEMILL_")})
+    executor_main()
+
+
+if __name__ == "__main__":
+    run_step(_execute, sys.argv[sys.argv.index("--function_to_execute") + 1])

@@ -1,5 +1,6 @@
 """A step is tried again after a transient fault alone, and leaves the reason of its end under the run's id."""
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -90,8 +91,21 @@ def test_faults_of_a_run_are_read_in_the_order_of_time(store):
     assert read_faults(store, "run-2") == []
 
 
-def test_the_process_of_a_step_can_be_started_as_in_a_pod():
+def test_the_process_of_a_step_gives_the_sdks_their_variables_as_in_a_pod(tmp_path):
+    module = tmp_path / "ephemeral_component.py"
+    module.write_text("import os\n\ndef ingest():\n    print('endpoint', os.environ['AWS_ENDPOINT_URL_S3'])\n")
     command = [sys.executable, "-m", "components.base.step_process", "--function_to_execute", "ingest"]
-    done = subprocess.run(command, capture_output=True, text=True, env={"_KFP_RUNTIME": "true", "PATH": ""})
-    assert done.returncode == 1
-    assert "kfp_config.ini" in done.stderr + done.stdout
+    outputs = json.dumps({"outputs": {"outputFile": str(tmp_path / "out.json")}})
+    settings = {
+        "TIDEMILL_S3_ENDPOINT": "http://store:8333",
+        "TIDEMILL_S3_ACCESS_KEY": "a",
+        "TIDEMILL_S3_SECRET_KEY": "b",
+    }
+    done = subprocess.run(
+        [*command, "--component_module_path", str(module), "--executor_input", outputs],
+        capture_output=True,
+        text=True,
+        env={"_KFP_RUNTIME": "true", "PATH": "", "TIDEMILL_HOME": str(tmp_path), **settings},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "endpoint http://store:8333" in done.stdout
