@@ -1,13 +1,14 @@
-"""Where things are: the environment variables TIDEMILL_*, read and checked once.
+"""Where things are: the variables TIDEMILL_*, read and checked once.
 
-In: the environment. Out: a frozen `Settings`; every other module is given it and never reads the environment. A field
-`home` is the variable TIDEMILL_HOME: its name, type, default and check are in that one line. Called by the main
-programs and by a step's process; `child_environment` writes what such a process needs. Nothing is created on disk here.
+In: the environment, and in a pod the files of a mounted ConfigMap and Secret, one a variable. Out: a frozen `Settings`;
+every other module is given it and never reads the environment. A field `home` is the variable TIDEMILL_HOME: its name,
+type, default and check are in that one line. Called by the main programs and by a step's process; `child_environment`
+writes what such a process needs. Nothing is created on disk here.
 """
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +25,10 @@ _REDIS = re.compile(r"rediss?://[^/\s]+:\d{1,5}(/\d+)?")
 # What Kubernetes tells each pod of the Services beside it, `tidemill-mlflow` for one: TIDEMILL_MLFLOW_PORT=tcp://….
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST=.*|SERVICE_PORT\w*=\d+|PORT(_\d+_TCP)?=tcp://.*|PORT_\d+_TCP_\w+=.*)")
 _ROOT = Path(__file__).parents[2]
+SETTINGS_FOLDER = Path("/etc/tidemill/settings")
+"""Where the ConfigMap `tidemill-settings` is mounted in a pod; a file's name is the variable."""
+SECRETS_FOLDER = Path("/etc/tidemill/secrets")
+"""Where the Secret `tidemill-secrets` is mounted: a password in a file is in no process's environment."""
 
 
 def _must(words: str) -> WrapValidator:
@@ -216,15 +221,22 @@ class Settings(BaseSettings):
         return environment
 
 
-def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(
+    environ: Mapping[str, str] = os.environ, folders: Sequence[Path] = (SETTINGS_FOLDER, SECRETS_FOLDER)
+) -> Settings:
     """Read the settings; an empty variable counts as unset.
+
+    Args:
+        environ: Variables by name; they win over files.
+        folders: Each file whose name starts with TIDEMILL_ is a variable; a folder that is missing holds none.
 
     Raises:
         SettingsError: with all faults at once, when a TIDEMILL_* variable is unknown or has a wrong value.
     """
+    files = {file.name: _read_file(file) for folder in folders if folder.is_dir() for file in folder.iterdir()}
     given = {
         name: value
-        for name, value in environ.items()
+        for name, value in {**files, **environ}.items()
         if name.startswith(_PREFIX) and value and not _SERVICE_LINK.fullmatch(f"{name}={value}")
     }
     source = EnvSettingsSource(Settings)
@@ -241,6 +253,16 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         faults.extend(_describe(error))
     raise_faults(SettingsError, "settings", [*faults, *_find_missing(given)])
     return settings
+
+
+def _read_file(path: Path) -> str:
+    """Return the text of a setting; empty for what is none, such as the folders that Kubernetes swaps."""
+    if not (path.name.startswith(_PREFIX) and path.is_file()):
+        return ""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"settings: {path} must be readable, but got: {error.strerror}. Check its mode.") from error
 
 
 def _find_missing(given: Mapping[str, str]) -> Iterator[str]:

@@ -228,3 +228,36 @@ def test_settings_are_frozen():
 def test_a_child_gets_no_secret_of_the_governor():
     settings = load_settings({"TIDEMILL_GOVERNOR_TOKEN_FILE": "/secret/token", "TIDEMILL_FEATURES": "s3://tidemill/f"})
     assert not [name for name in settings.child_environment() if "GOVERNOR" in name or "FEATURES" in name]
+
+
+def _mount(folder, **variables):
+    """Lay files out as Kubernetes mounts a ConfigMap: links through a folder that it swaps."""
+    (folder / "..2026").mkdir(parents=True)
+    (folder / "..data").symlink_to("..2026")
+    for name, value in variables.items():
+        (folder / "..2026" / name).write_text(value)
+        (folder / name).symlink_to(Path("..data") / name)
+    return folder
+
+
+def test_a_pod_reads_its_settings_from_mounted_files(tmp_path):
+    plain = _mount(tmp_path / "settings", TIDEMILL_BUCKET="team-a\n", TIDEMILL_S3_ENDPOINT="http://store:8333")
+    secret = _mount(tmp_path / "secrets", TIDEMILL_S3_ACCESS_KEY="reader", TIDEMILL_S3_SECRET_KEY="hunter2\n")
+    settings = load_settings({}, (plain, secret, tmp_path / "missing"))
+    assert settings.bucket == "team-a"
+    assert settings.s3 == S3Endpoint("http://store:8333", "reader", "hunter2", "us-east-1")
+
+
+def test_the_environment_wins_over_a_file(tmp_path):
+    plain = _mount(tmp_path / "settings", TIDEMILL_BUCKET="from-file", TIDEMILL_ENDPOINT_NAMESPACE="models")
+    settings = load_settings({"TIDEMILL_BUCKET": "from-environment"}, (plain,))
+    assert (settings.bucket, settings.endpoint_namespace) == ("from-environment", "models")
+
+
+def test_a_wrong_or_unknown_file_is_refused_like_a_variable_without_its_secret(tmp_path):
+    folder = _mount(tmp_path / "secrets", TIDEMILL_ONLINE_STORE="redis://:hunter2@nowhere", TIDEMILL_BUCKT="x")
+    with pytest.raises(SettingsError) as refusal:
+        load_settings({}, (folder,))
+    assert "TIDEMILL_ONLINE_STORE must be a path" in str(refusal.value)
+    assert "TIDEMILL_BUCKT must be one of the known variables" in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
