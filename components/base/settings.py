@@ -231,26 +231,29 @@ def load_settings(
         folders: Each file whose name starts with TIDEMILL_ is a variable; a folder that is missing holds none.
 
     Raises:
-        SettingsError: with all faults at once, when a TIDEMILL_* variable is unknown or has a wrong value.
+        SettingsError: with all faults at once, when a TIDEMILL_* variable is unknown or has a wrong value; a fault in a
+            file names it.
     """
-    files = {file.name: _read_file(file) for folder in folders if folder.is_dir() for file in folder.iterdir()}
+    files = {file.name: file for folder in folders if folder.is_dir() for file in folder.iterdir()}
+    texts = {name: _read_file(file) for name, file in files.items()}
     given = {
         name: value
-        for name, value in {**files, **environ}.items()
+        for name, value in {**texts, **environ}.items()
         if name.startswith(_PREFIX) and value and not _SERVICE_LINK.fullmatch(f"{name}={value}")
     }
+    sources = {name: f"; set in {file}" for name, file in files.items() if not environ.get(name)}
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in given.items()}
     known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]
     faults = [
-        f"{name} must be one of the known variables, but it is not.{suggest_name(name, known)}"
+        f"{name} must be one of the known variables, but it is not{sources.get(name, '')}.{suggest_name(name, known)}"
         for name in sorted(set(given) - set(known))
     ]
     try:
         settings = Settings(_build_sources=((source,), {}))  # type: ignore[call-arg]  # mypy sees the fields alone
     except ValidationError as error:
         # Not raised from the ValidationError: its text shows values, and some are secrets.
-        faults.extend(_describe(error))
+        faults.extend(_describe(error, sources))
     raise_faults(SettingsError, "settings", [*faults, *_find_missing(given)])
     return settings
 
@@ -278,12 +281,13 @@ def _find_missing(given: Mapping[str, str]) -> Iterator[str]:
                 yield f"{_PREFIX}{name} must be set when TIDEMILL_PLATFORM is kubernetes, but is not. Name {what}."
 
 
-def _describe(error: ValidationError) -> Iterator[str]:
+def _describe(error: ValidationError, sources: Mapping[str, str]) -> Iterator[str]:
     for fault in error.errors():
         # A default that is derived from a field that is wrong itself.
         if fault["type"] == "default_factory_not_called":
             continue
         name = str(fault["loc"][0])
+        variable = f"{_PREFIX}{name.upper()}"
         # The scheme alone of what may hold a password.
         got = fault["input"] if Settings.model_fields[name].repr else fault["input"].split(":")[0]
-        yield f"{_PREFIX}{name.upper()} must {fault['ctx']['error']}, but got {got!r}."
+        yield f"{variable} must {fault['ctx']['error']}, but got {got!r}{sources.get(variable, '')}."

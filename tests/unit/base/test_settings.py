@@ -259,5 +259,7 @@ def test_a_wrong_or_unknown_file_is_refused_like_a_variable_without_its_secret(t
     with pytest.raises(SettingsError) as refusal:
         load_settings({}, (folder,))
     assert "TIDEMILL_ONLINE_STORE must be a path" in str(refusal.value)
-    assert "TIDEMILL_BUCKT must be one of the known variables" in str(refusal.value)
+    assert f"; set in {folder}/TIDEMILL_ONLINE_STORE." in str(refusal.value)
+    unknown = f"TIDEMILL_BUCKT must be one of the known variables, but it is not; set in {folder}/TIDEMILL_BUCKT."
+    assert unknown in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
