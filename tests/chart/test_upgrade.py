@@ -51,3 +51,11 @@ def test_pods_start_anew_when_their_settings_change_and_only_then():
 
     assert checksums() == checksums("--set", "governor.tickSeconds=7")
     assert checksums() != checksums("--set", "settings.bucket=other")
+
+
+def test_a_new_version_of_the_chart_alone_starts_no_database_anew():
+    """A label with the version in a pod would."""
+    for one in render("small"):
+        if one["kind"] == "StatefulSet":
+            labels = one["spec"]["template"]["metadata"]["labels"]
+            assert not {"helm.sh/chart", "app.kubernetes.io/version"} & set(labels)

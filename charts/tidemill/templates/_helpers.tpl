@@ -14,6 +14,12 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
+{{/* Labels of a pod: no version, which would start every database anew at each upgrade. In: dict root, component. */}}
+{{- define "tidemill.podLabels" -}}
+{{ include "tidemill.selector" . }}
+app.kubernetes.io/part-of: tidemill
+{{- end }}
+
 {{/* An image by digest, or else by tag. In: an image of the values. */}}
 {{- define "tidemill.image" -}}
 {{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag }}{{ end }}
