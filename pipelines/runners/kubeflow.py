@@ -23,7 +23,7 @@ from typing import Any, Literal, cast
 from components.base.adapters import mlflow as tracking
 from components.base.adapters.s3 import open_store
 from components.base.contract.load import load_problem
-from components.base.errors import PermanentError, SettingsError, TransientError
+from components.base.errors import PermanentError, SettingsError, TidemillError, TransientError
 from components.base.runner import ListedRun, Pipeline, RecurringRun, RunProgress, RunReport, RunState, StepProgress
 from components.base.settings import Settings
 from components.data.run_end import find_reason
@@ -112,7 +112,12 @@ class KubeflowRunner:
             details = self._open().get_run(run.run_id).run_details
             # The client's own way to the UI; KF_PIPELINES_UI_ENDPOINT names it where it is not the API's.
             url = f"{self._open()._get_url_prefix()}/#/runs/details/{run.run_id}"
-        return RunProgress(self._report(problem, run), _list_steps(details), url)
+        try:
+            report = self._report(problem, run)
+        except TidemillError as error:
+            # Registry and object store may be out of a person's reach; the run has ended all the same.
+            report = RunReport(_read_state(run), reasons=(f"Its outcome could not be read here. {error}",))
+        return RunProgress(report, _list_steps(details), url)
 
     def _find_run(self, key: str, problem: str) -> Any:
         with _explain_errors(f"run {key}"):

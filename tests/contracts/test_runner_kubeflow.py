@@ -231,6 +231,19 @@ def test_the_steps_of_a_run_are_shown_with_state_and_page(api, runner):
     assert mine.read_progress("key-2", "flight-delays").report == RunReport("unknown")
 
 
+def test_a_run_that_succeeded_has_so_where_the_registry_is_out_of_reach(api, settings):
+    def fail(*_):
+        raise PermanentError("registry: it must answer.")
+
+    mine = KubeflowRunner(settings, fail, fail)
+    mine.start("key-1", "training", "flight-delays", AS_OF)
+    for state, expected in (("SUCCEEDED", "succeeded"), ("FAILED", "failed")):
+        api.runs[0]["state"] = state
+        report = mine.read_progress("key-1", "flight-delays").report
+        assert (report.state, report.outcome) == (expected, None)
+        assert "registry: it must answer." in report.reasons[0]
+
+
 @pytest.mark.parametrize(
     ("state", "report"),
     [
