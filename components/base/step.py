@@ -14,7 +14,6 @@ from kfp import dsl
 
 PHASES = ("base", "data", "features", "models", "serving", "release", "monitoring", "reports")
 _ROOT = Path(__file__).parents[2]
-_EXECUTOR, _PROCESS = "-m kfp.dsl.executor_main", "-m components.base.step_process"
 
 
 def step(function: Callable[..., Any]) -> Any:
@@ -26,11 +25,7 @@ def step(function: Callable[..., Any]) -> Any:
     """
     phase = function.__module__.split(".")[-2]
     image = f"tidemill-python:{code_fingerprint(phase)}"
-    component = dsl.component(base_image=image, install_kfp_package=False)(function)
-    # Our own main program around kfp's: it retries transient faults and keeps the reason of a failure.
-    container = component.component_spec.implementation.container
-    container.command = [part.replace(_EXECUTOR, _PROCESS) for part in container.command]
-    return component
+    return dsl.component(base_image=image, install_kfp_package=False)(function)
 
 
 @cache

@@ -1,8 +1,9 @@
 """The process of one step: kfp's executor, tried again after a transient fault; the reason of a failure is kept.
 
 In: the arguments of `kfp.dsl.executor_main`; from the environment STEP_ATTEMPTS, and STEP_RUN_ID on a cluster. Out: the
-outputs of the step; or a `StepFault` in the object store and exit code 1. Called by every step's command, which
-`base/step.py` writes, on one machine too: there a step has one attempt and its log is the reason.
+outputs of the step; or a `StepFault` in the object store and exit code 1. Called by the command of each step on a
+cluster, which `pipelines/runners/compile.py` writes; on one machine kfp's executor runs alone, and its log has the
+reason.
 
 Why not `set_retry`: Argo retries every exit code, also that of data which break the contract, and starts a pod of 20 s
 for each try. Only the process knows whether an error is transient.

@@ -14,6 +14,10 @@ import yaml
 
 from components.base.runner import Pipeline
 
+# The main program of a step: ours around kfp's, which retries transient faults and keeps the reason of a failure. Not
+# on one machine: `kfp.local` runs no other program than its own.
+_EXECUTOR, _PROCESS = "-m kfp.dsl.executor_main", "-m components.base.step_process"
+
 
 def import_pipeline(name: Pipeline) -> Any:
     """Import a pipeline, and kfp with it."""
@@ -43,11 +47,11 @@ def compile_to(path: Path, name: Pipeline, image: str | None = None) -> None:
     from pipelines.on_cluster import prepare_for_cluster
 
     compiler.Compiler().compile(prepare_for_cluster(import_pipeline(name)), str(path))
-    if image is None:
-        return
     spec, platform = yaml.safe_load_all(path.read_text())
     for executor in spec["deploymentSpec"]["executors"].values():
-        executor["container"]["image"] = image
+        container = executor["container"]
+        container["command"] = [part.replace(_EXECUTOR, _PROCESS) for part in container["command"]]
+        container["image"] = image or container["image"]
     path.write_text(yaml.safe_dump_all([spec, platform], sort_keys=True))
 
 
