@@ -127,6 +127,10 @@ class Settings(BaseSettings):
     """The image of steps and predictor on a cluster."""
     endpoint_namespace: str = "tidemill"
     """The Kubernetes namespace of InferenceServices."""
+    gateway_url: _ServiceRoot | None = None
+    """The gateway in front of endpoints, by which the split of a canary is counted; None: as its Gateway reports it."""
+    prometheus_url: _ServiceRoot | None = None
+    """Prometheus, from which the limits of a rollout are read; None: a canary's split alone is checked."""
 
     bucket: _Bucket = "tidemill"
     """The bucket that holds snapshots, features and models."""

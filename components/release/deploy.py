@@ -117,7 +117,8 @@ def _roll_out(case: _Case, version: str) -> Deployment:
     with tempfile.TemporaryDirectory() as downloads:
         files = tracking.download_version(case.problem.name, version, Path(downloads), settings)
         candidate = read_served_version(files.problem, version, settings)
-        stages = _plan(candidate, case.champion, settings)
+        champion = read_served_version(files.problem, case.champion, settings) if case.champion else None
+        stages = plan_rollout(candidate, champion, settings)
         rollout = _write_rollout(stages, case.folder)
         host = open_host(settings)
         if fingerprint_model(files.model_folder) == case.release.fingerprints["model"]:
@@ -137,7 +138,7 @@ def _roll_out(case: _Case, version: str) -> Deployment:
     found = {"smoke_test": smoke_test, "canary_gates": tuple(canary_gates)}
     failed = [gate.reason for gate in gates if not gate.passed]
     if failed:
-        host.withdraw(candidate)
+        host.withdraw(candidate, champion)
         tracking.withdraw(case.problem.name, version, failed, settings)
         return case.conclude("refused", [*failed, _format_champion(version, case.champion)], **found)
     _serve(host, candidate)
@@ -151,7 +152,8 @@ def _finish(case: _Case, version: str) -> Deployment:
     """Finish what a crash left undone after the alias had moved; every gate was passed before that."""
     previous = tracking.promote(case.problem.name, version, case.settings)
     candidate = read_served_version(case.problem, version, case.settings)
-    rollout = _write_rollout(_plan(candidate, previous, case.settings), case.folder)
+    before = read_served_version(case.problem, previous, case.settings) if previous else None
+    rollout = _write_rollout(plan_rollout(candidate, before, case.settings), case.folder)
     _serve(open_host(case.settings), candidate)
     return case.conclude(
         "promoted",
@@ -179,18 +181,13 @@ def _format_champion(version: str | None, champion: str | None) -> str:
     return f"Version {champion} is the champion." if version == champion else f"Version {champion} stays champion."
 
 
-def _plan(candidate: ServedVersion, champion: str | None, settings: Settings) -> list[Stage]:
-    before = read_served_version(candidate.problem, champion, settings) if champion else None
-    return plan_rollout(candidate, before, settings)
-
-
 def _write_rollout(stages: Sequence[Stage], folder: Path) -> tuple[RolloutStage, ...]:
     """Write the InferenceService of each stage, and the last one once more under a fixed name."""
     (folder / "rollout").mkdir(exist_ok=True)
     written = []
     for number, stage in enumerate(stages, 1):
-        kind = "stable" if stage.percent == 100 else f"canary-{stage.percent}"
-        file = f"rollout/{number}-{kind}.yaml"
+        kind = "canary" if "canary" in stage.manifest["spec"] else "alone"
+        file = f"rollout/{number}-{kind}-{stage.percent}.yaml"
         (folder / file).write_text(render_yaml(stage.manifest))
         written.append(RolloutStage(percent=stage.percent, file=file))
     (folder / _MANIFEST).write_text(render_yaml(stages[-1].manifest))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from components.base.errors import EndpointUnavailableError
 from components.base.task import Output
-from components.serving.predictor.requests import RequestSchema, Row, write_v1
+from components.serving.predictor.requests import LOG_HEADER, RequestSchema, Row, write_v1
 from components.serving.predictor.tensors import write_v2
 
 # Longer than a busy machine needs for one request, short enough to end a hung deployment.
@@ -123,7 +123,7 @@ def _post(connection: http.client.HTTPConnection, path: str, request: dict[str, 
     """Return the decoded answer and the milliseconds from the first byte sent to the last one read."""
     body = json.dumps(request).encode()
     start = time.perf_counter()
-    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    connection.request("POST", path, body, {"Content-Type": "application/json", LOG_HEADER: "off"})
     response = connection.getresponse()
     content = response.read()
     milliseconds = (time.perf_counter() - start) * 1000

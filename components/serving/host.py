@@ -11,10 +11,10 @@ from typing import Protocol
 
 from components.base.adapters import mlflow as tracking
 from components.base.contract.problem import Problem
-from components.base.errors import PermanentError
 from components.base.gate import Gate
 from components.base.settings import Settings
 from components.serving.inference_service import ServedVersion
+from components.serving.kserve import KServeHost
 from components.serving.local import LocalHost
 
 _FINGERPRINT = "_fingerprint"
@@ -49,23 +49,13 @@ class ServingHost(Protocol):
     def promote(self, candidate: ServedVersion) -> None:
         """Give a version all requests, and return when it answers them."""
 
-    def withdraw(self, candidate: ServedVersion) -> None:
-        """Take a candidate's share away; what served before it serves all requests again."""
+    def withdraw(self, candidate: ServedVersion, champion: ServedVersion | None) -> None:
+        """Take a candidate's share away; the champion, if there is one, serves all requests again."""
 
 
 def open_host(settings: Settings) -> ServingHost:
-    """Choose the place by TIDEMILL_PLATFORM.
-
-    Raises:
-        PermanentError: nothing applies manifests to a cluster yet.
-    """
-    if settings.platform == "local":
-        return LocalHost(settings)
-    raise PermanentError(
-        f"serving: TIDEMILL_PLATFORM must be local to deploy, but got {settings.platform!r}. `deploy` has rendered the "
-        "InferenceService of every stage into its artifact (rollout/); the installation on a cluster will "
-        "apply them. Until then apply them with kubectl."
-    )
+    """Choose the place by TIDEMILL_PLATFORM."""
+    return LocalHost(settings) if settings.platform == "local" else KServeHost(settings)
 
 
 def read_served_version(problem: Problem, version: str, settings: Settings) -> ServedVersion:

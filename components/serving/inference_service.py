@@ -1,17 +1,21 @@
-"""Render the InferenceService of an endpoint for KServe 0.21 in Standard mode, without a cluster.
+"""Render the InferenceService of an endpoint for KServe in Standard mode, without a cluster.
 
 In: the candidate with its contract, and the champion. Out: one manifest for each stage of the rollout that the contract
-plans, all for the same name: a release never makes a new endpoint. Called by `deploy`.
+plans, all for the same name: a release never makes a new endpoint. Called by `deploy` and by the host of a cluster.
 
 A stage is applied as a whole. While a share of the traffic goes to the candidate, the champion stays under
 `spec.predictor` and the candidate under `spec.canary`; `canaryTrafficPercent` is Knative's and ignored in this mode. A
 predictor is named after its version, so that the last stage only moves the name and restarts no pod (kserve/kserve
-pull request 5672). A canary has no scaling fields: KServe derives its replicas from the share.
+pull request 5672): the stage before gives the candidate all requests, and only then the champion's Service goes.
 
-What the namespace must hold: the ConfigMap `tidemill-settings` (TIDEMILL_*: Feast's registry and online store, the
-object store) and the ServiceAccount `tidemill-predictor` (reads the model from the object store and writes the
-prediction log to it). The log's spool outlives a container that is killed, not the pod: a pod that is deleted stores
-it in its time of grace.
+What KServe's webhook demands beyond its CustomResourceDefinition: the model is named by STORAGE_URI in the environment
+of `kserve-container` (`storageUris` beside a container is no model to it, so that it refuses every canary), and a
+canary has no scaling fields. Its replicas follow from the share, so that a dark launch must ask for one.
+
+What the namespace must hold: the ConfigMap `tidemill-settings` and the Secret `tidemill-secrets` (TIDEMILL_*, a file a
+variable: Feast's registry and online store, the object store) and the ServiceAccount `tidemill-predictor` (reads the
+model from the object store). The log's spool outlives a container that is killed, not the pod: a pod that is deleted
+stores it in its time of grace.
 """
 
 import json
@@ -22,22 +26,25 @@ from typing import Any
 import yaml
 
 from components.base.contract.problem import Problem
-from components.base.settings import Settings
+from components.base.settings import SECRETS_FOLDER, SETTINGS_FOLDER, Settings
 
 Manifest = dict[str, Any]
 _PORT = 8080
 _MODEL_FOLDER = "/mnt/models"
 # A placeholder that names its own remedy: nobody can pull it.
 _NO_IMAGE = "tidemill-python:set-TIDEMILL_IMAGE"
-# One process of one thread: more CPU is of no use, more load takes more replicas.
+# One process of one thread: more CPU is of no use, more load takes more replicas. All four are set: KServe completes a
+# predictor and not a canary, and a pod that differs by what was completed restarts when it is promoted.
 _RESOURCES = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
-# Above this share of the requested CPU the pods multiply, before requests queue in the one process.
-_SCALE_CPU_PERCENT = 70
 _SPOOL_FOLDER = "/var/spool/tidemill"
 # Beside the log's own limit: a segment that is kept aside; a pod that writes more than its volume holds is evicted.
 _SPOOL_RESERVE_MIB = 256
-# Any but 0: the image's files are readable by all.
-_USER = 1000
+# The user of the image.
+_USER = 65532
+# A gateway and kube-proxy name a pod for some seconds after it began to end: it goes on answering meanwhile.
+_DRAIN_SECONDS = 8
+# Requests in flight get the predictor's 20 seconds of grace after that, the prediction log 4 more.
+_GRACE_SECONDS = _DRAIN_SECONDS + 26
 
 
 @dataclass(frozen=True)
@@ -66,31 +73,32 @@ class Stage:
 
 
 def plan_rollout(candidate: ServedVersion, champion: ServedVersion | None, settings: Settings) -> list[Stage]:
-    """Return the stages in order; the last one has the candidate alone, and so has the first release of an endpoint."""
-    problem = candidate.problem
-    shares = [percent for percent in problem.serving.canary_percent if percent < 100]
+    """Return the stages in order: the dark launch, the contract's shares up to 100, and the candidate alone.
+
+    The first release of an endpoint has the last stage only.
+    """
+    alone = Stage(100, render_service(candidate, settings))
     if champion is None or champion.version == candidate.version:
-        shares = []
-    stages = [Stage(percent, _manifest(problem, champion or candidate, settings)) for percent in shares]
-    for stage in stages:
-        canary = _predictor(problem, candidate, settings)
-        stage.manifest["spec"]["canary"] = [{"trafficPercent": stage.percent, "predictor": canary}]
-    return [*stages, Stage(100, _manifest(problem, candidate, settings))]
+        return [alone]
+    before = render_service(champion, settings)["spec"]["predictor"]
+    shares = sorted({0, *candidate.problem.serving.canary_percent})
+    return [*(Stage(percent, render_canary(candidate, before, percent, settings)) for percent in shares), alone]
 
 
-def render_yaml(manifest: Manifest) -> str:
-    """Write a manifest as YAML: the same manifest gives the same text."""
-    # The way through JSON copies parts that occur twice, which YAML would write as anchors.
-    return yaml.safe_dump(json.loads(json.dumps(manifest)), sort_keys=False, width=120)
-
-
-def _manifest(problem: Problem, stable: ServedVersion, settings: Settings) -> Manifest:
+def render_service(served: ServedVersion, settings: Settings) -> Manifest:
+    """Build the InferenceService that serves one version alone."""
+    serving = served.problem.serving
     scaling = {
-        "minReplicas": problem.serving.minimum_replicas,
-        "maxReplicas": problem.serving.maximum_replicas,
+        "minReplicas": serving.minimum_replicas,
+        "maxReplicas": serving.maximum_replicas,
         "scaleMetric": "cpu",
-        "scaleTarget": _SCALE_CPU_PERCENT,
+        "scaleTarget": serving.scale_cpu_percent,
     }
+    return render_stable(served.problem, {**_predictor(served, settings), **scaling}, settings)
+
+
+def render_stable(problem: Problem, predictor: Manifest, settings: Settings) -> Manifest:
+    """Build the InferenceService around a predictor, such as one that serves already and is to stay as it is."""
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -103,39 +111,57 @@ def _manifest(problem: Problem, stable: ServedVersion, settings: Settings) -> Ma
                 "serving.kserve.io/autoscalerClass": "hpa",
             },
         },
-        "spec": {"predictor": {**_predictor(problem, stable, settings), **scaling}},
+        "spec": {"predictor": predictor},
     }
 
 
-def _predictor(problem: Problem, served: ServedVersion, settings: Settings) -> Manifest:
+def render_canary(candidate: ServedVersion, predictor: Manifest, percent: int, settings: Settings) -> Manifest:
+    """Build the InferenceService in which a predictor goes on and the candidate answers a share of its requests."""
+    manifest = render_stable(candidate.problem, predictor, settings)
+    canary = _predictor(candidate, settings)
+    if percent == 0:
+        # KServe gives a canary its share of the replicas, and a share of nothing would be no pod.
+        canary["minReplicas"] = 1
+    manifest["spec"]["canary"] = [{"trafficPercent": percent, "predictor": canary}]
+    return manifest
+
+
+def render_yaml(manifest: Manifest) -> str:
+    """Write a manifest as YAML: the same manifest gives the same text."""
+    # The way through JSON copies parts that occur twice, which YAML would write as anchors.
+    return yaml.safe_dump(json.loads(json.dumps(manifest)), sort_keys=False, width=120)
+
+
+def _predictor(served: ServedVersion, settings: Settings) -> Manifest:
     spool_mib = settings.prediction_log_spool_bytes // 2**20 + _SPOOL_RESERVE_MIB
     return {
         "name": f"v{served.version}",
-        "labels": {**_labels(problem), "tidemill.io/model-version": served.version},
+        "labels": {**_labels(served.problem), "tidemill.io/model-version": served.version},
         "annotations": {
             f"tidemill.io/{name}-fingerprint": digits for name, digits in sorted(served.fingerprints.items())
         },
         "serviceAccountName": "tidemill-predictor",
         "automountServiceAccountToken": False,
-        # Requests in flight get the predictor's 20 seconds of grace, the prediction log 4 more.
-        "terminationGracePeriodSeconds": 30,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER,
             "fsGroup": _USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "storageUris": [{"uri": served.storage_uri, "mountPath": _MODEL_FOLDER}],
-        "containers": [_container(problem, served, settings)],
+        "containers": [_container(served, settings)],
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
             {"name": "spool", "emptyDir": {"sizeLimit": f"{spool_mib}Mi"}},
+            {"name": "settings", "configMap": {"name": "tidemill-settings"}},
+            {"name": "secrets", "secret": {"secretName": "tidemill-secrets"}},
         ],
     }
 
 
-def _container(problem: Problem, served: ServedVersion, settings: Settings) -> Manifest:
-    name = problem.serving.endpoint
+def _container(served: ServedVersion, settings: Settings) -> Manifest:
+    name = served.endpoint
     options = {"--model-dir": _MODEL_FOLDER, "--model-version": served.version, "--name": name, "--host": "0.0.0.0"}  # noqa: S104
     ready = {"httpGet": {"path": f"/v2/models/{name}/ready", "port": _PORT}}
     alive = {"httpGet": {"path": "/v2/health/live", "port": _PORT}}
@@ -147,12 +173,14 @@ def _container(problem: Problem, served: ServedVersion, settings: Settings) -> M
         "args": [*(word for option in options.items() for word in option), "--port", str(_PORT)],
         "ports": [{"containerPort": _PORT, "name": "http1", "protocol": "TCP"}],
         "env": [
+            # By this variable KServe knows the model and mounts its files.
+            {"name": "STORAGE_URI", "value": served.storage_uri},
             # Unset, OpenMP's threads spin against each other and cost ten times the CPU.
             {"name": "OMP_NUM_THREADS", "value": "1"},
+            {"name": "HOME", "value": "/tmp"},  # noqa: S108
             {"name": "TIDEMILL_HOME", "value": "/tmp/tidemill"},  # noqa: S108
             {"name": "TIDEMILL_PREDICTION_LOG_SPOOL", "value": _SPOOL_FOLDER},
         ],
-        "envFrom": [{"configMapRef": {"name": "tidemill-settings"}}],
         "resources": _RESOURCES,
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -162,7 +190,10 @@ def _container(problem: Problem, served: ServedVersion, settings: Settings) -> M
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": "spool", "mountPath": _SPOOL_FOLDER},
+            {"name": "settings", "mountPath": str(SETTINGS_FOLDER), "readOnly": True},
+            {"name": "secrets", "mountPath": str(SECRETS_FOLDER), "readOnly": True},
         ],
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
         # Start-up takes seconds; two minutes cover a busy node.
         "startupProbe": {**ready, "periodSeconds": 2, "failureThreshold": 60},
         "readinessProbe": {**ready, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 2},

@@ -71,7 +71,7 @@ class LocalHost:
         )
         documents.write(record, _record_path(name, self._settings))
 
-    def withdraw(self, candidate: ServedVersion) -> None:
+    def withdraw(self, candidate: ServedVersion, champion: ServedVersion | None) -> None:
         """Do nothing: the candidate's process has ended."""
 
 

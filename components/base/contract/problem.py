@@ -226,6 +226,22 @@ class Search(Section):
     seed: int = 0
 
 
+class Rollout(Section):
+    """How long a candidate is watched on a cluster at each share of the requests, and what withdraws it there."""
+
+    start_seconds: float = Field(default=300, gt=0, description="a candidate that does not answer by then is refused")
+    shadow_seconds: float = Field(default=0, ge=0, description="the dark launch is watched this long before any share")
+    soak_seconds: float = Field(default=120, ge=0, description="each share is watched this long")
+    maximum_error_ratio: Ratio = Field(default=0.01, description="share of requests that are answered with 5xx")
+    maximum_missing_rise: Ratio = Field(
+        default=0.05, description="how much more of a feature may be missing than the champion's requests miss of it"
+    )
+    maximum_score_psi: float = Field(
+        default=0.25, gt=0, description="PSI of the candidate's outputs against the champion's in the same time"
+    )
+    minimum_rows: int = Field(default=200, gt=0, description="fewer rows of a version give no PSI and no ratio")
+
+
 class Serving(Section):
     """Limits of the endpoint."""
 
@@ -237,6 +253,14 @@ class Serving(Section):
     maximum_replicas: int = Field(ge=1)
     canary_percent: list[Annotated[int, Field(ge=0, le=100)]] = Field(min_length=1)
     golden_rows: int = Field(gt=0, description="rows replayed through the endpoint before promotion")
+    scale_cpu_percent: Annotated[int, Field(ge=10, le=100)] = Field(
+        default=70, description="share of the requested CPU above which replicas are added"
+    )
+    readiness: Literal["strict", "lenient"] = Field(
+        default="strict",
+        description="without the online store a replica gets no requests (strict), or answers 503 (lenient)",
+    )
+    rollout: Rollout = Rollout()
 
 
 class Problem(Section):

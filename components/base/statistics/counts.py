@@ -165,7 +165,12 @@ def measure_psi(reference: NumericCounts | CategoryCounts, current: NumericCount
 
     Source: Siddiqi (2006), Credit Risk Scorecards, chapter 9; equal to Jeffreys' divergence (1946).
     """
-    p, q = reference.vector(), current.vector()
+    return population_stability_index(reference.vector(), current.vector())
+
+
+def population_stability_index(reference: ArrayLike, current: ArrayLike) -> float:
+    """Return the PSI of two counts, a number a bin; see `measure_psi`."""
+    p, q = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
     occupied = (p > 0) | (q > 0)
     p, q = p[occupied] + _SMOOTHING, q[occupied] + _SMOOTHING
     p, q = p / p.sum(), q / q.sum()

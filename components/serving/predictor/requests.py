@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
+VERSION_HEADER = "x-model-version"
+"""Names the version that answers whether it is ready."""
+LOG_HEADER = "x-prediction-log"
+"""`off`: nobody acts on the answer, and the prediction log leaves it out."""
 # Enough to correct a client; a body of a thousand wrong rows does not become an answer of a thousand lines.
 _MAXIMUM_FAULTS = 5
 _MAXIMUM_TEXT = 200

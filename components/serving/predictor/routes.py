@@ -5,7 +5,8 @@ In: ASGI requests. Out: V1 and V2 answers, and `{"error": "..."}` with the right
 repository API that would let anybody unload the model.
 
 A request may carry an id of its own in the header `x-request-id`; it gets one if not, and every answer repeats it. In
-the prediction log two requests of one id are one: a caller that repeats a request should repeat its id.
+the prediction log two requests of one id are one: a caller that repeats a request should repeat its id. A request with
+the header `x-prediction-log: off` is not logged: nobody acts on the answers of a smoke test.
 
 KServe's own prediction routes cost more than the model, answer 500 to a missing column and read bodies of any size.
 """
@@ -32,7 +33,7 @@ from components.base.errors import TransientError, suggest_name
 from components.base.task import Task
 from components.serving.predictor.metrics import PredictorMetrics
 from components.serving.predictor.model import Prediction
-from components.serving.predictor.requests import RequestError, RequestSchema, Row
+from components.serving.predictor.requests import LOG_HEADER, VERSION_HEADER, RequestError, RequestSchema, Row
 from components.serving.predictor.tensors import answer_v2, list_answer_datatypes, parse_v2
 
 # A body of a megabyte arrives in far less; what trickles in slower only holds a connection.
@@ -60,7 +61,7 @@ class Inference(Protocol):
     metrics: PredictorMetrics
 
     async def infer(self, rows: Sequence[Row], request_id: str) -> list[Prediction]:
-        """Predict through KServe's data plane, and log the rows under the request's id."""
+        """Predict through KServe's data plane, and log the rows under the request's id; an empty one logs nothing."""
 
     async def is_ready(self) -> bool:
         """Return whether predictions are answered."""
@@ -113,7 +114,7 @@ class _Routes:
             return _error_response(_unknown_model(name, self.endpoint.name), 404)
         if not await self.endpoint.is_ready():
             return _error_response(f"model {name} version {self.endpoint.version} is not ready. Try again.", 503)
-        return _json({"name": name, "ready": True})
+        return _json({"name": name, "ready": True}, headers={VERSION_HEADER: self.endpoint.version})
 
     async def _predict_v1(self, body: bytes, request_id: str) -> dict[str, Any]:
         rows = self.endpoint.schema.parse_v1(body)
@@ -151,7 +152,8 @@ class _Routes:
         request_id = given if _REQUEST_ID_FORM.fullmatch(given) else os.urandom(_RANDOM_BYTES).hex()
         metrics.begin_request()
         try:
-            content, status = await self._predict(request, predict, request_id)
+            is_logged = request.headers.get(LOG_HEADER) != "off"
+            content, status = await self._predict(request, predict, request_id if is_logged else "")
         except ClientDisconnect:
             return Response(status_code=400)
         finally:

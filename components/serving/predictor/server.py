@@ -28,6 +28,7 @@ from kserve.protocol.rest.server import RESTServer
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from components.base.contract.load import read_problem
+from components.base.errors import TransientError
 from components.base.settings import Settings, load_settings
 from components.serving.prediction_log.log import PredictionLog, open_prediction_log
 from components.serving.predictor.metrics import PredictionLogMetrics, PredictorMetrics
@@ -75,7 +76,8 @@ class Predictor(kserve.Model):  # type: ignore[misc]
             self.served.check()
         except Exception as error:
             logger.warning("predictor: not ready: %r", str(error)[:300])
-            return False
+            is_lenient = self.served.problem.serving.readiness == "lenient"
+            return bool(self.ready) and is_lenient and isinstance(error, TransientError)
         return bool(self.ready)
 
     def get_input_types(self) -> list[dict[str, Any]]:
@@ -91,7 +93,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         answer, _ = await self({"instances": rows})
         predictions: list[Prediction] = answer["predictions"]
         self.metrics.count_predictions(predictions)
-        if self._log is not None:
+        if self._log is not None and request_id:
             self._log.add(request_id, rows, predictions)
         return predictions
 

@@ -14,7 +14,7 @@ import yaml
 from components.base import documents
 from components.base.adapters import mlflow as tracking
 from components.base.contract.load import load_problem
-from components.base.errors import EndpointUnavailableError, ModelRefusedError, PermanentError
+from components.base.errors import EndpointUnavailableError, ModelRefusedError
 from components.base.gate import Gate
 from components.release import deploy as deploy_module
 from components.release.deploy import deploy_release, rollback_release
@@ -117,7 +117,7 @@ def test_second_release_goes_to_the_same_endpoint_through_the_stages_of_the_cont
     assert (second.champion, second.previous) == ("2", "1")
     assert first.endpoint == second.endpoint == "flight-delays"
     assert [stage.percent for stage in first.rollout] == [100]
-    assert [stage.percent for stage in second.rollout] == PROBLEM.serving.canary_percent
+    assert [stage.percent for stage in second.rollout] == [0, *PROBLEM.serving.canary_percent, 100]
     canary = yaml.safe_load((tmp_path / "second" / second.rollout[0].file).read_text())
     assert canary["spec"]["predictor"]["name"] == "v1"
     assert canary["spec"]["canary"][0]["predictor"]["name"] == "v2"
@@ -163,7 +163,7 @@ def test_release_that_is_the_champion_already_is_neither_tried_nor_withdrawn_aga
 
     assert (told.outcome, told.champion, told.previous) == ("promoted", "2", "1")
     assert told.reasons == ("Version 2 is the champion already.",)
-    assert [stage.percent for stage in told.rollout] == PROBLEM.serving.canary_percent
+    assert [stage.percent for stage in told.rollout] == [0, *PROBLEM.serving.canary_percent, 100]
     assert "deployment" not in tracking.find_version("flight-delays", "2", settings).tags
 
 
@@ -263,36 +263,23 @@ def test_candidate_is_shifted_through_the_shares_and_withdrawn_at_the_first_that
     passed, release, settings, tmp_path, monkeypatch
 ):
     deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
-    first_share, *_ = PROBLEM.serving.canary_percent
     shifted, withdrawn = [], []
 
     def shift(host, candidate, percent):
         shifted.append((candidate.version, percent))
-        return [limit_gate("error_ratio", 0.2, 0.01, "20% of the answers of the canary were errors (limit 1%).")]
+        wrong = 0.2 if percent else 0.0
+        return [limit_gate("error_ratio", wrong, 0.01, "20% of the answers of the canary were errors (limit 1%).")]
 
     monkeypatch.setattr(LocalHost, "shift", shift)
-    monkeypatch.setattr(LocalHost, "withdraw", lambda host, candidate: withdrawn.append(candidate.version))
+    monkeypatch.setattr(LocalHost, "withdraw", lambda host, *who: withdrawn.extend(one.version for one in who))
     deploy_release(TASK, release("run-2"), tmp_path / "second", settings)
     told = read_deployment(tmp_path / "second")
 
-    assert (shifted, withdrawn) == ([("2", first_share)], ["2"])
+    assert (shifted, withdrawn) == ([("2", 0), ("2", PROBLEM.serving.canary_percent[0])], ["2", "1"])
     assert (told.outcome, told.champion, told.inference_service) == ("refused", "1", None)
-    assert [gate.name for gate in told.gates] == ["v1_difference", "error_ratio"]
+    assert [gate.name for gate in told.gates] == ["v1_difference", "error_ratio", "error_ratio"]
     assert told.reasons[0] == "20% of the answers of the canary were errors (limit 1%)."
     assert LocalHost(settings).live("flight-delays") == {"1": 100}
-
-
-def test_cluster_is_refused_with_the_manifests_rendered_and_the_champion_kept(
-    passed, release, settings, tmp_path, monkeypatch
-):
-    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
-    cluster = settings.model_copy(update={"platform": "kubernetes", "image": "python-tidemill:1"})
-    with pytest.raises(PermanentError, match=re.escape("TIDEMILL_PLATFORM must be local to deploy, but got")):
-        deploy_release(TASK, release("run-2"), tmp_path / "second", cluster)
-    rendered = sorted(path.name for path in (tmp_path / "second" / "rollout").iterdir())
-    assert len(rendered) == len(PROBLEM.serving.canary_percent)
-    assert "python-tidemill:1" in (tmp_path / "second" / "inference-service.yaml").read_text()
-    assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
 
 
 def test_killed_deployment_takes_its_predictor_along_and_promotes_nothing(filled, release, settings, tmp_path):

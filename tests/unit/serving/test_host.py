@@ -3,15 +3,14 @@
 import re
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.base.contract.load import load_problem
-from components.base.errors import PermanentError
 from components.base.settings import load_settings
 from components.serving.host import open_host
 from components.serving.inference_service import ServedVersion
+from components.serving.kserve import KServeHost
 from components.serving.local import LocalHost, read_endpoint
 
 ROOT = Path(__file__).parents[3]
@@ -52,15 +51,14 @@ def test_a_share_or_a_withdrawal_changes_nothing_on_one_machine(tmp_path):
     host = LocalHost(load_settings({"TIDEMILL_HOME": str(tmp_path)}))
     host.promote(version(1))
     assert list(host.shift(version(2), 20)) == []
-    host.withdraw(version(2))
+    host.withdraw(version(2), version(1))
     assert host.live(PROBLEM.serving.endpoint) == {"1": 100}
 
 
-def test_a_cluster_is_refused_with_what_is_rendered_and_what_to_do():
+def test_a_cluster_has_its_own_host():
     cluster = {"PLATFORM": "kubernetes", "IMAGE": "python-tidemill:1", "S3_ENDPOINT": "http://s3:9000"}
-    words = "InferenceService of every stage into its artifact (rollout/)"
-    with pytest.raises(PermanentError, match=re.escape(words)):
-        open_host(load_settings({f"TIDEMILL_{name}": value for name, value in cluster.items()}))
+    host = open_host(load_settings({f"TIDEMILL_{name}": value for name, value in cluster.items()}))
+    assert isinstance(host, KServeHost)
 
 
 def test_only_the_factories_read_the_platform():

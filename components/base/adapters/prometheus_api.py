@@ -1,0 +1,49 @@
+"""Read Prometheus: one instant query.
+
+In: the URL of a Prometheus and a query. Out: its samples. Called by the limits of a rollout.
+"""
+
+import math
+from dataclasses import dataclass
+
+import httpx
+
+from components.base.errors import PermanentError, TransientError
+
+_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One series at one time."""
+
+    labels: dict[str, str]
+    value: float
+    """NaN where Prometheus divides nothing by nothing."""
+
+
+def query_prometheus(url: str, query: str) -> list[Sample]:
+    """Evaluate a query now; a query over series that do not exist has no samples.
+
+    Raises:
+        PermanentError: Prometheus refuses the query.
+        TransientError: it does not answer.
+    """
+    try:
+        response = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=_TIMEOUT_SECONDS)
+        answer = response.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise TransientError(
+            f"prometheus {url}: it must answer a query, but got {error!r}. Check TIDEMILL_PROMETHEUS_URL."
+        ) from error
+    if response.status_code >= 500:
+        raise TransientError(f"prometheus {url}: it must answer a query, but got {response.status_code}. Run again.")
+    if answer.get("status") != "success":
+        raise PermanentError(f"prometheus {url}: it must accept {query!r}, but got: {answer.get('error')}")
+    return [Sample(dict(entry["metric"]), float(entry["value"][1])) for entry in answer["data"]["result"]]
+
+
+def read_number(url: str, query: str) -> float:
+    """Evaluate a query that gives one number, with the errors of `query_prometheus`; NaN when it gives none."""
+    samples = query_prometheus(url, query)
+    return samples[0].value if samples else math.nan
