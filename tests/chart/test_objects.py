@@ -26,7 +26,7 @@ from tests.chart.rendering import (
 VARIANTS = {
     "small": (),
     "production": ("--set", "monitoring.alerting=grafana", "--set", "pipelines.mode=multi-user"),
-    "external": ("--set", "pipelines.namespace=kubeflow", "--set", "networkPolicies.peopleNamespaces={ingress}"),
+    "external": ("--set", "pipelines.namespace=runs", "--set", "networkPolicies.peopleNamespaces={ingress}"),
 }
 RENDERINGS = [pytest.param(name, options, id=name) for name, options in VARIANTS.items()]
 

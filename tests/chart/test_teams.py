@@ -5,23 +5,25 @@ import yaml
 from tests.chart.rendering import find, render
 
 TEAMS = ("team-a", "team-b")
+# Several teams need Kubeflow's profiles: one namespace of runs each.
+PROFILES = ("--set", "pipelines.mode=multi-user")
 
 
 def test_a_release_stays_in_its_namespace():
     for team in TEAMS:
-        objects = render("production", namespace=team)
+        objects = render("production", *PROFILES, namespace=team)
         assert {one["metadata"]["namespace"] for one in objects} == {team}
         assert not {"ClusterRole", "ClusterRoleBinding", "Namespace"} & {one["kind"] for one in objects}
 
 
 def test_the_objects_of_a_team_never_name_the_other_one():
     for team, other in (TEAMS, TEAMS[::-1]):
-        assert other not in yaml.safe_dump(render("small", namespace=team))
+        assert other not in yaml.safe_dump(render("small", *PROFILES, namespace=team))
 
 
 def test_only_the_team_s_own_accounts_get_its_roles():
     for team in TEAMS:
-        bindings = [one for one in render("production", namespace=team) if one["kind"] == "RoleBinding"]
+        bindings = [one for one in render("production", *PROFILES, namespace=team) if one["kind"] == "RoleBinding"]
         assert bindings
         assert {subject["namespace"] for one in bindings for subject in one["subjects"]} == {team}
         assert {one["roleRef"]["kind"] for one in bindings} == {"Role"}
@@ -29,7 +31,7 @@ def test_only_the_team_s_own_accounts_get_its_roles():
 
 def test_steps_may_read_two_objects_by_name_and_no_other_secret():
     roles = ("tidemill-steps", "tidemill-deploy")
-    rules = [rule for role in roles for rule in find(render("small"), "Role", role)["rules"]]
+    rules = [rule for role in roles for rule in find(render("small", *PROFILES), "Role", role)["rules"]]
     reading = [rule for rule in rules if {"secrets", "configmaps"} & set(rule["resources"])]
     assert [rule["resourceNames"] for rule in reading] == [["kfp-launcher"], ["tidemill-storage"]]
     assert "*" not in {word for rule in rules for field in rule.values() for word in field}
@@ -38,7 +40,7 @@ def test_steps_may_read_two_objects_by_name_and_no_other_secret():
 
 
 def test_everything_is_closed_and_each_opening_has_its_reason():
-    policies = [one for one in render("small") if one["kind"] == "NetworkPolicy"]
+    policies = [one for one in render("small", *PROFILES) if one["kind"] == "NetworkPolicy"]
     deny = find(policies, "NetworkPolicy", "default-deny")["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for one in policies:
@@ -61,7 +63,7 @@ def test_everything_is_closed_and_each_opening_has_its_reason():
 
 def test_each_store_is_open_to_those_that_use_it_only():
     def sources(target):
-        policy = find(render("small"), "NetworkPolicy", f"tidemill-{target}")
+        policy = find(render("small", *PROFILES), "NetworkPolicy", f"tidemill-{target}")
         peers = [
             peer["podSelector"] for rule in policy["spec"]["ingress"] for peer in rule["from"] if "podSelector" in peer
         ]
@@ -86,7 +88,7 @@ def test_a_quota_comes_with_limits_for_containers_that_have_none():
 
 
 def test_runs_in_the_namespace_of_kubeflow_get_their_settings_there():
-    objects = render("small", "--set", "pipelines.namespace=kubeflow", "--set", "pipelines.launcherConfig=false")
+    objects = render("small")
     there = {(one["kind"], one["metadata"]["name"]) for one in objects if one["metadata"]["namespace"] == "kubeflow"}
     assert there == {
         ("ConfigMap", "tidemill-settings"),

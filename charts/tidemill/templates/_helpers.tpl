@@ -113,7 +113,13 @@ http://{{ include "tidemill.host" (dict "root" . "name" "mlflow") }}:5000
 {{- end -}}
 {{- end }}
 {{- define "tidemill.pipelinesNamespace" -}}
-{{ .Values.pipelines.namespace | default .Release.Namespace }}
+{{ .Values.pipelines.namespace | default (eq .Values.pipelines.mode "multi-user" | ternary .Release.Namespace .Values.pipelines.apiNamespace) }}
+{{- end }}
+
+{{/* "true" where the chart makes the ConfigMap kfp-launcher. In: the root. */}}
+{{- define "tidemill.ownsLauncher" -}}
+{{- $mode := .Values.pipelines.launcherConfig -}}
+{{- if or (eq $mode "always") (and (eq $mode "auto") (eq (include "tidemill.pipelinesNamespace" .) .Release.Namespace)) -}}true{{- end -}}
 {{- end }}
 
 {{/*
