@@ -19,18 +19,19 @@ PIPELINE_NAME = "monitoring"
 
 
 @dsl.pipeline(name=PIPELINE_NAME, description="What one deployed problem did, at one time")
-def monitoring(problem: str, as_of: str) -> Artifact:
+def monitoring(problem: str, as_of: str = "") -> Artifact:
     """Judge one window and report it.
 
     Args:
         problem: Name of the contract.
         as_of: ISO 8601 time in UTC; the window ends there, and nothing that became available later is read.
     """
-    contract = frame(problem=problem).output
-    ingested = ingest(contract=contract, as_of=as_of)
+    framed = frame(problem=problem, as_of=as_of, due=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER)
+    contract, time = framed.outputs["contract"], framed.outputs["as_of"]
+    ingested = ingest(contract=contract, as_of=time)
     accepted = validate(contract=contract, snapshot=ingested.output).output
     features_uri = build(contract=contract, accepted=accepted).output
-    judged = monitor(contract=contract, accepted=accepted, features_uri=features_uri, as_of=as_of)
+    judged = monitor(contract=contract, accepted=accepted, features_uri=features_uri, as_of=time)
     reported = report(contract=contract, result=judged.output)
     set_reuse()
     return reported.outputs["reports"]

@@ -16,12 +16,12 @@ def prepare_for_cluster(pipeline: Any) -> Any:
     """Build the pipeline again within an exit handler; its steps are the same, called from the same function."""
 
     @dsl.pipeline(name=pipeline.name, description=pipeline.description)
-    def on_cluster(problem: str, as_of: str) -> None:
+    def on_cluster(problem: str, as_of: str = "") -> None:
         """Run the steps, and record the end of the run whether it succeeded or failed.
 
         Args:
             problem: Name of the contract, which the cluster keeps in a ConfigMap.
-            as_of: ISO 8601 time in UTC; nothing that became available later is read.
+            as_of: ISO 8601 time in UTC; nothing known later is read. Empty: when the run was due, else now.
         """
         ended = notify(
             pipeline=pipeline.name,
@@ -30,6 +30,7 @@ def prepare_for_cluster(pipeline: Any) -> Any:
             run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
             created=dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER,
+            due=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER,
         )
         ended.set_caching_options(False)
         with dsl.ExitHandler(ended, name="steps"):

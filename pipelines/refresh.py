@@ -16,18 +16,19 @@ PIPELINE_NAME = "refresh"
 
 
 @dsl.pipeline(name=PIPELINE_NAME, description="Fresh features of one problem, at one time")
-def refresh(problem: str, as_of: str) -> Artifact:
+def refresh(problem: str, as_of: str = "") -> Artifact:
     """Bring the online store up to a time.
 
     Args:
         problem: Name of the contract.
-        as_of: ISO 8601 time in UTC; nothing that became available later is read.
+        as_of: ISO 8601 time in UTC; nothing that became available later is read. Empty: when the run was due, else now.
     """
-    contract = frame(problem=problem).output
-    ingested = ingest(contract=contract, as_of=as_of)
+    framed = frame(problem=problem, as_of=as_of, due=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER)
+    contract, time = framed.outputs["contract"], framed.outputs["as_of"]
+    ingested = ingest(contract=contract, as_of=time)
     accepted = validate(contract=contract, snapshot=ingested.output).output
     features_uri = build(contract=contract, accepted=accepted).output
-    filled = materialize(contract=contract, features_uri=features_uri, as_of=as_of)
-    recorded = record(accepted=accepted, features_uri=features_uri, as_of=as_of)
+    filled = materialize(contract=contract, features_uri=features_uri, as_of=time)
+    recorded = record(accepted=accepted, features_uri=features_uri, as_of=time)
     set_reuse()
     return recorded.after(filled).output

@@ -19,19 +19,20 @@ PIPELINE_NAME = "training"
 
 
 @dsl.pipeline(name=PIPELINE_NAME, description="One release of one problem, at one time")
-def training(problem: str, as_of: str) -> Artifact:
+def training(problem: str, as_of: str = "") -> Artifact:
     """Train, judge, register, deploy and present one release.
 
     Args:
         problem: Name of the contract.
-        as_of: ISO 8601 time in UTC; nothing that became available later is read.
+        as_of: ISO 8601 time in UTC; nothing that became available later is read. Empty: when the run was due, else now.
     """
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    contract = frame(problem=problem).output
-    ingested = ingest(contract=contract, as_of=as_of)
+    framed = frame(problem=problem, as_of=as_of, due=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER)
+    contract, time = framed.outputs["contract"], framed.outputs["as_of"]
+    ingested = ingest(contract=contract, as_of=time)
     accepted = validate(contract=contract, snapshot=ingested.output).output
     features_uri = build(contract=contract, accepted=accepted).output
-    prepared = prepare(contract=contract, accepted=accepted, features_uri=features_uri, as_of=as_of).output
+    prepared = prepare(contract=contract, accepted=accepted, features_uri=features_uri, as_of=time).output
     explored = explore(contract=contract, prepared=prepared).output
     leaderboard = select(contract=contract, prepared=prepared).output
     tuned = tune(contract=contract, prepared=prepared, leaderboard=leaderboard).output
@@ -46,9 +47,9 @@ def training(problem: str, as_of: str) -> Artifact:
         snapshot=ingested.output,
         features_uri=features_uri,
         run_id=run_id,
-        as_of=as_of,
+        as_of=time,
     )
-    materialized = materialize(contract=contract, features_uri=features_uri, as_of=as_of)
+    materialized = materialize(contract=contract, features_uri=features_uri, as_of=time)
     # Until the release is registered the champion serves the features that it has.
     materialized.after(registered)
     deployed = deploy(contract=contract, release=registered.outputs["release"]).after(materialized)
@@ -64,7 +65,7 @@ def training(problem: str, as_of: str) -> Artifact:
         release=registered.outputs["release"],
         deployment=deployed.output,
         run_id=run_id,
-        as_of=as_of,
+        as_of=time,
     )
     set_reuse()
     return presented.outputs["summary"]

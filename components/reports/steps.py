@@ -67,12 +67,19 @@ def report(
 
 @step
 def notify(
-    pipeline: str, problem: str, as_of: str, run_id: str, run_name: str, created: str, status: PipelineTaskFinalStatus
+    pipeline: str,
+    problem: str,
+    as_of: str,
+    run_id: str,
+    run_name: str,
+    created: str,
+    due: str,
+    status: PipelineTaskFinalStatus,
 ):
     """Record how the run ended, and why when it failed; the exporter and the alerts read it."""
     from components.base.adapters.s3 import open_store
     from components.base.settings import load_settings
     from components.data.run_end import ClusterRun, record_cluster_run
 
-    run = ClusterRun(pipeline, problem, as_of, run_id, run_name, created, status.state)
+    run = ClusterRun(pipeline, problem, as_of or due, run_id, run_name, created, status.state)
     record_cluster_run(open_store(load_settings()), run)

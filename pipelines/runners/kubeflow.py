@@ -36,8 +36,6 @@ _PAGE_SIZE = 100
 ReadOutcome = Callable[[str, str], tuple[Literal["promoted", "held"], str | None]]
 # Reads why a run failed: its id in, words out.
 ReadReason = Callable[[str], str]
-# KFP replaces it by the time at which a recurring run was due, so that a late run reads what it would have read.
-_DUE_TIME = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
 # What a person reads beside a recurring run; the fingerprint tells ours from theirs.
 _MARK = "Kept by `tidemill schedules apply`, replaced when its contract changes. Fingerprint "
 _STATES: dict[str, Literal["waiting", "running", "succeeded", "failed", "skipped"]] = {
@@ -197,7 +195,8 @@ class KubeflowRunner:
                 description=f"{_MARK}{schedule.mark}",
                 cron_expression=schedule.cron,
                 pipeline_package_path=str(package),
-                params={"problem": schedule.problem, "as_of": _DUE_TIME},
+                # Without a time the run takes the one for which it was due, also when it starts late.
+                params={"problem": schedule.problem},
                 max_concurrency=1,
                 no_catchup=True,
                 service_account=STEPS_ACCOUNT,

@@ -95,7 +95,7 @@ def run_step(step: str, home: Path) -> None:
     from kfp import dsl
 
     function = getattr(importlib.import_module(f"components.{STEPS[step]}.steps"), step).python_func
-    known = {"problem": CONTRACT.stem, "as_of": AS_OF}
+    known = {"problem": CONTRACT.stem, "as_of": AS_OF, "due": AS_OF}
     arguments = {}
     for name, parameter in inspect.signature(function).parameters.items():
         kept = home / f"{name}.txt"
@@ -111,7 +111,8 @@ def run_step(step: str, home: Path) -> None:
             arguments[name] = dsl.Artifact(uri=str(home / name))
     returned = function(**arguments)
     if step in RETURNED:
-        (home / f"{RETURNED[step]}.txt").write_text(returned)
+        # frame returns the time as well.
+        (home / f"{RETURNED[step]}.txt").write_text(returned if isinstance(returned, str) else returned[0])
     print(json.dumps({"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 

@@ -194,10 +194,7 @@ def test_schedules_are_created_replaced_and_deleted_until_they_are_those_of_the_
     ]
     refresh = api.recurringRuns[-1]
     assert refresh["trigger"] == {"cron_schedule": {"cron": "0 0 5 * * *"}}
-    assert refresh["runtime_config"]["parameters"] == {
-        "problem": "flight-delays",
-        "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]",
-    }
+    assert refresh["runtime_config"]["parameters"] == {"problem": "flight-delays"}
     assert (refresh["no_catchup"], refresh["max_concurrency"], refresh["service_account"]) == (
         True,
         1,

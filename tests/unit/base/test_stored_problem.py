@@ -7,6 +7,7 @@ import pytest
 from components.base.contract.load import load_problem, write_problem
 from components.base.contract.stored import fetch_problem, store_problem
 from components.base.errors import ObjectMissingError
+from components.base.steps import frame
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
 
@@ -27,3 +28,12 @@ def test_a_path_of_this_machine_is_read_without_a_store(tmp_path, store_settings
 def test_a_contract_that_is_gone_is_named(store, store_settings):
     with pytest.raises(ObjectMissingError, match="contracts/0"):
         fetch_problem(store.uri("flight-delays/contracts/0.json"), store_settings)
+
+
+def test_frame_gives_the_time_of_the_run_or_the_one_for_which_it_was_due(monkeypatch, store_settings, store):
+    for name, value in store_settings.child_environment().items():
+        monkeypatch.setenv(name, value)
+    contract, as_of = frame.python_func(problem="flight-delays", as_of="2013-07-01", due="not read")
+    assert (fetch_problem(contract, store_settings), as_of) == (PROBLEM, "2013-07-01T00:00:00+00:00")
+    again, due = frame.python_func(problem="flight-delays", as_of="", due="2026-11-26T05:00:00Z")
+    assert (again, due) == (contract, "2026-11-26T05:00:00+00:00")
