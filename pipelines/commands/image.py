@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,8 @@ from components.base.errors import PermanentError
 
 _ROOT = Path(__file__).parents[2]
 _VALUES = _ROOT / "charts" / "tidemill" / "values.yaml"
+# Where the chart names our own image: `make deploy` gives it the tag.
+_OWN = ("image",)
 _BUILDERS = ("docker", "podman", "buildah")
 
 app = typer.Typer(help="Build the image, list all images, mirror them.", no_args_is_help=True)
@@ -60,7 +62,7 @@ def build(
 
     tidemill image build --repository registry.example/ml/tidemill --push
     """
-    commit = _run(["git", "-C", str(_ROOT), "rev-parse", "--short=12", "HEAD"]).strip()
+    commit = _read_commit()
     name = f"{repository}:{commit}"
     builder = _find_builder()
     arguments = ["--build-arg", f"REVISION={commit}", *(option or [])]
@@ -120,12 +122,13 @@ def mirror(
 
 
 def read_images(values: Path) -> list[Image]:
-    """Return the images of a values file, in its order.
+    """Return the images of a values file, in its order; our own has the tag of the present commit, if none is given.
 
     Raises:
-        PermanentError: an image has no tag.
+        PermanentError: another image has no tag.
     """
     images = list(_walk(yaml.safe_load(values.read_text()), ()))
+    images = [replace(one, tag=_read_commit()) if one.path == _OWN and not one.tag else one for one in images]
     untagged = [".".join(image.path) for image in images if not image.tag]
     if untagged:
         raise PermanentError(f"{values}: every image must have a tag, but has none: {', '.join(untagged)}. Name one.")
@@ -139,6 +142,10 @@ def _walk(values: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Image]:
     for key, below in values.items():
         if isinstance(below, Mapping):
             yield from _walk(below, (*path, key))
+
+
+def _read_commit() -> str:
+    return _run(["git", "-C", str(_ROOT), "rev-parse", "--short=12", "HEAD"]).strip()
 
 
 def _find_builder() -> str:

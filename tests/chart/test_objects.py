@@ -26,7 +26,14 @@ from tests.chart.rendering import (
 VARIANTS = {
     "small": (),
     "production": ("--set", "monitoring.alerting=grafana", "--set", "pipelines.mode=multi-user"),
-    "external": ("--set", "pipelines.namespace=runs", "--set", "networkPolicies.peopleNamespaces={ingress}"),
+    "external": (
+        "--set",
+        "pipelines.namespace=runs",
+        "--set",
+        "networkPolicies.peopleNamespaces={ingress}",
+        "--set",
+        "gatewayUrl=http://gateway.gateway",
+    ),
 }
 RENDERINGS = [pytest.param(name, options, id=name) for name, options in VARIANTS.items()]
 
@@ -129,6 +136,7 @@ def test_the_settings_of_a_pod_are_settings_of_the_code(monkeypatch):
     }
     settings = load_settings({**public, **secret, **governor})
     assert settings.platform == "kubernetes"
+    assert settings.prometheus_url == "http://kube-prometheus-stack-prometheus.monitoring:9090"
     assert settings.s3.url == "http://tidemill-object-store.tidemill:8333"
     assert settings.online_store.startswith("redis://:")
     assert not set(public) & set(secret)
@@ -165,6 +173,13 @@ def test_generated_passwords_agree_with_each_other_and_stay():
     (identity,) = yaml.safe_load(data["tidemill-object-store"]["s3.json"])["identities"]
     assert identity["credentials"][0]["secretKey"] == keys["AWS_SECRET_ACCESS_KEY"]
     assert {one["metadata"]["annotations"]["helm.sh/resource-policy"] for one in secrets.values()} == {"keep"}
+
+
+def test_what_is_not_named_is_no_setting():
+    settings = find(render("small", "--set", "monitoring.prometheusUrl="), "ConfigMap", "tidemill-settings")["data"]
+    assert not {"TIDEMILL_PROMETHEUS_URL", "TIDEMILL_GATEWAY_URL"} & set(settings)
+    named = find(render("small", "--set", "gatewayUrl=http://gateway"), "ConfigMap", "tidemill-settings")["data"]
+    assert named["TIDEMILL_GATEWAY_URL"] == "http://gateway"
 
 
 def test_external_stores_leave_no_trace_of_the_embedded_ones():

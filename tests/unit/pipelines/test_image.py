@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from components.base.errors import PermanentError
 from pipelines.commands import image
+from pipelines.commands.app import main
 from tests.debian_programs import find_program
 
 
@@ -118,3 +119,10 @@ def test_every_image_of_the_chart_arrives_in_the_other_registry_with_its_digest(
             manifest = httpx.get(f"http://{private}/v2/{path}/manifests/{copy['digest']}", headers=headers)
             assert f"sha256:{hashlib.sha256(manifest.content).hexdigest()}" == copy["digest"]
         assert found["image"]["digest"] != found["redis"]["image"]["digest"]
+
+
+def test_every_image_of_our_chart_is_listed(capsys):
+    assert main(["image", "list"]) == 0
+    listed = capsys.readouterr().out
+    for place in ("image ", "postgresql.image ", "redis.image ", "objectStore.image "):
+        assert f"\n{place}" in f"\n{listed}"
