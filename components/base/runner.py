@@ -60,7 +60,7 @@ class RecurringRun:
     id: str = ""
     """Of the platform."""
     mark: str = ""
-    """Fingerprint of what it starts, where `tidemill schedules apply` made it; empty for one that a person made."""
+    """Fingerprint of what it starts, where this installation made it; empty for that of a person or another one."""
 
 
 @dataclass(frozen=True)

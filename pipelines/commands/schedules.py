@@ -32,7 +32,7 @@ def list_schedules(
     for column in ("name", "problem", "cron", "enabled", "made by"):
         table.add_column(column)
     for schedule in found:
-        made_by = "tidemill" if schedule.mark else "a person"
+        made_by = "this installation" if schedule.mark else "others"
         table.add_row(schedule.name, schedule.problem, schedule.cron, "yes" if schedule.is_enabled else "no", made_by)
     Console().print(table if found else "No recurring run is kept here.")
 
@@ -43,7 +43,7 @@ def apply_schedules(
 ) -> None:
     """Create, replace and delete recurring runs until the platform keeps what the contracts schedule.
 
-    A recurring run that a person made in the UI is left alone. Done twice it changes nothing.
+    A recurring run that a person or another installation made is left alone. Done twice it changes nothing.
 
     [bold]Example[/]
 

@@ -36,8 +36,9 @@ _PAGE_SIZE = 100
 ReadOutcome = Callable[[str, str], tuple[Literal["promoted", "held"], str | None]]
 # Reads why a run failed: its id in, words out.
 ReadReason = Callable[[str], str]
-# What a person reads beside a recurring run; the fingerprint tells ours from theirs.
-_MARK = "Kept by `tidemill schedules apply`, replaced when its contract changes. Fingerprint "
+# What a person reads beside a recurring run. It tells ours from those of people and of other installations, which may
+# share one Kubeflow.
+_MARK = "Kept by `tidemill schedules apply` of {namespace}, replaced when its contract changes. Fingerprint "
 _STATES: dict[str, Literal["waiting", "running", "succeeded", "failed", "skipped"]] = {
     "RUNNING": "running",
     "SUCCEEDED": "succeeded",
@@ -63,6 +64,7 @@ class KubeflowRunner:
         if settings.image is None:
             raise SettingsError("TIDEMILL_IMAGE must be set to run on Kubeflow Pipelines, but is not. Name the image.")
         self._image = settings.image
+        self._mark = _MARK.format(namespace=settings.endpoint_namespace)
         self._problems = settings.problems
         self._read_outcome = read_outcome
         self._read_reason = read_reason
@@ -173,11 +175,14 @@ class KubeflowRunner:
                 is_enabled=run.status == "ENABLED",
                 pipeline=_read_pipeline(run),
                 id=run.recurring_run_id or "",
-                mark=_read_mark(run.description or ""),
+                mark=self._read_mark(run.description or ""),
             )
             for run, name in found
             if run.trigger and run.trigger.cron_schedule
         ]
+
+    def _read_mark(self, description: str) -> str:
+        return description.removeprefix(self._mark) if description.startswith(self._mark) else ""
 
     def create_schedule(self, schedule: RecurringRun) -> None:
         """Create the recurring run; of windows that were missed only the newest is made up.
@@ -192,7 +197,7 @@ class KubeflowRunner:
             self._open().create_recurring_run(
                 experiment_id=self._find_experiment(schedule.problem),
                 job_name=schedule.name,
-                description=f"{_MARK}{schedule.mark}",
+                description=f"{self._mark}{schedule.mark}",
                 cron_expression=schedule.cron,
                 pipeline_package_path=str(package),
                 # Without a time the run takes the one for which it was due, also when it starts late.
@@ -264,10 +269,6 @@ def _read_state(run: Any) -> RunState:
     if run.state in _ENDED_BADLY:
         return "failed"
     return "succeeded" if run.state == "SUCCEEDED" else "running"
-
-
-def _read_mark(description: str) -> str:
-    return description.removeprefix(_MARK) if description.startswith(_MARK) else ""
 
 
 def _list_steps(details: Any) -> tuple[StepProgress, ...]:

@@ -1,9 +1,9 @@
 """Make the platform keep the recurring runs that the contracts schedule, and no others of ours.
 
 In: the contracts, and the recurring runs that the platform keeps. Out: the changes that make them agree; `apply` makes
-them. A recurring run of Kubeflow Pipelines cannot be changed: a new one replaces it. One that a person made is left
-alone. Called by `tidemill schedules apply`, which `make deploy` runs: twice changes nothing, and one that was
-interrupted goes on.
+them. A recurring run of Kubeflow Pipelines cannot be changed: a new one replaces it. One that a person or another
+installation made is left alone. Called by `tidemill schedules apply`, which `make deploy` runs: twice changes nothing,
+and one that was interrupted goes on.
 
 Trainings are not among them: the governor starts them by `retraining.schedule`, for it alone knows of cooldown, budget,
 labels and a pause. Reports are the last step of monitoring and have its schedule.

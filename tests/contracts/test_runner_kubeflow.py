@@ -241,6 +241,17 @@ def test_a_run_that_succeeded_has_so_where_the_registry_is_out_of_reach(api, set
         assert "registry: it must answer." in report.reasons[0]
 
 
+def test_the_schedules_of_another_installation_are_left_alone(api, settings):
+    problem, prints = load_problem(CONTRACT), {"refresh": "r1", "monitoring": "m1"}
+    for namespace in ("team-a", "team-b"):
+        team = settings.model_copy(update={"endpoint_namespace": namespace})
+        mine = KubeflowRunner(team, lambda *_: ("held", None), str)
+        list(apply(plan_changes(list_wanted([problem], prints), mine.list_schedules()), mine))
+    assert len(api.recurringRuns) == 4
+    assert list(apply(plan_changes([], mine.list_schedules()), mine))
+    assert ["team-a" in one["description"] for one in api.recurringRuns] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("state", "report"),
     [
