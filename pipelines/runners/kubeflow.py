@@ -304,7 +304,8 @@ def _list_run(run: Any, problems: dict[str, str]) -> ListedRun:
         key=run.display_name,
         pipeline=_read_pipeline(run),
         problem=problems[run.experiment_id],
-        as_of=str(parameters.get("as_of", "-")),
+        # A recurring run takes the time for which it was due.
+        as_of=str(parameters.get("as_of") or (run.scheduled_at.isoformat() if run.scheduled_at else "-")),
         state=_read_state(run),
         started=run.created_at,
         seconds=seconds if seconds > 0 else None,

@@ -150,6 +150,9 @@ def test_runs_are_listed_by_their_start_of_one_problem_or_of_all(api, runner):
         ("key-4", "refresh", "running"),
     ]
     assert mine.list_runs("wine") == others
+    api.runs[1]["runtime_config"]["parameters"].pop("as_of")
+    api.runs[1]["scheduled_at"] = "2026-11-24T05:00:00Z"
+    assert mine.list_runs("wine")[0].as_of == "2026-11-24T05:00:00+00:00"
     assert mine.list_runs("unknown") == []
 
 
