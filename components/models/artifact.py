@@ -4,6 +4,8 @@ Written by `ensemble`, read by `evaluate`, by registration and by the predictor.
 types of `TRUSTED_TYPES` and refuses a file that names any other.
 """
 
+import importlib
+import inspect
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,16 +116,30 @@ def load_model(task: Task, folder: Path | str) -> Model:
     path = place / _ESTIMATOR
     description = read_description(place)
     try:
-        strangers = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
+        named = set(skops.io.get_untrusted_types(file=path))
+        # skops trusts them by itself, unless a predictor has imported it without its list of them.
+        trusted = {*TRUSTED_TYPES, *filter(_is_public_estimator, named)}
+        strangers = sorted(named - trusted)
         if strangers:
             raise ModelRefusedError(
                 f"model {path}: every type must be in the allow list of components/models/artifact.py, but got "
                 f"{', '.join(strangers)}. Load only models that this platform has written."
             )
-        estimator = skops.io.load(path, trusted=list(TRUSTED_TYPES))
+        estimator = skops.io.load(path, trusted=sorted(trusted))
         return Model(task, estimator, task.read_policy(description.policy), description)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise _refuse(place, error) from error
+
+
+def _is_public_estimator(name: str) -> bool:
+    """Return whether a type is one that `sklearn.utils.all_estimators` lists."""
+    module, _, kind = name.rpartition(".")
+    if not module.startswith("sklearn.") or ".tests" in module or kind.startswith("_"):
+        return False
+    from sklearn.base import BaseEstimator
+
+    found = getattr(importlib.import_module(module), kind, None)
+    return isinstance(found, type) and issubclass(found, BaseEstimator) and not inspect.isabstract(found)
 
 
 def read_description(folder: Path | str) -> ModelDescription:

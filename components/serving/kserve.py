@@ -194,12 +194,21 @@ class KServeHost:
         )
 
     def _is_settled(self, served: ServedVersion, name: str) -> bool:
-        """Return whether KServe has seen the last apply, and every pod of the version is new and ready."""
+        """Return whether KServe has carried out the last apply, and every pod of the version is new and ready.
+
+        The InferenceService's `observedGeneration` is no witness: it is the one of a Deployment.
+        """
         service = self._read(served.endpoint)
         deployment = self._cluster.get(DEPLOYMENTS, name)
-        if service is None or deployment is None or not _is_observed(service) or not _is_observed(deployment):
+        if service is None or deployment is None:
             return False
-        status = deployment["status"]
+        status = deployment.get("status", {})
+        pods = deployment["spec"]["template"]["spec"]
+        predictors = [service["spec"]["predictor"], *(one["predictor"] for one in service["spec"].get("canary", []))]
+        applied = [_describe_container(one) for one in predictors if one.get("name") == f"v{served.version}"]
+        is_observed = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+        if not is_observed or _describe_container(pods) not in applied:
+            return False
         wanted = deployment["spec"].get("replicas", 1)
         return bool(wanted <= status.get("updatedReplicas", 0) and 0 < wanted <= status.get("availableReplicas", 0))
 
@@ -294,8 +303,10 @@ def _pod_labels(served: ServedVersion) -> dict[str, str]:
     }
 
 
-def _is_observed(found: Object) -> bool:
-    return bool(found.get("status", {}).get("observedGeneration", 0) >= found["metadata"]["generation"])
+def _describe_container(pod: Object) -> list[object]:
+    """Return what differs between two renderings of one version's container: the image, and what runs in it."""
+    (container,) = (each for each in pod["containers"] if each["name"] == "kserve-container")
+    return [container.get(name) for name in ("image", "command", "resources")]
 
 
 def _is_accepted(parent: Object) -> bool:

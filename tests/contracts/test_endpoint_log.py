@@ -119,6 +119,20 @@ def keys(rows: pd.DataFrame) -> set[tuple[str, int]]:
     return set(zip(rows["request_id"], rows["row"], strict=True))
 
 
+def test_the_rows_of_a_smoke_test_are_answered_and_neither_logged_nor_counted(shared):
+    header = {"x-prediction-log": "off"}
+    rows = 'tidemill_predictor_rows_total{model_version="7",problem="flight-delays"}'
+    shared.predict(FLIGHT)
+    before = shared.metric(rows)
+    assert before >= 1
+    answer = httpx.post(f"{shared.url}{V1}", json={"instances": [FLIGHT]}, headers=header, timeout=20)
+    assert answer.status_code == 200
+    assert shared.metric(rows) == before
+    assert shared.read(answer.headers["x-request-id"]).empty
+    ready = httpx.get(f"{shared.url}/v2/models/flight-delays/ready", timeout=20)
+    assert ready.headers["x-model-version"] == "7"
+
+
 def test_a_row_holds_the_request_the_features_and_the_answer(shared, world):
     sent = datetime.now(UTC)
     (answer,) = shared.predict({**FLIGHT, "tailnum": "N99999"}, request_id="request-1")

@@ -2,7 +2,10 @@
 
 import sys
 
-from components.serving.predictor.server import main
+from components.serving.predictor.lean_imports import import_lean
 
 if __name__ == "__main__":
+    import_lean()
+    from components.serving.predictor.server import main
+
     main(sys.argv[1:])

@@ -27,7 +27,7 @@ Row = dict[str, Any]
 VERSION_HEADER = "x-model-version"
 """Names the version that answers whether it is ready."""
 LOG_HEADER = "x-prediction-log"
-"""`off`: nobody acts on the answer, and the prediction log leaves it out."""
+"""`off`: nobody acts on the answer; it is neither logged nor counted."""
 # Enough to correct a client; a body of a thousand wrong rows does not become an answer of a thousand lines.
 _MAXIMUM_FAULTS = 5
 _MAXIMUM_TEXT = 200

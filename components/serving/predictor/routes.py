@@ -6,7 +6,8 @@ repository API that would let anybody unload the model.
 
 A request may carry an id of its own in the header `x-request-id`; it gets one if not, and every answer repeats it. In
 the prediction log two requests of one id are one: a caller that repeats a request should repeat its id. A request with
-the header `x-prediction-log: off` is not logged: nobody acts on the answers of a smoke test.
+the header `x-prediction-log: off` is neither logged nor counted: nobody acts on the answers of a smoke test, and the
+limits of a rollout are about what users ask.
 
 KServe's own prediction routes cost more than the model, answer 500 to a missing column and read bodies of any size.
 """
@@ -61,7 +62,7 @@ class Inference(Protocol):
     metrics: PredictorMetrics
 
     async def infer(self, rows: Sequence[Row], request_id: str) -> list[Prediction]:
-        """Predict through KServe's data plane, and log the rows under the request's id; an empty one logs nothing."""
+        """Predict through KServe's data plane; count the rows and log them under the request's id, if it has one."""
 
     async def is_ready(self) -> bool:
         """Return whether predictions are answered."""
@@ -150,15 +151,16 @@ class _Routes:
         metrics = self.endpoint.metrics
         given = request.headers.get(_REQUEST_ID, "")
         request_id = given if _REQUEST_ID_FORM.fullmatch(given) else os.urandom(_RANDOM_BYTES).hex()
+        is_logged = request.headers.get(LOG_HEADER) != "off"
         metrics.begin_request()
         try:
-            is_logged = request.headers.get(LOG_HEADER) != "off"
             content, status = await self._predict(request, predict, request_id if is_logged else "")
         except ClientDisconnect:
             return Response(status_code=400)
         finally:
             metrics.end_request()
-        metrics.count_request(protocol, status, time.perf_counter() - begun)
+        if is_logged:
+            metrics.count_request(protocol, status, time.perf_counter() - begun)
         return _json(content, status, {_REQUEST_ID: request_id})
 
     async def _predict(self, request: Request, predict: Predict, request_id: str) -> tuple[dict[str, Any], int]:

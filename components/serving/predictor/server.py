@@ -92,9 +92,10 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         """Predict through KServe's model call, which times each phase for /metrics; count and log the rows."""
         answer, _ = await self({"instances": rows})
         predictions: list[Prediction] = answer["predictions"]
-        self.metrics.count_predictions(predictions)
-        if self._log is not None and request_id:
-            self._log.add(request_id, rows, predictions)
+        if request_id:
+            self.metrics.count_predictions(predictions)
+            if self._log is not None:
+                self._log.add(request_id, rows, predictions)
         return predictions
 
     async def is_ready(self) -> bool:

@@ -34,8 +34,8 @@ class Cluster:
             raise TransientError("kubernetes: the API server must answer.")
         self.applied.append(copy.deepcopy(manifest))
         self.service = copy.deepcopy(manifest)
-        self.service["metadata"]["generation"] = len(self.applied)
-        self.service["status"] = {"observedGeneration": len(self.applied), "url": "http://flight-delays.example"}
+        # Not its own generation, but a Deployment's.
+        self.service["status"] = {"observedGeneration": 1, "url": "http://flight-delays.example"}
         self.autoscalers.add(self.stable)
         return self.service
 
@@ -66,7 +66,10 @@ class Cluster:
             return {"spec": {"clusterIP": predictor}}
         ready = 0 if predictor in self.cannot_start else 1
         status = {"observedGeneration": 1, "updatedReplicas": 1, "availableReplicas": ready}
-        return {"metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": status}
+        spec = self.service["spec"]
+        predictors = [spec["predictor"], *(canary["predictor"] for canary in spec.get("canary", []))]
+        (pods,) = [each for each in predictors if each["name"] == predictor]
+        return {"metadata": {"generation": 1}, "spec": {"replicas": 1, "template": {"spec": pods}}, "status": status}
 
     def list(self, kind: Kind, labels: Any = None, fields: str = "") -> list[dict[str, Any]]:
         if kind != AUTOSCALERS:
