@@ -24,6 +24,7 @@ from components.base.settings import load_settings
 from components.features.online.materialize import fill_online_store
 from components.features.online.reader import Found, OnlineFeatures, OnlineView
 from components.features.online.store import open_online_features, open_online_store
+from tests.contracts.running_postgresql import running_postgresql
 from tests.contracts.running_redis import running_redis
 from tests.unit.conftest import AS_OF as FILLED_AT
 from tests.unit.conftest import PROBLEM, fill_features
@@ -406,6 +407,20 @@ def test_a_problem_is_served_the_same_from_both(redis_url, tmp_path):
         assert (kept.entities["plane_profile"], kept.kept_from) == (2, FILLED_AT)
     assert served[0] == served[1]
     assert not (tmp_path / "redis" / "feast" / "online.db").exists()
+
+
+def test_a_problem_is_served_with_the_registry_in_postgresql_and_a_redis_with_a_password(tmp_path):
+    """As on a cluster: through feature_repo/feature_store.yaml and the `materialize` step's own function."""
+    with running_postgresql() as server, running_redis(tmp_path, "hunter2") as redis:
+        places = {"TIDEMILL_REGISTRY": f"{server}/postgres", "TIDEMILL_ONLINE_STORE": redis}
+        settings = load_settings({"TIDEMILL_HOME": str(tmp_path / "home"), **places})
+        fill_features(tmp_path, settings)
+        (found,) = open_online_features(PROBLEM, settings).read([{"carrier": "UA", "tailnum": "N1", "origin": "EWR"}])
+        assert found.values["plane_manufacturer"] == "AIRBUS"
+        locked_out = settings.model_copy(update={"online_store": redis.replace("hunter2", "wrong")})
+        with pytest.raises(PermanentError) as refusal:
+            open_online_features(PROBLEM, locked_out)
+        assert "wrong" not in str(refusal.value)
 
 
 def _open(place, home):

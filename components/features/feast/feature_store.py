@@ -95,6 +95,7 @@ def is_redis(online_store: str) -> bool:
 def apply(store: "FeatureStore", problem: Problem) -> None:
     """Register the problem's declarations and create the tables of the online store."""
     store.apply(_declarations(problem))
+    _close_registry(store)
 
 
 def declared_views(problem: Problem) -> list[OnlineView]:
@@ -133,7 +134,15 @@ def registered_views(problem: Problem, settings: Settings) -> list[OnlineView]:
     store = open_feature_store(settings)
     service = store.get_feature_service(problem.features.service)
     registered = [store.get_feature_view(projection.name) for projection in service.feature_view_projections]
+    _close_registry(store)
     return sorted((describe_view(view) for view in registered), key=lambda view: view.name)
+
+
+def _close_registry(store: "FeatureStore") -> None:
+    """Close the connections to a registry in a database: a predictor reads it once and would keep one for life."""
+    for engine in ("read_engine", "write_engine"):
+        if hasattr(store.registry, engine):
+            getattr(store.registry, engine).dispose()
 
 
 def join_features(store: "FeatureStore", problem: Problem, entities: pd.DataFrame) -> pa.Table:
