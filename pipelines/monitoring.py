@@ -19,14 +19,15 @@ PIPELINE_NAME = "monitoring"
 
 
 @dsl.pipeline(name=PIPELINE_NAME, description="What one deployed problem did, at one time")
-def monitoring(problem: str, as_of: str = "") -> Artifact:
+def monitoring(problem: str, as_of: str = "", due: str = "") -> Artifact:
     """Judge one window and report it.
 
     Args:
         problem: Name of the contract.
-        as_of: ISO 8601 time in UTC; the window ends there, and nothing that became available later is read.
+        as_of: ISO 8601 time in UTC; the window ends there, and nothing known later is read. Empty: the time in `due`.
+        due: Time for which the run was due; Kubeflow gives it to the pipeline that `on_cluster.py` builds.
     """
-    framed = frame(problem=problem, as_of=as_of, due=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER)
+    framed = frame(problem=problem, as_of=as_of, due=due)
     contract, time = framed.outputs["contract"], framed.outputs["as_of"]
     ingested = ingest(contract=contract, as_of=time)
     accepted = validate(contract=contract, snapshot=ingested.output).output

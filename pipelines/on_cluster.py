@@ -23,6 +23,8 @@ def prepare_for_cluster(pipeline: Any) -> Any:
             problem: Name of the contract, which the cluster keeps in a ConfigMap.
             as_of: ISO 8601 time in UTC; nothing known later is read. Empty: when the run was due, else now.
         """
+        # kfp.local knows no such placeholder: on one machine the runner gives a time.
+        due = dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER
         ended = notify(
             pipeline=pipeline.name,
             problem=problem,
@@ -30,11 +32,11 @@ def prepare_for_cluster(pipeline: Any) -> Any:
             run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
             created=dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER,
-            due=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER,
+            due=due,
         )
         ended.set_caching_options(False)
         with dsl.ExitHandler(ended, name="steps"):
-            pipeline.pipeline_func(problem=problem, as_of=as_of)
+            pipeline.pipeline_func(problem=problem, as_of=as_of, due=due)
         set_resources()
 
     return on_cluster

@@ -16,14 +16,15 @@ PIPELINE_NAME = "refresh"
 
 
 @dsl.pipeline(name=PIPELINE_NAME, description="Fresh features of one problem, at one time")
-def refresh(problem: str, as_of: str = "") -> Artifact:
+def refresh(problem: str, as_of: str = "", due: str = "") -> Artifact:
     """Bring the online store up to a time.
 
     Args:
         problem: Name of the contract.
-        as_of: ISO 8601 time in UTC; nothing that became available later is read. Empty: when the run was due, else now.
+        as_of: ISO 8601 time in UTC; nothing that became available later is read. Empty: the time in `due`.
+        due: Time for which the run was due; Kubeflow gives it to the pipeline that `on_cluster.py` builds.
     """
-    framed = frame(problem=problem, as_of=as_of, due=dsl.PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER)
+    framed = frame(problem=problem, as_of=as_of, due=due)
     contract, time = framed.outputs["contract"], framed.outputs["as_of"]
     ingested = ingest(contract=contract, as_of=time)
     accepted = validate(contract=contract, snapshot=ingested.output).output

@@ -177,9 +177,13 @@ def test_generated_passwords_agree_with_each_other_and_stay():
 
 def test_what_is_not_named_is_no_setting():
     settings = find(render("small", "--set", "monitoring.prometheusUrl="), "ConfigMap", "tidemill-settings")["data"]
-    assert not {"TIDEMILL_PROMETHEUS_URL", "TIDEMILL_GATEWAY_URL"} & set(settings)
+    pages = {"TIDEMILL_MLFLOW_UI", "TIDEMILL_PIPELINES_UI"}
+    assert not ({"TIDEMILL_PROMETHEUS_URL", "TIDEMILL_GATEWAY_URL"} | pages) & set(settings)
     named = find(render("small", "--set", "gatewayUrl=http://gateway"), "ConfigMap", "tidemill-settings")["data"]
     assert named["TIDEMILL_GATEWAY_URL"] == "http://gateway"
+    uis = ("--set", "mlflow.ui=https://mlflow.example", "--set", "pipelines.ui=https://kubeflow.example/pipeline")
+    linked = find(render("small", *uis), "ConfigMap", "tidemill-settings")["data"]
+    assert {linked[name] for name in pages} == {"https://mlflow.example", "https://kubeflow.example/pipeline"}
 
 
 def test_external_stores_leave_no_trace_of_the_embedded_ones():
