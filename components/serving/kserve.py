@@ -37,6 +37,7 @@ from components.serving.client import is_answering
 from components.serving.gateway import COUNTED_REQUESTS, Gateway, format_count, is_split
 from components.serving.inference_service import ServedVersion, render_canary, render_service, render_stable
 from components.serving.rollout_limits import RolloutLimits
+from components.serving.shadow import shadow_candidate
 
 log = logging.getLogger(__name__)
 # Weights are in force within four seconds of the apply; a busy controller takes longer.
@@ -85,15 +86,17 @@ class KServeHost:
             if percent:
                 return ()
             words = "no gateway accepts the endpoint's route: the candidate is promoted after its dark launch, unsplit."
-            return (Gate(name="split", verdict="pass", value=None, limit=None, reason=words),)
+            unsplit = Gate(name="split", verdict="pass", value=None, limit=None, reason=words)
+            return (unsplit, *shadow_candidate(candidate, champion, self._wait_answering(candidate), self._settings))
         self._apply_canary(service, candidate, percent)
-        self._wait_answering(candidate)
+        url = self._wait_answering(candidate)
         split = self._count_split(gateway, candidate, champion, percent)
         if not split.passed:
             return (split,)
-        rollout = candidate.problem.serving.rollout
+        if percent == 0:
+            return (split, *shadow_candidate(candidate, champion, url, self._settings))
         limits = RolloutLimits(candidate, champion, self._settings)
-        return (split, *_watch(limits, percent, rollout.soak_seconds if percent else rollout.shadow_seconds))
+        return (split, *_watch(limits, percent, candidate.problem.serving.rollout.soak_seconds))
 
     def live(self, endpoint: str) -> Mapping[str, int]:
         """Return the split as counted at the gateway; without one, the version whose predictor serves."""

@@ -169,14 +169,17 @@ def test_second_release_is_split_and_promoted_without_a_lost_request(make_releas
     cluster, folder = Kubernetes(tracking_settings.endpoint_namespace), make_release("run-2")
     with load() as users:
         second = deploy(folder, "second release")
+        promoted = second.deployed_at.replace("+00:00", "Z")
         time.sleep(15)
     print("   answers under load:", dict(users.answers))
     assert (second.outcome, second.champion) == ("promoted", "2")
     assert set(users.answers) == {"1", "2"}
     pods = cluster.list(PODS, {"serving.kserve.io/inferenceservice": "flight-delays"})
-    (pod,) = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    assert [status["restartCount"] for status in pod["status"]["containerStatuses"]] == [0]
-    assert pod["metadata"]["creationTimestamp"] < second.deployed_at.replace("+00:00", "Z")
+    alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    assert {status["restartCount"] for pod in alive for status in pod["status"]["containerStatuses"]} == {0}
+    # The canary's pods go on: a promotion makes no others of another template.
+    assert len({pod["metadata"]["labels"]["pod-template-hash"] for pod in alive}) == 1
+    assert min(pod["metadata"]["creationTimestamp"] for pod in alive) < promoted
     assert [scaler["metadata"]["name"] for scaler in cluster.list(AUTOSCALERS)] == ["flight-delays-v2-predictor"]
 
 

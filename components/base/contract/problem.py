@@ -230,7 +230,9 @@ class Rollout(Section):
     """How long a candidate is watched on a cluster at each share of the requests, and what withdraws it there."""
 
     start_seconds: float = Field(default=300, gt=0, description="a candidate that does not answer by then is refused")
-    shadow_seconds: float = Field(default=0, ge=0, description="the dark launch is watched this long before any share")
+    shadow_seconds: float = Field(
+        default=0, ge=0, description="logged requests are replayed to the dark launch this long"
+    )
     soak_seconds: float = Field(default=120, ge=0, description="each share is watched this long")
     maximum_error_ratio: Ratio = Field(default=0.01, description="share of requests that are answered with 5xx")
     maximum_missing_rise: Ratio = Field(

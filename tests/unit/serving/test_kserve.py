@@ -51,6 +51,7 @@ def install(cluster, monkeypatch):
 
     monkeypatch.setattr(Gateway, "count", count)
     monkeypatch.setattr(kserve_module, "is_answering", lambda url, path: url.startswith("http://v"))
+    monkeypatch.setattr(kserve_module, "shadow_candidate", lambda *_: [])
     monkeypatch.setattr(kserve_module, "_SPLIT_SECONDS", 0.0)
     monkeypatch.setattr(kserve_module, "_POLL_SECONDS", 0.0)
     return cluster
