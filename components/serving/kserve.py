@@ -120,7 +120,10 @@ class KServeHost:
             self._hand_over(service, candidate)
         self._wait_answering(candidate)
         self._delete_other_autoscalers(candidate)
-        self._wait_alone(candidate)
+        served = self._read(candidate.endpoint)
+        gateway = self._find_gateway(served) if served else None
+        if gateway:
+            self._wait_alone(gateway, candidate.version)
 
     def withdraw(self, candidate: ServedVersion, champion: ServedVersion | None) -> None:
         """Drop the candidate; what served before goes on as it was."""
@@ -158,9 +161,17 @@ class KServeHost:
         self._cluster.apply(INFERENCE_SERVICES, render_canary(candidate, predictor, percent, self._settings))
 
     def _drop_canary(self, service: Object, version: ServedVersion) -> None:
-        if _canary_versions(service):
-            predictor = service["spec"]["predictor"]
-            self._cluster.apply(INFERENCE_SERVICES, render_stable(version.problem, predictor, self._settings))
+        """Take every request from the canaries, and then end them: in one apply a gateway still sends there."""
+        canaries = service["spec"].get("canary", [])
+        if not canaries:
+            return
+        manifest = render_stable(version.problem, service["spec"]["predictor"], self._settings)
+        gateway = self._find_gateway(service)
+        if gateway and any(canary["trafficPercent"] for canary in canaries):
+            dark = [{"trafficPercent": 0, "predictor": {**one["predictor"], "minReplicas": 1}} for one in canaries]
+            self._cluster.apply(INFERENCE_SERVICES, {**manifest, "spec": {**manifest["spec"], "canary": dark}})
+            self._wait_alone(gateway, _stable_version(service))
+        self._cluster.apply(INFERENCE_SERVICES, manifest)
 
     def _read(self, endpoint: str) -> Object | None:
         return self._cluster.get(INFERENCE_SERVICES, endpoint)
@@ -229,13 +240,10 @@ class KServeHost:
             reason=f"at {percent} %, {COUNTED_REQUESTS} requests counted at the gateway: {format_count(counted)}.",
         )
 
-    def _wait_alone(self, served: ServedVersion) -> None:
-        """Wait until the gateway, where there is one, sends every request to the version."""
-        service = self._read(served.endpoint)
+    def _wait_alone(self, gateway: Gateway, version: str) -> None:
+        """Wait until the gateway sends every request to a version, or as long as a split may take."""
         until = time.monotonic() + _SPLIT_SECONDS
-        while service and (gateway := self._find_gateway(service)) and time.monotonic() < until:
-            if is_split(gateway.count(), {served.version: 100}):
-                return
+        while not is_split(gateway.count(), {version: 100}) and time.monotonic() < until:
             time.sleep(_POLL_SECONDS)
 
     def _find_gateway(self, service: Object) -> Gateway | None:

@@ -7,9 +7,10 @@ of the same pod, so that no label of a scrape configuration is relied on but `in
 
 import itertools
 import math
+import time
 from collections.abc import Iterator
 
-from components.base.adapters.prometheus_api import query_prometheus, read_number
+from components.base.adapters.prometheus_api import Sample, query_prometheus, read_number
 from components.base.gate import Gate
 from components.base.settings import Settings
 from components.base.statistics.counts import population_stability_index
@@ -17,6 +18,8 @@ from components.serving.inference_service import ServedVersion
 
 # Prometheus scrapes every 15 to 30 seconds: a shorter window holds one sample and no increase.
 _MINIMUM_WINDOW_SECONDS = 60
+# A scrape is stored under the time at which it began.
+_LAG_SECONDS = 5.0
 
 
 class RolloutLimits:
@@ -29,6 +32,7 @@ class RolloutLimits:
         self._versions = (candidate.version, champion)
         self._url = settings.prometheus_url
         self._namespace = settings.endpoint_namespace
+        self._at = 0.0
 
     def read(self, percent: int, seconds: float) -> list[Gate]:
         """Compare what was measured in the last `seconds`, at a share of the requests, with the contract's limits.
@@ -38,6 +42,8 @@ class RolloutLimits:
         """
         if self._url is None:
             return []
+        # One time for all queries: between two of them a scrape may come, and their ratio is of different rows.
+        self._at = time.time() - _LAG_SECONDS
         window = f"{max(math.ceil(seconds), _MINIMUM_WINDOW_SECONDS)}s"
         return list(self._read(f"at {percent} %", window))
 
@@ -74,7 +80,7 @@ class RolloutLimits:
             if rows < self._serving.rollout.minimum_rows:
                 return math.nan, ""
             increase = self._increase("tidemill_predictor_missing_features_total", window, version)
-            found = query_prometheus(self._url or "", f"sum by (feature) ({increase})")
+            found = self._query(f"sum by (feature) ({increase})")
             ratios.append({sample.labels["feature"]: sample.value / rows for sample in found})
         candidate, champion = ratios
         rises = {name: ratio - champion.get(name, 0.0) for name, ratio in candidate.items()}
@@ -84,16 +90,12 @@ class RolloutLimits:
     def _output_names(self) -> list[str]:
         """Return the histograms of outputs: no other one of the predictor's carries the version itself."""
         own = f'problem="{self._problem}",model_version="{self._versions[0]}"'
-        found = query_prometheus(
-            self._url or "", f'group by (__name__) ({{__name__=~"tidemill_predictor_.+_bucket",{own}}})'
-        )
+        found = self._query(f'group by (__name__) ({{__name__=~"tidemill_predictor_.+_bucket",{own}}})')
         return sorted(sample.labels["__name__"].removesuffix("_bucket") for sample in found)
 
     def _histogram(self, name: str, window: str, version: str) -> list[float]:
         """Return the rows of each bin of a version's histogram."""
-        samples = query_prometheus(
-            self._url or "", f"sum by (le) ({self._increase(f'{name}_bucket', window, version)})"
-        )
+        samples = self._query(f"sum by (le) ({self._increase(f'{name}_bucket', window, version)})")
         cumulated = [0.0, *(sample.value for sample in sorted(samples, key=lambda sample: float(sample.labels["le"])))]
         return [max(later - earlier, 0.0) for earlier, later in itertools.pairwise(cumulated)]
 
@@ -102,7 +104,10 @@ class RolloutLimits:
         return 0.0 if math.isnan(found) else found
 
     def _number(self, query: str) -> float:
-        return read_number(self._url or "", query)
+        return read_number(self._url or "", query, self._at)
+
+    def _query(self, query: str) -> list[Sample]:
+        return query_prometheus(self._url or "", query, self._at)
 
     def _increase(self, metric: str, window: str, version: str, labels: str = "") -> str:
         own = f'problem="{self._problem}",namespace=~"{self._namespace}|"'

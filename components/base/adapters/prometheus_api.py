@@ -22,15 +22,19 @@ class Sample:
     """NaN where Prometheus divides nothing by nothing."""
 
 
-def query_prometheus(url: str, query: str) -> list[Sample]:
-    """Evaluate a query now; a query over series that do not exist has no samples.
+def query_prometheus(url: str, query: str, at: float | None = None) -> list[Sample]:
+    """Evaluate a query now, or at a time in seconds since 1970; over series that do not exist it has no samples.
 
     Raises:
         PermanentError: Prometheus refuses the query.
         TransientError: it does not answer.
     """
     try:
-        response = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=_TIMEOUT_SECONDS)
+        response = httpx.get(
+            f"{url}/api/v1/query",
+            params={"query": query} | ({} if at is None else {"time": f"{at:.3f}"}),
+            timeout=_TIMEOUT_SECONDS,
+        )
         answer = response.json()
     except (httpx.HTTPError, ValueError) as error:
         raise TransientError(
@@ -43,7 +47,7 @@ def query_prometheus(url: str, query: str) -> list[Sample]:
     return [Sample(dict(entry["metric"]), float(entry["value"][1])) for entry in answer["data"]["result"]]
 
 
-def read_number(url: str, query: str) -> float:
+def read_number(url: str, query: str, at: float | None = None) -> float:
     """Evaluate a query that gives one number, with the errors of `query_prometheus`; NaN when it gives none."""
-    samples = query_prometheus(url, query)
+    samples = query_prometheus(url, query, at)
     return samples[0].value if samples else math.nan

@@ -101,6 +101,17 @@ def test_what_serves_is_not_rendered_again_for_the_release_of_another_image(spli
     assert spec["predictor"]["containers"][0]["image"] == "tidemill:1"
 
 
+def test_a_withdrawal_takes_the_requests_before_the_pods(split_cluster):
+    host = KServeHost(SETTINGS, split_cluster)
+    host.promote(version(1))
+    host.shift(version(2), 50)
+    host.withdraw(version(2), version(1))
+    *_, dark, alone = split_cluster.applied
+    assert [canary["trafficPercent"] for canary in dark["spec"]["canary"]] == [0]
+    assert "canary" not in alone["spec"]
+    assert host.live("flight-delays") == {"1": 100}
+
+
 def test_without_a_gateway_the_record_says_that_nothing_was_split(monkeypatch, tmp_path):
     cluster = install(Cluster(has_gateway=False), monkeypatch)
     host = KServeHost(SETTINGS, cluster)

@@ -1,0 +1,90 @@
+"""The limits of a rollout over canned answers of Prometheus."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from components.base.adapters.prometheus_api import Sample
+from components.base.contract.load import load_problem
+from components.base.settings import load_settings
+from components.serving import rollout_limits
+from components.serving.inference_service import ServedVersion
+from components.serving.rollout_limits import RolloutLimits
+
+PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
+SETTINGS = load_settings({"TIDEMILL_PROMETHEUS_URL": "http://prometheus:9090"})
+CANDIDATE = ServedVersion(PROBLEM, "3", "s3://b/3", {})
+GOOD = {
+    "requests": {"2": 9000.0, "3": 1000.0},
+    "errors": {"3": 0.0},
+    "p99": 0.02,
+    "missing": {"2": 900.0, "3": 120.0},
+    "bins": {"2": [0, 4000, 9000], "3": [0, 450, 1000]},
+}
+
+
+def answer(found, query):
+    """Evaluate the queries of the limits over a table."""
+    version = re.search(r'model_version="(\d)"', query)[1]
+    if "histogram_quantile" in query:
+        return [Sample({}, found["p99"])]
+    if "group by (__name__)" in query:
+        return [Sample({"__name__": "tidemill_predictor_probability_bucket"}, 1.0)]
+    if "missing_features" in query:
+        return [Sample({"feature": "plane_seats"}, found["missing"][version])]
+    if "probability_bucket" in query:
+        return [Sample({"le": str(i)}, float(rows)) for i, rows in enumerate(found["bins"][version])]
+    if 'code=~"5.."' in query:
+        return [Sample({}, found["errors"][version])]
+    return [Sample({}, found["requests"][version])] if found["requests"] else []
+
+
+@pytest.fixture
+def prometheus(monkeypatch):
+    found, times = dict(GOOD), set()
+
+    def query(url, text, at=None):
+        times.add(at)
+        return answer(found, text)
+
+    def number(url, text, at=None):
+        samples = query(url, text, at)
+        return samples[0].value if samples else math.nan
+
+    monkeypatch.setattr(rollout_limits, "query_prometheus", query)
+    monkeypatch.setattr(rollout_limits, "read_number", number)
+    found["times"] = times
+    return found
+
+
+def verdicts():
+    return {gate.name: gate.verdict for gate in RolloutLimits(CANDIDATE, "2", SETTINGS).read(10, 120)}
+
+
+def test_a_candidate_like_the_champion_passes_and_all_queries_are_of_one_time(prometheus):
+    assert set(verdicts().values()) == {"pass"}
+    assert len(prometheus["times"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "gate"),
+    [
+        ({"errors": {"3": 30.0}}, "error_ratio"),
+        ({"p99": 0.08}, "canary_p99_milliseconds"),
+        ({"missing": {"2": 900.0, "3": 300.0}}, "missing_rise"),
+        ({"bins": {"2": [0, 4000, 9000], "3": [0, 50, 1000]}}, "score_psi"),
+    ],
+)
+def test_each_limit_fails_alone(prometheus, change, gate):
+    prometheus |= change
+    assert [name for name, verdict in verdicts().items() if verdict == "fail"] == [gate]
+
+
+def test_without_traffic_or_prometheus_nothing_is_measured(prometheus):
+    prometheus |= {"requests": {}, "p99": math.nan, "bins": {"2": [], "3": []}}
+    gates = RolloutLimits(CANDIDATE, "2", SETTINGS).read(10, 120)
+    assert {gate.value for gate in gates} == {None}
+    assert {gate.verdict for gate in gates} == {"pass"}
+    assert RolloutLimits(CANDIDATE, "2", load_settings({})).read(10, 120) == []
