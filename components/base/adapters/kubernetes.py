@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from components.base.errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient
+    from kubernetes.client import ApiClient, Configuration
 
 Object = dict[str, Any]
 FIELD_MANAGER = "tidemill"
@@ -126,12 +126,20 @@ class Kubernetes:
         configuration = client.Configuration()
         configuration.retries = False
         try:
-            config.load_config(client_configuration=configuration)
+            config.load_incluster_config(client_configuration=configuration)
+        except config.ConfigException:
+            self._load_kubeconfig(configuration)
+        return client.ApiClient(configuration)
+
+    def _load_kubeconfig(self, configuration: "Configuration") -> None:
+        from kubernetes import config
+
+        try:
+            config.load_kube_config(client_configuration=configuration)
         except config.ConfigException as error:
             raise PermanentError(
                 f"kubernetes: a service account or a kubeconfig must name the cluster, but got: {error} Set KUBECONFIG."
             ) from error
-        return client.ApiClient(configuration)
 
     def _call(
         self,

@@ -133,3 +133,22 @@ def test_a_wait_ends_with_the_condition_or_the_time(api):
     api.answers = [(200, {"spec": 1})]
     assert api.cluster().wait(DEPLOYMENTS, "flights", lambda found: found == {"spec": 1}, 5)
     assert not api.cluster().wait(DEPLOYMENTS, "flights", lambda found: found is None, 0)
+
+
+def test_without_a_service_account_or_a_kubeconfig_it_says_what_to_set(monkeypatch, tmp_path):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "missing"))
+    with pytest.raises(PermanentError, match="a service account or a kubeconfig must name the cluster"):
+        Kubernetes("models").get(DEPLOYMENTS, "flights")
+
+
+def test_a_kubeconfig_names_the_cluster(monkeypatch, tmp_path, api):
+    api.answers = [(200, MANIFEST)]
+    cluster = {"name": "c", "cluster": {"server": api.url}}
+    context = {"name": "x", "context": {"cluster": "c", "user": "u"}}
+    users = [{"name": "u", "user": {"token": "secret"}}]
+    content = {"clusters": [cluster], "contexts": [context], "users": users, "current-context": "x"}
+    (tmp_path / "config").write_text(json.dumps(content))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
+    assert Kubernetes("models").get(INFERENCE_SERVICES, "flights") == MANIFEST
