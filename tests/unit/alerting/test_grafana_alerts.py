@@ -171,7 +171,11 @@ def test_alertmanager_reads_its_token_from_a_file_and_goes_at_the_pace_given(tmp
 
 
 def test_no_generated_file_holds_a_secret_or_a_host():
-    for file in (ROOT / "charts" / "tidemill").rglob("*.yaml"):
+    chart = ROOT / "charts" / "tidemill"
+    # Templates and values are written by hand: the one builds addresses, the other names a person's own.
+    files = [file for folder in ("alerts", "grafana", "runbooks") for file in (chart / folder).rglob("*.yaml")]
+    assert files
+    for file in files:
         text = file.read_text()
         assert not re.search(r"https?://", text), file
         for line in re.findall(r"(?im)^\s*(?:secret|password|token|addresses|url):\s*(.+)$", text):
