@@ -14,18 +14,18 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
-# The names that the chart gives its objects, and where pods read them: a file a setting, named after it. KFP names a
-# volume after its object: a ConfigMap and a Secret of one name make a pod that Kubernetes refuses.
-SETTINGS, SECRETS, PROBLEMS = "tidemill-settings", "tidemill-secrets", "tidemill-problems"
-SETTINGS_FOLDER, SECRETS_FOLDER, PROBLEMS_FOLDER = (
-    "/etc/tidemill/settings",
-    "/etc/tidemill/secrets",
-    "/etc/tidemill/problems",
+from components.base.installation import (
+    IMAGE_USER,
+    PROBLEMS,
+    PROBLEMS_FOLDER,
+    SECRETS,
+    SECRETS_FOLDER,
+    SETTINGS,
+    SETTINGS_FOLDER,
 )
+
 # Its rights: what KFP needs in a step's pod, and InferenceServices in the endpoints' namespace; nothing else.
 STEPS_ACCOUNT = "tidemill-steps"
-# The numeric user of the image: without a number a pod that must not be root waits for ever.
-USER = 65532
 # Kubeflow's label of every pod of a run; the environment is no part of the cache's key, a parameter would be.
 _RUN_ID_FIELD = "metadata.labels['pipeline/runid']"
 
@@ -94,11 +94,11 @@ def set_resources() -> None:
         # A step has no writable home of its own user; /tmp is writable, and KFP empties it with the pod.
         task.set_env_variable("HOME", "/tmp")  # noqa: S108
         kubernetes.use_field_path_as_env(task, env_name="STEP_RUN_ID", field_path=_RUN_ID_FIELD)
-        kubernetes.use_config_map_as_volume(task, SETTINGS, mount_path=SETTINGS_FOLDER)
-        kubernetes.use_secret_as_volume(task, SECRETS, mount_path=SECRETS_FOLDER)
-        kubernetes.use_config_map_as_volume(task, PROBLEMS, mount_path=PROBLEMS_FOLDER)
+        kubernetes.use_config_map_as_volume(task, SETTINGS, mount_path=str(SETTINGS_FOLDER))
+        kubernetes.use_secret_as_volume(task, SECRETS, mount_path=str(SECRETS_FOLDER))
+        kubernetes.use_config_map_as_volume(task, PROBLEMS, mount_path=str(PROBLEMS_FOLDER))
         kubernetes.set_timeout(task, step.timeout_seconds)
-        kubernetes.set_security_context(task, run_as_user=USER, run_as_non_root=True)
+        kubernetes.set_security_context(task, run_as_user=IMAGE_USER, run_as_non_root=True)
 
 
 def _list_tasks() -> Iterable[Any]:

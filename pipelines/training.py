@@ -34,14 +34,14 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
     accepted = validate(contract=contract, snapshot=ingested.output).output
     features_uri = build(contract=contract, accepted=accepted).output
     prepared = prepare(contract=contract, accepted=accepted, features_uri=features_uri, as_of=time).output
-    explored = explore(contract=contract, prepared=prepared).output
-    leaderboard = select(contract=contract, prepared=prepared).output
-    tuned = tune(contract=contract, prepared=prepared, leaderboard=leaderboard).output
-    model = ensemble(contract=contract, prepared=prepared, tuned=tuned).output
-    evaluated = evaluate(contract=contract, prepared=prepared, model=model, leaderboard=leaderboard)
+    rows = {"contract": contract, "prepared": prepared}
+    explored = explore(**rows).output
+    leaderboard = select(**rows).output
+    tuned = tune(**rows, leaderboard=leaderboard).output
+    model = ensemble(**rows, tuned=tuned).output
+    evaluated = evaluate(**rows, model=model, leaderboard=leaderboard)
     registered = register(
-        contract=contract,
-        prepared=prepared,
+        **rows,
         profile=explored,
         model=model,
         evaluation=evaluated.outputs["evaluation"],
@@ -55,9 +55,8 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
     materialized.after(registered)
     deployed = deploy(contract=contract, release=registered.outputs["release"]).after(materialized)
     presented = present(
-        contract=contract,
+        **rows,
         accepted=accepted,
-        prepared=prepared,
         profile=explored,
         leaderboard=leaderboard,
         tuned=tuned,

@@ -24,3 +24,8 @@ class Gate(Document):
     def passed(self) -> bool:
         """Whether the release may go on."""
         return self.verdict == "pass"
+
+
+def limit_gate(name: str, value: float, limit: float, reason: str) -> Gate:
+    """Build a gate that passes when the value is at most the limit; not a number fails."""
+    return Gate(name=name, verdict="pass" if value <= limit else "fail", value=value, limit=limit, reason=reason)

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, Wr
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from components.base.errors import SettingsError, raise_faults, suggest_name
+from components.base.installation import SECRETS_FOLDER, SETTINGS_FOLDER
 
 _PREFIX = "TIDEMILL_"
 _SQLITE = "sqlite:///"
@@ -25,10 +26,6 @@ _REDIS = re.compile(r"rediss?://[^/\s]+:\d{1,5}(/\d+)?")
 # What Kubernetes tells each pod of the Services beside it, `tidemill-mlflow` for one: TIDEMILL_MLFLOW_PORT=tcp://….
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST=.*|SERVICE_PORT\w*=\d+|PORT(_\d+_TCP)?=tcp://.*|PORT_\d+_TCP_\w+=.*)")
 _ROOT = Path(__file__).parents[2]
-SETTINGS_FOLDER = Path("/etc/tidemill/settings")
-"""Where the ConfigMap `tidemill-settings` is mounted in a pod; a file's name is the variable."""
-SECRETS_FOLDER = Path("/etc/tidemill/secrets")
-"""Where the Secret `tidemill-secrets` is mounted: a password in a file is in no process's environment."""
 
 
 def _must(words: str) -> WrapValidator:

@@ -32,8 +32,9 @@ def govern(
 
     tidemill govern --port 8080
     """
+    from components.base.contract.load import load_problems
     from components.base.settings import load_settings
-    from components.governor.server import assemble, load_problems, open_newest_result, serve
+    from components.governor.server import assemble, open_newest_result, serve
     from pipelines.runners import open_runner
     from pipelines.runners.services import embedded_services
 
@@ -41,7 +42,7 @@ def govern(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load_settings()
-    problems = load_problems(settings)
+    problems = load_problems(settings.problems)
     try:
         with embedded_services(settings):
             # The services have written their addresses into the environment.

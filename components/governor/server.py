@@ -17,7 +17,6 @@ from fastapi import FastAPI
 
 from components.base.adapters.s3 import open_store
 from components.base.clock import read_clock
-from components.base.contract.load import load_problem
 from components.base.contract.problem import Problem
 from components.base.errors import SettingsError
 from components.base.runner import Runner
@@ -44,16 +43,6 @@ class Governor:
     app: FastAPI
     worker: Worker
     database: Database
-
-
-def load_problems(settings: Settings) -> dict[str, Problem]:
-    """Load every contract.
-
-    Raises:
-        ContractError: one has faults.
-    """
-    loaded = [load_problem(file) for file in sorted(settings.problems.glob("*.yaml"))]
-    return {problem.name: problem for problem in loaded}
 
 
 def assemble(

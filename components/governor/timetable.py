@@ -14,13 +14,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from components.base.contract.problem import Problem
-from components.base.runner import Pipeline, Runner
+from components.base.runner import Runner
 from components.base.schedule import find_previous
 
 log = logging.getLogger("governor")
 # A run is visible some seconds after its start. After this it is started again; its key keeps it from running twice.
 _UNSEEN = timedelta(seconds=120)
-_IN_ORDER: tuple[Pipeline, ...] = ("refresh", "monitoring")
 
 
 class Timetable:
@@ -49,9 +48,8 @@ class Timetable:
             TransientError: a run could not be started or looked up now.
             PermanentError: it can never be started.
         """
-        schedules = {"refresh": problem.refresh.schedule, "monitoring": problem.monitoring.schedule}
-        for pipeline in _IN_ORDER:
-            due = find_previous(schedules[pipeline], now)
+        for pipeline, schedule in problem.schedules.items():
+            due = find_previous(schedule, now)
             if due <= self._known_since[problem.name]:
                 continue
             key = f"{problem.name}-{pipeline}-{due:%Y-%m-%dT%H%M}"

@@ -21,13 +21,13 @@ from components.base import documents
 from components.base.adapters import mlflow as tracking
 from components.base.contract.problem import Problem
 from components.base.errors import EndpointUnavailableError
-from components.base.gate import Gate
+from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
 from components.base.tables import read_table
 from components.base.task import Task
 from components.models.artifact import load_model
 from components.release.record import Deployment, Release, RolloutStage, SmokeTest, fingerprint_model
-from components.release.smoke_test import limit_gate, run_smoke_test
+from components.release.smoke_test import run_smoke_test
 from components.serving.host import ServingHost, open_host, read_served_version
 from components.serving.inference_service import ServedVersion, Stage, plan_rollout, render_yaml
 

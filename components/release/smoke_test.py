@@ -22,7 +22,7 @@ import pandas as pd
 
 from components.base.contract.problem import Problem
 from components.base.errors import EndpointUnavailableError
-from components.base.gate import Gate
+from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
 from components.features.request import request_row
 from components.models.artifact import Model
@@ -108,11 +108,6 @@ def run_smoke_test(
         replay=_describe(passes, offline.expected, ready_seconds),
         skew=measure_skew(model.features, golden, offline.served),
     )
-
-
-def limit_gate(name: str, value: float, limit: float, reason: str) -> Gate:
-    """Build a gate that passes when the value is at most the limit; not a number fails."""
-    return Gate(name=name, verdict="pass" if value <= limit else "fail", value=value, limit=limit, reason=reason)
 
 
 def _answer_offline(problem: Problem, model: Model, rows: Sequence[Row], settings: Settings) -> _OfflineAnswers:

@@ -20,15 +20,14 @@ def serve_reports(
     import uvicorn
 
     from components.base.adapters.s3 import open_store
-    from components.base.contract.load import load_problem
+    from components.base.contract.load import load_problems
     from components.base.settings import load_settings
     from components.reports.library import Library
     from components.reports.server import create_app
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load_settings()
-    names = [load_problem(file).name for file in sorted(settings.problems.glob("*.yaml"))]
-    app = create_app(Library(open_store(settings), names))
+    app = create_app(Library(open_store(settings), list(load_problems(settings.problems))))
     uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=2)
 
 

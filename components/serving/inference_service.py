@@ -26,7 +26,8 @@ from typing import Any
 import yaml
 
 from components.base.contract.problem import Problem
-from components.base.settings import SECRETS_FOLDER, SETTINGS_FOLDER, Settings
+from components.base.installation import IMAGE_USER, SECRETS, SECRETS_FOLDER, SETTINGS, SETTINGS_FOLDER
+from components.base.settings import Settings
 
 Manifest = dict[str, Any]
 _PORT = 8080
@@ -39,8 +40,6 @@ _RESOURCES = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": 
 _SPOOL_FOLDER = "/var/spool/tidemill"
 # Beside the log's own limit: a segment that is kept aside; a pod that writes more than its volume holds is evicted.
 _SPOOL_RESERVE_MIB = 256
-# The user of the image.
-_USER = 65532
 # A gateway and kube-proxy name a pod for some seconds after it began to end: it goes on answering meanwhile.
 _DRAIN_SECONDS = 8
 # Requests in flight get the predictor's 20 seconds of grace after that, the prediction log 4 more.
@@ -146,16 +145,16 @@ def _predictor(served: ServedVersion, settings: Settings) -> Manifest:
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "fsGroup": _USER,
+            "runAsUser": IMAGE_USER,
+            "fsGroup": IMAGE_USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(served, settings)],
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
             {"name": "spool", "emptyDir": {"sizeLimit": f"{spool_mib}Mi"}},
-            {"name": "settings", "configMap": {"name": "tidemill-settings"}},
-            {"name": "secrets", "secret": {"secretName": "tidemill-secrets"}},
+            {"name": "settings", "configMap": {"name": SETTINGS}},
+            {"name": "secrets", "secret": {"secretName": SECRETS}},
         ],
     }
 

@@ -123,7 +123,7 @@ class KServeHost:
         served = self._read(candidate.endpoint)
         gateway = self._find_gateway(served) if served else None
         if gateway:
-            self._wait_alone(gateway, candidate.version)
+            _wait_split(gateway, {candidate.version: 100})
 
     def withdraw(self, candidate: ServedVersion, champion: ServedVersion | None) -> None:
         """Drop the candidate; what served before goes on as it was."""
@@ -170,7 +170,7 @@ class KServeHost:
         if gateway and any(canary["trafficPercent"] for canary in canaries):
             dark = [{"trafficPercent": 0, "predictor": {**one["predictor"], "minReplicas": 1}} for one in canaries]
             self._cluster.apply(INFERENCE_SERVICES, {**manifest, "spec": {**manifest["spec"], "canary": dark}})
-            self._wait_alone(gateway, _stable_version(service))
+            _wait_split(gateway, {_stable_version(service): 100})
         self._cluster.apply(INFERENCE_SERVICES, manifest)
 
     def _read(self, endpoint: str) -> Object | None:
@@ -229,22 +229,14 @@ class KServeHost:
     def _count_split(self, gateway: Gateway, candidate: ServedVersion, champion: str, percent: int) -> Gate:
         """Count at the gateway until the split is in force, and return what was counted last as a gate."""
         expected = {champion: 100 - percent, candidate.version: percent}
-        until = time.monotonic() + _SPLIT_SECONDS
-        while not (agrees := is_split(counted := gateway.count(), expected)) and time.monotonic() < until:
-            time.sleep(_POLL_SECONDS)
+        counted = _wait_split(gateway, expected)
         return Gate(
             name="split",
-            verdict="pass" if agrees else "fail",
+            verdict="pass" if is_split(counted, expected) else "fail",
             value=counted.get(candidate.version, 0) / COUNTED_REQUESTS,
             limit=percent / 100,
             reason=f"at {percent} %, {COUNTED_REQUESTS} requests counted at the gateway: {format_count(counted)}.",
         )
-
-    def _wait_alone(self, gateway: Gateway, version: str) -> None:
-        """Wait until the gateway sends every request to a version, or as long as a split may take."""
-        until = time.monotonic() + _SPLIT_SECONDS
-        while not is_split(gateway.count(), {version: 100}) and time.monotonic() < until:
-            time.sleep(_POLL_SECONDS)
 
     def _find_gateway(self, service: Object) -> Gateway | None:
         """Return the gateway that accepted the endpoint's route; None when nothing splits requests."""
@@ -286,6 +278,14 @@ class KServeHost:
             text = f"{error}\n"
         log_path.parent.mkdir(parents=True, exist_ok=True)
         log_path.write_text(text, encoding="utf-8")
+
+
+def _wait_split(gateway: Gateway, expected: Mapping[str, int]) -> Mapping[str, int]:
+    """Count at the gateway until a split in percent is in force, or as long as one may take; return the last count."""
+    until = time.monotonic() + _SPLIT_SECONDS
+    while not is_split(counted := gateway.count(), expected) and time.monotonic() < until:
+        time.sleep(_POLL_SECONDS)
+    return counted
 
 
 def _watch(limits: RolloutLimits, percent: int, seconds: float) -> Sequence[Gate]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 from components.base.adapters.prometheus_api import Sample, query_prometheus, read_number
-from components.base.gate import Gate
+from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
 from components.base.statistics.counts import population_stability_index
 from components.serving.inference_service import ServedVersion
@@ -120,4 +120,4 @@ def _gate(name: str, value: float, limit: float, words: str) -> Gate:
     if math.isnan(value):
         return Gate(name=name, verdict="pass", value=None, limit=limit, reason=words.format("not measured", limit))
     reason = words.format(f"{value:.3g}", f"{limit:g}")
-    return Gate(name=name, verdict="pass" if value <= limit else "fail", value=value, limit=limit, reason=reason)
+    return limit_gate(name, value, limit, reason)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from components.base.adapters.s3 import open_store
 from components.base.contract.problem import Problem
 from components.base.errors import EndpointUnavailableError
-from components.base.gate import Gate
+from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
 from components.base.statistics.counts import population_stability_index
 from components.serving.client import EndpointAddress, replay_v1
@@ -91,29 +91,22 @@ def _compare(candidate: ServedVersion, url: str, logged: pd.DataFrame) -> Iterat
     try:
         answers = replay_v1(address, request_rows(schema, logged))
     except EndpointUnavailableError as error:
-        yield Gate(name="shadow_errors", verdict="fail", value=1.0, limit=0.0, reason=f"logged requests: {error}")
+        yield limit_gate("shadow_errors", 1, 0, f"logged requests: {error}")
         return
     slow = float(np.percentile(answers.milliseconds, 99))
-    yield Gate(
-        name="shadow_p99_milliseconds",
-        verdict="pass" if slow <= serving.p99_milliseconds else "fail",
-        value=slow,
-        limit=serving.p99_milliseconds,
-        reason=f"{count} logged requests: 99 of 100 took at most {slow:.1f} ms (limit {serving.p99_milliseconds:g}).",
-    )
+    limit = serving.p99_milliseconds
+    words = f"{count} logged requests: 99 of 100 took at most {slow:.1f} ms (limit {limit:g})."
+    yield limit_gate("shadow_p99_milliseconds", slow, limit, words)
     if count < serving.rollout.minimum_rows:
         return
     for position, name in enumerate(columns):
         psi = _measure_psi(logged[name].to_numpy(), answers.output[:, position])
         limit = serving.rollout.maximum_score_psi
-        yield Gate(
-            name="shadow_score_psi",
-            verdict="pass" if psi <= limit else "fail",
-            value=psi,
-            limit=limit,
-            reason=f"{count} logged requests: the PSI of {address.output_columns[position]} against the answers that "
-            f"users got is {psi:.3g} (limit {limit:g}).",
+        words = (
+            f"{count} logged requests: the PSI of {address.output_columns[position]} against the answers that users "
+            f"got is {psi:.3g} (limit {limit:g})."
         )
+        yield limit_gate("shadow_score_psi", psi, limit, words)
 
 
 def _measure_psi(logged: np.ndarray, answered: np.ndarray) -> float:

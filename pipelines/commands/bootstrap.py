@@ -40,16 +40,16 @@ def prepare_all(
     tidemill bootstrap all --timeout-seconds 600
     """
     from components.base.adapters.s3 import open_store
-    from components.base.contract.load import load_problem
+    from components.base.contract.load import load_problems
     from components.base.settings import load_settings
     from pipelines.commands.schedules import apply_schedules
 
     settings = load_settings()
-    problems = [load_problem(file) for file in sorted(settings.problems.glob("*.yaml"))]
+    problems = load_problems(settings.problems)
     deadline = time.monotonic() + timeout_seconds
     repeat_until("bucket", open_store(settings).ensure_bucket, deadline)
     typer.echo(f"bucket: {settings.bucket} is there")
-    for problem in problems:
+    for problem in problems.values():
         register = partial(_register_features, settings, problem)
         repeat_until("features", register, deadline)
         typer.echo(f"features: {problem.name} is registered")

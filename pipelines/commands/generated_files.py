@@ -15,7 +15,7 @@ from components.alerting.grafana import rules as grafana_alerts
 from components.alerting.grafana.dashboards import dashboard_queries, list_boards, render_dashboard
 from components.alerting.prometheus_rules import render_rules
 from components.alerting.rule_lint import lint_query, lint_rules
-from components.base.contract.load import load_problem, problem_schema
+from components.base.contract.load import load_problems, problem_schema
 from components.base.errors import PermanentError, raise_faults
 from pipelines.commands.chart_files import read_values, render_readme, render_schema
 
@@ -33,7 +33,7 @@ def list_files() -> dict[Path, str]:
         ContractError: a contract has faults.
         PermanentError: a rule or a query breaks the lint.
     """
-    problems = [load_problem(file) for file in sorted(PROBLEMS.glob("*.yaml"))]
+    problems = load_problems(PROBLEMS)
     grafana = CHART / "grafana"
     values = read_values((CHART / "values.yaml").read_text(encoding="utf-8"))
     runbooks = [file.stem for file in sorted((CHART / "runbooks").glob("*.yaml"))]
@@ -46,7 +46,7 @@ def list_files() -> dict[Path, str]:
         grafana / "datasources" / "prometheus.yaml": grafana_alerts.render_datasource(),
         grafana / "dashboards" / "tidemill.yaml": grafana_alerts.render_dashboard_provider(),
     }
-    for problem in problems:
+    for problem in problems.values():
         alerts = list_alerts(problem)
         rules = grafana_alerts.render_alert_rules(problem.name, alerts)
         raise_faults(PermanentError, f"alerts of {problem.name}", lint_rules(yaml.safe_load(rules)))

@@ -49,15 +49,14 @@ def apply_schedules(
 
     TIDEMILL_PLATFORM=kubernetes tidemill schedules apply --plan
     """
-    from components.base.contract.load import load_problem
+    from components.base.contract.load import load_problems
     from components.base.settings import load_settings
     from pipelines.runners import open_runner
     from pipelines.runners.schedules import apply, fingerprint_pipelines, list_wanted, plan_changes
 
     settings = load_settings()
     runner = open_runner(settings)
-    problems = [load_problem(file) for file in sorted(settings.problems.glob("*.yaml"))]
-    wanted = list_wanted(problems, fingerprint_pipelines(settings.image or ""))
+    wanted = list_wanted(load_problems(settings.problems).values(), fingerprint_pipelines(settings.image or ""))
     changes = plan_changes(wanted, runner.list_schedules())
     for change in changes if plan else apply(changes, runner):
         typer.echo(f"{change.action:<8} {change.schedule.name:<32} {change.schedule.cron}")

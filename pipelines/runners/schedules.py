@@ -55,9 +55,8 @@ def list_wanted(problems: Iterable[Problem], fingerprints: Mapping[Pipeline, str
     """
     wanted = []
     for problem in problems:
-        crons = {"refresh": problem.refresh.schedule, "monitoring": problem.monitoring.schedule}
-        for pipeline in SCHEDULED:
-            name, cron = f"{problem.name}-{pipeline}", convert_cron(crons[pipeline])
+        for pipeline, schedule in problem.schedules.items():
+            name, cron = f"{problem.name}-{pipeline}", convert_cron(schedule)
             mark = hashlib.sha256(f"{cron}\n{fingerprints[pipeline]}".encode()).hexdigest()[:16]
             wanted.append(RecurringRun(name, problem.name, cron, pipeline=pipeline, mark=mark))
     return sorted(wanted, key=lambda schedule: schedule.name)

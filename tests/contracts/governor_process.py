@@ -22,8 +22,9 @@ from types import SimpleNamespace
 import httpx
 from sqlalchemy import Engine, event
 
+from components.base.contract.load import load_problems
 from components.base.settings import load_settings
-from components.governor.server import Governor, assemble, load_problems, serve
+from components.governor.server import Governor, assemble, serve
 from pipelines.runners.local import LocalRunner
 
 RUN = (sys.executable, str(Path(__file__).with_name("governor_run.py")))
@@ -32,7 +33,7 @@ NEWEST = SimpleNamespace(labels=LABELS, model_version="1", as_of=datetime(2026, 
 LABELS_OF_ALERT = {"alertname": "ValueBelowLimit", "problem": "flight-delays", "action": "retrain"}
 ALERT = {"status": "firing", "labels": LABELS_OF_ALERT, "startsAt": "2026-11-22T23:00:00Z", "fingerprint": "c6ea"}
 # Read once: YAML takes longer than a life.
-PROBLEMS = load_problems(load_settings())
+PROBLEMS = load_problems(load_settings().problems)
 _PATIENCE_SECONDS = 30
 
 

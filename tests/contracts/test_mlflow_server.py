@@ -2,21 +2,15 @@
 
 import re
 import uuid
-from pathlib import Path
 
-import pandas as pd
 import pytest
-import skops.io
-from sklearn.linear_model import LogisticRegression
 
 from components.base.adapters import mlflow as tracking
 from components.base.adapters.s3 import open_store
-from components.base.contract.load import load_problem, write_problem
 from components.base.errors import ModelRefusedError
 from components.base.settings import load_settings
 from tests.contracts.running_mlflow import running_mlflow
-
-CONTRACT = Path(__file__).parents[2] / "pipelines" / "problems" / "flight-delays.yaml"
+from tests.unit.made_models import make_release_files
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +24,8 @@ def settings(seaweedfs, tmp_path_factory):
 
 @pytest.fixture
 def make_record(tmp_path):
-    example = pd.DataFrame({"distance": [200.0, 1400.0]})
-    estimator = LogisticRegression().fit(example, [0, 1])
     files = tmp_path / "files"
-    files.mkdir()
-    skops.io.dump(estimator, files / "model.skops")
-    write_problem(load_problem(CONTRACT), files / "problem.json")
+    estimator, example = make_release_files(files)
 
     def make(problem, key, is_versioned=True):
         tags = {"kfp_run_id": key}

@@ -1,9 +1,18 @@
 """Models and evaluations for tests, made without the steps that make them in a run."""
 
+from pathlib import Path
+
+import pandas as pd
+import skops.io
+from sklearn.linear_model import LogisticRegression
+
+from components.base.contract.load import load_problem, write_problem
 from components.base.statistics.resampling import Interval
 from components.base.task import Outcome, Task
 from components.models.artifact import Model, ModelDescription
 from components.models.documents import BootstrapRecord, ContenderRecord, Evaluation, Generalisation, TestRecord
+
+CONTRACT = Path(__file__).parents[2] / "pipelines" / "problems" / "flight-delays.yaml"
 
 
 def make_model(task: Task, estimator, features, threshold=0.5, **description) -> Model:
@@ -12,6 +21,16 @@ def make_model(task: Task, estimator, features, threshold=0.5, **description) ->
     given = {"family": "logistic", "kind": "single", "calibration": "none", **description}
     described = ModelDescription(policy=policy, features=tuple(features), target=task.problem.target.name, **given)
     return Model(task, estimator, task.read_policy(policy), described)
+
+
+def make_release_files(folder: Path) -> tuple[LogisticRegression, pd.DataFrame]:
+    """Write the files of the smallest release; return its estimator and an example of the inputs."""
+    example = pd.DataFrame({"distance": [200.0, 1400.0]})
+    estimator = LogisticRegression().fit(example, [0, 1])
+    folder.mkdir()
+    skops.io.dump(estimator, folder / "model.skops")
+    write_problem(load_problem(CONTRACT), folder / "problem.json")
+    return estimator, example
 
 
 def make_contender(label="model", estimate=0.6, value_per_1000=1000.0, **fields) -> ContenderRecord:

@@ -77,6 +77,16 @@ def load_problem(path: Path | str) -> Problem:
     return parse_problem(read_contract(file), file.name)
 
 
+def load_problems(folder: Path) -> dict[str, Problem]:
+    """Read and check every contract of a folder; return them by name, in the order of their files.
+
+    Raises:
+        ContractError: one has faults.
+    """
+    loaded = [load_problem(file) for file in sorted(folder.glob("*.yaml"))]
+    return {problem.name: problem for problem in loaded}
+
+
 def read_contract(file: Path) -> str:
     """Read the YAML text of a contract.
 

@@ -295,6 +295,11 @@ class Problem(Section):
     retraining: Retraining
 
     @property
+    def schedules(self) -> dict[Literal["refresh", "monitoring"], str]:
+        """The cron lines of the pipelines that a clock starts, in the order in which they run."""
+        return {"refresh": self.refresh.schedule, "monitoring": self.monitoring.schedule}
+
+    @property
     def noun(self) -> str:
         """What is predicted, in the plural: the name of the source of examples."""
         return say_plainly(self.examples.source)

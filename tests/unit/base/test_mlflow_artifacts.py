@@ -1,30 +1,21 @@
 """The registry with its artifacts on a real object store, alive and dead."""
 
 import re
-from pathlib import Path
 
-import pandas as pd
 import pytest
-import skops.io
-from sklearn.linear_model import LogisticRegression
 
 from components.base.adapters import mlflow as tracking
-from components.base.contract.load import load_problem, write_problem
 from components.base.errors import TransientError
 from components.base.settings import S3Endpoint
+from tests.unit.made_models import make_release_files
 
-CONTRACT = Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml"
 NAME = "flight-delays"
 
 
 @pytest.fixture
 def record(tmp_path):
-    example = pd.DataFrame({"distance": [200.0, 1400.0]})
-    estimator = LogisticRegression().fit(example, [0, 1])
     files = tmp_path / "files"
-    files.mkdir()
-    skops.io.dump(estimator, files / "model.skops")
-    write_problem(load_problem(CONTRACT), files / "problem.json")
+    estimator, example = make_release_files(files)
     return tracking.ReleaseRecord(NAME, "run-1:abc", estimator, (), example, files, {}, {}, {}, True)
 
 

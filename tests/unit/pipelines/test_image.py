@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import time
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typer.testing import CliRunner
 from components.base.errors import PermanentError
 from pipelines.commands import image
 from pipelines.commands.app import main
+from pipelines.runners.services import find_free_port
 from tests.debian_programs import find_program
 
 
@@ -33,9 +33,7 @@ def _write_values(folder, repository, digest=""):
 def _run_registry(folder):
     """Run a registry on a free port of loopback, and give its address."""
     program = find_program("docker-registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{find_free_port()}"
     folder.mkdir()
     settings = {
         "version": 0.1,

@@ -15,11 +15,10 @@ from components.base import documents
 from components.base.adapters import mlflow as tracking
 from components.base.contract.load import load_problem
 from components.base.errors import EndpointUnavailableError, ModelRefusedError
-from components.base.gate import Gate
+from components.base.gate import Gate, limit_gate
 from components.release import deploy as deploy_module
 from components.release.deploy import deploy_release, rollback_release
 from components.release.record import Deployment, Release, SmokeTest
-from components.release.smoke_test import limit_gate
 from components.serving.client import EndpointAddress, is_answering, replay_v1
 from components.serving.endpoint import start_endpoint
 from components.serving.local import LocalHost, read_endpoint
