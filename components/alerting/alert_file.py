@@ -69,7 +69,7 @@ class Budget(_Closed):
     """A steady world for the cases, per minute: expressions of `requests` and of the share `bad`."""
 
 
-class Window(_Closed):
+class BurnWindow(_Closed):
     """One row of table 5-8 of the Site Reliability Workbook."""
 
     rate: float = Field(gt=0)
@@ -96,7 +96,7 @@ class AlertFile(_Closed):
     needs_rows: str | None = None
     example: str | None = None
     budget: Budget | None = None
-    window: Window | None = None
+    window: BurnWindow | None = None
     cases: list[CaseFile] = []
 
     @model_validator(mode="after")
@@ -150,7 +150,7 @@ def parse_alert(text: str) -> tuple[list[AlertFile], list[str]]:
 
 
 def _describe(error: ValidationError) -> Iterator[str]:
-    models: tuple[type[BaseModel], ...] = (AlertFile, CaseFile, CounterRise, Budget, Window)
+    models: tuple[type[BaseModel], ...] = (AlertFile, CaseFile, CounterRise, Budget, BurnWindow)
     known = ["rules", *(field.alias or name for model in models for name, field in model.model_fields.items())]
     for fault in error.errors():
         path, last = ".".join(map(str, fault["loc"])), str(fault["loc"][-1]) if fault["loc"] else ""

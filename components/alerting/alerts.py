@@ -19,9 +19,9 @@ from string import Template
 from components.alerting.alert_file import (
     AlertFile,
     Budget,
+    BurnWindow,
     CaseFile,
     CounterRise,
-    Window,
     read_alert_files,
     read_duration,
 )
@@ -208,7 +208,7 @@ class _Builder:
             ),
         ]
 
-    def _build_burn(self, budget: Budget, window: Window) -> Alert:
+    def _build_burn(self, budget: Budget, window: BurnWindow) -> Alert:
         # Without rounding, 1 - 0.999 is 0.0010000000000000009 in every rule.
         share = max(round(1 - float(read_field(self._problem, budget.objective)), 12), 1e-12)
         threshold = min(window.rate, _WORST_RATIO / share)

@@ -52,10 +52,6 @@ class Prepared:
         """Names of the model inputs, in the order of the model's columns."""
         return [feature.name for feature in self.features]
 
-    def names_of_kind(self, kind: Literal["numeric", "categorical"]) -> list[str]:
-        """Names of the features of one kind, in model order."""
-        return [feature.name for feature in self.features if feature.kind == kind]
-
     def read(self, role: Role) -> pd.DataFrame:
         """Read the rows of one role, in time order."""
         return pd.read_parquet(self.folder / f"{role}.parquet")

@@ -33,7 +33,7 @@ class StepRecord(RunRecordPart):
     """The step's last log line."""
 
 
-class ContenderValue(RunRecordPart):
+class RoleValue(RunRecordPart):
     """What a contender earned on the test rows."""
 
     role: str
@@ -84,7 +84,7 @@ class LocalRun(RunRecordPart):
     model_version: str | None = None
     """The version that was registered, or that served the window."""
     currency: str = ""
-    scores: tuple[ContenderValue, ...] = ()
+    scores: tuple[RoleValue, ...] = ()
 
     tone: str | None = None
     """Of a monitored window: good, hold or bad."""

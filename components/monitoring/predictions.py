@@ -50,7 +50,7 @@ class Predictions:
     path: Path
     """Parquet; repeated requests are left out."""
     window: Window
-    replayed_rows: int
+    repeated_rows: int
     """Rows that were sent again under the same request id."""
 
     @cached_property

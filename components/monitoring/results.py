@@ -63,7 +63,7 @@ class Traffic(_Frozen):
 
     rows: int
     """Rows predicted in the window, without repeated requests."""
-    replayed_rows: int
+    repeated_rows: int = _renamed("replayed_rows", "repeated_rows")
     """Rows that were sent again under the same request id."""
     versions: dict[str, int]
     """Rows by model version."""

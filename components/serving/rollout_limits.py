@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 
-from components.base.adapters.prometheus_api import Sample, query_prometheus, read_number
+from components.base.adapters.prometheus_api import SeriesValue, query_prometheus, read_number
 from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
 from components.base.statistics.counts import population_stability_index
@@ -106,7 +106,7 @@ class RolloutLimits:
     def _number(self, query: str) -> float:
         return read_number(self._url or "", query, self._at)
 
-    def _query(self, query: str) -> list[Sample]:
+    def _query(self, query: str) -> list[SeriesValue]:
         return query_prometheus(self._url or "", query, self._at)
 
     def _increase(self, metric: str, window: str, version: str, labels: str = "") -> str:

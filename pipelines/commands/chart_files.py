@@ -38,7 +38,7 @@ _WORDS = {"enum": "one of", "minimum": "at least", "maximum": "at most", "patter
 
 
 @dataclass(frozen=True)
-class Value:
+class ChartValue:
     """One key of values.yaml."""
 
     path: tuple[str, ...]
@@ -54,7 +54,7 @@ class Value:
         return isinstance(self.default, dict) and not self.schema
 
 
-def read_values(text: str) -> list[Value]:
+def read_values(text: str) -> list[ChartValue]:
     """Return every key with its comment, in the order of the file.
 
     Raises:
@@ -71,11 +71,11 @@ def read_values(text: str) -> list[Value]:
     return values
 
 
-def _walk(node: Any, content: dict[str, Any], lines: list[str], above: tuple[str, ...]) -> Iterator[Value]:
+def _walk(node: Any, content: dict[str, Any], lines: list[str], above: tuple[str, ...]) -> Iterator[ChartValue]:
     for key, child in node.value:
         path, default = (*above, key.value), content[key.value]
         text, schema = _read_comment(lines, key.start_mark.line, path)
-        value = Value(path, default, text, schema)
+        value = ChartValue(path, default, text, schema)
         yield value
         if value.is_section:
             yield from _walk(child, default, lines, path)
@@ -97,7 +97,7 @@ def _read_comment(lines: list[str], line: int, path: tuple[str, ...]) -> tuple[s
     return " ".join(words), schema
 
 
-def render_schema(values: list[Value]) -> str:
+def render_schema(values: list[ChartValue]) -> str:
     """Write values.schema.json: closed objects, the types of the defaults, and what the annotations demand."""
     root: dict[str, Any] = {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -120,7 +120,7 @@ def _section(text: str) -> dict[str, Any]:
     return {**described, "type": "object", "additionalProperties": False, "properties": {}}
 
 
-def _describe(value: Value) -> dict[str, Any]:
+def _describe(value: ChartValue) -> dict[str, Any]:
     if value.is_section:
         return _section(value.text)
     described = {"description": value.text} if value.text else {}
@@ -130,7 +130,7 @@ def _describe(value: Value) -> dict[str, Any]:
     return {**described, "type": _TYPES[type(value.default)], **value.schema}
 
 
-def render_readme(values: list[Value], alerts: list[str]) -> str:
+def render_readme(values: list[ChartValue], alerts: list[str]) -> str:
     """Write the README of the chart: how to install it, and every value."""
     lines = [_README]
     for value in values:
@@ -153,13 +153,13 @@ def _separate(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"\n(#+ )", r"\n\n\1", text))
 
 
-def _default(value: Value) -> str:
+def _default(value: ChartValue) -> str:
     if value.default in ("", {}, []):
         return "empty"
     return f"`{json.dumps(value.default, ensure_ascii=False)}`"
 
 
-def _limits(value: Value) -> str:
+def _limits(value: ChartValue) -> str:
     parts = [
         f"{words} {', '.join(f'`{one}`' for one in limit) if isinstance(limit, list) else f'`{limit}`'}"
         for name, words in _WORDS.items()

@@ -16,7 +16,6 @@ AsOf = Annotated[
     list[str] | None,
     typer.Option(metavar="DATE", help="YYYY-MM-DD or ISO 8601 time, UTC: nothing known later is read. Repeatable."),
 ]
-Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a pod.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 
 

@@ -36,7 +36,7 @@ class AlertWatch:
     """The alerts seen so far; use it as a context, within which it looks."""
 
     observers: Observers
-    read_moment: Callable[[], datetime]
+    read_time: Callable[[], datetime]
     on_change: Callable[[AlertSpan], None]
     spans: list[AlertSpan] = field(default_factory=list)
 
@@ -61,14 +61,14 @@ class AlertWatch:
         with self._lock:
             active = [alert for alert in self.observers.list_alerts() if alert.state == "firing"]
             firing = {(alert.title, alert.active_at): alert for alert in active}
-            moment = self.read_moment()
+            time = self.read_time()
             known = {(span.alert.title, span.alert.active_at): span for span in self.spans}
             for identity, span in known.items():
                 if span.is_firing and identity not in firing:
-                    span.cleared_at = moment
+                    span.cleared_at = time
                     self.on_change(span)
             for identity in sorted(firing.keys() - known.keys()):
-                span = AlertSpan(firing[identity], moment)
+                span = AlertSpan(firing[identity], time)
                 self.spans.append(span)
                 self.on_change(span)
 

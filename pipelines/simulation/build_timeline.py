@@ -107,7 +107,7 @@ def _list_rulings(outcome: SimulationOutcome) -> Iterator[TimelineEvent]:
         for before, change in pairwise([None, *ruling.history]):
             # Only changes of a choice, each with its first words.
             if change and (before is None or change.choice != before.choice):
-                yield TimelineEvent(change.at, "decision", f"{change.choice}: {ruling.name}", change.words)
+                yield TimelineEvent(change.at, "ruling", f"{change.choice}: {ruling.name}", change.words)
         run = ruling.run
         if run and run.ended_at:
             report = outcome.runs / run.key / "report.html"

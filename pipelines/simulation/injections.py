@@ -52,8 +52,8 @@ def _move_pressure(weather: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_from(table: pd.DataFrame, start: datetime) -> "pd.Series[bool]":
-    moments: pd.Series[pd.Timestamp] = pd.to_datetime(table["time_hour"], utc=True)
-    return moments >= start
+    hours: pd.Series[pd.Timestamp] = pd.to_datetime(table["time_hour"], utc=True)
+    return hours >= start
 
 
 _CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {"flights": _move_delays, "weather": _move_pressure}

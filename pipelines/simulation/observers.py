@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -68,18 +67,6 @@ class Observers:
 
     prometheus_url: str
     alertmanager_url: str
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the result of an instant query."""
-        answer = httpx.get(f"{self.prometheus_url}/api/v1/query", params={"query": expression}, trust_env=False)
-        answer.raise_for_status()
-        result: list[dict[str, Any]] = answer.json()["data"]["result"]
-        return result
-
-    def read_number(self, expression: str) -> float | None:
-        """Return the one number of an instant query; None for an empty result."""
-        found = self.query(expression)
-        return float(found[0]["value"][1]) if found else None
 
     def read_evaluation(self) -> float:
         """Return when the rules were last evaluated, in seconds since 1970."""

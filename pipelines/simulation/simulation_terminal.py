@@ -112,7 +112,7 @@ class SimulationTerminal(Terminal):
         for column in ("month", "flights", "model", "drift × limit", timeline.metric, "served", "first model", "rule"):
             table.add_column(column, justify="left" if column == "month" else "right", no_wrap=True)
         table.add_column("alerts")
-        table.add_column("decisions")
+        table.add_column("rulings")
         for month in timeline.months:
             earned = (write_count(one) for one in (month.value, month.frozen_value, month.current_value))
             judged = (write_score(month.drift, 1), write_score(month.score))
@@ -123,7 +123,7 @@ class SimulationTerminal(Terminal):
                 *judged,
                 *earned,
                 _name_events(timeline, month, "alert_fired"),
-                _name_events(timeline, month, "decision", "release"),
+                _name_events(timeline, month, "ruling", "release"),
             )
         self.console.print(table)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-EventKind = Literal["injected", "alert_fired", "alert_cleared", "decision", "release", "report"]
+EventKind = Literal["injected", "alert_fired", "alert_cleared", "ruling", "release", "report"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class TimelineEvent:
     at: datetime
     kind: EventKind
     title: str
-    """Of an alert its name: it pairs what fired with what cleared. Of a decision it begins with the choice, of a
+    """Of an alert its name: it pairs what fired with what cleared. Of a ruling it begins with the choice, of a
     release it says `held`, `refused` or `failed` where no model took over."""
     text: str = ""
     until: datetime | None = None
@@ -71,7 +71,7 @@ class TimelineEvent:
     @property
     def is_run(self) -> bool:
         """Whether it decides to train."""
-        return self.kind == "decision" and self.title.lower().split(":")[0] == "run"
+        return self.kind == "ruling" and self.title.lower().split(":")[0] == "run"
 
     @property
     def is_promotion(self) -> bool:
@@ -136,8 +136,8 @@ class Timeline:
 
     @property
     def ordered(self) -> list[TimelineEvent]:
-        """Return the events in order; of one time the alert first, then decision and release."""
-        order: Sequence[EventKind] = ("injected", "report", "alert_fired", "decision", "release", "alert_cleared")
+        """Return the events in order; of one time the alert first, then ruling and release."""
+        order: Sequence[EventKind] = ("injected", "report", "alert_fired", "ruling", "release", "alert_cleared")
         return sorted(self.events, key=lambda event: (event.at, order.index(event.kind)))
 
     def events_of(self, month: TimelineMonth) -> list[TimelineEvent]:

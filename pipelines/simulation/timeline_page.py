@@ -16,12 +16,12 @@ _KINDS = {
     "injected": "injected",
     "alert_fired": "alert",
     "alert_cleared": "cleared",
-    "decision": "decision",
+    "ruling": "ruling",
     "release": "release",
     "report": "report",
 }
 # How each kind is toned, as in every page.
-_TONES = {"injected": "hold", "alert_fired": "bad", "decision": "note", "report": "note"}
+_TONES = {"injected": "hold", "alert_fired": "bad", "ruling": "note", "report": "note"}
 
 
 def render_timeline(timeline: Timeline) -> str:

@@ -29,7 +29,7 @@ from pipelines.simulation.timeline import Timeline, TimelineEvent, add_up, pair_
 SCREEN, PHONE = (9.8, 6.9), (5.0, 7.6)
 _CURRENT, _FROZEN = COLOURS["current"], COLOURS["dummy"]
 # The lanes of what the governor decided and what was released.
-_DONE = {"decision": "decisions", "release": "releases"}
+_DONE = {"ruling": "rulings", "release": "releases"}
 _ALT = "Three charts over the months: performance with its limit, value as it adds up, and alerts with what was done."
 
 
@@ -59,7 +59,7 @@ def draw_timeline(timeline: Timeline, size: tuple[float, float] = SCREEN) -> str
 
 
 def list_lanes(timeline: Timeline) -> list[str]:
-    """Return the names of the lanes, from the top: incidents, alerts, decisions."""
+    """Return the names of the lanes, from the top: incidents, alerts, rulings."""
     injected = [event.title for event in timeline.ordered if event.kind == "injected"]
     alerts = [span.title for span in pair_alerts(timeline)]
     kinds = {event.kind for event in timeline.events}
@@ -139,7 +139,7 @@ def _draw_bar(axes: Axes, height: float, start: datetime, end: datetime, colour:
 
 
 def _draw_mark(axes: Axes, height: float, event: TimelineEvent) -> None:
-    """Draw a release as a triangle, a decision as a circle; it is full where a run starts or a model takes over."""
+    """Draw a release as a triangle, a ruling as a circle; it is full where a run starts or a model takes over."""
     marker, colour = ("^", COLOURS["champion"]) if event.kind == "release" else ("o", ACCENT)
     filled = colour if event.is_promotion or event.is_run else "none"
     place = place_times([event.at])

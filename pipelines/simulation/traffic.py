@@ -53,7 +53,7 @@ def read_requests(store: ObjectStore, start: datetime, end: datetime) -> list[Ho
     Raises:
         DataError: no delivery of flights has landed.
     """
-    # Drops are by local month: its last evening is predicted on the first of the next month in UTC.
+    # Deliveries are by local month: its last evening is predicted on the first of the next month in UTC.
     first = f"landing/{PROBLEM}/flights/{start - timedelta(days=1):%Y-%m}.csv"
     keys = [found.key for found in store.list_objects(f"landing/{PROBLEM}/flights/") if found.key >= first]
     if not keys:

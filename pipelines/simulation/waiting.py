@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
+from components.base.adapters.prometheus_api import read_number
 from components.base.errors import EndpointUnavailableError
 from components.governor.rule import IN_FLIGHT
 from components.governor.rulings import RulingRecord
@@ -60,7 +61,7 @@ def wait_seen(observers: Observers, result: MonitoringResult) -> None:
     newest = f'tidemill_monitoring_last_success_timestamp_seconds{{problem="{result.problem}"}}'
     computed = result.computed_at.timestamp()
     wait_until(
-        lambda: (observers.read_number(newest) or 0) >= computed - 1,
+        lambda: read_number(observers.prometheus_url, newest) >= computed - 1,
         _SEEN_SECONDS,
         "Prometheus must read the monitoring result",
     )

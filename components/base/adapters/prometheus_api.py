@@ -14,7 +14,7 @@ _TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Sample:
+class SeriesValue:
     """One series at one time."""
 
     labels: dict[str, str]
@@ -22,7 +22,7 @@ class Sample:
     """NaN where Prometheus divides nothing by nothing."""
 
 
-def query_prometheus(url: str, query: str, at: float | None = None) -> list[Sample]:
+def query_prometheus(url: str, query: str, at: float | None = None) -> list[SeriesValue]:
     """Evaluate a query now, or at a time in seconds since 1970; over series that do not exist it has no samples.
 
     Raises:
@@ -34,6 +34,7 @@ def query_prometheus(url: str, query: str, at: float | None = None) -> list[Samp
             f"{url}/api/v1/query",
             params={"query": query} | ({} if at is None else {"time": f"{at:.3f}"}),
             timeout=_TIMEOUT_SECONDS,
+            trust_env=False,
         )
         answer = response.json()
     except (httpx.HTTPError, ValueError) as error:
@@ -44,7 +45,7 @@ def query_prometheus(url: str, query: str, at: float | None = None) -> list[Samp
         raise TransientError(f"prometheus {url}: it must answer a query, but got {response.status_code}. Run again.")
     if answer.get("status") != "success":
         raise PermanentError(f"prometheus {url}: it must accept {query!r}, but got: {answer.get('error')}")
-    return [Sample(dict(entry["metric"]), float(entry["value"][1])) for entry in answer["data"]["result"]]
+    return [SeriesValue(dict(entry["metric"]), float(entry["value"][1])) for entry in answer["data"]["result"]]
 
 
 def read_number(url: str, query: str, at: float | None = None) -> float:

@@ -70,7 +70,7 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
         "number": _tolerate(write_number),
         "score": _tolerate(write_score),
         "date": _tolerate(write_date),
-        "moment": _tolerate(format_time),
+        "time": _tolerate(format_time),
         "points": _tolerate(write_points),
         "span": _tolerate(write_span),
         "words": _tolerate(say_plainly),

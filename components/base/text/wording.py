@@ -86,12 +86,12 @@ def write_score(score: float | None, digits: int = 3) -> str:
     return MISSING if score is None or math.isnan(score) else f"{score:,.{digits}f}"
 
 
-def write_date(moment: str | datetime | None) -> str:
+def write_date(time: str | datetime | None) -> str:
     """Write the day of an ISO 8601 time: `2013-07-01T00:00:00+00:00` -> `1 July 2013`."""
-    if not moment:
+    if not time:
         return MISSING
-    time = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
-    return f"{time.day} {time:%B %Y}"
+    day = time if isinstance(time, datetime) else datetime.fromisoformat(time)
+    return f"{day.day} {day:%B %Y}"
 
 
 def format_time(time: str | datetime | None) -> str:

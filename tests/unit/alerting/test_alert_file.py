@@ -6,7 +6,15 @@ import pytest
 import yaml
 
 from components.alerting import alerts
-from components.alerting.alert_file import FOLDER, AlertFile, Budget, CaseFile, Window, parse_alert, read_alert_files
+from components.alerting.alert_file import (
+    FOLDER,
+    AlertFile,
+    Budget,
+    BurnWindow,
+    CaseFile,
+    parse_alert,
+    read_alert_files,
+)
 from components.alerting.expressions import evaluate
 from components.base.errors import PermanentError
 from tests.unit.alerting.watched import PROBLEM
@@ -119,7 +127,7 @@ def test_the_readme_explains_every_field():
     text = (FOLDER / "README.md").read_text()
     fields = [
         field.alias or name
-        for kind in (AlertFile, CaseFile, Budget, Window)
+        for kind in (AlertFile, CaseFile, Budget, BurnWindow)
         for name, field in kind.model_fields.items()
     ]
     assert [field for field in (*fields, "rules") if f"`{field}`" not in text] == []

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from components.base.adapters import prometheus_api
-from components.base.adapters.prometheus_api import Sample, query_prometheus, read_number
+from components.base.adapters.prometheus_api import SeriesValue, query_prometheus, read_number
 from components.base.errors import PermanentError, TransientError
 
 URL = "http://prometheus:9090"
@@ -21,7 +21,7 @@ def test_samples_have_labels_and_a_number(monkeypatch):
     result = [{"metric": {"le": "0.5"}, "value": [1.0, "3"]}, {"metric": {"le": "+Inf"}, "value": [1.0, "NaN"]}]
     answer(monkeypatch, 200, {"status": "success", "data": {"result": result}})
     first, second = query_prometheus(URL, "x")
-    assert first == Sample({"le": "0.5"}, 3.0)
+    assert first == SeriesValue({"le": "0.5"}, 3.0)
     assert math.isnan(second.value)
 
 

@@ -88,7 +88,7 @@ def too_few_like(result):
     features = tuple(one.model_copy(update=none | {"drifts": False, "matters": False}) for one in result.features)
     nothing = {"coverage_ratio": None, "lag_hours_median": None, "lag_hours_p95": None}
     empty = {"rows": 12, "due": 0, "labelled": 0, "overdue": 0, "by_age": (), "changed": 0, "new_since_training": 0}
-    quiet = {"rows": 12, "replayed_rows": 0, "versions": {}, "actions": 0, "mean_output": None, "by_day": ()}
+    quiet = {"rows": 12, "repeated_rows": 0, "versions": {}, "actions": 0, "mean_output": None, "by_day": ()}
     return result.model_copy(
         update={
             "model_rows": 12,

@@ -53,7 +53,7 @@ def traffic(start, end, rows, version):
         )
     actions = round(288 * days * CAPACITY_USED)
     return doc.Traffic(
-        rows=rows, replayed_rows=17, versions={version: rows}, actions=actions, mean_output=0.247, by_day=by_day
+        rows=rows, repeated_rows=17, versions={version: rows}, actions=actions, mean_output=0.247, by_day=by_day
     )
 
 

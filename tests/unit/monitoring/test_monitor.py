@@ -75,7 +75,7 @@ def run(world, tmp_path):
 def test_model_is_measured_on_the_rows_of_the_champion(run):
     result = run()
     assert (result.model_version, result.previous_version, result.model_rows) == ("2", "1", 3000)
-    assert (result.traffic.rows, result.traffic.replayed_rows) == (3600, 3)
+    assert (result.traffic.rows, result.traffic.repeated_rows) == (3600, 3)
     assert result.traffic.versions == {"1": 600, "2": 3000}
     assert (result.labels.due, result.labels.coverage_ratio) == (29 * 120 + 1, 1.0)
     assert result.performance.rows == 29 * 120 + 1 - 600

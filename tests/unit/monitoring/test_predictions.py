@@ -46,7 +46,7 @@ def test_first_logged_of_a_replayed_row_counts(store, tmp_path):
     put_log(store, late, segment="0")
     put_log(store, rows, segment="1")
     predictions = fetch_predictions(TASK, store, WINDOW, tmp_path)
-    assert (predictions.rows, predictions.replayed_rows) == (48, 5)
+    assert (predictions.rows, predictions.repeated_rows) == (48, 5)
     assert not (predictions.read(["output__probability"])["output__probability"] == 0.99).any()
 
 
@@ -54,7 +54,7 @@ def test_rows_of_one_request_are_no_replays(store, tmp_path):
     flights = make_flights(days=1, per_day=10)
     put_log(store, log_rows(flights, request_id="one", row=np.arange(10, dtype="int32")))
     predictions = fetch_predictions(TASK, store, WINDOW, tmp_path)
-    assert (predictions.rows, predictions.replayed_rows) == (10, 0)
+    assert (predictions.rows, predictions.repeated_rows) == (10, 0)
 
 
 def test_segments_with_other_features_are_read_together(store, tmp_path):
@@ -95,7 +95,7 @@ def test_batches_hold_the_rows_of_one_version(store, tmp_path):
 def test_window_without_predictions_is_an_empty_table(store, tmp_path):
     predictions = fetch_predictions(TASK, store, WINDOW, tmp_path)
     rows = predictions.read(["event_time", "scheduled_at", "output__probability", "model_version"])
-    assert (predictions.rows, predictions.replayed_rows) == (0, 0)
+    assert (predictions.rows, predictions.repeated_rows) == (0, 0)
     assert isinstance(rows["event_time"].dtype, pd.DatetimeTZDtype)
     assert rows["output__probability"].dtype == "float64"
     assert list(predictions.iterate(["output__probability"])) == []

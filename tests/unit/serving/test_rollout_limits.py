@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.base.adapters.prometheus_api import Sample
+from components.base.adapters.prometheus_api import SeriesValue
 from components.base.contract.load import load_problem
 from components.base.settings import load_settings
 from components.serving import rollout_limits
@@ -29,16 +29,16 @@ def answer(found, query):
     """Evaluate the queries of the limits over a table."""
     version = re.search(r'model_version="(\d)"', query)[1]
     if "histogram_quantile" in query:
-        return [Sample({}, found["p99"])]
+        return [SeriesValue({}, found["p99"])]
     if "group by (__name__)" in query:
-        return [Sample({"__name__": "tidemill_predictor_probability_bucket"}, 1.0)]
+        return [SeriesValue({"__name__": "tidemill_predictor_probability_bucket"}, 1.0)]
     if "missing_features" in query:
-        return [Sample({"feature": "plane_seats"}, found["missing"][version])]
+        return [SeriesValue({"feature": "plane_seats"}, found["missing"][version])]
     if "probability_bucket" in query:
-        return [Sample({"le": str(i)}, float(rows)) for i, rows in enumerate(found["bins"][version])]
+        return [SeriesValue({"le": str(i)}, float(rows)) for i, rows in enumerate(found["bins"][version])]
     if 'code=~"5.."' in query:
-        return [Sample({}, found["errors"][version])]
-    return [Sample({}, found["requests"][version])] if found["requests"] else []
+        return [SeriesValue({}, found["errors"][version])]
+    return [SeriesValue({}, found["requests"][version])] if found["requests"] else []
 
 
 @pytest.fixture
