@@ -6,6 +6,8 @@ types of `TRUSTED_TYPES` and refuses a file that names any other.
 
 import importlib
 import inspect
+import io
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,9 @@ from components.models.documents import ModelDetails
 
 _ESTIMATOR = "model.skops"
 _DESCRIPTION = "model.json"
+_SCHEMA = "schema.json"
+# Of an object, and of the file that holds an array.
+_ADDRESS = re.compile(r'(?<="__id__": )\d+|(?<="file": ")\d+')
 
 # Beside the public scikit-learn estimators and NumPy arrays that skops trusts by itself.
 TRUSTED_TYPES: tuple[str, ...] = (
@@ -95,12 +100,24 @@ class Model:
 
 
 def save_model(folder: Path | str, model: Model) -> None:
-    """Write `model.skops` and `model.json` into the folder, which is made when it is missing."""
+    """Write `model.skops` and `model.json` into the folder, which is made when it is missing.
+
+    The same model gives the same bytes: skops names its parts by their addresses in memory and stamps them with the
+    time, so they are numbered anew in their order, with one time for all.
+    """
     import skops.io
 
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    skops.io.dump(model.estimator, place / _ESTIMATOR, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model.estimator))) as dumped:
+        schema = dumped.read(_SCHEMA).decode()
+        numbers = {found: str(place) for place, found in enumerate(dict.fromkeys(_ADDRESS.findall(schema)), 1)}
+        parts = {name: numbers[Path(name).stem] + Path(name).suffix for name in dumped.namelist() if name != _SCHEMA}
+        texts = {part: dumped.read(name) for name, part in parts.items()}
+        texts[_SCHEMA] = _ADDRESS.sub(lambda found: numbers[found[0]], schema).encode()
+    with zipfile.ZipFile(place / _ESTIMATOR, "w") as file:
+        for part, text in texts.items():
+            file.writestr(zipfile.ZipInfo(part), text, zipfile.ZIP_DEFLATED, compresslevel=1)
     write(model.description, place / _DESCRIPTION)
 
 

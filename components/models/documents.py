@@ -5,10 +5,12 @@ Scores are in the unit of their metric, money is in the contract's currency, tim
 on.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
+from pydantic import model_validator
 
 from components.base.documents import Document, Number
 from components.base.gate import Gate, Verdict
@@ -57,6 +59,8 @@ class LeaderboardEntry(Document):
     fit_seconds: float
     """Processor time over all folds."""
     error: str | None
+    is_cut_short: bool = False
+    """Whether it was left out for having reached the ceiling of seconds."""
     rank: int
     """From 1, by the primary metric."""
     beats_baselines: bool
@@ -91,10 +95,7 @@ class TrialRecord(Document):
     folds: tuple[Number, ...]
     state: Literal["complete", "pruned", "failed"]
     reason: str | None
-    """Why it was pruned."""
-    started_seconds: float | None
-    """Since the search of the family began."""
-    seconds: float | None
+    """Why it was pruned or failed."""
 
 
 class TunedFamily(Document):
@@ -107,6 +108,10 @@ class TunedFamily(Document):
     default_score: Spread | None
     """Of the family's default parameters, the first trial."""
     trials: tuple[TrialRecord, ...]
+    rows: int
+    """Rows of the largest fold, fitted and scored."""
+    seconds: float
+    """Measured: all else is the same in a search of the same rows."""
 
 
 class Tuned(Document):
@@ -115,11 +120,22 @@ class Tuned(Document):
     problem: str
     metric: str
     higher_is_better: bool
-    budget_seconds: float
-    seconds: float
-    rows: int
-    """Rows of the largest fold, fitted and scored."""
+    trials: int
+    """Wanted of each family."""
+    ceiling_seconds: float
+    """Most that the search of one family may take."""
     families: tuple[TunedFamily, ...]
+
+    @property
+    def cut_short(self) -> tuple[TunedFamily, ...]:
+        """The families whose search reached the ceiling: another machine would have come to another trial."""
+        return tuple(entry for entry in self.families if len(entry.trials) < self.trials)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all but measured seconds."""
+        kept = self.model_dump_json(exclude={"families": {"__all__": {"seconds"}}})
+        return hashlib.sha256(kept.encode()).hexdigest()
 
 
 class KindRecord(Document):
@@ -159,7 +175,12 @@ class ModelDetails(Document):
     """The task's record of the calibration: `method` and `reason` at least."""
     policy: dict[str, Any]
     """The task's record of how the policy was chosen."""
-    seconds: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_seconds(cls, described: dict[str, Any]) -> dict[str, Any]:
+        """Read the details of an older platform, which measured its time: the same model had another file each time."""
+        return {name: value for name, value in described.items() if name != "seconds"}
 
 
 class TestRecord(Document):

@@ -10,7 +10,6 @@ Which rows decide what
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -32,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
     """Fit the members on all train rows, combine, calibrate, and choose the policy."""
-    started = time.monotonic()
     train, validation, names = prepared.read("train"), prepared.read("validation"), prepared.feature_names
     parameters = {entry.family: entry.parameters for entry in tuned.families}
     pipelines = {family: task.build_candidate(family, prepared.features, value) for family, value in parameters.items()}
@@ -64,7 +62,6 @@ def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
             cross_validated=comparison.cross_validated,
             calibration=calibration,
             policy=choice.details,
-            seconds=time.monotonic() - started,
         ),
     )
     return Model(task, estimator, choice.policy, description)

@@ -25,9 +25,6 @@ from components.models.parallel import run_all
 
 logger = logging.getLogger(__name__)
 
-# Processor time over all folds: a family that needs more is no candidate for a search on two cores.
-FAMILY_SECONDS = 90.0
-
 
 @dataclass(frozen=True)
 class Entrant:
@@ -47,6 +44,8 @@ class FoldResult:
     seconds: float
     """Processor time, which does not depend on what else the machine does."""
     error: str | None = None
+    is_cut_short: bool = False
+    """Not fitted, for the family had reached its ceiling."""
 
 
 def select_candidates(task: Task, prepared: Prepared) -> Leaderboard:
@@ -92,19 +91,15 @@ def list_entrants(task: Task, prepared: Prepared) -> list[Entrant]:
 
 
 def score_entrants(
-    task: Task,
-    train: pd.DataFrame,
-    folds: Sequence[Fold],
-    entrants: Sequence[Entrant],
-    family_seconds: float = FAMILY_SECONDS,
+    task: Task, train: pd.DataFrame, folds: Sequence[Fold], entrants: Sequence[Entrant]
 ) -> list[LeaderboardEntry]:
     """Return one leaderboard entry for each entrant, best first, those that failed last."""
-    spent = {entrant.name: 0.0 for entrant in entrants}
+    spent, ceiling = {entrant.name: 0.0 for entrant in entrants}, task.problem.search.ceiling_seconds
 
     def score_if_in_time(entrant: Entrant, fold: Fold) -> FoldResult:
-        if spent[entrant.name] > family_seconds:
-            error = f"TimeoutError: fitting must end within {family_seconds:g} s, but took {spent[entrant.name]:.1f} s"
-            return FoldResult({}, math.nan, 0.0, error)
+        if spent[entrant.name] > ceiling:
+            error = f"TimeoutError: fitting must end within {ceiling:g} s, but took {spent[entrant.name]:.1f} s"
+            return FoldResult({}, math.nan, 0.0, error, is_cut_short=True)
         result = _score_fold(task, train, fold, entrant)
         spent[entrant.name] += result.seconds
         return result
@@ -180,6 +175,7 @@ def _rank(task: Task, results: dict[Entrant, Sequence[FoldResult]]) -> list[Lead
             value_per_1000=Spread.of([fold.value_per_1000 for fold in folds]) if entrant in means else None,
             fit_seconds=sum(fold.seconds for fold in folds),
             error=errors[entrant],
+            is_cut_short=any(fold.is_cut_short for fold in folds),
             rank=rank,
             beats_baselines=entrant.kind == "candidate"
             and entrant in means

@@ -21,7 +21,7 @@ def select(contract: str, prepared: Input[Artifact], leaderboard: Output[Artifac
 
 @step
 def tune(contract: str, prepared: Input[Artifact], leaderboard: Input[Artifact], tuned: Output[Artifact]):
-    """Search the parameters of the chosen families within the budget."""
+    """Search the parameters of the chosen families."""
     from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
     from components.base.documents import read, write

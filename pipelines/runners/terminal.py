@@ -67,6 +67,8 @@ class Terminal:
         self.console.print(_scores(summary))
         self.console.print(_gates(summary))
         self.console.print(Panel(escape(summary.verdict_in_words), title="Verdict", title_align="left"))
+        if summary.cut_short:
+            self.console.print(Panel(escape(summary.cut_short), border_style="yellow"))
 
     def show_next(self, report: str, commands: list[tuple[str, str]]) -> None:
         """Name the report and the commands that a person may want next."""

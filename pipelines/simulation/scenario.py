@@ -19,7 +19,7 @@ MONTH_ENDS = tuple(datetime(2013 + month // 12, month % 12 + 1, 1, tzinfo=UTC) f
 CLOCK_SCALE = 60
 
 CHANGES: dict[str, dict[str, Any]] = {
-    "search": {"candidates": ["logistic", "hist_gradient_boosting"], "tune_seconds": 8},
+    "search": {"candidates": ["logistic", "hist_gradient_boosting"], "trials": 12},
     "split": {"train_days": 60, "validation_days": 14, "test_days": 14},
 }
 

@@ -31,7 +31,7 @@ BINARY = change(
     slices=[{"column": "shop", "maximum_regression": 0.5, "minimum_rows": 100}],
     business={"capacity_per_day": 10, "capacity_periods_per_day": 1},
     search={
-        "candidates": ["logistic", "naive_bayes"], "keep": 2, "select_rows": 1000, "tune_rows": 800, "tune_seconds": 0.5
+        "candidates": ["logistic", "naive_bayes"], "keep": 2, "select_rows": 1000, "tune_rows": 800, "trials": 8
     },
 )  # fmt: skip
 

@@ -48,7 +48,7 @@ class BinaryBusiness(Business):
 
 
 class BinarySearch(Search):
-    """Candidates and the budgets of the search."""
+    """Candidates, and how much of the search space is tried."""
 
     candidates: list[Family] = Field(min_length=1)
 

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from components.base.contract.problem import Problem
 from components.base.contract.rules import find_faults
 from components.base.contract.tasks import CONTRACTS
-from components.base.contract.upgrade import RENAMED, Location, upgrade_contract
+from components.base.contract.upgrade import Location, describe_upgrade, list_changes, upgrade_contract
 from components.base.errors import ContractError, describe_faults, raise_faults, suggest_name
 
 _TYPE_WORDS = {
@@ -42,16 +42,12 @@ def parse_problem(text: str, where: str) -> Problem:
     doubled = [_place(node, where, loc) + "must be given once, but is given twice." for loc in _doubled_keys(node)]
     raise_faults(ContractError, f"problem {where}", doubled)
     content = yaml.safe_load(text)
-    was_first = content.get("version") == 1
-    if was_first:
-        logger.warning(
-            "problem %s: version 1 is read as version 2. Write `version: 2` and `task: binary`, and rename %s.",
-            where,
-            ", ".join(f"{old[-1]} to {new[-1]}" for new, old in RENAMED.items() if new[-1] != "task"),
-        )
+    before = {change.new: change.old for change in list_changes(content.get("version"))}
+    if before:
+        logger.warning("problem %s: %s", where, describe_upgrade(content["version"]))
 
     def place(loc: Location) -> str:
-        return _place(node, where, RENAMED.get(loc, loc) if was_first else loc)
+        return _place(node, where, before.get(loc, loc))
 
     content = upgrade_contract(content)
     kind = CONTRACTS.get(str(content.get("task")))

@@ -216,13 +216,18 @@ class Fairness(Section):
 
 
 class Search(Section):
-    """Candidates and the budgets of the search."""
+    """Candidates, and how much of the search space is tried."""
 
     candidates: Sequence[str] = Field(min_length=1)
     keep: int = Field(ge=1, le=3)
     select_rows: int = Field(gt=0, description="rows sampled for the cross-validated comparison")
     tune_rows: int = Field(gt=0)
-    tune_seconds: float = Field(gt=0)
+    trials: int = Field(gt=0, description="parameters that tuning tries of each chosen family")
+    ceiling_seconds: float = Field(
+        default=900,
+        gt=0,
+        description="most that one family may take; a run that reaches it may differ from the next and says so",
+    )
     seed: int = 0
 
 
@@ -268,7 +273,7 @@ class Serving(Section):
 class Problem(Section):
     """The whole contract, as far as all tasks share it."""
 
-    version: Literal[2]
+    version: Literal[3]
     task: str
     name: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
     title: Text

@@ -13,6 +13,7 @@ from components.base.contract.problem import Problem
 from components.base.dataset import Prepared, read_prepared
 from components.base.documents import D, read
 from components.base.task import Task
+from components.base.text.wording import say_plainly
 from components.data.dictionary import Dictionary
 from components.data.quality import Quality
 from components.features.explore.documents import Findings
@@ -61,6 +62,23 @@ class Material:
     def problem(self) -> Problem:
         """The contract."""
         return self.task.problem
+
+    @property
+    def cut_short(self) -> str | None:
+        """Why this run may differ from the next one of the same rows, in words; None when it does not."""
+        late = [entry.name for entry in (self.leaderboard.entries if self.leaderboard else ()) if entry.is_cut_short]
+        places = [f"select left out {say_plainly(name)}" for name in late]
+        if self.tuned:
+            places += [
+                f"{say_plainly(entry.family)} was tuned by {len(entry.trials)} of {self.tuned.trials} trials"
+                for entry in self.tuned.cut_short
+            ]
+        if not places:
+            return None
+        return (
+            f"Not reproducible: {', '.join(places)}, for the ceiling of {self.problem.search.ceiling_seconds:g} s was "
+            "reached, and another machine comes further. Raise search.ceiling_seconds, or lower search.trials."
+        )
 
     @property
     def contenders(self) -> dict[Contender, ContenderRecord]:

@@ -126,14 +126,10 @@ def draw_split(material: Material) -> str | None:
 
 
 def draw_tuning(material: Material) -> str | None:
-    """Draw every trial's score in the order of time, and the best so far."""
+    """Draw the score of every complete trial in their order, and the best so far."""
     tuned = material.tuned
     searched = {
-        family.family: sorted(
-            (trial.started_seconds + trial.seconds, trial.score)
-            for trial in family.trials
-            if trial.started_seconds is not None and trial.seconds is not None and trial.score is not None
-        )
+        family.family: [(trial.number + 1, trial.score) for trial in family.trials if trial.score is not None]
         for family in (tuned.families if tuned else ())
     }
     if tuned is None or sum(map(len, searched.values())) < 2:
@@ -143,15 +139,15 @@ def draw_tuning(material: Material) -> str | None:
     better = np.maximum if tuned.higher_is_better else np.minimum
     drawn = {family: trials for family, trials in searched.items() if trials}
     for (family, trials), colour in zip(drawn.items(), colours, strict=False):
-        ends, scores = zip(*trials, strict=True)
-        axes.plot(ends, scores, "o", color=colour, markersize=4, alpha=0.6)
-        axes.step(ends, better.accumulate(scores), where="post", color=colour, label=say_plainly(family))
+        numbers, scores = zip(*trials, strict=True)
+        axes.plot(numbers, scores, "o", color=colour, markersize=4, alpha=0.6)
+        axes.step(numbers, better.accumulate(scores), where="post", color=colour, label=say_plainly(family))
     axes.set_xlim(left=0)
-    axes.set_xlabel("seconds since the search began")
+    axes.set_xlabel("trial")
     axes.set_ylabel(material.task.metrics[tuned.metric].label)
     draw_legend(figure)
     return render_svg(
-        figure, "Dots of the score of each trial over time, with a step line of the best so far by family."
+        figure, "Dots of the score of each complete trial, in order, with a step line of the best so far by family."
     )
 
 

@@ -136,5 +136,6 @@ def _render(material: Material, template: str, **values: Any) -> str:
         shown_metrics=list(dict.fromkeys([problem.metrics.primary, *guards])),
         answer=build_answer(material),
         finding_pictures=material.pictures,
+        cut_short=material.cut_short,
         **values,
     )

@@ -77,6 +77,8 @@ class ReleaseSummary(Document):
     deployment: Literal["promoted", "refused", "kept"]
     endpoint: str
     verdict_in_words: str
+    cut_short: str | None = None
+    """Why this run may differ from the next one of the same rows, in words."""
 
 
 def summarise(material: Material) -> ReleaseSummary:
@@ -112,6 +114,7 @@ def summarise(material: Material) -> ReleaseSummary:
         deployment=deployment.outcome,
         endpoint=deployment.endpoint,
         verdict_in_words=_format_verdict(release.version, evaluation, deployment),
+        cut_short=material.cut_short,
     )
 
 

@@ -172,21 +172,34 @@ def test_key_that_a_request_does_not_hold_and_schedule_that_is_none_are_refused(
 
 
 FIRST = (
-    FLIGHTS.replace("version: 2\ntask: binary\n", "version: 1\n")
+    FLIGHTS.replace("version: 3\ntask: binary\n", "version: 1\n")
     .replace("target:\n", "target:\n  type: binary\n")
     .replace("capacity_periods_per_day", "capacity_shifts")
     .replace("maximum_psi", "maximum_shift")
+    .replace("trials: 30", "tune_seconds: 25")
 )
+SECOND = FLIGHTS.replace("version: 3", "version: 2").replace("trials: 30", "tune_seconds: 25")
 
 
 def test_contract_of_version_1_is_read_as_binary_with_a_note(caplog, tmp_path: Path) -> None:
     problem = parse_problem(FIRST, "flight-delays.yaml")
     assert problem == load_problem(PROBLEMS / "flight-delays.yaml")
-    assert "version 1 is read as version 2. Write `version: 2` and `task: binary`" in caplog.text
+    assert "version 1 is read as version 3. Write `version: 3` and `task: binary`; rename" in caplog.text
     assert "capacity_shifts to capacity_periods_per_day" in caplog.text
     stored = problem.model_dump(mode="json") | {"version": 1}
     stored["target"]["type"] = stored.pop("task")
     stored["monitoring"]["drift"]["maximum_shift"] = stored["monitoring"]["drift"].pop("maximum_psi")
+    (tmp_path / "problem.json").write_text(json.dumps(stored))
+    assert read_problem(tmp_path / "problem.json") == problem
+
+
+def test_seconds_of_a_contract_of_version_2_are_read_as_trials_with_a_note(caplog, tmp_path: Path) -> None:
+    problem = parse_problem(SECOND, "flight-delays.yaml")
+    assert problem == load_problem(PROBLEMS / "flight-delays.yaml")
+    assert "version 2 is read as version 3. Write `version: 3`; replace search.tune_seconds with" in caplog.text
+    stored = problem.model_dump(mode="json") | {"version": 2}
+    del stored["search"]["trials"], stored["search"]["ceiling_seconds"]
+    stored["search"]["tune_seconds"] = 25.0
     (tmp_path / "problem.json").write_text(json.dumps(stored))
     assert read_problem(tmp_path / "problem.json") == problem
 

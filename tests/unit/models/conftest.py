@@ -123,7 +123,7 @@ def problem():
             "keep": 2,
             "select_rows": 1000,
             "tune_rows": 800,
-            "tune_seconds": 0.5,
+            "trials": 9,
         },
     )
 
@@ -146,7 +146,13 @@ def tuned(task):
     """What tune would hand on, with the default parameters."""
     families = tuple(
         TunedFamily(
-            family=family, parameters=task.default_parameters(family), score=None, default_score=None, trials=()
+            family=family,
+            parameters=task.default_parameters(family),
+            score=None,
+            default_score=None,
+            trials=(),
+            rows=800,
+            seconds=1,
         )
         for family in ("logistic", "naive_bayes")
     )
@@ -154,9 +160,8 @@ def tuned(task):
         problem=task.problem.name,
         metric=task.problem.metrics.primary,
         higher_is_better=True,
-        budget_seconds=1,
-        seconds=1,
-        rows=800,
+        trials=9,
+        ceiling_seconds=900,
         families=families,
     )
 

@@ -65,11 +65,11 @@ def test_family_that_fails_is_listed_with_its_error(task, prepared):
     assert choose_entries(task, entries)[0] == ["logistic", "naive_bayes"]
 
 
-def test_family_that_is_too_slow_is_listed_with_its_seconds(task, prepared):
-    train = prepared.read("train")
-    entrants = list_entrants(task, prepared)
-    entries = score_entrants(task, train, split_train(task.problem, train), entrants, family_seconds=-1)
-    assert {entry.error[:50] for entry in entries} == {"TimeoutError: fitting must end within -1 s, but to"}
+def test_family_that_reaches_the_ceiling_is_listed_with_its_seconds(task, prepared, small):
+    train, hasty = prepared.read("train"), small.change(task, search={"ceiling_seconds": 1e-9})
+    entries = score_entrants(hasty, train, split_train(task.problem, train), list_entrants(task, prepared))
+    assert {entry.error[:51] for entry in entries} == {"TimeoutError: fitting must end within 1e-09 s, but "}
+    assert all(entry.is_cut_short for entry in entries)
     with pytest.raises(ModelRefusedError, match=re.escape("at least one candidate must be fitted, but got logistic:")):
         choose_entries(task, entries)
 

@@ -182,13 +182,12 @@ def leaderboard():
 
 def tuned():
     trials = [{"number": n, "parameters": {"C": 0.1}, "score": 0.5 + n / 100, "folds": [0.5], "state": "complete",
-               "reason": None,
-               "started_seconds": n, "seconds": 1.0} for n in range(3)]  # fmt: skip
+               "reason": None} for n in range(3)]  # fmt: skip
     score = {"mean": 0.52, "std": 0.01, "folds": [0.5]}
     family = {"family": "logistic", "parameters": {"C": 0.1}, "score": score, "default_score": score,
-              "trials": trials}  # fmt: skip
-    return {"problem": "flight-delays", "metric": "average_precision", "higher_is_better": True, "budget_seconds": 25.0,
-            "seconds": 25.0, "rows": 5000, "families": [family]}  # fmt: skip
+              "trials": trials, "rows": 5000, "seconds": 12.5}  # fmt: skip
+    return {"problem": "flight-delays", "metric": "average_precision", "higher_is_better": True, "trials": 3,
+            "ceiling_seconds": 900.0, "families": [family]}  # fmt: skip
 
 
 def model():

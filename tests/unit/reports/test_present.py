@@ -12,6 +12,7 @@ from components.reports.release.present import (
     render_card,
     render_report,
 )
+from components.reports.release.summary import summarise
 from tests.unit.pages import Page, text_of
 from tests.unit.reports import release_documents as docs
 
@@ -161,6 +162,16 @@ def test_card_holds_answer_gates_limits_and_owner(tmp_path):
     assert "| average precision | 0.500 | 0.500 | 0.500 |" in card
     assert docs.problem().owner.team in card
     assert all(line.startswith("* ") for line in card.split("### Limits")[1].split("###")[0].strip().splitlines())
+
+
+def test_ceiling_that_was_reached_is_shown_as_a_run_that_may_differ(tmp_path):
+    documents = docs.all_documents()
+    documents["tuned"]["trials"] = 30
+    material = read(tmp_path, documents)
+    words = "Not reproducible: logistic was tuned by 3 of 30 trials, for the ceiling of 900 s was reached"
+    assert words in text_of(render_report(material, {}))
+    assert words in summarise(material).cut_short
+    assert summarise(read(tmp_path, docs.all_documents())).cut_short is None
 
 
 def test_present_writes_report_card_and_summary(tmp_path, caplog):
