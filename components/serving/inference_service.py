@@ -36,7 +36,7 @@ _MODEL_FOLDER = "/mnt/models"
 _NO_IMAGE = "tidemill-python:set-TIDEMILL_IMAGE"
 # One process of one thread: more CPU is of no use, more load takes more replicas. All four are set: KServe completes a
 # predictor and not a canary, and a pod that differs by what was completed restarts when it is promoted.
-_RESOURCES = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
+RESOURCES = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
 _SPOOL_FOLDER = "/var/spool/tidemill"
 # Beside the log's own limit: a segment that is kept aside; a pod that writes more than its volume holds is evicted.
 _SPOOL_RESERVE_MIB = 256
@@ -180,7 +180,7 @@ def _container(served: ServedVersion, settings: Settings) -> Manifest:
             {"name": "TIDEMILL_HOME", "value": "/tmp/tidemill"},  # noqa: S108
             {"name": "TIDEMILL_PREDICTION_LOG_SPOOL", "value": _SPOOL_FOLDER},
         ],
-        "resources": _RESOURCES,
+        "resources": RESOURCES,
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

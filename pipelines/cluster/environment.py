@@ -27,6 +27,8 @@ class Environment(Document):
     """Where the chart's objects live."""
     profile: Literal["small", "production", "external"]
     """The chart's values file of this size."""
+    parts: tuple[str, ...]
+    """The upstream parts of `manifests/platform` that it needs."""
     release: Literal["tidemill"] = "tidemill"
     """Helm's name of the installation: object names are fixed, so that a namespace holds one."""
     values: tuple[Path, ...]

@@ -1,6 +1,7 @@
-"""Objects of one namespace of a Kubernetes cluster: the only module that imports the client.
+"""Objects of one namespace of a Kubernetes cluster, or of all: the only module that imports the client.
 
-In: manifests and names. Out: objects as dictionaries, as the API server returns them. Called by the host of endpoints.
+In: manifests and names. Out: objects as dictionaries, as the API server returns them. Called by the host of endpoints
+and by the commands that look at a cluster.
 Objects are written by server-side apply, whose field manager owns what the manifest names and nothing else: an apply
 that is repeated changes nothing. Only what is transient is tried again, here and nowhere else.
 """
@@ -9,6 +10,8 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +38,10 @@ class Kind:
     plural: str
 
     def path(self, namespace: str, name: str = "") -> str:
-        """Return the path of the collection, or of one object."""
+        """Return the path of the collection, or of one object; without a namespace, of the whole cluster."""
         root = "/api" if "/" not in self.api else "/apis"
-        return f"{root}/{self.api}/namespaces/{namespace}/{self.plural}" + (f"/{name}" if name else "")
+        place = f"/namespaces/{namespace}" if namespace else ""
+        return f"{root}/{self.api}{place}/{self.plural}" + (f"/{name}" if name else "")
 
 
 PODS = Kind("v1", "pods")
@@ -47,11 +51,23 @@ DEPLOYMENTS = Kind("apps/v1", "deployments")
 AUTOSCALERS = Kind("autoscaling/v2", "horizontalpodautoscalers")
 HTTP_ROUTES = Kind("gateway.networking.k8s.io/v1", "httproutes")
 GATEWAYS = Kind("gateway.networking.k8s.io/v1", "gateways")
+GATEWAY_CLASSES = Kind("gateway.networking.k8s.io/v1", "gatewayclasses")
 INFERENCE_SERVICES = Kind("serving.kserve.io/v1beta1", "inferenceservices")
+NODES = Kind("v1", "nodes")
+VOLUME_CLAIMS = Kind("v1", "persistentvolumeclaims")
+STORAGE_CLASSES = Kind("storage.k8s.io/v1", "storageclasses")
+_ACCESS_REVIEWS = Kind("authorization.k8s.io/v1", "selfsubjectaccessreviews")
+
+
+def parse_quantity(text: str) -> float:
+    """Return a quantity as Kubernetes writes it, `250m` or `1Gi`, in CPUs or bytes."""
+    from kubernetes.utils import parse_quantity as parse
+
+    return float(parse(text))
 
 
 class Kubernetes:
-    """One namespace, as this process's service account or kubeconfig reaches it.
+    """One namespace, as this process's service account or kubeconfig reaches it; the whole cluster, if it has no name.
 
     Every method raises TransientError when the API server does not answer after some attempts, and PermanentError with
     its words when it refuses.
@@ -77,11 +93,34 @@ class Kubernetes:
         found: Object | None = self._call("GET", kind.path(namespace or self.namespace, name), missing_is_none=True)
         return found
 
-    def list(self, kind: Kind, labels: Mapping[str, str] | None = None, fields: str = "") -> list[Object]:
+    def list(
+        self, kind: Kind, labels: Mapping[str, str] | None = None, fields: str = "", namespace: str = ""
+    ) -> list[Object]:
         """Return the objects with these labels."""
         query = {"labelSelector": ",".join(f"{name}={value}" for name, value in (labels or {}).items())}
-        found = self._call("GET", kind.path(self.namespace), {**query, "fieldSelector": fields})
+        found = self._call("GET", kind.path(namespace or self.namespace), {**query, "fieldSelector": fields})
         return list(found["items"])
+
+    def read(self, path: str) -> Object | None:
+        """Return what the API server answers at a path, such as `/version`; None when it knows none."""
+        found: Object | None = self._call("GET", path, missing_is_none=True)
+        return found
+
+    def read_clock(self) -> datetime:
+        """Return the API server's time, to the second."""
+        headers = self._send("GET", "/version", {}, None, "object")[2]
+        return parsedate_to_datetime(headers["Date"])
+
+    def may(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+        """Return whether this account may do that, in one namespace or in all; `pods/log` is a part of a resource."""
+        plural, _, part = resource.partition("/")
+        attributes = {"verb": verb, "group": group, "resource": plural, "subresource": part, "namespace": namespace}
+        review = {
+            "apiVersion": _ACCESS_REVIEWS.api,
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        return bool(self._call("POST", _ACCESS_REVIEWS.path(""), body=review)["status"]["allowed"])
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete an object and what it owns; one that is gone already is no fault."""
@@ -155,23 +194,10 @@ class Kubernetes:
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
-        headers = {"Accept": "*/*" if returns == "str" else "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/apply-patch+yaml"
         got = ""
         for pause in (*self._pauses, None):
             try:
-                return self._client.call_api(
-                    path,
-                    method,
-                    query_params=[(name, value) for name, value in (query or {}).items() if value],
-                    header_params=headers,
-                    body=body,
-                    auth_settings=["BearerToken"],
-                    response_type=returns,
-                    _return_http_data_only=True,
-                    _request_timeout=_TIMEOUT_SECONDS,
-                )
+                return self._send(method, path, query or {}, body, returns)[0]
             except ApiException as error:
                 if error.status == 404 and missing_is_none:
                     return None
@@ -189,6 +215,22 @@ class Kubernetes:
         raise TransientError(
             f"kubernetes {method} {path}: the API server must answer, but got {_shorten(got)} in "
             f"{len(self._pauses) + 1} attempts. Run again."
+        )
+
+    def _send(self, method: str, path: str, query: Mapping[str, str], body: Object | None, returns: str) -> Any:
+        """Send one request; return what it answers, the status, and the headers."""
+        headers = {"Accept": "*/*" if returns == "str" else "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
+        return self._client.call_api(
+            path,
+            method,
+            query_params=[(name, value) for name, value in query.items() if value],
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+            response_type=returns,
+            _request_timeout=_TIMEOUT_SECONDS,
         )
 
 

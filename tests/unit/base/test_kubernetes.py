@@ -4,12 +4,21 @@ import http.server
 import json
 import re
 import threading
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from kubernetes import client
 
-from components.base.adapters.kubernetes import DEPLOYMENTS, EVENTS, INFERENCE_SERVICES, PODS, Kubernetes
+from components.base.adapters.kubernetes import (
+    DEPLOYMENTS,
+    EVENTS,
+    INFERENCE_SERVICES,
+    NODES,
+    PODS,
+    Kubernetes,
+    parse_quantity,
+)
 from components.base.errors import PermanentError, TransientError
 
 MANIFEST = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": {"name": "flights"}}
@@ -47,7 +56,7 @@ def api():
             self.end_headers()
             self.wfile.write(raw)
 
-        do_GET = do_PATCH = do_DELETE = answer
+        do_GET = do_PATCH = do_POST = do_DELETE = answer
 
         def log_message(self, *_):
             pass
@@ -133,6 +142,38 @@ def test_a_wait_ends_with_the_condition_or_the_time(api):
     api.answers = [(200, {"spec": 1})]
     assert api.cluster().wait(DEPLOYMENTS, "flights", lambda found: found == {"spec": 1}, 5)
     assert not api.cluster().wait(DEPLOYMENTS, "flights", lambda found: found is None, 0)
+
+
+def test_without_a_namespace_it_is_the_whole_cluster(api):
+    api.answers = [(200, {"items": [{"metadata": {"name": "n1"}}]})]
+    configuration = client.Configuration(host=api.url)
+    cluster = Kubernetes("", client.ApiClient(configuration), pauses=())
+    assert cluster.list(NODES) == [{"metadata": {"name": "n1"}}]
+    cluster.list(PODS)
+    cluster.list(PODS, namespace="models")
+    paths = [path for _, path, *_ in api.sent]
+    assert paths == ["/api/v1/nodes", "/api/v1/pods", "/api/v1/namespaces/models/pods"]
+
+
+def test_a_right_is_asked_of_the_api_server(api):
+    api.answers = [(201, {"status": {"allowed": True}}), (201, {"status": {"allowed": False}})]
+    assert api.cluster().may("get", "", "pods/log", "models") is True
+    assert api.cluster().may("create", "apps", "deployments") is False
+    method, path, _, kind, body = api.sent[0]
+    assert (method, path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+    assert kind == "application/json"
+    attributes = json.loads(body)["spec"]["resourceAttributes"]
+    assert (attributes["resource"], attributes["subresource"], attributes["namespace"]) == ("pods", "log", "models")
+
+
+def test_the_clock_is_that_of_the_api_server(api):
+    api.answers = [(200, {"gitVersion": "v1.36.3"})]
+    assert abs((api.cluster().read_clock() - datetime.now(UTC)).total_seconds()) < 5
+    assert api.cluster().read("/version") == {"gitVersion": "v1.36.3"}
+
+
+def test_quantities_are_read_as_kubernetes_writes_them():
+    assert [parse_quantity(text) for text in ("250m", "2", "1Gi", "128974848")] == [0.25, 2, 2**30, 128974848]
 
 
 def test_without_a_service_account_or_a_kubeconfig_it_says_what_to_set(monkeypatch, tmp_path):

@@ -28,9 +28,12 @@ def test_an_unknown_environment_is_answered_with_the_nearest_one():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("namespace: Here\nprofile: huge\n", "here/environment.yaml: 2 faults.\n  namespace: "),
-        ("namespace: here\nprofile: small\nsize: 3\n", "here/environment.yaml: size: Extra inputs are not permitted."),
-        ("", "here/environment.yaml: 2 faults.\n  namespace: Field required."),
+        ("namespace: Here\nprofile: huge\nparts: []\n", "here/environment.yaml: 2 faults.\n  namespace: "),
+        (
+            "namespace: here\nprofile: small\nparts: []\nsize: 3\n",
+            "here/environment.yaml: size: Extra inputs are not permitted.",
+        ),
+        ("", "here/environment.yaml: 3 faults.\n  namespace: Field required."),
         ("namespace: [", "here/environment.yaml: the file: while parsing"),
         ("small", "here/environment.yaml: the file: "),
     ],

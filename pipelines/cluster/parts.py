@@ -1,0 +1,94 @@
+"""The upstream parts that the platform stands on, and which of them a cluster has.
+
+In: `manifests/platform/parts.yaml`, and a cluster. Out: parts in the order of their installation, and what of one is
+missing. Called by `doctor` and `platform`. The API server's own list of kinds is asked: every account may read it.
+"""
+
+from pathlib import Path
+
+import yaml
+from pydantic import Field, TypeAdapter
+
+from components.base.adapters.kubernetes import GATEWAY_CLASSES, Kubernetes
+from components.base.documents import Document
+from components.base.errors import PermanentError, suggest_name
+from pipelines.cluster.environment import ROOT
+
+PLATFORM = ROOT / "manifests" / "platform"
+
+
+class Step(Document):
+    """A chart that Helm installs, or a folder that kubectl applies."""
+
+    folder: str = ""
+    """A kustomization, below manifests/platform; empty: a chart."""
+    chart: str = ""
+    """Its address; `{version}` stands for the part's version."""
+    release: str = ""
+    namespace: str = ""
+    values: str = ""
+    """The chart's values, below manifests/platform."""
+
+
+class Part(Document):
+    """One upstream project."""
+
+    name: str
+    purpose: str
+    version: str
+    only_for: str = ""
+    """The part that alone needs it: where that one is there, nobody asks for this one."""
+    apis: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """By group and version, the plural names of the kinds that the API server lists where the part is there."""
+    gateway_class: bool = False
+    """Whether it is there where a GatewayClass is accepted."""
+    steps: tuple[Step, ...]
+    ready: tuple[str, ...] = ()
+    """The Deployments that must be available, as namespace/name."""
+
+
+def load_parts(file: Path = PLATFORM / "parts.yaml") -> dict[str, Part]:
+    """Read the parts by name, in the order of their installation."""
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    parts = [{**fields, "name": name} for name, fields in content.items()]
+    return {part.name: part for part in TypeAdapter(list[Part]).validate_python(parts)}
+
+
+def choose_parts(parts: dict[str, Part], names: tuple[str, ...]) -> list[Part]:
+    """Return the named parts in the order of their installation.
+
+    Raises:
+        PermanentError: a name is no part, with the nearest one.
+    """
+    for name in names:
+        if name not in parts:
+            raise PermanentError(
+                f"platform: one of {', '.join(parts)} must be named, but got {name!r}.{suggest_name(name, parts)} "
+                "manifests/platform/parts.yaml lists the parts."
+            )
+    return [part for part in parts.values() if part.name in names]
+
+
+def find_missing(part: Part, cluster: Kubernetes) -> list[str]:
+    """Return what of a part the cluster does not have; nothing where the part is there."""
+    missing = []
+    for api, plurals in part.apis.items():
+        listed = cluster.read(f"/apis/{api}")
+        served = {kind["name"] for kind in listed["resources"]} if listed else set()
+        missing += [f"{plural}.{api.partition('/')[0]}" for plural in plurals if plural not in served]
+    if part.gateway_class and not list_gateway_classes(cluster):
+        missing.append("an accepted GatewayClass")
+    return missing
+
+
+def list_gateway_classes(cluster: Kubernetes) -> list[str]:
+    """Return the names of the GatewayClasses that a controller has accepted."""
+    found = cluster.read(GATEWAY_CLASSES.path(""))
+    return [
+        one["metadata"]["name"]
+        for one in (found["items"] if found else [])
+        if any(
+            condition["type"] == "Accepted" and condition["status"] == "True"
+            for condition in one.get("status", {}).get("conditions", [])
+        )
+    ]
