@@ -75,8 +75,11 @@ def find(objects: list[Object], kind: str, name: str) -> Object:
 
 def list_pods(objects: list[Object]) -> dict[str, Object]:
     """Return the pod's specification of each workload, by its name."""
-    kinds = ("Deployment", "StatefulSet", "Job")
-    return {one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in objects if one["kind"] in kinds}
+    kinds = ("Deployment", "StatefulSet", "Job", "PodTemplate")
+    # A PodTemplate has its template at the top.
+    return {
+        one["metadata"]["name"]: one.get("spec", one)["template"]["spec"] for one in objects if one["kind"] in kinds
+    }
 
 
 def list_containers(objects: list[Object]) -> dict[str, Object]:

@@ -25,9 +25,9 @@ app.kubernetes.io/part-of: tidemill
 {{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag }}{{ end }}
 {{- end }}
 
-{{/* Fields that every pod has. In: dict root, user (of the image). */}}
+{{/* Fields that every pod has. In: dict root, user (of the image), token (whether it may speak with Kubernetes). */}}
 {{- define "tidemill.pod" -}}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ .token | default false }}
 # Kubernetes would give each pod variables like TIDEMILL_MLFLOW_PORT, which look like settings and are none.
 enableServiceLinks: false
 securityContext:
