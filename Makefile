@@ -13,6 +13,11 @@ REASON ?=
 REPOSITORY ?= tidemill
 BASE_IMAGE ?=
 REGISTRY ?=
+ENV ?= test
+IMAGE ?=
+TO ?= backups/$(ENV)
+SECRETS ?= $(TO).secrets.json
+DELETE_DATA ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 TIDEMILL := $(VENV)/bin/tidemill
@@ -76,6 +81,31 @@ govern: $(READY) ## Run the governor: takes alerts, rules on retraining, starts 
 .PHONY: rulings
 rulings: $(READY) ## List what the governor ruled, in words; tidemill rulings --help: pause and resume
 	@$(TIDEMILL) rulings list --problem $(PROBLEM)
+
+##@ An installation on a cluster
+.PHONY: deploy
+deploy: $(READY) ## Install the platform, or bring it up to this checkout: make deploy ENV=test IMAGE=registry.example/tidemill:TAG
+	@$(TIDEMILL) deploy --env $(ENV) $(addprefix --image ,$(IMAGE))
+
+.PHONY: upgrade
+upgrade: $(READY) ## Show what an upgrade changes, ask, and upgrade: make upgrade ENV=test
+	@$(TIDEMILL) upgrade --env $(ENV) $(addprefix --image ,$(IMAGE))
+
+.PHONY: undeploy
+undeploy: $(READY) ## End endpoints, recurring runs and services; data stay: make undeploy ENV=test DELETE_DATA=yes
+	@$(TIDEMILL) undeploy --env $(ENV) $(if $(DELETE_DATA),--delete-data)
+
+.PHONY: backup
+backup: $(READY) ## Keep databases, bucket and passwords: make backup ENV=test TO=s3://backups/test SECRETS=test.secrets.json
+	@$(TIDEMILL) backup --env $(ENV) $(TO) --secrets $(SECRETS)
+
+.PHONY: restore
+restore: $(READY) ## Bring a backup back into an empty namespace: make restore ENV=test TO=backups/test
+	@$(TIDEMILL) restore --env $(ENV) $(TO) --secrets $(SECRETS)
+
+.PHONY: drill
+drill: $(READY) ## Restore a fresh backup beside the installation, compare, time, delete: make drill ENV=test
+	@$(TIDEMILL) drill --env $(ENV)
 
 ##@ Check
 .PHONY: test

@@ -12,10 +12,12 @@ from rich.console import Console
 
 from components.base.errors import StepFailedError, TidemillError
 from pipelines.commands import (
+    backup,
     bootstrap,
     compile,  # noqa: A004 - the command's name
     demo,
     demo_data,
+    deploy,
     generate,
     govern,
     image,
@@ -28,11 +30,13 @@ from pipelines.commands import (
     runs,
     schedules,
     serve,
+    stores,
     submit,
     ui,
 )
 
 _START, _DATA, _WATCH, _BUILD = "Start here", "Data", "Serve and watch", "Build"
+_CLUSTER = "An installation on a cluster"
 
 app = typer.Typer(
     name="tidemill",
@@ -59,12 +63,19 @@ for panel, name, function in (
     (_WATCH, "ui", ui.ui),
     (_WATCH, "govern", govern.govern),
     (_WATCH, "runs", runs.runs),
+    (_CLUSTER, "deploy", deploy.deploy),
+    (_CLUSTER, "upgrade", deploy.upgrade),
+    (_CLUSTER, "undeploy", deploy.undeploy),
+    (_CLUSTER, "backup", backup.backup),
+    (_CLUSTER, "restore", backup.restore),
+    (_CLUSTER, "drill", backup.drill),
     (_BUILD, "generate", generate.generate),
     (_BUILD, "compile", compile.compile_pipeline),
 ):
     app.command(name, rich_help_panel=panel)(function)
 app.add_typer(rulings.app, name="rulings", rich_help_panel=_WATCH)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=_WATCH)
+app.add_typer(stores.app, name="stores", rich_help_panel=_CLUSTER)
 app.add_typer(image.app, name="image", rich_help_panel=_BUILD)
 app.add_typer(bootstrap.app, name="bootstrap", rich_help_panel=_BUILD)
 

@@ -62,7 +62,7 @@ def build(
 
     tidemill image build --repository registry.example/ml/tidemill --push
     """
-    commit = _read_commit()
+    commit = read_commit()
     name = f"{repository}:{commit}"
     builder = _find_builder()
     arguments = ["--build-arg", f"REVISION={commit}", *(option or [])]
@@ -128,7 +128,7 @@ def read_images(values: Path) -> list[Image]:
         PermanentError: another image has no tag.
     """
     images = list(_walk(yaml.safe_load(values.read_text()), ()))
-    images = [replace(one, tag=_read_commit()) if one.path == _OWN and not one.tag else one for one in images]
+    images = [replace(one, tag=read_commit()) if one.path == _OWN and not one.tag else one for one in images]
     untagged = [".".join(image.path) for image in images if not image.tag]
     if untagged:
         raise PermanentError(f"{values}: every image must have a tag, but has none: {', '.join(untagged)}. Name one.")
@@ -144,7 +144,8 @@ def _walk(values: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Image]:
             yield from _walk(below, (*path, key))
 
 
-def _read_commit() -> str:
+def read_commit() -> str:
+    """Return the commit of this checkout, which is the image's tag."""
     return _run(["git", "-C", str(_ROOT), "rev-parse", "--short=12", "HEAD"]).strip()
 
 

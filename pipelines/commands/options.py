@@ -12,6 +12,14 @@ DEMO_PROBLEM = "flight-delays"
 DEMO_DATES = ("2013-07-01", "2013-08-01")
 
 Problem = Annotated[str, typer.Option("--problem", "-p", metavar="NAME", help="Contract in the folder of problems.")]
+Environment = Annotated[str, typer.Option("--env", metavar="NAME", help="Folder of manifests/environments.")]
+InEnvironment = Annotated[
+    str | None,
+    typer.Option(
+        "--env", metavar="NAME", help="Do it in this installation on a cluster. Default: where this command is."
+    ),
+]
+Timeout = Annotated[float, typer.Option("--timeout-seconds", min=30, help="How long everything may take to be ready.")]
 AsOf = Annotated[
     list[str] | None,
     typer.Option(metavar="DATE", help="YYYY-MM-DD or ISO 8601 time, UTC: nothing known later is read. Repeatable."),

@@ -61,3 +61,17 @@ def apply_schedules(
     for change in changes if plan else apply(changes, runner):
         typer.echo(f"{change.action:<8} {change.schedule.name:<32} {change.schedule.cron}")
     typer.echo(f"{len(wanted)} scheduled, {len(changes)} {'to change' if plan else 'changed'}")
+
+
+@app.command("remove")
+def remove_schedules() -> None:
+    """Delete every recurring run that this installation made; `tidemill undeploy` does so first."""
+    from components.base.settings import load_settings
+    from pipelines.runners import open_runner
+    from pipelines.runners.schedules import apply, plan_changes
+
+    runner = open_runner(load_settings())
+    changes = plan_changes([], runner.list_schedules())
+    for change in apply(changes, runner):
+        typer.echo(f"{change.action:<8} {change.schedule.name:<32} {change.schedule.cron}")
+    typer.echo(f"{len(changes)} recurring runs deleted")

@@ -75,9 +75,10 @@ def test_each_store_is_open_to_those_that_use_it_only():
         }
 
     pods = {"inferenceservice", "workflow"}
-    assert sources("redis") == {"bootstrap"} | pods
-    assert sources("postgresql") == {"mlflow", "governor", "bootstrap"} | pods
-    assert sources("object-store") == {"mlflow", "governor", "bootstrap", "exporter", "reports"} | pods
+    assert sources("redis") == {"bootstrap", "operations"} | pods
+    assert sources("postgresql") == {"mlflow", "governor", "bootstrap", "operations"} | pods
+    readers = {"mlflow", "governor", "bootstrap", "operations", "exporter", "reports"}
+    assert sources("object-store") == readers | pods
 
 
 def test_a_quota_comes_with_limits_for_containers_that_have_none():

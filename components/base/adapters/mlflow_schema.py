@@ -5,6 +5,8 @@ each pod of MLflow before its server starts. MLflow's own migration takes no loc
 the tables.
 """
 
+from pathlib import Path
+
 import psycopg
 
 from components.base.errors import SettingsError, TransientError
@@ -36,3 +38,11 @@ def upgrade_mlflow_schema(database: str) -> None:
             upgrade.callback(database)
     except psycopg.OperationalError as error:
         raise TransientError(f"MLflow's database must answer, but got: {error}") from error
+
+
+def newest_schema() -> str:
+    """Return the version of the tables that the installed MLflow works with."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    return str(ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations")).get_current_head())

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import boto3
@@ -126,10 +126,27 @@ class ObjectStore:
 
     def put_file(self, place: str, path: Path) -> str:
         """Write one object from a file, in parts when it is large, and return its URI."""
+        with path.open("rb") as content:
+            return self.put_stream(place, content)
+
+    def put_stream(self, place: str, content: IO[bytes]) -> str:
+        """Write one object from a stream, in parts when it is long, and return its URI."""
         key = self._writable_key(place)
-        with path.open("rb") as content, self._request("put", key):
+        with self._request("put", key):
             self._client.upload_fileobj(content, self.bucket, key)
         return self.uri(key)
+
+    @contextmanager
+    def reading(self, place: str) -> Iterator[tuple[int, IO[bytes]]]:
+        """Open one object for reading until the end of the block: its size in bytes, and its content.
+
+        Raises:
+            ObjectMissingError: nothing is stored there.
+        """
+        key = self.key(place)
+        with self._request("get", key):
+            found = self._client.get_object(Bucket=self.bucket, Key=key)
+            yield found["ContentLength"], cast("IO[bytes]", found["Body"])
 
     def get_bytes(self, place: str) -> bytes:
         """Read one object whole.

@@ -35,6 +35,8 @@ from components.features.online.reader import CachingReader, Filling, Found, Key
 _BATCH_ROWS = 5_000
 # A request waits for its features: better no answer after 2 s than an endpoint whose threads all wait.
 _TIMEOUT_SECONDS = 2.0
+# A backup moves a whole view at once, and nobody waits for it.
+_COPY_TIMEOUT_SECONDS = 60.0
 # The field of a view's hash that names its features; an entity's field is a JSON list.
 _HEADER = ""
 
@@ -44,9 +46,7 @@ class RedisStore:
 
     def __init__(self, url: str) -> None:
         """Take the URL; the first command connects."""
-        parts = urlsplit(url)
-        # Without the password, which must not be in an error.
-        self._place = f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+        self._place = _place(url)
         self._client: Redis = Redis.from_url(
             url,
             decode_responses=True,
@@ -242,6 +242,31 @@ class RedisReader(CachingReader):
                 present = zip(names, values, strict=True)
                 found[key] = Found(float(known_at), {n: v for n, v in present if v is not None and n in wanted})
         return found
+
+
+def dump_keys(url: str, problem: str) -> Iterator[tuple[str, bytes]]:
+    """Yield each key of a problem with its value in Redis' own serialisation, which a server as new or newer reads.
+
+    Raises:
+        EndpointUnavailableError: Redis does not answer.
+    """
+    client = Redis.from_url(url, socket_timeout=_COPY_TIMEOUT_SECONDS)
+    with _explain_errors(_place(url)):
+        for key in sorted(client.scan_iter(match=_key(problem, "*"), count=1000)):
+            if (value := cast("bytes | None", client.dump(key))) is not None:
+                yield key.decode(), value
+
+
+def restore_key(url: str, key: str, value: bytes) -> None:
+    """Write a key as `dump_keys` yielded it, in the place of what it held, with its errors."""
+    with _explain_errors(_place(url)):
+        Redis.from_url(url, socket_timeout=_COPY_TIMEOUT_SECONDS).restore(key, 0, value, replace=True)
+
+
+def _place(url: str) -> str:
+    """Write the URL without the password, which must not be in an error."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
 
 
 def _key(problem: str, *parts: str) -> str:

@@ -1,0 +1,89 @@
+"""Prove that a backup is worth something: restore it beside the installation, compare the two, and time it.
+
+In: an environment. Out: a `Drill`. Called by `tidemill drill`. The installation itself is only read. Its backup becomes
+an installation in a namespace of its own, from one folder and one file; what it holds and what its champions answer is
+compared; and it is deleted with its volumes, also after an error.
+"""
+
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.base.errors import PermanentError
+from pipelines.cluster.backup import back_up
+from pipelines.cluster.environment import Environment
+from pipelines.cluster.helm import Helm, Say
+from pipelines.cluster.kubectl import Kubectl
+from pipelines.cluster.restore import restore
+
+# A person who waits for a restoration waits this long.
+LIMIT_SECONDS = 600.0
+_CLEANING_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Drill:
+    """One drill."""
+
+    differences: Sequence[str]
+    backup_seconds: float
+    restore_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Time of both."""
+        return self.backup_seconds + self.restore_seconds
+
+    @property
+    def faults(self) -> list[str]:
+        """What keeps it from being passed."""
+        slow = f"backup and restore must take at most {LIMIT_SECONDS:.0f} seconds, but took {self.seconds:.0f}."
+        return [*self.differences, *([slow] if self.seconds > LIMIT_SECONDS else [])]
+
+
+def run_drill(environment: Environment, say: Say) -> Drill:
+    """Back up, restore beside it, compare, delete.
+
+    Raises:
+        PermanentError: a part of it fails; what was made is deleted all the same.
+    """
+    namespace = f"{environment.namespace}-drill-{uuid.uuid4().hex[:6]}"
+    beside = environment.model_copy(update={"namespace": namespace})
+    with tempfile.TemporaryDirectory() as scratch, _throw_away(beside, say):
+        folder, secrets = Path(scratch) / "backup", Path(scratch) / "secrets.json"
+        started = time.monotonic()
+        say(f"Backing up {environment.name}.")
+        back_up(environment, folder, secrets, say)
+        kept = time.monotonic()
+        say(f"Restoring into the namespace {namespace}.")
+        differences = restore(beside, folder, secrets, say, is_drill=True)
+        return Drill(differences, kept - started, time.monotonic() - kept)
+
+
+@contextmanager
+def _throw_away(environment: Environment, say: Say) -> Iterator[None]:
+    """Delete the namespace and all that is in it at the end of the block."""
+    try:
+        yield
+    finally:
+        helm, kubectl = Helm(environment), Kubectl(environment.namespace)
+        if helm.find():
+            helm.uninstall(_CLEANING_SECONDS)
+        kubectl.run("delete", "namespace", environment.namespace, "--ignore-not-found", "--wait=false")
+        say(f"The namespace {environment.namespace} is deleted.")
+
+
+def check_drill(drill: Drill) -> None:
+    """Return when the drill is passed.
+
+    Raises:
+        PermanentError: with each fault.
+    """
+    if drill.faults:
+        raise PermanentError(
+            "drill: the restored installation must be the one that was kept. " + " ".join(drill.faults)
+        )
