@@ -1,4 +1,4 @@
-"""The timeline tells what was played: months, alerts, decisions with their history, releases, earnings."""
+"""The timeline tells what was played: months, alerts, rulings with their history, releases, earnings."""
 
 import io
 import re
@@ -115,12 +115,12 @@ def test_alerts_are_told_from_fired_to_cleared_each_window_by_itself(timeline):
     ]
 
 
-def test_every_change_of_a_decision_is_told_without_saying_it_twice(timeline):
-    assert events(timeline, "decision") == [
+def test_every_change_of_a_ruling_is_told_without_saying_it_twice(timeline):
+    assert events(timeline, "ruling") == [
         (SEPTEMBER, "hold: PerformanceBelowLimit"),
         (datetime(2013, 10, 1, tzinfo=UTC), "run: PerformanceBelowLimit"),
     ]
-    (held, _) = [event for event in timeline.ordered if event.kind == "decision"]
+    (held, _) = [event for event in timeline.ordered if event.kind == "ruling"]
     assert held.text == "58,544 of 60,000 new labels have come."
 
 
@@ -142,7 +142,7 @@ def test_page_of_the_replay_stands_alone_and_names_the_city_as_it_is_written(tim
     assert "Retraining earned 730 USD" in text_of(html)
 
 
-def test_terminal_shows_one_row_a_month_with_alerts_and_decisions(timeline):
+def test_terminal_shows_one_row_a_month_with_alerts_and_rulings(timeline):
     output = io.StringIO()
     SimulationTerminal(Console(file=output, width=200)).show_timeline(timeline)
     rows = [line for line in output.getvalue().splitlines() if re.match(r"\w{3} 2013", line.strip())]

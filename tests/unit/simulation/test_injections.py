@@ -1,4 +1,4 @@
-"""The incidents change what they say, from the moment they say, and nothing else."""
+"""The incidents change what they say, from the time they say, and nothing else."""
 
 import io
 from functools import cache

@@ -59,7 +59,7 @@ def test_an_event_belongs_to_the_month_that_was_judged_at_it():
         ("injected", "broken feature feed"),
         ("alert_fired", "FeaturesStale"),
         ("alert_fired", "DriftMatters"),
-        ("decision", "hold"),
+        ("ruling", "hold"),
     ]
     assert timeline().events_of(october)[0].title == "concept shift"
 
@@ -169,7 +169,7 @@ def test_a_release_that_is_held_puts_no_model_in_charge():
     titles = ("Version 2 held", "Version 3 refused", "Release failed", "Version 4 promoted")
     events = tuple(TimelineEvent(moment(9 + place), "release", title) for place, title in enumerate(titles))
     assert [event.is_promotion for event in events] == [False, False, False, True]
-    runs = [TimelineEvent(moment(9), "decision", title).is_run for title in ("run", "run: ValueBelowLimit", "hold: x")]
+    runs = [TimelineEvent(moment(9), "ruling", title).is_run for title in ("run", "run: ValueBelowLimit", "hold: x")]
     assert runs == [True, True, False]
-    text = text_of(render_timeline(timeline(events=(*events, TimelineEvent(moment(9), "decision", "run: A")))))
+    text = text_of(render_timeline(timeline(events=(*events, TimelineEvent(moment(9), "ruling", "run: A")))))
     assert "1 training run was decided and 1 new model took over." in text
