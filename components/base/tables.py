@@ -5,7 +5,8 @@ gives the same bytes. Called by every phase. Files on S3 are DuckDB's and the ob
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,29 @@ def write_table(table: pd.DataFrame | pa.Table, path: Path | str) -> None:
 
     Timestamps without a zone count as UTC; a DataFrame's index is not written.
     """
+    with open_table_writer(path) as write:
+        write(table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False))
+
+
+@contextmanager
+def open_table_writer(path: Path | str) -> Iterator[Callable[[pa.Table], None]]:
+    """Yield what writes the next rows of a table, all of one schema; the file appears when the block has ended."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    arrow = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
     partial = target.with_name(f"{target.name}.partial")
-    fields: list[Any] = [
-        field.with_type(_TIMESTAMP) if pa.types.is_timestamp(field.type) else field for field in arrow.schema
-    ]
-    in_utc = arrow.cast(pa.schema(fields), safe=False).replace_schema_metadata(None)
-    pq.write_table(in_utc, partial, compression="zstd")
+    with ExitStack() as stack:
+        opened: list[pq.ParquetWriter] = []
+
+        def write(rows: pa.Table) -> None:
+            fields: list[Any] = [
+                field.with_type(_TIMESTAMP) if pa.types.is_timestamp(field.type) else field for field in rows.schema
+            ]
+            in_utc = rows.cast(pa.schema(fields), safe=False).replace_schema_metadata(None)
+            if not opened:
+                opened.append(stack.enter_context(pq.ParquetWriter(partial, in_utc.schema, compression="zstd")))
+            opened[0].write_table(in_utc)
+
+        yield write
     partial.replace(target)
 
 

@@ -17,25 +17,29 @@ chosen by its outcome.
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.contract.problem import Problem, Split
 from components.base.dataset import ROLES, Feature, Prepared, write_prepared
 from components.base.errors import DataError, raise_faults
-from components.base.tables import write_table
+from components.base.tables import open_table_writer, write_table
 from components.base.task import Task
 from components.features.feast.feature_store import declared_views, join_features, open_scratch_store
 from components.features.request import feature_kind, request_table
 
 _logger = logging.getLogger(__name__)
 _GAP = "gap"
+# Rows that are joined at once: a hundred columns of them are 200 MB.
+_PIECE_ROWS = 250_000
 # Stands between the parts of a row's identity; no key of a delivered row holds a control character.
 _UNIT_SEPARATOR = 31
 
@@ -58,8 +62,7 @@ def prepare_rows(task: Task, accepted: Path, features_uri: str, as_of: datetime,
     examples = drop_old_examples(problem.split, read_examples(task, accepted, as_of), as_of)
     roles = assign_roles(problem.split, examples["predicted_at"], examples["label_at"], as_of)
     raise_faults(DataError, "prepare", _faults(task, examples, roles))
-    rows = add_features(problem, examples, features_uri)
-    prepared = _write_roles(problem, rows, roles, as_of, out)
+    prepared = _write_roles(problem, examples, roles, join_pieces(problem, examples, features_uri), as_of, out)
     counted = ", ".join(f"{role} {count:,}" for role, count in prepared.rows.items())
     _logger.info("prepare: %s rows with %s features", counted, len(prepared.features))
     return prepared
@@ -149,18 +152,29 @@ def model_features(problem: Problem) -> tuple[Feature, ...]:
 
 
 def add_features(problem: Problem, examples: pd.DataFrame, features_uri: str) -> pd.DataFrame:
-    """Put the request features, and those of the views as known at `predicted_at`, beside the examples.
+    """Put the request features, and those of the views as known at `predicted_at`, beside the examples."""
+    rows: pd.DataFrame = pa.concat_tables(join_pieces(problem, examples, features_uri)).to_pandas()
+    return rows
 
-    Returns:
-        The rows in order; a request feature named like a request column takes its place.
+
+def join_pieces(problem: Problem, examples: pd.DataFrame, features_uri: str) -> Iterator[pa.Table]:
+    """Yield the rows of `add_features` piece by piece: memory grows with the examples, not with their features.
+
+    Yields:
+        The next rows in order; a request feature named like a request column takes its place.
     """
     requested = request_table(problem, examples)
     known = examples.assign(**{str(name): requested[name] for name in requested})
     keys = dict.fromkeys(key for view in declared_views(problem) for key in view.keys)
     entities = known[list(keys)].assign(event_timestamp=known["predicted_at"])
+    # Of the whole, so that a piece without any value of a column has the column's type.
+    table = pa.Table.from_pandas(known, preserve_index=False)
     with open_scratch_store(problem, features_uri) as store:
-        joined: pd.DataFrame = join_features(store, problem, entities).to_pandas()
-    return pd.concat([known, joined], axis="columns")
+        for start in range(0, max(len(known), 1), _PIECE_ROWS):
+            piece = table.slice(start, _PIECE_ROWS)
+            joined = join_features(store, problem, entities.iloc[start : start + _PIECE_ROWS])
+            names = [*piece.column_names, *joined.column_names]
+            yield pa.Table.from_arrays([*piece.columns, *joined.columns], names)
 
 
 def _faults(task: Task, examples: pd.DataFrame, roles: "pd.Series[str]") -> Iterator[str]:
@@ -184,17 +198,30 @@ def _faults(task: Task, examples: pd.DataFrame, roles: "pd.Series[str]") -> Iter
             yield from (f"{role} {fault}" for fault in task.find_outcome_faults(found.to_numpy(dtype=np.float64)))
 
 
-def _write_roles(problem: Problem, rows: pd.DataFrame, roles: "pd.Series[str]", as_of: datetime, out: Path) -> Prepared:
-    out.mkdir(parents=True, exist_ok=True)
+def _write_roles(
+    problem: Problem,
+    examples: pd.DataFrame,
+    roles: "pd.Series[str]",
+    pieces: Iterable[pa.Table],
+    as_of: datetime,
+    out: Path,
+) -> Prepared:
+    """Write each role's rows. Pieces come in order of time, as roles do: the digest is of train, then the others."""
     digest = hashlib.sha256()
-    ledger = []
-    for role in ROLES:
-        chosen = rows[roles == role].reset_index(drop=True)
-        digest.update(pd.util.hash_pandas_object(chosen, index=False).to_numpy().tobytes())
-        ledger.append(chosen[["row_hash"]].assign(role=role))
-        write_table(chosen.drop(columns="row_hash"), out / f"{role}.parquet")
+    start = 0
+    with ExitStack() as stack:
+        writers = {role: stack.enter_context(open_table_writer(out / f"{role}.parquet")) for role in ROLES}
+        for piece in pieces:
+            own = roles.iloc[start : start + len(piece)]
+            start += len(piece)
+            for role in ROLES:
+                chosen = piece.filter(pa.array(own == role))
+                if len(chosen):
+                    digest.update(pd.util.hash_pandas_object(chosen.to_pandas(), index=False).to_numpy().tobytes())
+                    writers[role](chosen.drop_columns("row_hash"))
+    ledger = [examples.loc[roles == role, ["row_hash"]].assign(role=role) for role in ROLES]
     write_table(pd.concat(ledger, ignore_index=True), out / "ledger.parquet")
-    limits = {"train_start": rows["predicted_at"].min(), **split_limits(problem.split, as_of)}
+    limits = {"train_start": examples["predicted_at"].min(), **split_limits(problem.split, as_of)}
     prepared = Prepared(
         folder=out,
         target=problem.target.name,

@@ -10,6 +10,7 @@ import pytest
 
 from components.base.dataset import ROLES, read_prepared
 from components.base.errors import DataError
+from components.features import prepare
 from components.features.build import build_tables
 from components.features.prepare import model_features, prepare_rows, read_examples
 from components.tasks import open_task
@@ -63,6 +64,14 @@ def test_every_example_comes_back_once_and_the_ledger_holds_them(prepared, small
     assert ledger["role"].value_counts().to_dict() == {role: prepared.rows[role] for role in ROLES}
     assert ledger["row_hash"].is_unique
     assert set(ledger["row_hash"]) <= set(examples["row_hash"])
+
+
+def test_rows_that_are_joined_in_small_pieces_are_the_same(prepared, small, home, as_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "_PIECE_ROWS", 7)
+    in_pieces = prepare_rows(open_task(small), home / "accepted", str(home / "features"), as_of, tmp_path)
+    assert in_pieces.fingerprint == prepared.fingerprint
+    for role in ROLES:
+        pd.testing.assert_frame_equal(in_pieces.read(role), prepared.read(role))
 
 
 def test_features_are_those_of_a_search_by_hand(prepared, home):
