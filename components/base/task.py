@@ -200,6 +200,9 @@ class Task(Protocol):
         Returns it with the record of the choice, which has a `method` and a `reason`.
         """
 
+    def replace_core(self, estimator: Any, core: Any) -> Any:
+        """Return a calibrated estimator with the same calibration around another fitted core."""
+
     def compile(self, estimator: Any) -> Callable[[Any], Output]:
         """Compile a fitted estimator into a function from a `Batch` of n feature rows to the output, shape (n, k).
 

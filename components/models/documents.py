@@ -160,6 +160,19 @@ class CrossValidated(Document):
     rows: int
 
 
+class RefitRecord(Document):
+    """Whether the recipe was fitted again on train and validation rows, and the check before it."""
+
+    rows: int
+    """That the model learned from, before any thinning out."""
+    psi: float
+    """Of the outputs, on validation rows that no model of the check had seen."""
+    loss_gain: float
+    """By how much newer rows lower the mean loss there; positive is better."""
+    is_refitted: bool
+    reason: str
+
+
 class ModelDetails(Document):
     """What `ensemble` found on its way to the model."""
 
@@ -175,6 +188,8 @@ class ModelDetails(Document):
     """The task's record of the calibration: `method` and `reason` at least."""
     policy: dict[str, Any]
     """The task's record of how the policy was chosen."""
+    refit: RefitRecord | None = None
+    """None for a model of an older platform, which learned from train rows alone."""
 
     @model_validator(mode="before")
     @classmethod

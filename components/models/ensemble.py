@@ -3,7 +3,8 @@
 In: the contract, the prepared rows (train and validation) and the tuned candidates. Out: a fitted `Model`.
 
 Which rows decide what
-    train        fits the members; their out-of-fold predictions in time order compare the kinds and fit the stacking
+    train        fits the members; their out-of-fold predictions in time order compare the kinds and fit the stacking;
+                 with validation it fits the members once more when everything is chosen
     validation   its first half (in time) fits the calibrators; its second half chooses one of them by its loss, then
                  the policy by business value under the capacity. A choice among three and one number cannot overfit
                  thousands of rows, and no row calibrates what it also scores.
@@ -18,13 +19,14 @@ import numpy as np
 import pandas as pd
 
 from components.base.dataset import Prepared
-from components.base.statistics.folds import Fold, sample_folds, split_train
+from components.base.statistics.folds import Fold, sample_evenly, sample_folds, split_train
 from components.base.task import Output, Task
 from components.models.artifact import Model, ModelDescription
 from components.models.calibrate import calibrate_model, fit_policy
 from components.models.combine import HeldOut, compare_kinds
 from components.models.documents import ModelDetails, Tuned
 from components.models.parallel import quiet_fits, run_all, use_one_thread
+from components.models.refit import refit_model
 
 logger = logging.getLogger(__name__)
 
@@ -37,31 +39,40 @@ def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
     held_out = _predict_out_of_fold(task, prepared, train, list(pipelines.values()))
     comparison = compare_kinds(task, list(parameters), held_out)
     winner = comparison.chosen
-    fitted = run_all([partial(_fit, prepared, pipelines[family], train) for family in winner.families])
-    members = dict(zip(winner.families, fitted, strict=True))
     with quiet_fits():
         use_one_thread()
         stacker = task.fit_stacker(held_out.outputs, held_out.outcomes) if winner.kind == "stacking" else None
-        core = task.combine(winner.kind, members, stacker, train[names], train[prepared.target])
+
+    def fit(rows: pd.DataFrame) -> Any:
+        learned = rows.iloc[sample_evenly(np.arange(len(rows)), task.problem.search.fit_rows)]
+        fitted = run_all([partial(_fit, prepared, pipelines[family], learned) for family in winner.families])
+        members = dict(zip(winner.families, fitted, strict=True))
+        return task.combine(winner.kind, members, stacker, learned[names], learned[prepared.target])
+
+    core = fit(train)
+    with quiet_fits():
+        use_one_thread()
         estimator, calibration = calibrate_model(task, core, names, validation)
         choice = fit_policy(task, estimator, names, validation)
+        estimator, refit = refit_model(task, estimator, fit, train, validation, names)
     logger.info("ensemble: %s, %s", comparison.reason, calibration["reason"])
     description = ModelDescription(
         policy=choice.policy.model_dump(),
         features=prepared.features,
         target=prepared.target,
-        family="+".join(members),
+        family="+".join(winner.families),
         kind=winner.kind,
         calibration=calibration["method"],
         details=ModelDetails(
             metric=task.problem.metrics.primary,
             train_rows=len(train),
-            parameters={family: parameters[family] for family in members},
+            parameters={family: parameters[family] for family in winner.families},
             comparison=comparison.kinds,
             reason=comparison.reason,
             cross_validated=comparison.cross_validated,
             calibration=calibration,
             policy=choice.details,
+            refit=refit,
         ),
     )
     return Model(task, estimator, choice.policy, description)

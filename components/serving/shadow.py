@@ -18,7 +18,7 @@ from components.base.contract.problem import Problem
 from components.base.errors import EndpointUnavailableError
 from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
-from components.base.statistics.counts import population_stability_index
+from components.base.statistics.counts import measure_output_psi
 from components.serving.client import EndpointAddress, replay_v1
 from components.serving.inference_service import ServedVersion
 from components.serving.prediction_log.schema import (
@@ -36,8 +36,6 @@ from components.serving.predictor.requests import RequestSchema, request_rows
 _ROWS = 500
 # More segments hold older rows; the newest are uploaded every five minutes.
 _SEGMENTS = 20
-# Bins of equal size among the champion's answers, as PSI is read in credit scoring.
-_BINS = 10
 _PAUSE_SECONDS = 15.0
 
 
@@ -100,16 +98,10 @@ def _compare(candidate: ServedVersion, url: str, logged: pd.DataFrame) -> Iterat
     if count < serving.rollout.minimum_rows:
         return
     for position, name in enumerate(columns):
-        psi = _measure_psi(logged[name].to_numpy(), answers.output[:, position])
+        psi = measure_output_psi(logged[name].to_numpy(), answers.output[:, position])
         limit = serving.rollout.maximum_score_psi
         words = (
             f"{count} logged requests: the PSI of {address.output_columns[position]} against the answers that users "
             f"got is {psi:.3g} (limit {limit:g})."
         )
         yield limit_gate("shadow_score_psi", psi, limit, words)
-
-
-def _measure_psi(logged: np.ndarray, answered: np.ndarray) -> float:
-    edges = np.unique(np.quantile(logged, np.linspace(0, 1, _BINS + 1)[1:-1]))
-    counts = (np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1) for values in (logged, answered))
-    return population_stability_index(*counts)

@@ -173,6 +173,9 @@ class MinutesTask:
     def calibrate(self, core, features, first, second):
         return core, {"method": "none", "reason": "A forecast is ordered with an offset; nothing is calibrated."}
 
+    def replace_core(self, estimator, core):
+        return core
+
     def row_loss(self, y, output):
         return np.abs(y - output[:, 0])
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 # Half a row: keeps the logarithm of an empty bin finite without moving the others.
 _SMOOTHING = 0.5
+_OUTPUT_BINS = 10
 # Larger numbers count as this one in sums: a million of their squares is still finite.
 _LARGEST = 1e150
 Array = NDArray[np.float64]
@@ -166,6 +167,14 @@ def measure_psi(reference: NumericCounts | CategoryCounts, current: NumericCount
     Source: Siddiqi (2006), Credit Risk Scorecards, chapter 9; equal to Jeffreys' divergence (1946).
     """
     return population_stability_index(reference.vector(), current.vector())
+
+
+def measure_output_psi(reference: ArrayLike, current: ArrayLike) -> float:
+    """Return the PSI of one column of outputs, counted in ten bins of equal size of the reference, as is usual."""
+    values = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
+    edges = np.unique(np.quantile(values[0], np.linspace(0, 1, _OUTPUT_BINS + 1)[1:-1]))
+    counts = (np.bincount(np.searchsorted(edges, one), minlength=len(edges) + 1) for one in values)
+    return population_stability_index(*counts)
 
 
 def population_stability_index(reference: ArrayLike, current: ArrayLike) -> float:

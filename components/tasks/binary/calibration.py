@@ -4,6 +4,7 @@ In: the classifier and two parts of the validation rows. Out: the classifier wit
 record of the choice. Called through `BinaryTask`.
 """
 
+import copy
 from typing import Any, Literal
 
 import numpy as np
@@ -48,3 +49,16 @@ def calibrate_by(method: Calibration, core: Any, rows: pd.DataFrame, outcomes: p
     if method == "none":
         return core
     return CalibratedClassifierCV(FrozenEstimator(core), method=method).fit(rows, outcomes)
+
+
+def replace_core(estimator: Any, core: Any) -> Any:
+    """Return the calibration around another fitted classifier; without a calibration, the classifier itself."""
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+
+    if not isinstance(estimator, CalibratedClassifierCV):
+        return core
+    renewed, (fitted,) = copy.copy(estimator), map(copy.copy, estimator.calibrated_classifiers_)
+    renewed.estimator = fitted.estimator = FrozenEstimator(core)
+    renewed.calibrated_classifiers_ = [fitted]
+    return renewed

@@ -155,6 +155,10 @@ class BinaryTask:
         """Choose among no calibration, sigmoid and isotonic by log loss."""
         return calibration.calibrate(core, features, self.problem.target.name, first, second)
 
+    def replace_core(self, estimator: Any, core: Any) -> Any:
+        """Put another classifier under the calibration."""
+        return calibration.replace_core(estimator, core)
+
     def compile(self, estimator: Any) -> Callable[[Any], Output]:
         """Compile a fitted classifier into a function from a `Batch` to probabilities, shape (n, 1)."""
         # Serving alone needs it.

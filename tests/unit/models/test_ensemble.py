@@ -55,11 +55,12 @@ def test_calibration_corrects_probabilities_that_are_far_too_high(task, small):
     assert found["log_loss"][found["method"]] < 0.8 * found["log_loss"]["none"]
 
 
-def test_threshold_is_the_one_that_earns_most_on_the_later_half(task, prepared, model):
-    validation = prepared.read("validation")
-    found = fit_policy(task, model.estimator, model.feature_names, validation).details
+def test_threshold_is_the_one_that_earns_most_on_the_later_half(task, prepared, small):
+    train, validation = prepared.read("train"), prepared.read("validation")
+    core = build_candidate("logistic", small.FEATURES).fit(train[small.NAMES], train["late"])
+    found = fit_policy(task, core, small.NAMES, validation).details
     _, second = halve(validation)
-    y, p, times = second["late"].to_numpy(), model.predict(second)[:, 0], second["predicted_at"]
+    y, p, times = second["late"].to_numpy(), task.predict(core, second[small.NAMES])[:, 0], second["predicted_at"]
     earned = [value_per_1000(y, p, threshold, times, task.problem.business) for threshold in np.linspace(0, 1, 50)]
     assert found["chosen"]["value_per_1000"] >= 0.97 * max(earned)
     assert len(found["curve"]) > 50
