@@ -83,6 +83,14 @@ rulings: $(READY) ## List what the governor ruled, in words; tidemill rulings --
 	@$(TIDEMILL) rulings list --problem $(PROBLEM)
 
 ##@ An installation on a cluster
+.PHONY: doctor
+doctor: $(READY) ## Check a cluster: rights, upstream parts, volumes, room, with what to do: make doctor ENV=production
+	@$(TIDEMILL) doctor --env $(ENV)
+
+.PHONY: platform
+platform: $(READY) ## Install the upstream parts that a cluster lacks; tidemill platform --dry-run shows them: make platform ENV=test
+	@$(TIDEMILL) platform --env $(ENV)
+
 .PHONY: deploy
 deploy: $(READY) ## Install the platform, or bring it up to this checkout: make deploy ENV=test IMAGE=registry.example/tidemill:TAG
 	@$(TIDEMILL) deploy --env $(ENV) $(addprefix --image ,$(IMAGE))

@@ -1,15 +1,16 @@
 """The upstream parts that the platform stands on, and which of them a cluster has.
 
-In: `manifests/platform/parts.yaml`, and a cluster. Out: parts in the order of their installation, and what of one is
-missing. Called by `doctor` and `platform`. The API server's own list of kinds is asked: every account may read it.
+In: `manifests/platform/parts.yaml`, and a cluster. Out: parts in the order of their installation, and what the cluster
+has of one. Called by `doctor` and `platform`. The API server's own list of kinds is asked: every account may read it.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from pydantic import Field, TypeAdapter
 
-from components.base.adapters.kubernetes import GATEWAY_CLASSES, Kubernetes
+from components.base.adapters.kubernetes import DEPLOYMENTS, GATEWAY_CLASSES, Kubernetes, Object
 from components.base.documents import Document
 from components.base.errors import PermanentError, suggest_name
 from pipelines.cluster.environment import ROOT
@@ -69,16 +70,45 @@ def choose_parts(parts: dict[str, Part], names: tuple[str, ...]) -> list[Part]:
     return [part for part in parts.values() if part.name in names]
 
 
-def find_missing(part: Part, cluster: Kubernetes) -> list[str]:
-    """Return what of a part the cluster does not have; nothing where the part is there."""
+@dataclass(frozen=True)
+class Presence:
+    """What a cluster has of a part."""
+
+    missing: tuple[str, ...]
+    """The kinds that the API server does not list, or the GatewayClass; the part is there where nothing is missing."""
+    absent: tuple[str, ...]
+    """The Deployments that nobody made: the part was installed by other means, or was interrupted."""
+    late: tuple[str, ...]
+    """The Deployments that are not available."""
+    words: str
+    """Versions or GatewayClasses, for a person."""
+
+
+def look_for(part: Part, cluster: Kubernetes) -> Presence:
+    """Look for a part on a cluster."""
     missing = []
     for api, plurals in part.apis.items():
         listed = cluster.read(f"/apis/{api}")
         served = {kind["name"] for kind in listed["resources"]} if listed else set()
         missing += [f"{plural}.{api.partition('/')[0]}" for plural in plurals if plural not in served]
-    if part.gateway_class and not list_gateway_classes(cluster):
-        missing.append("an accepted GatewayClass")
-    return missing
+    classes = list_gateway_classes(cluster) if part.gateway_class else []
+    if part.gateway_class:
+        missing += [] if classes else ["an accepted GatewayClass"]
+    found = {name: find_deployment(name, cluster) for name in part.ready}
+    # Any controller may have accepted the class, under its own name.
+    absent = [] if part.gateway_class else [name for name, one in found.items() if one is None]
+    late = [name for name, one in found.items() if one is not None and not _is_available(one)]
+    tags = sorted({_read_tag(one) for one in found.values() if one is not None})
+    words = (
+        f"GatewayClass {', '.join(classes)} is accepted" if classes else f"version {', '.join(tags)}" if tags else ""
+    )
+    return Presence(tuple(missing), tuple(absent), tuple(late), words)
+
+
+def find_deployment(name: str, cluster: Kubernetes) -> Object | None:
+    """Return the Deployment namespace/name."""
+    namespace, _, deployment = name.partition("/")
+    return cluster.get(DEPLOYMENTS, deployment, namespace)
 
 
 def list_gateway_classes(cluster: Kubernetes) -> list[str]:
@@ -92,3 +122,16 @@ def list_gateway_classes(cluster: Kubernetes) -> list[str]:
             for condition in one.get("status", {}).get("conditions", [])
         )
     ]
+
+
+def _is_available(deployment: Object) -> bool:
+    conditions = deployment.get("status", {}).get("conditions", [])
+    return any(one["type"] == "Available" and one["status"] == "True" for one in conditions)
+
+
+def _read_tag(deployment: Object) -> str:
+    """Return the tag of the first image; of one that is named by digest alone, its digits."""
+    image = str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+    name, _, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return tag or digest[:19] or "without a tag"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 DEMO_PROBLEM = "flight-delays"
+TEST_ENVIRONMENT = "test"
 # Half a year of history first, then one month more, so that the second run meets a champion.
 DEMO_DATES = ("2013-07-01", "2013-08-01")
 
