@@ -75,7 +75,7 @@ def tracking_settings(tmp_path_factory, empty_tracking_database):
 def task(monkeypatch):
     """The contract with a short soak and a latency that a busy machine holds, and pods that fit on a small node."""
     small = {"requests": {"cpu": "20m", "memory": "256Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
-    monkeypatch.setattr(inference_service, "_RESOURCES", small)
+    monkeypatch.setattr(inference_service, "RESOURCES", small)
     rollout = Rollout(start_seconds=75, soak_seconds=SOAK_SECONDS, minimum_rows=20)
     changes = {"p99_milliseconds": 500.0, "golden_rows": 50, "rollout": rollout}
     serving = conftest.PROBLEM.serving.model_copy(update=changes)
