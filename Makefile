@@ -10,10 +10,11 @@ AS_OF ?=
 FROM ?= deliveries
 MONTHS ?= 6
 REASON ?=
+VERSION ?=
 REPOSITORY ?= tidemill
 BASE_IMAGE ?=
 REGISTRY ?=
-ENV ?= test
+ENV ?=
 IMAGE ?=
 TO ?= backups/$(ENV)
 SECRETS ?= $(TO).secrets.json
@@ -67,8 +68,24 @@ serve: $(READY) ## Keep the endpoint up and print a request that works
 	@$(TIDEMILL) serve --problem $(PROBLEM)
 
 .PHONY: rollback
-rollback: $(READY) ## Make the champion before the present one the champion again: make rollback REASON="it flags every flight"
-	@$(TIDEMILL) rollback --problem $(PROBLEM) --reason "$(REASON)"
+rollback: $(READY) ## Make the champion before the present one the champion again: make rollback REASON="it flags every flight" ENV=test
+	@$(TIDEMILL) rollback --problem $(PROBLEM) --reason "$(REASON)" $(addprefix --env ,$(ENV))
+
+.PHONY: promote
+promote: $(READY) ## Release a version that was held back: make promote VERSION=3 REASON="ticket 12" ENV=test
+	@$(TIDEMILL) promote --problem $(PROBLEM) --version $(VERSION) --reason "$(REASON)" $(addprefix --env ,$(ENV))
+
+.PHONY: pause
+pause: $(READY) ## Start no training until it is resumed: make pause REASON="broken feed" ENV=test
+	@$(TIDEMILL) rulings pause --problem $(PROBLEM) --note "$(REASON)" $(addprefix --env ,$(ENV))
+
+.PHONY: resume
+resume: $(READY) ## Let the governor start trainings again: make resume ENV=test
+	@$(TIDEMILL) rulings resume --problem $(PROBLEM) $(addprefix --env ,$(ENV))
+
+.PHONY: status
+status: $(READY) ## Show services, runs, models, traffic, alerts and freshness on one screen: make status ENV=test
+	@$(TIDEMILL) status $(addprefix --env ,$(ENV))
 
 .PHONY: ui
 ui: $(READY) ## Open MLflow and all reports on loopback
@@ -80,7 +97,7 @@ govern: $(READY) ## Run the governor: takes alerts, rules on retraining, starts 
 
 .PHONY: rulings
 rulings: $(READY) ## List what the governor ruled, in words; tidemill rulings --help: pause and resume
-	@$(TIDEMILL) rulings list --problem $(PROBLEM)
+	@$(TIDEMILL) rulings list --problem $(PROBLEM) $(addprefix --env ,$(ENV))
 
 ##@ An installation on a cluster
 .PHONY: doctor
@@ -93,27 +110,27 @@ platform: $(READY) ## Install the upstream parts that a cluster lacks; tidemill 
 
 .PHONY: deploy
 deploy: $(READY) ## Install the platform, or bring it up to this checkout: make deploy ENV=test IMAGE=registry.example/tidemill:TAG
-	@$(TIDEMILL) deploy --env $(ENV) $(addprefix --image ,$(IMAGE))
+	@$(TIDEMILL) deploy --env "$(ENV)" $(addprefix --image ,$(IMAGE))
 
 .PHONY: upgrade
 upgrade: $(READY) ## Show what an upgrade changes, ask, and upgrade: make upgrade ENV=test
-	@$(TIDEMILL) upgrade --env $(ENV) $(addprefix --image ,$(IMAGE))
+	@$(TIDEMILL) upgrade --env "$(ENV)" $(addprefix --image ,$(IMAGE))
 
 .PHONY: undeploy
 undeploy: $(READY) ## End endpoints, recurring runs and services; data stay: make undeploy ENV=test DELETE_DATA=yes
-	@$(TIDEMILL) undeploy --env $(ENV) $(if $(DELETE_DATA),--delete-data)
+	@$(TIDEMILL) undeploy --env "$(ENV)" $(if $(DELETE_DATA),--delete-data)
 
 .PHONY: backup
 backup: $(READY) ## Keep databases, bucket and passwords: make backup ENV=test TO=s3://backups/test SECRETS=test.secrets.json
-	@$(TIDEMILL) backup --env $(ENV) $(TO) --secrets $(SECRETS)
+	@$(TIDEMILL) backup --env "$(ENV)" $(TO) --secrets $(SECRETS)
 
 .PHONY: restore
 restore: $(READY) ## Bring a backup back into an empty namespace: make restore ENV=test TO=backups/test
-	@$(TIDEMILL) restore --env $(ENV) $(TO) --secrets $(SECRETS)
+	@$(TIDEMILL) restore --env "$(ENV)" $(TO) --secrets $(SECRETS)
 
 .PHONY: drill
 drill: $(READY) ## Restore a fresh backup beside the installation, compare, time, delete: make drill ENV=test
-	@$(TIDEMILL) drill --env $(ENV)
+	@$(TIDEMILL) drill --env "$(ENV)"
 
 ##@ Check
 .PHONY: test

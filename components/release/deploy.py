@@ -40,10 +40,14 @@ class _Case:
     """One release to deploy."""
 
     task: Task
-    release: Release
+    version: str | None
+    """Of the release; None where the registry refused it."""
+    model_fingerprint: str
+    """Of the model that was evaluated."""
     champion: str | None
     """The registry's, before."""
     release_folder: Path
+    """With golden.parquet."""
     folder: Path
     """Of the deployment."""
     settings: Settings
@@ -62,7 +66,7 @@ class _Case:
             problem=self.problem.name,
             endpoint=self.problem.serving.endpoint,
             outcome=outcome,
-            candidate=self.release.version,
+            candidate=self.version,
             reasons=tuple(reasons),
             deployed_at=datetime.now(UTC).isoformat(timespec="seconds"),
             **described,
@@ -80,7 +84,8 @@ def deploy_release(task: Task, release_folder: Path, folder: Path, settings: Set
     folder.mkdir(parents=True, exist_ok=True)
     release = documents.read(Release, release_folder / "release.json")
     champion = tracking.find_aliases(task.problem.name, settings).get("champion")
-    case = _Case(task, release, champion, release_folder, folder, settings)
+    fingerprint = release.fingerprints["model"]
+    case = _Case(task, release.version, fingerprint, champion, release_folder, folder, settings)
     if release.version is None or release.verdict != "promote":
         deployment = case.conclude("kept", [_format_champion(release.version, champion), *release.reasons])
     elif release.version == champion:
@@ -97,6 +102,30 @@ def deploy_release(task: Task, release_folder: Path, folder: Path, settings: Set
     log.info("deploy: %s: %s", deployment.outcome, deployment.reasons[0].splitlines()[0])
     documents.write(deployment, folder / "deployment.json")
     return deployment
+
+
+def promote_release(task: Task, version: str, by: str, reason: str, settings: Settings) -> Deployment:
+    """Make a registered version the champion because a person says so, and record who and why beside the release.
+
+    It passes every stage of a release but the comparison with the champion, which is what the person overrules. The
+    champion's own version is served again, where its endpoint lost it.
+
+    Raises:
+        ModelRefusedError: there is no such version.
+        EndpointUnavailableError: the host could not promote; the alias has not moved.
+        TransientError: the registry or its artifact store does not answer.
+    """
+    name = task.problem.name
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        files = tracking.download_version(name, version, folder / "release", settings)
+        fingerprint = read_served_version(task.problem, version, settings).fingerprints["model"]
+        champion = tracking.find_aliases(name, settings).get("champion")
+        case = _Case(task, version, fingerprint, champion, files.model_folder, folder / "deployment", settings)
+        case.folder.mkdir()
+        # Before the rollout: a promotion that is interrupted has its reason too.
+        tracking.note_promotion(name, version, by, reason, settings)
+        return _finish(case, version) if version == champion else _roll_out(case, version)
 
 
 def rollback_release(problem: Problem, reason: str, settings: Settings) -> str:
@@ -121,7 +150,7 @@ def _roll_out(case: _Case, version: str) -> Deployment:
         stages = plan_rollout(candidate, champion, settings)
         rollout = _write_rollout(stages, case.folder)
         host = open_host(settings)
-        if fingerprint_model(files.model_folder) == case.release.fingerprints["model"]:
+        if fingerprint_model(files.model_folder) == case.model_fingerprint:
             golden = read_table(case.release_folder / "golden.parquet")
             model = load_model(case.task, files.model_folder)
             running = host.try_candidate(candidate, files.model_folder, case.folder / "predictor.log")

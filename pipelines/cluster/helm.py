@@ -7,21 +7,22 @@ removes the record, and the next upgrade takes over the objects that carry the r
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from components.base.adapters.kubernetes import Kubernetes
+from components.base.adapters.kubernetes import PODS, Kubernetes
 from components.base.errors import PermanentError
 from pipelines.cluster.environment import CHART, Environment
 from pipelines.cluster.kubectl import Kubectl, find_program
 
 Say = Callable[[str], None]
 Values = dict[str, Any]
-# Pods that do not come up are named while Helm waits: an atomic upgrade removes them before it gives up.
-_LOOK_SECONDS = 10.0
+_PODS = {"app.kubernetes.io/part-of": "tidemill"}
+# What pods wait for is read while Helm waits: an atomic upgrade removes them before it gives up.
+_LOOK_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,15 @@ class Helm:
         waiting = ("--wait", "--wait-for-jobs", "--atomic", "--timeout", f"{timeout_seconds:.0f}s")
         command = [find_program("helm"), *self._upgrade(), "--create-namespace", *waiting]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        reasons = ""
+        cluster, reasons = Kubernetes(self.environment.namespace), ""
         while True:
             try:
                 _, faults = process.communicate(timeout=_LOOK_SECONDS)
                 break
             except subprocess.TimeoutExpired:
-                found = Kubernetes(self.environment.namespace).explain_pods({"app.kubernetes.io/part-of": "tidemill"})
-                if found != reasons and found.startswith("pod "):
-                    reasons = found
-                    say(f"  waits: {found}")
+                waiting_for = [name for name, is_ready in _list_pods(cluster) if not is_ready]
+                say(f"  waits for {', '.join(waiting_for) or 'Helm'}")
+                reasons = cluster.explain_pods(_PODS) if waiting_for else ""
         if process.returncode != 0:
             raise PermanentError(
                 f"environment {self.environment.name}: every pod must become ready within {timeout_seconds:.0f} "
@@ -122,6 +122,13 @@ class Helm:
                 f"{done.stderr.strip()[-1500:]}"
             )
         return done.stdout
+
+
+def _list_pods(cluster: Kubernetes) -> Iterator[tuple[str, bool]]:
+    """Yield the name of each pod, and whether it is ready or has done its work."""
+    for pod in cluster.list(PODS, _PODS):
+        conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions", [])}
+        yield pod["metadata"]["name"], conditions.get("Ready") == "True" or pod["status"]["phase"] == "Succeeded"
 
 
 def merge_values(environment: Environment) -> Values:

@@ -13,6 +13,7 @@ TEST_ENVIRONMENT = "test"
 DEMO_DATES = ("2013-07-01", "2013-08-01")
 
 Problem = Annotated[str, typer.Option("--problem", "-p", metavar="NAME", help="Contract in the folder of problems.")]
+By = Annotated[str, typer.Option(metavar="PERSON", help="Your name, kept with the change.", show_default="your login")]
 Environment = Annotated[str, typer.Option("--env", metavar="NAME", help="Folder of manifests/environments.")]
 InEnvironment = Annotated[
     str | None,

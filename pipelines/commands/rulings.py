@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.options import Problem
+from pipelines.commands.options import By, InEnvironment, Problem
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from components.governor.schema import Database
 
 app = typer.Typer(help="List what the governor ruled, pause retraining, resume it.", no_args_is_help=True)
-By = Annotated[str, typer.Option(metavar="PERSON", help="Your name, kept with the change.", show_default="your login")]
 
 
 @app.command("list")
@@ -30,8 +29,13 @@ def list_rulings(
         str | None, typer.Option("--problem", "-p", metavar="NAME", help="Only this problem. Default: all.")
     ] = None,
     last: Annotated[int, typer.Option(min=1, help="Number of rulings to show, the newest.")] = 50,
+    env: InEnvironment = None,
 ) -> None:
     """List the rulings, the newest last: run, hold, escalate or close, and why."""
+    if env is not None:
+        chosen = ("--problem", problem) if problem else ()
+        _run_inside(env, "list", "--last", str(last), *chosen)
+        return
     from components.governor.archive import Archive
     from pipelines.runners.terminal import open_console
 
@@ -41,7 +45,10 @@ def list_rulings(
 
 @app.command()
 def pause(
-    problem: Problem, by: By = "", note: Annotated[str, typer.Option(metavar="TEXT", help="The reason.")] = ""
+    problem: Problem,
+    by: By = "",
+    note: Annotated[str, typer.Option(metavar="TEXT", help="The reason.")] = "",
+    env: InEnvironment = None,
 ) -> None:
     """Start no training of a problem until it is resumed; alerts are still taken and shown.
 
@@ -49,18 +56,26 @@ def pause(
 
     tidemill rulings pause --problem flight-delays --note "broken feed, see ticket 12"
     """
+    person = by or getpass.getuser()
+    if env is not None:
+        _run_inside(env, "pause", "--problem", problem, "--by", person, "--note", note)
+        return
     settings, database = _open()
-    _inbox(settings, database, problem).pause(problem, by or getpass.getuser(), note)
+    _inbox(settings, database, problem).pause(problem, person, note)
     _show_state(database, problem)
 
 
 @app.command()
-def resume(problem: Problem, by: By = "") -> None:
+def resume(problem: Problem, by: By = "", env: InEnvironment = None) -> None:
     """Let the governor start trainings of a problem again, and reset its count of failed runs."""
+    person = by or getpass.getuser()
+    if env is not None:
+        _run_inside(env, "resume", "--problem", problem, "--by", person)
+        return
     from components.base.clock import read_clock
 
     settings, database = _open()
-    _inbox(settings, database, problem).resume(problem, by or getpass.getuser(), read_clock(settings))
+    _inbox(settings, database, problem).resume(problem, person, read_clock(settings))
     _show_state(database, problem)
 
 
@@ -81,6 +96,12 @@ def show_rulings(console: "Console", rulings: Sequence["RulingRecord"]) -> None:
         cells = (record.problem, cause, record.choice, run or "-", version or "-")
         table.add_row(str(record.id), f"{record.ruled_at:%Y-%m-%d %H:%M}", *cells, record.words)
     console.print(table, markup=False)
+
+
+def _run_inside(env: str, *words: str) -> None:
+    from pipelines.cluster.operations import run_inside
+
+    run_inside(env, ("rulings", *words))
 
 
 def _open() -> tuple["Settings", "Database"]:

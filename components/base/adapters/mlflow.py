@@ -37,6 +37,7 @@ __all__ = [
     "find_previous_champion",
     "find_version",
     "log_release",
+    "note_promotion",
     "promote",
     "rollback",
     "withdraw",
@@ -106,6 +107,13 @@ def promote(problem: str, version: str, settings: Settings) -> str | None:
         if aliases.get("challenger") == version:
             client.delete_registered_model_alias(problem, "challenger")
         return _previous(client, problem, version)
+
+
+def note_promotion(problem: str, version: str, by: str, reason: str, settings: Settings) -> None:
+    """Note with a version who promotes it by hand, and why, with the errors of `promote`."""
+    with _client(settings, f"promote {problem}") as client:
+        client.set_model_version_tag(problem, version, "promoted_by", by)
+        client.set_model_version_tag(problem, version, "promotion_reason", _tag_text(reason))
 
 
 def withdraw(problem: str, version: str, reasons: Sequence[str], settings: Settings) -> None:
