@@ -54,6 +54,12 @@ class Archive:
         with self._database.reading() as session:
             return dict(session.execute(counted.group_by(EpisodeRow.problem)).all())
 
+    def list_pauses(self) -> dict[str, str]:
+        """Return who paused retraining, by problem; no entry for one that is not paused."""
+        paused = select(ProblemRow.name, ProblemRow.paused_by).where(ProblemRow.paused_by.is_not(None))
+        with self._database.reading() as session:
+            return {name: str(person) for name, person in session.execute(paused)}
+
     def check(self) -> None:
         """Return when the database answers; raises what `Database.reading` raises when not."""
         with self._database.reading() as session:

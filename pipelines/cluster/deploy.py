@@ -140,7 +140,8 @@ def undeploy(environment: Environment, say: Say, *, deletes_data: bool) -> None:
     if helm.find() is None:
         say("Nothing is installed.")
     else:
-        if platform.has_pipelines:
+        is_scheduled = helm.read_values().get("bootstrap", {}).get("schedules", True)
+        if is_scheduled and platform.has_pipelines:
             with open_operations(environment) as pod:
                 for line in pod.run("tidemill", "schedules", "remove").splitlines():
                     say(f"  {line}")

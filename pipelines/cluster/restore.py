@@ -43,8 +43,9 @@ def restore(environment: Environment, folder: Path, secrets: Path, say: Say, *, 
     _check_empty(environment, kubectl)
     platform = find_platform(merge_values(environment), kubectl)
     _restore_secrets(environment, secrets)
-    kept = ("--values", str(values_of(folder)), "--set", "bootstrap.schedules=false")
-    Helm(environment, (*kept, *(_DRILL_WORDS if is_drill else platform.words))).upgrade(_TIMEOUT_SECONDS, say)
+    kept = ("--values", str(values_of(folder)), *(_DRILL_WORDS if is_drill else platform.words))
+    # No recurring run may start on empty stores.
+    Helm(environment, (*kept, "--set", "bootstrap.schedules=false")).upgrade(_TIMEOUT_SECONDS, say)
     say("The chart is installed; its stores are empty.")
     replicas = {one["metadata"]["name"]: one["spec"]["replicas"] for one in kubectl.read(*_SERVICES)}
     kubectl.run("scale", *_SERVICES, "--replicas=0")
@@ -63,13 +64,13 @@ def restore(environment: Environment, folder: Path, secrets: Path, say: Say, *, 
         found = InstallationState.model_validate_json(pod.run("tidemill", "stores", "describe").splitlines()[-1])
         for line in summarize_state(found):
             say(f"  {line}")
-        if not is_drill:
-            for command, is_possible in (
-                ("stores serve", platform.has_kserve),
-                ("schedules apply", platform.has_pipelines),
-            ):
-                for line in pod.run("tidemill", *command.split()).splitlines() if is_possible else ():
-                    say(f"  {line}")
+        if platform.has_kserve and not is_drill:
+            for line in pod.run("tidemill", "stores", "serve").splitlines():
+                say(f"  {line}")
+    is_scheduled = json.loads(values_of(folder).read_text()).get("bootstrap", {}).get("schedules", True)
+    if is_scheduled and platform.has_pipelines and not is_drill:
+        Helm(environment, kept).upgrade(_TIMEOUT_SECONDS, say)
+        say("Recurring runs are those of the contracts.")
     return compare_states(backup.state, found)
 
 

@@ -25,8 +25,8 @@ from components.base.schedule import find_next
 from components.base.settings import Settings
 from components.base.text.wording import format_time, write_count, write_span
 from components.features.online.store import open_online_store
+from components.governor.archive import Archive
 from components.governor.schema import Database
-from components.governor.store import RulingStore
 from components.monitoring.results import read_results
 from components.serving.host import open_host
 
@@ -125,7 +125,7 @@ class _Runs:
 
 def _read_pause(problem: str, settings: Settings) -> str:
     try:
-        paused_by = RulingStore(Database(settings.governor_database)).read_ledger(problem).paused_by
+        paused_by = Archive(Database(settings.governor_database)).list_pauses().get(problem)
     except TidemillError as error:
         return _excuse(error)
     return f"is paused by {paused_by}" if paused_by else "is not paused"

@@ -62,6 +62,8 @@ def send_request(settings: Settings, person: str) -> None:
     from components.governor.inbox import Inbox, Times
     from components.governor.schema import Database
 
-    inbox = Inbox(Database(settings.governor_database))
+    database = Database(settings.governor_database)
+    inbox = Inbox(database)
     inbox.add_problem("flight-delays", NOW)
     inbox.open_request("flight-delays", person, "The feed is whole again.", Times(NOW, NOW))
+    database.engine.dispose()
