@@ -122,11 +122,16 @@ def deploy(helm: Helm, platform: Platform, timeout_seconds: float, say: Say) -> 
         helm.upgrade(timeout_seconds, say)
     now = helm.find()
     say(f"Revision {now.number if now else '?'} is in force." if is_changed else "Every object is as it must be.")
-    if platform.has_pipelines:
+    if keeps_schedules(helm.read_values(), platform):
         with open_operations(helm.environment) as pod:
             for line in pod.run("tidemill", "schedules", "apply").splitlines():
                 say(f"  {line}")
     return is_changed
+
+
+def keeps_schedules(given: Values, platform: Platform) -> bool:
+    """Return whether an installation that was given these values keeps recurring runs."""
+    return platform.has_pipelines and bool(given.get("bootstrap", {}).get("schedules", True))
 
 
 def undeploy(environment: Environment, say: Say, *, deletes_data: bool) -> None:
@@ -140,8 +145,7 @@ def undeploy(environment: Environment, say: Say, *, deletes_data: bool) -> None:
     if helm.find() is None:
         say("Nothing is installed.")
     else:
-        is_scheduled = helm.read_values().get("bootstrap", {}).get("schedules", True)
-        if is_scheduled and platform.has_pipelines:
+        if keeps_schedules(helm.read_values(), platform):
             with open_operations(environment) as pod:
                 for line in pod.run("tidemill", "schedules", "remove").splitlines():
                     say(f"  {line}")

@@ -12,7 +12,7 @@ from typing import IO
 
 from components.base.errors import PermanentError
 from pipelines.cluster.backup import DATABASES, POSTGRESQL, Backup, dump_of, read_backup, stores_of, values_of
-from pipelines.cluster.deploy import LABEL, find_platform
+from pipelines.cluster.deploy import LABEL, find_platform, keeps_schedules
 from pipelines.cluster.environment import Environment
 from pipelines.cluster.helm import Helm, Say, merge_values
 from pipelines.cluster.kubectl import Kubectl
@@ -67,8 +67,7 @@ def restore(environment: Environment, folder: Path, secrets: Path, say: Say, *, 
         if platform.has_kserve and not is_drill:
             for line in pod.run("tidemill", "stores", "serve").splitlines():
                 say(f"  {line}")
-    is_scheduled = json.loads(values_of(folder).read_text()).get("bootstrap", {}).get("schedules", True)
-    if is_scheduled and platform.has_pipelines and not is_drill:
+    if keeps_schedules(json.loads(values_of(folder).read_text()), platform) and not is_drill:
         Helm(environment, kept).upgrade(_TIMEOUT_SECONDS, say)
         say("Recurring runs are those of the contracts.")
     return compare_states(backup.state, found)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from components.base.errors import PermanentError
-from pipelines.cluster.deploy import Platform, choose_image, name_contracts
+from pipelines.cluster.deploy import Platform, choose_image, keeps_schedules, name_contracts
 from pipelines.cluster.drill import Drill, check_drill
 from pipelines.cluster.environment import load_environment
 from pipelines.cluster.helm import Revision, merge_values
@@ -43,6 +43,13 @@ def test_what_the_cluster_lacks_is_said_and_left_out():
     lacking = Platform(has_pipelines=False, has_kserve=False)
     assert "bootstrap.schedules=false" in lacking.words
     assert [warning.split(" is not there")[0] for warning in lacking.warnings] == ["Kubeflow Pipelines", "KServe"]
+
+
+def test_recurring_runs_are_kept_unless_the_values_or_the_cluster_say_otherwise():
+    whole = Platform(has_pipelines=True, has_kserve=True)
+    assert keeps_schedules({}, whole)
+    assert not keeps_schedules({"bootstrap": {"schedules": False}}, whole)
+    assert not keeps_schedules({}, Platform(has_pipelines=False, has_kserve=True))
 
 
 def test_the_values_of_an_environment_are_merged_as_helm_does():
