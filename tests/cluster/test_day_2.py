@@ -21,6 +21,7 @@ from pipelines.cluster.deploy import Platform, deploy, name_contracts, recover, 
 from pipelines.cluster.drill import check_drill, run_drill
 from pipelines.cluster.helm import Helm
 from pipelines.cluster.kubectl import Kubectl, find_program
+from pipelines.cluster.operations import open_operations
 from pipelines.cluster.restore import restore
 from tests.cluster.installation import make_environment, read_settings, send_request
 from tests.unit.conftest import (  # noqa: F401 - fixtures
@@ -88,6 +89,17 @@ def test_one_that_was_killed_is_repeated(environment, helm):
     assert helm.find().status == "deployed"
     assert deploy(changed, BARE, 600, print) is False
     deploy(helm, BARE, 600, print)
+
+
+def test_a_person_looks_and_pauses_from_outside(environment):
+    kubectl = Kubectl(environment.namespace)
+    with open_operations(environment) as pod:
+        assert "postgresql 1/1" in pod.run("tidemill", "status")
+        pod.run("tidemill", "rulings", "pause", "--problem", "flight-delays", "--by", "anna")
+        assert "retraining  is paused by anna" in pod.run("tidemill", "status")
+        pod.run("tidemill", "rulings", "resume", "--problem", "flight-delays", "--by", "anna")
+        assert "retraining  is not paused" in pod.run("tidemill", "status")
+    kubectl.run("wait", "pod", pod.name, "--for=delete", "--timeout=60s")
 
 
 def test_what_is_deleted_comes_back_from_one_folder_and_one_file(environment, tracking_settings, release, tmp_path):
