@@ -102,35 +102,35 @@ rulings: $(READY) ## List what the governor ruled, in words; tidemill rulings --
 ##@ An installation on a cluster
 .PHONY: doctor
 doctor: $(READY) ## Check a cluster: rights, upstream parts, volumes, room, with what to do: make doctor ENV=production
-	@$(TIDEMILL) doctor --env $(ENV)
+	@$(TIDEMILL) doctor $(addprefix --env ,$(ENV))
 
 .PHONY: platform
 platform: $(READY) ## Install the upstream parts that a cluster lacks; tidemill platform --dry-run shows them: make platform ENV=test
-	@$(TIDEMILL) platform --env $(ENV)
+	@$(TIDEMILL) platform $(addprefix --env ,$(ENV))
 
 .PHONY: deploy
 deploy: $(READY) ## Install the platform, or bring it up to this checkout: make deploy ENV=test IMAGE=registry.example/tidemill:TAG
-	@$(TIDEMILL) deploy --env "$(ENV)" $(addprefix --image ,$(IMAGE))
+	@$(TIDEMILL) deploy $(addprefix --env ,$(ENV)) $(addprefix --image ,$(IMAGE))
 
 .PHONY: upgrade
 upgrade: $(READY) ## Show what an upgrade changes, ask, and upgrade: make upgrade ENV=test
-	@$(TIDEMILL) upgrade --env "$(ENV)" $(addprefix --image ,$(IMAGE))
+	@$(TIDEMILL) upgrade $(addprefix --env ,$(ENV)) $(addprefix --image ,$(IMAGE))
 
 .PHONY: undeploy
 undeploy: $(READY) ## End endpoints, recurring runs and services; data stay: make undeploy ENV=test DELETE_DATA=yes
-	@$(TIDEMILL) undeploy --env "$(ENV)" $(if $(DELETE_DATA),--delete-data)
+	@$(TIDEMILL) undeploy $(addprefix --env ,$(ENV)) $(if $(DELETE_DATA),--delete-data)
 
 .PHONY: backup
 backup: $(READY) ## Keep databases, bucket and passwords: make backup ENV=test TO=s3://backups/test SECRETS=test.secrets.json
-	@$(TIDEMILL) backup --env "$(ENV)" $(TO) --secrets $(SECRETS)
+	@$(TIDEMILL) backup $(addprefix --env ,$(ENV)) $(TO) --secrets $(SECRETS)
 
 .PHONY: restore
 restore: $(READY) ## Bring a backup back into an empty namespace: make restore ENV=test TO=backups/test
-	@$(TIDEMILL) restore --env "$(ENV)" $(TO) --secrets $(SECRETS)
+	@$(TIDEMILL) restore $(addprefix --env ,$(ENV)) $(TO) --secrets $(SECRETS)
 
 .PHONY: drill
 drill: $(READY) ## Restore a fresh backup beside the installation, compare, time, delete: make drill ENV=test
-	@$(TIDEMILL) drill --env "$(ENV)"
+	@$(TIDEMILL) drill $(addprefix --env ,$(ENV))
 
 ##@ Check
 .PHONY: test

@@ -93,14 +93,22 @@ def undeploy(
 
 
 def _open(env: str, image: str | None) -> tuple["Helm", "Platform"]:
-    """Read the environment and look at its cluster; faults that `tidemill doctor` finds end the command."""
+    """Read the environment and look at its cluster.
+
+    Raises:
+        PermanentError: with each fault that `tidemill doctor` finds.
+    """
+    from components.base.errors import PermanentError, raise_faults
     from pipelines.cluster.deploy import choose_image, find_platform, name_contracts
+    from pipelines.cluster.doctor.checks import check_cluster
     from pipelines.cluster.environment import load_environment
     from pipelines.cluster.helm import Helm, merge_values
     from pipelines.cluster.kubectl import Kubectl
     from pipelines.commands.image import read_commit
 
     environment = load_environment(env)
+    faults = [check for check in check_cluster(environment) if check.state == "fault"]
+    raise_faults(PermanentError, "cluster", [f"{one.name}: {one.found} {one.advice}" for one in faults])
     values = merge_values(environment)
     platform = find_platform(values, Kubectl(environment.namespace))
     words = (*choose_image(values, image, read_commit()), *name_contracts(), *platform.words)
