@@ -66,9 +66,9 @@ def back_up(environment: Environment, folder: Path, secrets: Path, say: Say) -> 
     revision = helm.find()
     with open_operations(environment) as pod:
         for _ in range(_ATTEMPTS):
-            before = _describe(pod)
+            before = describe(pod)
             dumped = _dump(kubectl, pod, folder)
-            after = _describe(pod)
+            after = describe(pod)
             objects = read_summary(str(folder / _STORES)).model_dump(exclude={"online_keys"})
             kept = before.model_copy(update=objects)
             if not (differences := compare_states(kept, after.model_copy(update=objects))):
@@ -157,7 +157,8 @@ def _open_prefix(place: str) -> tuple[ObjectStore, str]:
     return ObjectStore(S3Endpoint(url, region=region), bucket), prefix
 
 
-def _describe(pod: OperationsPod) -> InstallationState:
+def describe(pod: OperationsPod) -> InstallationState:
+    """Return what the installation of a pod holds."""
     return InstallationState.model_validate_json(pod.run("tidemill", "stores", "describe").strip().splitlines()[-1])
 
 

@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import IO
 
-from components.base.errors import PermanentError
-from pipelines.cluster.backup import DATABASES, POSTGRESQL, Backup, dump_of, read_backup, stores_of, values_of
+from components.base.errors import PermanentError, TidemillError
+from pipelines.cluster.backup import DATABASES, POSTGRESQL, Backup, describe, dump_of, read_backup, stores_of, values_of
 from pipelines.cluster.deploy import LABEL, find_platform, keeps_schedules
 from pipelines.cluster.environment import Environment
 from pipelines.cluster.helm import Helm, Say, merge_values
@@ -47,6 +47,19 @@ def restore(environment: Environment, folder: Path, secrets: Path, say: Say, *, 
     # No recurring run may start on empty stores.
     Helm(environment, (*kept, "--set", "bootstrap.schedules=false")).upgrade(_TIMEOUT_SECONDS, say)
     say("The chart is installed; its stores are empty.")
+    found = _fill(environment, backup, folder, say, is_drill=is_drill)
+    differences = compare_states(backup.state, found)
+    if platform.has_kserve and not is_drill:
+        differences += _serve(environment, say)
+    if keeps_schedules(json.loads(values_of(folder).read_text()), platform) and not is_drill:
+        Helm(environment, kept).upgrade(_TIMEOUT_SECONDS, say)
+        say("Recurring runs are those of the contracts.")
+    return differences
+
+
+def _fill(environment: Environment, backup: Backup, folder: Path, say: Say, *, is_drill: bool) -> InstallationState:
+    """Put rows and objects back while no service works, start the services, and return what is there then."""
+    kubectl = Kubectl(environment.namespace)
     replicas = {one["metadata"]["name"]: one["spec"]["replicas"] for one in kubectl.read(*_SERVICES)}
     kubectl.run("scale", *_SERVICES, "--replicas=0")
     _restore_databases(backup, folder, kubectl)
@@ -61,16 +74,21 @@ def restore(environment: Environment, folder: Path, secrets: Path, say: Say, *, 
             kubectl.run("scale", "deployment", name, f"--replicas={count}")
         for name in started:
             kubectl.run("rollout", "status", f"deployment/{name}", f"--timeout={_TIMEOUT_SECONDS:.0f}s")
-        found = InstallationState.model_validate_json(pod.run("tidemill", "stores", "describe").splitlines()[-1])
-        for line in summarize_state(found):
-            say(f"  {line}")
-        if platform.has_kserve and not is_drill:
+        found = describe(pod)
+    for line in summarize_state(found):
+        say(f"  {line}")
+    return found
+
+
+def _serve(environment: Environment, say: Say) -> list[str]:
+    """Let the endpoints answer with their champions; return why they do not."""
+    try:
+        with open_operations(environment) as pod:
             for line in pod.run("tidemill", "stores", "serve").splitlines():
                 say(f"  {line}")
-    if keeps_schedules(json.loads(values_of(folder).read_text()), platform) and not is_drill:
-        Helm(environment, kept).upgrade(_TIMEOUT_SECONDS, say)
-        say("Recurring runs are those of the contracts.")
-    return compare_states(backup.state, found)
+    except TidemillError as error:
+        return [f"endpoints must answer with their champions, but do not: {error}"]
+    return []
 
 
 def _check_empty(environment: Environment, kubectl: Kubectl) -> None:

@@ -32,6 +32,12 @@ def make_environment(namespace: str, image: str, folder: Path) -> Environment:
     values |= {"image": {"repository": repository, "tag": tag}, "monitoring": {"objects": "never"}}
     for store in ("postgresql", "redis", "objectStore"):
         values[store] = {"storage": {"size": "1Gi"}, "resources": {"requests": {"cpu": "10m"}}}
+    gateways = [
+        address["value"]
+        for gateway in Kubectl(namespace).read("gateway", "--all-namespaces")
+        for address in gateway.get("status", {}).get("addresses", [])
+    ]
+    values |= {"gatewayUrl": f"http://{gateways[0]}"} if gateways else {}
     # Tests come by address, which MLflow takes for an attack.
     values["mlflow"] = {"allowedHosts": ["*"], "resources": {"requests": {"cpu": "10m"}}}
     file = folder / f"{namespace}.yaml"
