@@ -29,6 +29,8 @@ from components.base.statistics.resampling import Interval
 from components.base.tables import read_table, write_table
 from components.base.task import Task
 from components.features.explore.profile import add_scores, read_profile, write_profile
+from components.features.feast.feature_store import declared_views
+from components.features.online.store import ServedViews
 from components.models.artifact import TRUSTED_TYPES, Model, load_model
 from components.models.documents import Evaluation
 from components.release.golden_rows import choose_golden_rows
@@ -110,6 +112,7 @@ def _gather_files(task: Task, evidence: Evidence, release: Path, files: Path) ->
     shutil.copyfile(evidence.prepared.folder / "ledger.parquet", files / "ledger.parquet")
     shutil.copyfile(release / "golden.parquet", files / "golden.parquet")
     write_problem(task.problem, files / "problem.json")
+    documents.write(ServedViews(views=tuple(declared_views(task.problem))), files / "views.json")
     # What drift is measured against: monitoring reads no row of training or test again.
     column = f"challenger__{task.output_columns[0]}"
     tested = read_table(evidence.evaluation_folder / "predictions.parquet", [column])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -18,12 +19,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from components.base import documents
+from components.base.contract.load import write_problem
 from components.base.dataset import Feature
 from components.base.errors import EndpointUnavailableError, PermanentError
 from components.base.settings import load_settings
+from components.features.feast.feature_store import registered_views
 from components.features.online.materialize import fill_online_store
 from components.features.online.reader import Found, OnlineFeatures, OnlineView
-from components.features.online.store import open_online_features, open_online_store
+from components.features.online.store import ServedViews, open_online_features, open_online_store
 from tests.contracts.running_postgresql import running_postgresql
 from tests.contracts.running_redis import running_redis
 from tests.unit.conftest import AS_OF as FILLED_AT
@@ -421,6 +425,31 @@ def test_a_problem_is_served_with_the_registry_in_postgresql_and_a_redis_with_a_
         with pytest.raises(PermanentError) as refusal:
             open_online_features(PROBLEM, locked_out)
         assert "wrong" not in str(refusal.value)
+
+
+def test_an_endpoint_that_has_its_views_reads_redis_without_feast(redis_url, tmp_path):
+    """Feast and a registry in PostgreSQL are a fifth of the time to the first answer."""
+    places = {"TIDEMILL_HOME": str(tmp_path / "home"), "TIDEMILL_ONLINE_STORE": redis_url}
+    settings = load_settings(places)
+    fill_features(tmp_path, settings)
+    row = {"carrier": "UA", "tailnum": "N1", "origin": "EWR", "route": "EWR-IAH"}
+    (wanted,) = open_online_features(PROBLEM, settings).read([row])
+    documents.write(ServedViews(views=tuple(registered_views(PROBLEM, settings))), tmp_path / "views.json")
+    write_problem(PROBLEM, tmp_path / "problem.json")
+    code = (
+        "import sys\n"
+        "from components.base.contract.load import read_problem\n"
+        "from components.base.documents import read\n"
+        "from components.base.settings import load_settings\n"
+        "from components.features.online.store import ServedViews, open_online_features\n"
+        "views = read(ServedViews, sys.argv[1] + '/views.json').views\n"
+        "online = open_online_features(read_problem(sys.argv[1] + '/problem.json'), load_settings(), views)\n"
+        f"(found,) = online.read([{row!r}])\n"
+        "print(found.values, sorted({'feast', 'sqlalchemy', 'psycopg'} & sys.modules.keys()))\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, env=os.environ | places, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{wanted.values} []"
 
 
 def _open(place, home):

@@ -17,6 +17,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from components.base.contract.problem import Problem
+from components.base.documents import Document
 from components.base.settings import Settings
 from components.features.feast.feature_store import is_redis, registered_views
 from components.features.online.reader import OnlineFeatures, OnlineReader, OnlineView
@@ -83,12 +84,26 @@ def open_online_store(settings: Settings) -> OnlineStore:
     return RedisStore(place)
 
 
-def open_online_features(problem: Problem, settings: Settings) -> OnlineFeatures:
-    """Open the registered views of a problem for reading, at the time that the online store was filled with.
+class ServedViews(Document):
+    """The views that a model reads, beside it: a predictor that has them needs neither Feast nor its registry."""
+
+    views: tuple[OnlineView, ...]
+    """As declared when the model was trained, by name."""
+
+
+def open_online_features(
+    problem: Problem, settings: Settings, views: Sequence[OnlineView] | None = None
+) -> OnlineFeatures:
+    """Open views of a problem for reading, at the time that the online store was filled with.
+
+    Args:
+        problem: The contract.
+        settings: Where online store and registry are.
+        views: Those to read; None: as the last filling registered them.
 
     Raises:
         PermanentError: the online store was not filled.
         EndpointUnavailableError: the online store does not answer.
     """
-    views = registered_views(problem, settings)
+    views = registered_views(problem, settings) if views is None else views
     return OnlineFeatures(views, open_online_store(settings).open_reader(problem.name, views))

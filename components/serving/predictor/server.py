@@ -27,6 +27,7 @@ from kserve.model_server import app as kserve_app
 from kserve.protocol.rest.server import RESTServer
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from components.base import documents
 from components.base.contract.load import read_problem
 from components.base.errors import TransientError
 from components.base.settings import Settings, load_settings
@@ -215,13 +216,16 @@ def main(arguments: Sequence[str]) -> None:
     """Load the model and serve it."""
     options = parse_options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    from components.features.online.store import open_online_features
+    from components.features.online.store import ServedViews, open_online_features
 
     problem = read_problem(options.problem or options.model_dir / "problem.json")
     settings = load_settings()
     # One thread: more of them only spin against each other on one row.
     with threadpool_limits(limits=1):
-        lookup = open_online_features(problem, settings)
+        views = options.model_dir / "views.json"
+        # A model of an older platform has none beside it.
+        known = documents.read(ServedViews, views).views if views.is_file() else None
+        lookup = open_online_features(problem, settings, known)
         served = load_served(options.model_dir, open_task(problem), lookup, options.model_version)
         name = options.name or problem.serving.endpoint
         with logging_predictions(served, settings, is_on=not options.no_log) as log:

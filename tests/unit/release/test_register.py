@@ -22,6 +22,8 @@ from components.base.errors import ModelRefusedError
 from components.base.statistics.resampling import Interval
 from components.base.tables import write_table
 from components.features.explore.profile import build_profile, profile_numbers, read_profile, write_profile
+from components.features.feast.feature_store import declared_views
+from components.features.online.store import ServedViews
 from components.models.artifact import load_model, save_model
 from components.models.baselines import Baseline, load_current_solution, save_current_solution
 from components.models.documents import ComparisonRecord, CrossValidated, ModelDetails
@@ -146,6 +148,8 @@ def test_registered_model_comes_back_as_it_was_evaluated(evidence, settings, tmp
     before, after = load_model(TASK, evidence.model_folder), load_model(TASK, files.model_folder)
     np.testing.assert_array_equal(before.predict(golden), after.predict(golden))
     assert files.problem == PROBLEM
+    served = documents.read(ServedViews, files.model_folder / "views.json")
+    assert list(served.views) == declared_views(PROBLEM)
     assert list(pd.read_parquet(files.ledger_path)) == ["row_hash", "role"]
 
 
