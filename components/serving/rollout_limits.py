@@ -88,10 +88,11 @@ class RolloutLimits:
         return rises.get(worst, math.nan), worst
 
     def _output_names(self) -> list[str]:
-        """Return the histograms of outputs: no other one of the predictor's carries the version itself."""
+        """Return the histograms of outputs: they have the version, as every series of a pod may, and are no times."""
         own = f'problem="{self._problem}",model_version="{self._versions[0]}"'
         found = self._query(f'group by (__name__) ({{__name__=~"tidemill_predictor_.+_bucket",{own}}})')
-        return sorted(sample.labels["__name__"].removesuffix("_bucket") for sample in found)
+        names = {sample.labels["__name__"].removesuffix("_bucket") for sample in found}
+        return sorted(name for name in names if not name.endswith("_seconds"))
 
     def _histogram(self, name: str, window: str, version: str) -> list[float]:
         """Return the rows of each bin of a version's histogram."""

@@ -21,6 +21,7 @@ GOOD = {
     "errors": {"3": 0.0},
     "p99": 0.02,
     "missing": {"2": 900.0, "3": 120.0},
+    "histograms": ["probability"],
     "bins": {"2": [0, 4000, 9000], "3": [0, 450, 1000]},
 }
 
@@ -31,7 +32,7 @@ def answer(found, query):
     if "histogram_quantile" in query:
         return [SeriesValue({}, found["p99"])]
     if "group by (__name__)" in query:
-        return [SeriesValue({"__name__": "tidemill_predictor_probability_bucket"}, 1.0)]
+        return [SeriesValue({"__name__": f"tidemill_predictor_{name}_bucket"}, 1.0) for name in found["histograms"]]
     if "missing_features" in query:
         return [SeriesValue({"feature": "plane_seats"}, found["missing"][version])]
     if "probability_bucket" in query:
@@ -80,6 +81,15 @@ def test_a_candidate_like_the_champion_passes_and_all_queries_are_of_one_time(pr
 def test_each_limit_fails_alone(prometheus, change, gate):
     prometheus |= change
     assert [name for name, verdict in verdicts().items() if verdict == "fail"] == [gate]
+
+
+def test_times_are_no_scores_where_the_scrape_gives_the_version_to_every_series(prometheus):
+    prometheus |= {"histograms": ["lookup_seconds", "probability", "request_seconds"]}
+    reasons = [
+        gate.reason for gate in RolloutLimits(CANDIDATE, "2", SETTINGS).read(10, 120) if gate.name == "score_psi"
+    ]
+    assert len(reasons) == 1
+    assert "tidemill_predictor_probability" in reasons[0]
 
 
 def test_without_traffic_or_prometheus_nothing_is_measured(prometheus):
