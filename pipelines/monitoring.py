@@ -13,7 +13,7 @@ from components.data.steps import ingest, validate
 from components.features.steps import build
 from components.monitoring.steps import monitor
 from components.reports.steps import report
-from pipelines.resources import set_reuse
+from pipelines.resources import set_up_everywhere
 
 PIPELINE_NAME = "monitoring"
 
@@ -34,5 +34,5 @@ def monitoring(problem: str, as_of: str = "", due: str = "") -> Artifact:
     features_uri = build(contract=contract, accepted=accepted).output
     judged = monitor(contract=contract, accepted=accepted, features_uri=features_uri, as_of=time)
     reported = report(contract=contract, result=judged.output)
-    set_reuse()
+    set_up_everywhere()
     return reported.outputs["reports"]

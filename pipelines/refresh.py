@@ -10,7 +10,7 @@ from kfp.dsl import Artifact
 from components.base.steps import frame
 from components.data.steps import ingest, validate
 from components.features.steps import build, materialize, record
-from pipelines.resources import set_reuse
+from pipelines.resources import set_up_everywhere
 
 PIPELINE_NAME = "refresh"
 
@@ -31,5 +31,5 @@ def refresh(problem: str, as_of: str = "", due: str = "") -> Artifact:
     features_uri = build(contract=contract, accepted=accepted).output
     filled = materialize(contract=contract, features_uri=features_uri, as_of=time)
     recorded = record(accepted=accepted, features_uri=features_uri, as_of=time)
-    set_reuse()
+    set_up_everywhere()
     return recorded.after(filled).output

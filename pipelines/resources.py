@@ -1,7 +1,7 @@
 """What each step needs on a cluster, in one table: memory, processors, time, attempts, and whether it may be reused.
 
 In: the name of a step. Out: its `StepResources`, and the tasks of the pipeline that is being built, set up by them.
-Called by the pipelines (`set_reuse`, in force everywhere) and by `on_cluster.py` (`set_resources`).
+Called by the pipelines (`set_up_everywhere`) and by `on_cluster.py` (`set_resources`).
 
 Memory: resident sets in pods, on flights cut to 8,000 rows, were 664 MiB (ensemble), 628 (prepare), 475 (evaluate), 404
 (select) and below 350 MiB elsewhere; on the whole year the largest process has 1.1 GiB, on ten times the rows prepare
@@ -62,6 +62,8 @@ STEPS: dict[str, StepResources] = {
     "build": StepResources(),
     "prepare": _LARGE,
     "explore": StepResources(is_reused=True),
+    # Its answer is a parameter of select: the same champion leaves the steps after it valid.
+    "recall": _LIGHT,
     "select": _LARGE,
     "tune": _LARGE,
     "ensemble": _LARGE,
@@ -78,10 +80,23 @@ STEPS: dict[str, StepResources] = {
 }
 
 
-def set_reuse() -> None:
-    """Say of each task of the pipeline that is being built whether KFP may reuse it."""
+# Sums in another order round otherwise; the fits of `components/models/parallel.py` run side by side instead.
+SAME_EVERYWHERE = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "TZ": "UTC",
+    "LC_ALL": "C.UTF-8",
+}
+"""In the environment of every step, on one machine and on a cluster."""
+
+
+def set_up_everywhere() -> None:
+    """Say of each task whether KFP may reuse it, and take away what could make its result another elsewhere."""
     for task in _list_tasks():
         task.set_caching_options(STEPS[task.component_spec.name].is_reused)
+        for name, value in SAME_EVERYWHERE.items():
+            task.set_env_variable(name, value)
 
 
 def set_resources() -> None:

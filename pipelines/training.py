@@ -10,10 +10,10 @@ from kfp.dsl import Artifact
 from components.base.steps import frame
 from components.data.steps import ingest, validate
 from components.features.steps import build, explore, materialize, prepare
-from components.models.steps import ensemble, evaluate, select, tune
+from components.models.steps import ensemble, evaluate, recall, select, tune
 from components.release.steps import deploy, register
 from components.reports.steps import present
-from pipelines.resources import set_reuse
+from pipelines.resources import set_up_everywhere
 
 PIPELINE_NAME = "training"
 
@@ -36,7 +36,7 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
     prepared = prepare(contract=contract, accepted=accepted, features_uri=features_uri, as_of=time).output
     rows = {"contract": contract, "prepared": prepared}
     explored = explore(**rows).output
-    leaderboard = select(**rows).output
+    leaderboard = select(**rows, champion=recall(contract=contract).output).output
     tuned = tune(**rows, leaderboard=leaderboard).output
     model = ensemble(**rows, tuned=tuned).output
     evaluated = evaluate(**rows, model=model, leaderboard=leaderboard)
@@ -67,5 +67,5 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
         run_id=run_id,
         as_of=time,
     )
-    set_reuse()
+    set_up_everywhere()
     return presented.outputs["summary"]

@@ -5,6 +5,7 @@ it, the number of earlier openings. Called by the `evaluate` step and by `evalua
 """
 
 import hashlib
+import logging
 import re
 import uuid
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
 from components.base.settings import Settings
 from components.base.task import Task
-from components.models.artifact import Model, load_model
+from components.models.artifact import Model, load_model, read_description
 from components.models.documents import Leaderboard
+
+logger = logging.getLogger(__name__)
 
 _FITTED_ROLES = ("train", "validation")
 
@@ -71,6 +74,28 @@ def fetch_champion(task: Task, settings: Settings) -> Champion | None:
         except ModelRefusedError as error:
             loaded = error
         return Champion(files.version, loaded, read_table(files.ledger_path), files.problem)
+
+
+def fetch_champion_parameters(problem_name: str, settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the parameters of the champion by family; none without a champion, or when its record is unreadable.
+
+    Raises:
+        TransientError: the registry or its artifact store does not answer.
+    """
+    from components.base.adapters.mlflow import download_champion
+
+    with TemporaryDirectory() as folder:
+        files = download_champion(problem_name, Path(folder), settings)
+        if files is None:
+            return {}
+        try:
+            details = read_description(files.model_folder).details
+        except ModelRefusedError as error:
+            logger.warning("recall: tuning begins without the champion's parameters: %s", error)
+            return {}
+        parameters = details.parameters if details else {}
+        logger.info("recall: version %s with the parameters of %s", files.version, ", ".join(parameters) or "no family")
+        return parameters
 
 
 def require_selected(model: Model, leaderboard: Leaderboard) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from components.base.documents import Document, Number
 from components.base.gate import Gate, Verdict
@@ -82,6 +82,8 @@ class Leaderboard(Document):
     """Families that go on, best first."""
     note: str
     """Why these, in words."""
+    champion: dict[str, dict[str, Any]] = Field(default={})
+    """Parameters of the champion by family; tuning tries them second."""
     seconds: float
 
 

@@ -6,8 +6,23 @@ from components.base.step import step
 
 
 @step
-def select(contract: str, prepared: Input[Artifact], leaderboard: Output[Artifact]):
+def recall(contract: str) -> str:
+    """Return the parameters of the champion, as JSON by family; tuning tries them second."""
+    from json import dumps
+
+    from components.base.contract.stored import fetch_problem
+    from components.base.settings import load_settings
+    from components.models.champion import fetch_champion_parameters
+
+    settings = load_settings()
+    return dumps(fetch_champion_parameters(fetch_problem(contract, settings).name, settings), sort_keys=True)
+
+
+@step
+def select(contract: str, prepared: Input[Artifact], champion: str, leaderboard: Output[Artifact]):
     """Compare the candidate families and both baselines by cross-validation in time order."""
+    from json import loads
+
     from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
     from components.base.documents import write
@@ -16,7 +31,8 @@ def select(contract: str, prepared: Input[Artifact], leaderboard: Output[Artifac
     from components.tasks import open_task
 
     task = open_task(fetch_problem(contract, load_settings()))
-    write(select_candidates(task, read_prepared(prepared.path)), leaderboard.path)
+    board = select_candidates(task, read_prepared(prepared.path))
+    write(board.model_copy(update={"champion": loads(champion)}), leaderboard.path)
 
 
 @step

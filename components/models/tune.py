@@ -12,7 +12,7 @@ are the first trial.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -69,16 +69,17 @@ def tune_candidates(task: Task, prepared: Prepared, leaderboard: Leaderboard) ->
     Raises:
         ModelRefusedError: when not one trial of any family came to its end.
     """
-    return rank_families(task, [tune_family(task, prepared, family) for family in leaderboard.chosen])
+    known = leaderboard.champion
+    return rank_families(task, [tune_family(task, prepared, name, known.get(name)) for name in leaderboard.chosen])
 
 
-def tune_family(task: Task, prepared: Prepared, family: str) -> TunedFamily:
-    """Try the defaults, then what the search asks for, until there are as many trials as the contract says."""
+def tune_family(task: Task, prepared: Prepared, family: str, champion: Mapping[str, Any] | None = None) -> TunedFamily:
+    """Try the defaults, then the champion's parameters where it is of this family, then what the search asks for."""
     search, started = task.problem.search, time.monotonic()
     train = prepared.read("train")
     folds = sample_folds(split_train(task.problem, train), search.tune_rows)
     encoded = run_all([partial(_encode_fold, task, prepared, family, train, fold) for fold in folds])
-    study = _open_study(task, family)
+    study = _open_study(task, family, champion)
     attempts: list[Attempt] = []
     while len(attempts) < search.trials:
         if attempts and time.monotonic() - started > search.ceiling_seconds:
@@ -141,8 +142,8 @@ def _encode_fold(task: Task, prepared: Prepared, family: str, train: pd.DataFram
     )
 
 
-def _open_study(task: Task, family: str) -> "Study":
-    """Begin a study in memory, its first trial the defaults.
+def _open_study(task: Task, family: str, champion: Mapping[str, Any] | None) -> "Study":
+    """Begin a study in memory, its first trials the defaults and the champion's parameters.
 
     Source: Jamieson, Talwalkar (2016), Non-stochastic best arm identification and hyperparameter optimization
     (successive halving); the resource is the number of folds.
@@ -155,6 +156,8 @@ def _open_study(task: Task, family: str) -> "Study":
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_HALVING),
     )
     study.enqueue_trial(task.default_parameters(family))
+    if champion and champion != task.default_parameters(family):
+        study.enqueue_trial(dict(champion))
     return study
 
 

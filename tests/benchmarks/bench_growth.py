@@ -31,13 +31,14 @@ STEPS = {
     "materialize": "features",
     "prepare": "features",
     "explore": "features",
+    "recall": "models",
     "select": "models",
     "tune": "models",
     "ensemble": "models",
     "evaluate": "models",
 }
 # What a step returns is the parameter of this name for later ones.
-RETURNED = {"frame": "contract", "ingest": "snapshot", "build": "features_uri"}
+RETURNED = {"frame": "contract", "ingest": "snapshot", "build": "features_uri", "recall": "champion"}
 
 
 def main() -> None:

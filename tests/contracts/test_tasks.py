@@ -190,7 +190,7 @@ class TestBinary(TaskContract):
     task = open_task(BINARY)
 
     def test_a_model_comes_back_with_its_policy(self, prepared, tmp_path):
-        tuned = tune_candidates(self.task, prepared, Leaderboard.model_construct(chosen=("logistic",)))
+        tuned = tune_candidates(self.task, prepared, Leaderboard.model_construct(chosen=("logistic",), champion={}))
         model = build_ensemble(self.task, prepared, tuned)
         save_model(tmp_path, model)
         rows = prepared.read("test")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.resources import STEPS
+from pipelines.resources import SAME_EVERYWHERE, STEPS
 from pipelines.runners.compile import compile_manifest, compile_to
 
 PIPELINES = ("training", "refresh", "monitoring")
@@ -42,6 +42,7 @@ def test_every_step_has_requests_limits_and_attempts_of_the_table(documents: lis
         assert resources["resourceCpuRequest"] == step.cpu_request
         assert resources["resourceCpuLimit"] == step.cpu_limit
         assert {"name": "STEP_ATTEMPTS", "value": str(step.attempts)} in container["env"]
+        assert {"name": "OPENBLAS_NUM_THREADS", "value": "1"} in container["env"]
         assert container["image"] == IMAGE
         assert "python3 -m components.base.step_process" in container["command"][2]
 
@@ -70,7 +71,7 @@ def test_every_step_has_a_numeric_user_a_deadline_and_the_id_of_its_run(document
 
 def test_no_secret_is_in_the_environment_of_a_step(documents: list[dict[str, Any]]) -> None:
     names = {one["name"] for executor in executors_of(documents).values() for one in executor["container"]["env"]}
-    assert names == {"STEP_ATTEMPTS", "HOME"}
+    assert names == {"STEP_ATTEMPTS", "HOME", *SAME_EVERYWHERE}
 
 
 def test_the_end_of_a_run_is_recorded_whether_it_succeeds_or_fails(documents: list[dict[str, Any]]) -> None:

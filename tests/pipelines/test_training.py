@@ -7,10 +7,11 @@ import pytest
 import yaml
 
 STEPS = (
-    "frame ingest validate build prepare explore select tune ensemble evaluate register materialize deploy present"
+    "frame ingest validate build prepare explore recall select tune ensemble evaluate register materialize deploy "
+    "present"
 ).split()
 # Steps that read or change the world outside: contract, object store, registry, online store, endpoint.
-NEVER_REUSED = {"frame", "ingest", "build", "evaluate", "register", "materialize", "deploy", "present"}
+NEVER_REUSED = {"frame", "ingest", "build", "recall", "evaluate", "register", "materialize", "deploy", "present"}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from components.models import steps
 from components.models.artifact import load_model
 from components.models.baselines import load_current_solution
 from components.models.champion import fingerprint_test, record_opening
-from components.models.documents import Evaluation, Leaderboard
+from components.models.documents import Evaluation, Leaderboard, Tuned
 from components.models.evaluate import evaluate_model, list_metrics, save_evaluation
 
 
@@ -17,10 +17,12 @@ def test_select_tune_and_ensemble_hand_on_their_artifacts(task, problem, prepare
     write_problem(problem, tmp_path / "problem.json")
     inputs = {"contract": str(tmp_path / "problem.json"), "prepared": Artifact(uri=str(prepared.folder))}
     leaderboard, tuned, model = (Artifact(uri=str(tmp_path / name)) for name in ("leaderboard", "tuned", "model"))
-    steps.select.python_func(**inputs, leaderboard=leaderboard)
+    steps.select.python_func(**inputs, champion='{"logistic": {"C": 0.03}}', leaderboard=leaderboard)
     steps.tune.python_func(**inputs, leaderboard=leaderboard, tuned=tuned)
     steps.ensemble.python_func(**inputs, tuned=tuned, model=model)
     chosen = read(Leaderboard, leaderboard.path).chosen
+    searched = {entry.family: entry.trials for entry in read(Tuned, tuned.path).families}
+    assert searched["logistic"][1].parameters == {"C": 0.03}
     made = load_model(task, model.path)
     assert set(made.family.split("+")) <= set(chosen)
     assert 0 < made.policy.threshold <= 1

@@ -9,8 +9,8 @@ from components.models.documents import Leaderboard
 from components.models.tune import BATCH, tune_candidates
 
 
-def board(*chosen):
-    return Leaderboard.model_construct(chosen=chosen)
+def board(*chosen, **champion):
+    return Leaderboard.model_construct(chosen=chosen, champion=champion)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,13 @@ def test_first_trial_is_the_default(found, tuned):
     for entry in found.families:
         assert entry.trials[0].parameters == defaults[entry.family]
         assert entry.trials[0].state == "complete"
+
+
+def test_second_trial_is_the_champion_when_it_is_of_this_family(task, prepared):
+    champion = board("logistic", "naive_bayes", logistic={"C": 0.02}, mlp={"width": 9})
+    tried = {entry.family: entry.trials for entry in tune_candidates(task, prepared, champion).families}
+    assert tried["logistic"][1].parameters == {"C": 0.02}
+    assert tried["naive_bayes"][1].parameters.keys() == {"var_smoothing"}
 
 
 def test_best_family_comes_first(found):
