@@ -152,6 +152,8 @@ class Settings(BaseSettings):
     """Feast's registry, a path or a URL."""
     online_store: _OnlineStore = Field(default_factory=lambda known: f"{known['home']}/feast/online.db", repr=False)
     """The online store: the path of a SQLite file, or the URL of a Redis."""
+    study_database: Annotated[str, _database("sqlite", "postgresql")] | None = Field(None, repr=False)
+    """Where tuning keeps its trials, a SQLAlchemy URL, so that a killed step goes on; None keeps them in memory."""
     features: str | None = Field(None, exclude=True)
     """Read by feature_repo/feature_store.yaml alone, when `feast` runs on the command line."""
 

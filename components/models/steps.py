@@ -38,6 +38,7 @@ def select(contract: str, prepared: Input[Artifact], champion: str, leaderboard:
 @step
 def tune(contract: str, prepared: Input[Artifact], leaderboard: Input[Artifact], tuned: Output[Artifact]):
     """Search the parameters of the chosen families."""
+    from components.base.adapters.optuna import find_storage
     from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
     from components.base.documents import read, write
@@ -46,8 +47,9 @@ def tune(contract: str, prepared: Input[Artifact], leaderboard: Input[Artifact],
     from components.models.tune import tune_candidates
     from components.tasks import open_task
 
-    task, board = open_task(fetch_problem(contract, load_settings())), read(Leaderboard, leaderboard.path)
-    write(tune_candidates(task, read_prepared(prepared.path), board), tuned.path)
+    settings = load_settings()
+    task, board = open_task(fetch_problem(contract, settings)), read(Leaderboard, leaderboard.path)
+    write(tune_candidates(task, read_prepared(prepared.path), board, find_storage(settings)), tuned.path)
 
 
 @step

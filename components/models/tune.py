@@ -5,98 +5,75 @@ for `ensemble` and the report.
 
 Why two searches of the same rows are equal: trials are asked for in batches of a fixed size, whatever the number of
 cores; the sampler is seeded anew for each batch; hopeless trials are stopped between folds, when the whole batch has
-been scored on the last one; results are reported in the order of the trials. Only the ceiling of seconds depends on the
-machine, and a search that reaches it says so. It is never worse than the defaults on its own folds, for the defaults
-are the first trial.
+been scored on the last one; results are reported in the order of the trials. So a search that was killed asks for the
+same trials again, and takes the scores that are kept of them. Only the ceiling of seconds depends on the machine, and a
+search that reaches it says so. It is never worse than the defaults on its own folds, for they are the first trial.
 """
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from components.base.adapters.optuna import TrialStorage, open_journal
 from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
 from components.base.statistics.folds import Fold, sample_folds, split_train
 from components.base.task import Task
-from components.models.documents import Leaderboard, Spread, TrialRecord, Tuned, TunedFamily
+from components.models.batch import (
+    Attempt,
+    EncodedFold,
+    FamilySearch,
+    ask_batch,
+    describe_attempt,
+    score_batch,
+    tell_batch,
+)
+from components.models.documents import Leaderboard, Spread, Tuned, TunedFamily
 from components.models.parallel import run_all
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
+    from optuna import Study
 
 logger = logging.getLogger(__name__)
 
-Array = NDArray[np.float64]
-
-# Trials that are asked for at once: more learn less from each other, fewer leave cores idle.
-BATCH = 4
 # Of the trials scored on a fold, the better half goes on to the next, larger one.
 _HALVING = 2
 
 
-@dataclass(frozen=True)
-class EncodedFold:
-    """A fold after the columns were imputed and encoded, which does not depend on what is tuned."""
-
-    fit: Array
-    fit_outcomes: Array
-    scored: Array
-    scored_outcomes: Array
-
-
-@dataclass
-class Attempt:
-    """A trial on its way through the folds."""
-
-    trial: "Trial"
-    parameters: dict[str, Any]
-    scores: list[float] = field(default_factory=list)
-    fault: str | None = None
-    """Why it was not fitted."""
-    is_hopeless: bool = False
-
-
-def tune_candidates(task: Task, prepared: Prepared, leaderboard: Leaderboard) -> Tuned:
+def tune_candidates(
+    task: Task, prepared: Prepared, leaderboard: Leaderboard, storage: TrialStorage | None = None
+) -> Tuned:
     """Tune the chosen families one after the other.
 
     Raises:
         ModelRefusedError: when not one trial of any family came to its end.
+        TransientError: the storage does not answer.
     """
-    known = leaderboard.champion
-    return rank_families(task, [tune_family(task, prepared, name, known.get(name)) for name in leaderboard.chosen])
+    champion = leaderboard.champion
+    searches = [FamilySearch(task, prepared, name, champion.get(name), storage) for name in leaderboard.chosen]
+    return rank_families(task, [tune_family(search) for search in searches])
 
 
-def tune_family(task: Task, prepared: Prepared, family: str, champion: Mapping[str, Any] | None = None) -> TunedFamily:
-    """Try the defaults, then the champion's parameters where it is of this family, then what the search asks for."""
-    search, started = task.problem.search, time.monotonic()
-    train = prepared.read("train")
-    folds = sample_folds(split_train(task.problem, train), search.tune_rows)
-    encoded = run_all([partial(_encode_fold, task, prepared, family, train, fold) for fold in folds])
-    study = _open_study(task, family, champion)
-    attempts: list[Attempt] = []
-    while len(attempts) < search.trials:
-        if attempts and time.monotonic() - started > search.ceiling_seconds:
-            break
-        batch = _ask(study, task, family, len(attempts))
-        _score_batch(task, prepared, family, encoded, batch)
-        _tell(study, batch)
-        attempts += batch
-        logger.info("tune: %s: %d of %d trials", family, len(attempts), search.trials)
-    trials = [_describe(attempt, len(folds)) for attempt in attempts]
+def tune_family(search: FamilySearch) -> TunedFamily:
+    """Try the defaults, then the champion's parameters, then what the sampler proposes, and describe every trial."""
+    task, started = search.task, time.monotonic()
+    train = search.prepared.read("train")
+    folds = sample_folds(split_train(task.problem, train), task.problem.search.tune_rows)
+    encoded = run_all([partial(_encode_fold, search, train, fold) for fold in folds])
+    trials = [describe_attempt(attempt, len(folds)) for attempt in _try_all(search, encoded, started)]
     complete = [trial for trial in trials if trial.state == "complete"]
     best = max(complete, key=lambda trial: task.primary.gain(trial.score or 0.0, 0.0), default=None)
-    note = f" of {search.trials}, for the ceiling was reached" if len(trials) < search.trials else ""
-    logger.info("tune: %s: %d trials%s, %d complete", family, len(trials), note, len(complete))
+    wanted = task.problem.search.trials
+    note = f" of {wanted}, for the ceiling was reached" if len(trials) < wanted else ""
+    logger.info("tune: %s: %d trials%s, %d complete", search.family, len(trials), note, len(complete))
     return TunedFamily(
-        family=family,
-        parameters=best.parameters if best else task.default_parameters(family),
+        family=search.family,
+        parameters=best.parameters if best else task.default_parameters(search.family),
         score=Spread.of(best.folds) if best else None,
         default_score=Spread.of(trials[0].folds) if trials[0].state == "complete" else None,
         trials=tuple(trials),
@@ -130,19 +107,45 @@ def rank_families(task: Task, families: Sequence[TunedFamily]) -> Tuned:
     )
 
 
-def _encode_fold(task: Task, prepared: Prepared, family: str, train: pd.DataFrame, fold: Fold) -> EncodedFold:
+def _try_all(search: FamilySearch, folds: Sequence[EncodedFold], started: float) -> list[Attempt]:
+    """Try batch after batch, until there are as many trials as the contract says or the ceiling is reached."""
+    study, limits = _open_study(search), search.task.problem.search
+    attempts: list[Attempt] = []
+    with open_journal(search.storage, search.name, study.direction.name.lower()) as journal:
+        kept = journal.trials if journal else []
+        if kept:
+            logger.info("tune: %s: goes on after %d trials of an earlier process", search.family, len(kept))
+        while len(attempts) < limits.trials:
+            if attempts and time.monotonic() - started > limits.ceiling_seconds:
+                break
+            trials = ask_batch(study, search, len(attempts))
+            parameters = [search.task.suggest_parameters(search.family, trial) for trial in trials]
+            known = [kept[trial.number].user_attrs if trial.number < len(kept) else {} for trial in trials]
+            batch = list(map(Attempt, trials, parameters, known))
+            score_batch(search, folds, batch)
+            tell_batch(study, batch)
+            attempts += batch
+            new = study.trials[len(kept) :]
+            if journal:
+                journal.add_trials(new)
+                kept += new
+            logger.info("tune: %s: %d of %d trials", search.family, len(attempts), limits.trials)
+    return attempts
+
+
+def _encode_fold(search: FamilySearch, train: pd.DataFrame, fold: Fold) -> EncodedFold:
     """Fit the columns of the pipeline on the rows to fit on alone."""
-    fit, scored = train.iloc[fold.fit], train.iloc[fold.score]
-    columns = task.build_candidate(family, prepared.features).named_steps["columns"]
+    fit, scored, names = train.iloc[fold.fit], train.iloc[fold.score], search.prepared.feature_names
+    columns = search.task.build_candidate(search.family, search.prepared.features).named_steps["columns"]
     return EncodedFold(
-        fit=columns.fit_transform(fit[prepared.feature_names]),
-        fit_outcomes=fit[prepared.target].to_numpy(dtype=np.float64),
-        scored=columns.transform(scored[prepared.feature_names]),
-        scored_outcomes=scored[prepared.target].to_numpy(dtype=np.float64),
+        fit=columns.fit_transform(fit[names]),
+        fit_outcomes=fit[search.prepared.target].to_numpy(dtype=np.float64),
+        scored=columns.transform(scored[names]),
+        scored_outcomes=scored[search.prepared.target].to_numpy(dtype=np.float64),
     )
 
 
-def _open_study(task: Task, family: str, champion: Mapping[str, Any] | None) -> "Study":
+def _open_study(search: FamilySearch) -> "Study":
     """Begin a study in memory, its first trials the defaults and the champion's parameters.
 
     Source: Jamieson, Talwalkar (2016), Non-stochastic best arm identification and hyperparameter optimization
@@ -152,75 +155,11 @@ def _open_study(task: Task, family: str, champion: Mapping[str, Any] | None) -> 
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        direction="maximize" if task.primary.higher_is_better else "minimize",
+        direction="maximize" if search.task.primary.higher_is_better else "minimize",
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_HALVING),
     )
-    study.enqueue_trial(task.default_parameters(family))
-    if champion and champion != task.default_parameters(family):
-        study.enqueue_trial(dict(champion))
+    defaults = search.task.default_parameters(search.family)
+    study.enqueue_trial(defaults)
+    if search.champion and search.champion != defaults:
+        study.enqueue_trial(dict(search.champion))
     return study
-
-
-def _ask(study: "Study", task: Task, family: str, told: int) -> list[Attempt]:
-    """Ask for the next batch; what it is depends on the trials before it alone."""
-    from optuna.samplers import TPESampler
-
-    search = task.problem.search
-    seed = np.random.SeedSequence([search.seed, told]).generate_state(1)
-    study.sampler = TPESampler(seed=int(seed[0]), n_startup_trials=2 * BATCH)
-    trials = [study.ask() for _ in range(min(BATCH, search.trials - told))]
-    return [Attempt(trial, task.suggest_parameters(family, trial)) for trial in trials]
-
-
-def _score_batch(
-    task: Task, prepared: Prepared, family: str, folds: Sequence[EncodedFold], batch: Sequence[Attempt]
-) -> None:
-    """Score the batch fold by fold, the smallest first, and leave out what is hopeless after each.
-
-    The first trial, the defaults, always goes to its end.
-    """
-
-    def score(attempt: Attempt, fold: EncodedFold) -> float | Exception:
-        candidate = task.build_candidate(family, prepared.features, attempt.parameters)
-        try:
-            output = task.predict(candidate.named_steps["model"].fit(fold.fit, fold.fit_outcomes), fold.scored)
-        except Exception as error:  # some parameters fit no rows; the search goes on
-            return error
-        return task.primary.score(fold.scored_outcomes, output, task.default_policy.apply(output))
-
-    left = list(batch)
-    for number, fold in enumerate(folds, 1):
-        results = run_all([partial(score, attempt, fold) for attempt in left])
-        for attempt, result in zip(left, results, strict=True):
-            if isinstance(result, Exception):
-                attempt.fault = f"{type(result).__name__}: {result}"
-                continue
-            attempt.scores.append(result)
-            attempt.trial.report(float(np.mean(attempt.scores)), number)
-            attempt.is_hopeless = number < len(folds) and attempt.trial.number > 0 and attempt.trial.should_prune()
-        left = [attempt for attempt in left if not (attempt.is_hopeless or attempt.fault)]
-
-
-def _tell(study: "Study", batch: Sequence[Attempt]) -> None:
-    """Report the batch in the order of its trials."""
-    from optuna.trial import TrialState
-
-    for attempt in batch:
-        if attempt.fault:
-            study.tell(attempt.trial, state=TrialState.FAIL)
-        elif attempt.is_hopeless:
-            study.tell(attempt.trial, state=TrialState.PRUNED)
-        else:
-            study.tell(attempt.trial, float(np.mean(attempt.scores)))
-
-
-def _describe(attempt: Attempt, folds: int) -> TrialRecord:
-    pruned = f"worse than the better half of the trials on {len(attempt.scores)} of {folds} folds"
-    return TrialRecord(
-        number=attempt.trial.number,
-        parameters=attempt.parameters,
-        score=None if attempt.fault or attempt.is_hopeless else float(np.mean(attempt.scores)),
-        folds=tuple(attempt.scores),
-        state="failed" if attempt.fault else "pruned" if attempt.is_hopeless else "complete",
-        reason=attempt.fault or (pruned if attempt.is_hopeless else None),
-    )

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from components.base.errors import ModelRefusedError
+from components.models.batch import BATCH
 from components.models.documents import Leaderboard
-from components.models.tune import BATCH, tune_candidates
+from components.models.tune import tune_candidates
 
 
 def board(*chosen, **champion):
