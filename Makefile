@@ -11,6 +11,8 @@ FROM ?= deliveries
 MONTHS ?= 6
 REASON ?=
 VERSION ?=
+A ?=
+B ?=
 REPOSITORY ?= tidemill
 BASE_IMAGE ?=
 REGISTRY ?=
@@ -61,6 +63,10 @@ schedules: $(READY) ## Make the cluster keep the recurring runs of the contracts
 .PHONY: runs
 runs: $(READY) ## List the runs
 	@$(TIDEMILL) runs
+
+.PHONY: compare-places
+compare-places: $(READY) ## Name the step at which two runs of one contract and time part: make compare-places A=.tidemill/runs/x B=s3://…
+	@$(TIDEMILL) compare-places $(A) $(B)
 
 ##@ Serve and watch
 .PHONY: serve

@@ -182,6 +182,8 @@ class ModelDetails(Document):
     train_rows: int
     parameters: dict[str, dict[str, Any]]
     """Of each member, by family."""
+    trials: str = ""
+    """Fingerprint of the search that found them."""
     comparison: tuple[KindRecord, ...]
     reason: str
     """Why this kind, in words."""

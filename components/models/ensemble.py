@@ -67,6 +67,7 @@ def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
             metric=task.problem.metrics.primary,
             train_rows=len(train),
             parameters={family: parameters[family] for family in winner.families},
+            trials=tuned.fingerprint,
             comparison=comparison.kinds,
             reason=comparison.reason,
             cross_validated=comparison.cross_validated,

@@ -41,7 +41,8 @@ class Release(Document):
     kind: str
     feature_service: str
     fingerprints: Mapping[str, str]
-    """SHA-256 in hexadecimal of `contract`, `snapshot`, `features`, `prepared` and `model`."""
+    """SHA-256 in hexadecimal of `contract`, `snapshot`, `features`, `prepared`, `trials`, `model`, `predictions`
+    (of the golden rows) and `gates`."""
     golden_rows: int
     registered_at: str
     compared_with: str | None = None

@@ -76,18 +76,7 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
     """
     problem = task.problem
     folder.mkdir(parents=True, exist_ok=True)
-    candidate = _Candidate(
-        model=load_model(task, evidence.model_folder),
-        evaluation=documents.read(Evaluation, evidence.evaluation_folder / "evaluation.json"),
-        golden=choose_golden_rows(problem, evidence.prepared),
-        fingerprints={
-            "contract": hashlib.sha256(problem.model_dump_json().encode()).hexdigest(),
-            "snapshot": _last_part(evidence.snapshot),
-            "features": _last_part(evidence.features_uri),
-            "prepared": evidence.prepared.fingerprint,
-            "model": fingerprint_model(evidence.model_folder),
-        },
-    )
+    candidate = _read_candidate(task, evidence)
     write_table(candidate.golden, folder / "golden.parquet")
     with tempfile.TemporaryDirectory() as files:
         _gather_files(task, evidence, folder, Path(files))
@@ -101,6 +90,25 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
     place = f"version {release.version}" if release.version else "a run without a version"
     log.info("register: %s as %s of %s, run %s", release.verdict, place, problem.name, release.mlflow_run)
     return release
+
+
+def _read_candidate(task: Task, evidence: Evidence) -> _Candidate:
+    """Read what the run made, and fingerprint the output of each step: equal digits, equal outputs."""
+    model = load_model(task, evidence.model_folder)
+    evaluation = documents.read(Evaluation, evidence.evaluation_folder / "evaluation.json")
+    golden = choose_golden_rows(task.problem, evidence.prepared)
+    gates = "".join(gate.model_dump_json() for gate in evaluation.gates)
+    fingerprints = {
+        "contract": hashlib.sha256(task.problem.model_dump_json().encode()).hexdigest(),
+        "snapshot": _last_part(evidence.snapshot),
+        "features": _last_part(evidence.features_uri),
+        "prepared": evidence.prepared.fingerprint,
+        "trials": model.description.details.trials if model.description.details else "",
+        "model": fingerprint_model(evidence.model_folder),
+        "predictions": hashlib.sha256(model.predict(golden).tobytes()).hexdigest(),
+        "gates": hashlib.sha256(gates.encode()).hexdigest(),
+    }
+    return _Candidate(model, evaluation, golden, fingerprints)
 
 
 def _gather_files(task: Task, evidence: Evidence, release: Path, files: Path) -> None:

@@ -14,6 +14,7 @@ from components.base.errors import StepFailedError, TidemillError
 from pipelines.commands import (
     backup,
     bootstrap,
+    compare_places,
     compile,  # noqa: A004 - the command's name
     demo,
     demo_data,
@@ -68,6 +69,7 @@ for panel, name, function in (
     (_WATCH, "ui", ui.ui),
     (_WATCH, "govern", govern.govern),
     (_WATCH, "runs", runs.runs),
+    (_WATCH, "compare-places", compare_places.compare_places),
     (_CLUSTER, "doctor", doctor.doctor),
     (_CLUSTER, "platform", platform.platform),
     (_WATCH, "status", status.status),

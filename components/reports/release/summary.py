@@ -5,6 +5,8 @@ In: the documents of the steps. Out: `summary.json`. Called by the `present` ste
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from components.base.documents import Document, Number
 from components.base.errors import DataError
 from components.base.gate import Gate, Verdict
@@ -77,6 +79,8 @@ class ReleaseSummary(Document):
     deployment: Literal["promoted", "refused", "kept"]
     endpoint: str
     verdict_in_words: str
+    fingerprints: dict[str, str] = Field(default={})
+    """Of the output of each step, as the release has them."""
     cut_short: str | None = None
     """Why this run may differ from the next one of the same rows, in words."""
 
@@ -114,6 +118,7 @@ def summarise(material: Material) -> ReleaseSummary:
         deployment=deployment.outcome,
         endpoint=deployment.endpoint,
         verdict_in_words=_format_verdict(release.version, evaluation, deployment),
+        fingerprints=dict(release.fingerprints),
         cut_short=material.cut_short,
     )
 
