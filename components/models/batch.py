@@ -143,7 +143,7 @@ def tell_batch(study: "Study", batch: Sequence[Attempt]) -> None:
 
 def describe_attempt(attempt: Attempt, folds: int) -> TrialRecord:
     """Describe how a trial ended."""
-    pruned = f"worse than the better half of the trials on {len(attempt.scores)} of {folds} folds"
+    pruned = f"not among the best third of the trials on {len(attempt.scores)} of {folds} folds"
     return TrialRecord(
         number=attempt.trial.number,
         parameters=attempt.parameters,

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Of the trials scored on a fold, the better half goes on to the next, larger one.
-_HALVING = 2
+# Of the trials scored on the first fold, the smallest, one in so many goes on to the larger ones.
+_REDUCTION = 3
 
 
 def tune_candidates(
@@ -156,7 +156,7 @@ def _open_study(search: FamilySearch) -> "Study":
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         direction="maximize" if search.task.primary.higher_is_better else "minimize",
-        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_HALVING),
+        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_REDUCTION),
     )
     defaults = search.task.default_parameters(search.family)
     study.enqueue_trial(defaults)
