@@ -29,7 +29,7 @@ from pipelines.cluster.environment import Environment
 from pipelines.cluster.helm import Helm, Say
 from pipelines.cluster.kubectl import Kubectl, Object
 from pipelines.cluster.operations import OperationsPod, open_operations
-from pipelines.cluster.state import InstallationState, compare_states, summarize_state
+from pipelines.cluster.state import InstallationState, compare_states, summarize_state, without_answers
 from pipelines.cluster.stores import read_summary
 
 DATABASES = ("mlflow", "feast", "governor", "optuna")
@@ -68,10 +68,10 @@ def back_up(environment: Environment, folder: Path, secrets: Path, say: Say) -> 
         for _ in range(_ATTEMPTS):
             before = describe(pod)
             dumped = _dump(kubectl, pod, folder)
-            after = describe(pod)
+            after = describe(pod, "--no-answers")
             objects = read_summary(str(folder / _STORES)).model_dump(exclude={"online_keys"})
             kept = before.model_copy(update=objects)
-            if not (differences := compare_states(kept, after.model_copy(update=objects))):
+            if not (differences := compare_states(without_answers(kept), after.model_copy(update=objects))):
                 break
             say(f"The installation changed meanwhile; once more. {differences[0]}")
         else:
@@ -157,9 +157,10 @@ def _open_prefix(place: str) -> tuple[ObjectStore, str]:
     return ObjectStore(S3Endpoint(url, region=region), bucket), prefix
 
 
-def describe(pod: OperationsPod) -> InstallationState:
+def describe(pod: OperationsPod, *options: str) -> InstallationState:
     """Return what the installation of a pod holds."""
-    return InstallationState.model_validate_json(pod.run("tidemill", "stores", "describe").strip().splitlines()[-1])
+    printed = pod.run("tidemill", "stores", "describe", *options)
+    return InstallationState.model_validate_json(printed.strip().splitlines()[-1])
 
 
 def _dump(kubectl: Kubectl, pod: OperationsPod, folder: Path) -> tuple[str, ...]:

@@ -59,8 +59,12 @@ class InstallationState(Document):
     problems: Mapping[str, ProblemState]
 
 
-def describe_installation(settings: Settings) -> InstallationState:
+def describe_installation(settings: Settings, *, asks_champions: bool = True) -> InstallationState:
     """Read every store.
+
+    Args:
+        settings: Of the installation.
+        asks_champions: Start the predictor of each champion for its answers, which takes most of the time.
 
     Raises:
         TransientError: one does not answer.
@@ -79,7 +83,10 @@ def describe_installation(settings: Settings) -> InstallationState:
         rulings=sum(len(record.history) for record in records if record),
         runs=sum(archive.count_runs().values()),
         rulings_digest=_digest(texts),
-        problems={name: _describe(one, settings) for name, one in load_problems(settings.problems).items()},
+        problems={
+            name: _describe(one, settings, asks_champions=asks_champions)
+            for name, one in load_problems(settings.problems).items()
+        },
     )
 
 
@@ -117,18 +124,25 @@ def summarize_state(state: InstallationState) -> list[str]:
     return lines
 
 
-def _describe(problem: Problem, settings: Settings) -> ProblemState:
+def without_answers(state: InstallationState) -> InstallationState:
+    """Return the state as `describe_installation` returns it when it asks no champion."""
+    problems = {name: one.model_copy(update={"answers": None}) for name, one in state.problems.items()}
+    return state.model_copy(update={"problems": problems})
+
+
+def _describe(problem: Problem, settings: Settings, *, asks_champions: bool) -> ProblemState:
     from components.features.feast.feature_store import declared_views
     from components.features.online.store import open_online_store
 
     online = open_online_store(settings)
     as_of = online.held_as_of(problem.name)
     aliases = tracking.find_aliases(problem.name, settings)
+    has_answers = asks_champions and as_of is not None and "champion" in aliases
     return ProblemState(
         aliases=aliases,
         online_as_of=as_of.isoformat() if as_of else None,
         entities=online.count_entities(problem.name, declared_views(problem)) if as_of else {},
-        answers=_ask_champion(problem.name, settings) if as_of and "champion" in aliases else None,
+        answers=_ask_champion(problem.name, settings) if has_answers else None,
     )
 
 

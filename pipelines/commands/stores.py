@@ -1,6 +1,7 @@
 """`tidemill stores`: the stores of one installation as one stream, described, and back. A backup calls it in a pod."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -10,12 +11,14 @@ app = typer.Typer(
 
 
 @app.command("describe")
-def describe_stores() -> None:
+def describe_stores(
+    answers: Annotated[bool, typer.Option(help="Ask each champion for its golden rows.")] = True,
+) -> None:
     """Print what the stores hold as JSON: objects, rulings, versions, and what champions answer to golden rows."""
     from components.base.settings import load_settings
     from pipelines.cluster.state import describe_installation
 
-    typer.echo(describe_installation(load_settings()).model_dump_json())
+    typer.echo(describe_installation(load_settings(), asks_champions=answers).model_dump_json())
 
 
 @app.command("export")
