@@ -16,7 +16,7 @@ from pathlib import Path
 from components.base.errors import PermanentError
 from pipelines.cluster.backup import back_up
 from pipelines.cluster.environment import Environment
-from pipelines.cluster.helm import Helm, Say
+from pipelines.cluster.helm import Helm, Say, Values, merge_values
 from pipelines.cluster.kubectl import Kubectl
 from pipelines.cluster.restore import restore
 
@@ -49,8 +49,9 @@ def run_drill(environment: Environment, say: Say) -> Drill:
     """Back up, restore beside it, compare, delete.
 
     Raises:
-        PermanentError: a part of it fails; what was made is deleted all the same.
+        PermanentError: a store is external, or a part of it fails; what was made is deleted all the same.
     """
+    check_embedded(merge_values(environment, Helm(environment).read_values()))
     namespace = f"{environment.namespace}-drill-{uuid.uuid4().hex[:6]}"
     beside = environment.model_copy(update={"namespace": namespace})
     with tempfile.TemporaryDirectory() as scratch, _throw_away(beside, say):
@@ -75,6 +76,20 @@ def _throw_away(environment: Environment, say: Say) -> Iterator[None]:
             helm.uninstall(_CLEANING_SECONDS)
         kubectl.run("delete", "namespace", environment.namespace, "--ignore-not-found", "--wait=false")
         say(f"The namespace {environment.namespace} is deleted.")
+
+
+def check_embedded(values: Values) -> None:
+    """Return when every store is the installation's own.
+
+    Raises:
+        PermanentError: one is external: a copy of the installation would write into it.
+    """
+    external = [name for name in ("postgresql", "redis", "objectStore", "mlflow") if not values[name]["embedded"]]
+    if external:
+        raise PermanentError(
+            f"drill: every store must be embedded, but {', '.join(external)} is external: the copy of the installation "
+            "would write into it. Restore a backup into an environment with stores of its own."
+        )
 
 
 def check_drill(drill: Drill) -> None:

@@ -131,12 +131,12 @@ def _list_pods(cluster: Kubernetes) -> Iterator[tuple[str, bool]]:
         yield pod["metadata"]["name"], conditions.get("Ready") == "True" or pod["status"]["phase"] == "Succeeded"
 
 
-def merge_values(environment: Environment) -> Values:
-    """Return the chart's values with those of the environment's files over them, as Helm merges them."""
+def merge_values(environment: Environment, given: Values | None = None) -> Values:
+    """Return the chart's values, those of the environment's files and those given, as Helm merges them."""
     merged: Values = {}
     for file in (CHART / "values.yaml", *environment.values):
         merged = _merge(merged, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-    return merged
+    return _merge(merged, given or {})
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Values:

@@ -72,6 +72,8 @@ def describe_installation(settings: Settings, *, asks_champions: bool = True) ->
     from components.governor.archive import Archive
     from components.governor.schema import Database
 
+    # Where the governor is switched off its database is an empty file here.
+    settings.home.mkdir(parents=True, exist_ok=True)
     stored = open_store(settings).list_objects()
     archive = Archive(Database(settings.governor_database))
     records = [archive.find_ruling(record.id) for record in archive.list_rulings(limit=_ALL)]

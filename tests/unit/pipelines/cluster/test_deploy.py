@@ -6,7 +6,7 @@ import pytest
 
 from components.base.errors import PermanentError
 from pipelines.cluster.deploy import Platform, choose_image, keeps_schedules, name_contracts
-from pipelines.cluster.drill import Drill, check_drill
+from pipelines.cluster.drill import Drill, check_drill, check_embedded
 from pipelines.cluster.environment import load_environment
 from pipelines.cluster.helm import Revision, merge_values
 
@@ -65,6 +65,13 @@ def test_the_values_of_an_environment_are_merged_as_helm_does():
 )
 def test_a_revision_whose_helm_was_killed_is_known_as_interrupted(status, is_interrupted):
     assert Revision(3, status).is_interrupted is is_interrupted
+
+
+def test_a_drill_writes_into_no_store_that_others_use():
+    values = merge_values(load_environment("production"))
+    check_embedded(values)
+    with pytest.raises(PermanentError, match="but redis is external"):
+        check_embedded({**values, "redis": {"embedded": False}})
 
 
 def test_a_drill_that_differs_or_takes_too_long_is_not_passed():
