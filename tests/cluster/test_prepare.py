@@ -18,7 +18,7 @@ from kubernetes import client
 from components.base.adapters.kubernetes import Kubernetes
 from components.base.errors import PermanentError, TransientError
 from pipelines.cluster.doctor.checks import check_cluster
-from pipelines.cluster.environment import load_environment
+from pipelines.cluster.environment import ROOT, load_environment
 from pipelines.cluster.parts import Part, Step, load_parts, look_for
 from pipelines.cluster.platform import Installer
 from tests.chart.rendering import find_helm
@@ -136,6 +136,16 @@ def test_a_folder_that_cannot_be_applied_is_said_in_the_words_of_kubectl(made_up
     part = made_up.model_copy(update={"steps": (Step(folder=str(tmp_path / "nowhere")),)})
     with pytest.raises(PermanentError, match="platform mill: `kubectl apply --server-side` must succeed, but got"):
         Installer(Kubernetes(""), print).install([part])
+
+
+@pytest.mark.parametrize("name", ["inference-service", "inference-graph"])
+def test_kserve_takes_the_examples(name, namespace):
+    if look_for(load_parts()["kserve"], Kubernetes("")).missing:
+        pytest.skip("needs KServe on the cluster")
+    example = yaml.safe_load((ROOT / "manifests" / "examples" / f"{name}.yaml").read_text())
+    example["metadata"]["namespace"] = namespace
+    strictly = ("--server-side", "--dry-run=server", "--validate=strict")
+    assert "serverside-applied" in kubectl("apply", *strictly, "--filename=-", text=json.dumps(example))
 
 
 def test_what_is_there_is_not_touched():
