@@ -35,7 +35,7 @@ def schema_of(api_version: str, kind: str) -> Schema:
     Raises:
         KeyError: nobody knows it.
     """
-    if api_version == "monitoring.coreos.com/v1":
+    if api_version.startswith("monitoring.coreos.com/"):
         return _close(_CUSTOM[kind])
     version = api_version.rpartition("/")[2]
     model = f"{version[0].upper()}{version[1:]}{kind}"

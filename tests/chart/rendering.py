@@ -41,7 +41,8 @@ def run_helm(
 ) -> subprocess.CompletedProcess[str]:
     """Run `helm template` or `helm lint` on the chart with a profile and the contract of the demonstration."""
     names = ["tidemill"] if command == "template" else []
-    operator = ["--api-versions", "monitoring.coreos.com/v1"] if command == "template" else []
+    kinds = ("monitoring.coreos.com/v1", "monitoring.coreos.com/v1alpha1/AlertmanagerConfig")
+    operator = [word for kind in kinds for word in ("--api-versions", kind)] if command == "template" else []
     words = [
         find_helm(), command, *names, str(chart), "--namespace", namespace, "--kube-version", _KUBERNETES, *operator,
         "--values", str(CHART / f"values-{profile}.yaml"), "--set", "image.tag=0123abc",

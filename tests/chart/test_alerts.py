@@ -3,10 +3,12 @@
 import json
 import math
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
+from components.alerting.alertmanager import render_alertmanager
 from tests.chart.rendering import CHART, PROBLEM, ROOT, find, refuse, render
 
 RULES = yaml.safe_load((CHART / "alerts" / f"{PROBLEM}.rules.yaml").read_text())
@@ -51,6 +53,28 @@ def test_prometheus_and_grafana_evaluate_the_same_alerts_and_never_both():
     assert titles == names
     assert "PrometheusRule" not in {one["kind"] for one in objects}
     assert not [one for one in render("small") if one["metadata"].get("labels", {}).get("grafana_alert")]
+
+
+def test_alertmanager_hands_the_alerts_of_the_problems_to_the_governor():
+    """As the configuration that was tried on a real Alertmanager does, and for this release's problems alone."""
+    spec = find(render("small"), "AlertmanagerConfig", "tidemill-governor")["spec"]
+    tried = yaml.safe_load(render_alertmanager("http://tidemill-governor.tidemill:8000", Path("token")))
+    route, (matcher,) = spec["route"], spec["route"]["matchers"]
+    assert (matcher["name"], matcher["matchType"], matcher["value"]) == ("problem", "=~", PROBLEM)
+    names = {"groupBy": "group_by", "groupWait": "group_wait", "groupInterval": "group_interval"}
+    names |= {"repeatInterval": "repeat_interval", "receiver": "receiver"}
+    assert {named: route[name] for name, named in names.items()} == tried["route"]
+    (webhook,), (expected,) = spec["receivers"][0]["webhookConfigs"], tried["receivers"][0]["webhook_configs"]
+    assert (webhook["url"], webhook["sendResolved"], webhook["maxAlerts"]) == (
+        expected["url"],
+        expected["send_resolved"],
+        expected["max_alerts"],
+    )
+    objects = render("small")
+    token = webhook["httpConfig"]["authorization"]["credentials"]
+    assert token["key"] in find(objects, "Secret", token["name"])["stringData"]
+    assert "AlertmanagerConfig" not in {one["kind"] for one in render("small", *GRAFANA)}
+    assert "AlertmanagerConfig" not in {one["kind"] for one in render("small", "--set", "governor.enabled=false")}
 
 
 def test_grafana_gets_dashboards_a_datasource_and_a_contact_point_from_a_secret():

@@ -16,6 +16,7 @@ from pipelines.cluster.environment import CHART, Environment
 
 # Without a cluster Helm takes its own age for that of Kubernetes.
 _KUBERNETES = "1.33.0"
+_OPERATOR = ("monitoring.coreos.com/v1", "monitoring.coreos.com/v1alpha1/AlertmanagerConfig")
 _WORKLOADS = ("Deployment", "StatefulSet", "Job")
 
 
@@ -59,7 +60,8 @@ def render_chart(environment: Environment) -> list[Object]:
 
     values = [word for file in environment.values for word in ("--values", str(file))]
     place = ["--namespace", environment.namespace, "--kube-version", _KUBERNETES]
-    kinds = ["--api-versions", "monitoring.coreos.com/v1"] if "monitoring" in environment.parts else []
+    known = _OPERATOR if "monitoring" in environment.parts else ()
+    kinds = [word for kind in known for word in ("--api-versions", kind)]
     command = ["helm", "template", environment.release, str(CHART), *place, *kinds, *values]
     done = subprocess.run(
         [*command, *name_contracts(), "--set", "image.tag=any"], capture_output=True, text=True, check=False
