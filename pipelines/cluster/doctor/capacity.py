@@ -36,8 +36,9 @@ def check_capacity(
     step = Requests(max(one.cpu for one in steps), max(one.memory for one in steps))
     later = endpoints + step
     fits = (needed + later).fit_in(free)
-    found = f"endpoints and the largest step of a run reserve {later} beside the services; {free - needed} is left"
-    advice = "The services fit, but endpoints or runs will wait for room: add a node before the first release."
+    left = Requests(max(free.cpu - needed.cpu, 0), max(free.memory - needed.memory, 0))
+    found = f"endpoints and the largest step of a run reserve {later}; beside the services {left} is left"
+    advice = "Endpoints or runs will wait for room: add a node before the first release."
     yield Check("capacity of runs", "ok" if fits else "warning", found, "" if fits else advice)
 
 
