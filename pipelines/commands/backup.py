@@ -14,7 +14,7 @@ Secrets = Annotated[
 ]
 
 
-def backup(env: Environment, place: Place, secrets: Secrets = Path("tidemill-secrets.json")) -> None:
+def backup(env: Environment, place: Place, secrets: Secrets = Path("tidemill.secrets.json")) -> None:
     """Keep databases, bucket, online store and values in a folder or S3 prefix, and the passwords in one file.
 
     Nothing is stopped for it.
@@ -35,7 +35,7 @@ def backup(env: Environment, place: Place, secrets: Secrets = Path("tidemill-sec
     typer.echo(f"{secrets}: its passwords in plain text. Without this file the backup cannot be restored.")
 
 
-def restore(env: Environment, place: Place, secrets: Secrets = Path("tidemill-secrets.json")) -> None:
+def restore(env: Environment, place: Place, secrets: Secrets = Path("tidemill.secrets.json")) -> None:
     """Bring an installation back into an empty namespace, and compare it with what was kept.
 
     [bold]Example[/]

@@ -3,6 +3,7 @@
 # ruff: noqa: F811 - fixtures are given by their names
 
 import io
+import re
 import shutil
 from datetime import UTC, datetime
 
@@ -11,9 +12,10 @@ from redis import Redis
 
 from components.base.adapters import mlflow as tracking
 from components.base.adapters.s3 import open_store
-from components.base.errors import DataError
+from components.base.errors import DataError, PermanentError
 from components.governor.inbox import Inbox, Times
 from components.governor.schema import Database
+from pipelines.cluster.backup import dump_of, read_backup, reading_backup, writing_backup
 from pipelines.cluster.state import compare_states, describe_installation, summarize_state, without_answers
 from pipelines.cluster.stores import export_stores, import_stores, read_summary
 from tests.contracts.running_redis import running_redis
@@ -91,3 +93,22 @@ def test_half_a_backup_is_refused(store_settings, redis, tmp_path):
     (tmp_path / "half.tar").write_bytes(stream.getvalue()[:60_000])
     with pytest.raises(DataError, match="Take another backup"):
         read_summary(str(tmp_path / "half.tar"))
+
+
+def test_a_backup_goes_to_an_s3_prefix_and_comes_back_and_half_of_one_is_none(store_settings, monkeypatch):
+    endpoint = store_settings.s3
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", endpoint.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", endpoint.secret_key)
+    place = f"s3://{store_settings.bucket}/backups/may"
+    with writing_backup(place) as folder:
+        dump_of(folder, "mlflow").parent.mkdir()
+        dump_of(folder, "mlflow").write_bytes(b"rows")
+        (folder / "backup.json").write_text("{}")
+    with reading_backup(place) as folder:
+        assert dump_of(folder, "mlflow").read_bytes() == b"rows"
+    with pytest.raises(PermanentError, match="Name a prefix"), reading_backup(f"s3://{store_settings.bucket}"):
+        pass
+    open_store(store_settings).delete("backups/may/backup.json")
+    with reading_backup(place) as folder, pytest.raises(DataError, match=re.escape("backup.json")):
+        read_backup(folder)
