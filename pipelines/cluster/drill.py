@@ -5,6 +5,7 @@ an installation in a namespace of its own, from one folder and one file; what it
 compared; and it is deleted with its volumes, also after an error.
 """
 
+import json
 import tempfile
 import time
 import uuid
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from components.base.errors import PermanentError
 from pipelines.cluster.backup import back_up
+from pipelines.cluster.deploy import plan_upgrade
 from pipelines.cluster.environment import Environment
 from pipelines.cluster.helm import Helm, Say, Values, merge_values
 from pipelines.cluster.kubectl import Kubectl
@@ -54,6 +56,7 @@ def run_drill(environment: Environment, say: Say) -> Drill:
     check_embedded(merge_values(environment, Helm(environment).read_values()))
     namespace = f"{environment.namespace}-drill-{uuid.uuid4().hex[:6]}"
     beside = environment.model_copy(update={"namespace": namespace})
+    _check_chart(environment)
     with tempfile.TemporaryDirectory() as scratch, _throw_away(beside, say):
         folder, secrets = Path(scratch) / "backup", Path(scratch) / "secrets.json"
         started = time.monotonic()
@@ -63,6 +66,19 @@ def run_drill(environment: Environment, say: Say) -> Drill:
         say(f"Restoring into the namespace {namespace}.")
         differences = restore(beside, folder, secrets, say, is_drill=True)
         return Drill(differences, kept - started, time.monotonic() - kept)
+
+
+def _check_chart(environment: Environment) -> None:
+    """Return when this checkout has the chart that is installed: a newer one may not fit the image that is kept."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(Helm(environment).read_values(), file)
+        file.flush()
+        changes = plan_upgrade(Helm(environment, ("--values", file.name)))
+    if changes:
+        raise PermanentError(
+            f"drill: this checkout must have the chart that is installed, but {len(changes)} objects differ, "
+            f"{changes[0].name} for one. Check out its commit, or run `make upgrade ENV={environment.name}` first."
+        )
 
 
 @contextmanager
