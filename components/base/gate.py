@@ -4,7 +4,8 @@ from typing import Literal
 
 from components.base.documents import Document
 
-GateVerdict = Literal["pass", "fail", "hold"]
+GateVerdict = Literal["pass", "fail", "hold", "not judged"]
+"""`not judged`: there was nothing to measure, as without rows or requests; it stops nothing and proves nothing."""
 Verdict = Literal["promote", "hold", "refuse"]
 """Of a release, made of the verdicts of its gates."""
 
@@ -21,9 +22,9 @@ class Gate(Document):
     """What was measured, what is required, in words."""
 
     @property
-    def passed(self) -> bool:
-        """Whether the release may go on."""
-        return self.verdict == "pass"
+    def blocks(self) -> bool:
+        """Whether the release must not go on."""
+        return self.verdict in ("fail", "hold")
 
 
 def limit_gate(name: str, value: float, limit: float, reason: str) -> Gate:

@@ -303,7 +303,7 @@ class FairnessRecord(Document):
     groups: tuple[FairnessGroup, ...]
     gap: Interval
     limit: float
-    verdict: Literal["pass", "fail"]
+    verdict: Literal["pass", "fail", "not judged"]
 
 
 class SpotHalf(Document):

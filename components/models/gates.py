@@ -1,4 +1,4 @@
-"""The gates of a release: each passes, fails or holds, with its number, its limit and its reason.
+"""The gates of a release: each passes, fails, holds or had nothing to judge, with its number, limit and reason.
 
 In: comparisons and scores of the challenger on test rows. Out: `Gate`s and the verdict. Every gate is always on; only
 what a contract does not declare (fairness) or a problem does not have yet (a champion) is left out. `gain` has already
@@ -129,7 +129,15 @@ def decide_release(gates: Sequence[Gate]) -> tuple[Verdict, list[str]]:
         return "hold", open_questions
     wanted = ("beats_champion", "beats_current_solution")
     best = [gate.reason for name in wanted for gate in gates if gate.name == name]
-    return "promote", [*best[:1], f"All {len(gates)} gates are passed."]
+    return "promote", [*best[:1], count_gates(gates)]
+
+
+def count_gates(gates: Sequence[Gate]) -> str:
+    """Say how many gates of a release without a failure are passed, and name those that had nothing to judge."""
+    unjudged = [gate.name.replace("_", " ") for gate in gates if gate.verdict == "not judged"]
+    if not unjudged:
+        return f"All {len(gates)} gates are passed."
+    return f"{len(gates) - len(unjudged)} of {len(gates)} gates are passed; not judged: {', '.join(unjudged)}."
 
 
 def _gate_lifts(name: str, lifts: Sequence[Lift], otherwise: GateVerdict, against: str) -> Gate:

@@ -5,7 +5,7 @@ Out: one document a group, and the gates over them. Called by `evaluate`.
 """
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,7 @@ def compare_slices(
     losses = [(entry, entry.loss.estimate) for entry in described if entry.loss]
     if not losses:
         reason = "No group has enough rows to be compared."
-        return described, Gate(name="slices", verdict="pass", value=None, limit=None, reason=reason)
+        return described, Gate(name="slices", verdict="not judged", value=None, limit=None, reason=reason)
     worst, value = max(losses, key=lambda pair: pair[1] - pair[0].limit)
     failed = [
         f"{entry.column} {entry.group} loses {loss:.4f} (limit {entry.limit:g})"
@@ -69,18 +69,14 @@ def compare_fairness(opened: OpenedTest, challenger: Scorecard) -> tuple[tuple[F
     described = tuple(_measure_fairness(opened, declared, challenger) for declared in opened.task.problem.fairness)
     if not described:
         return (), []
-    worst = max(described, key=lambda entry: entry.gap.estimate - entry.limit)
-    failed = any(entry.verdict == "fail" for entry in described)
+    judged = [entry for entry in described if entry.verdict != "not judged"]
+    if not judged:
+        reason = f"No two groups have {_FEWEST_QUALIFIED} rows that an action would be right for."
+        return described, [Gate(name="fairness", verdict="not judged", value=None, limit=None, reason=reason)]
+    worst = max(judged, key=lambda entry: entry.gap.estimate - entry.limit)
     gap = worst.gap.estimate
     reason = f"By {worst.column}, true positive rates differ by {gap:.3f}; at most {worst.limit:g} is accepted."
-    gate = Gate(
-        name="fairness",
-        verdict="fail" if failed else "pass",
-        value=gap,
-        limit=worst.limit,
-        reason=reason,
-    )
-    return described, [gate]
+    return described, [Gate(name="fairness", verdict=worst.verdict, value=gap, limit=worst.limit, reason=reason)]
 
 
 def _list_groups(column: pd.Series) -> list[tuple[str, Flags]]:
@@ -135,13 +131,15 @@ def _measure_fairness(opened: OpenedTest, declared: Fairness, challenger: Scorec
             rates.append(rate)
             draws.append(resample_mean(decided, opened.resamples.select(counted)))
     gap = Interval(0.0, 0.0, 0.0)
+    verdict: Literal["pass", "fail", "not judged"] = "not judged"
     if len(rates) > 1:
         spread = np.max(draws, axis=0) - np.min(draws, axis=0)
         gap = bound_interval(max(rates) - min(rates), spread, opened.resamples)
+        verdict = "fail" if gap.estimate > declared.maximum_gap else "pass"
     return FairnessRecord(
         column=declared.column,
         groups=tuple(described),
         gap=gap,
         limit=declared.maximum_gap,
-        verdict="fail" if gap.estimate > declared.maximum_gap else "pass",
+        verdict=verdict,
     )

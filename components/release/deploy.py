@@ -160,12 +160,12 @@ def _roll_out(case: _Case, version: str) -> Deployment:
             smoke_test = SmokeTest(gates=(limit_gate("changed_models", 1, 0, reason),))
         canary_gates: list[Gate] = []
         for stage in stages[:-1]:
-            if any(not gate.passed for gate in (*smoke_test.gates, *canary_gates)):
+            if any(gate.blocks for gate in (*smoke_test.gates, *canary_gates)):
                 break
             canary_gates.extend(host.shift(candidate, stage.percent))
     gates = [*smoke_test.gates, *canary_gates]
     found = {"smoke_test": smoke_test, "canary_gates": tuple(canary_gates)}
-    failed = [gate.reason for gate in gates if not gate.passed]
+    failed = [gate.reason for gate in gates if gate.blocks]
     if failed:
         host.withdraw(candidate, champion)
         tracking.withdraw(case.problem.name, version, failed, settings)

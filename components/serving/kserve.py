@@ -86,12 +86,12 @@ class KServeHost:
             if percent:
                 return ()
             words = "no gateway accepts the endpoint's route: the candidate is promoted after its dark launch, unsplit."
-            unsplit = Gate(name="split", verdict="pass", value=None, limit=None, reason=words)
+            unsplit = Gate(name="split", verdict="not judged", value=None, limit=None, reason=words)
             return (unsplit, *shadow_candidate(candidate, champion, self._wait_answering(candidate), self._settings))
         self._apply_canary(service, candidate, percent)
         url = self._wait_answering(candidate)
         split = self._count_split(gateway, candidate, champion, percent)
-        if not split.passed:
+        if split.blocks:
             return (split,)
         if percent == 0:
             return (split, *shadow_candidate(candidate, champion, url, self._settings))
@@ -149,7 +149,7 @@ class KServeHost:
             self._apply_canary(service, candidate, 100)
             self._wait_answering(candidate)
             split = self._count_split(gateway, candidate, champion, 100)
-            if not split.passed:
+            if split.blocks:
                 raise EndpointUnavailableError(
                     f"endpoint {candidate.endpoint}: version {candidate.version} must answer every request before "
                     f"version {champion} goes, but {split.reason} Run again."
@@ -294,7 +294,7 @@ def _watch(limits: RolloutLimits, percent: int, seconds: float) -> Sequence[Gate
     while (left := seconds - (time.monotonic() - begun)) > 0:
         time.sleep(min(left, _WATCH_SECONDS))
         gates = limits.read(percent, time.monotonic() - begun)
-        if any(not gate.passed for gate in gates):
+        if any(gate.blocks for gate in gates):
             return gates
     return limits.read(percent, seconds) if seconds else ()
 

@@ -117,8 +117,9 @@ class RolloutLimits:
 
 
 def _gate(name: str, value: float, limit: float, words: str) -> Gate:
-    """Build a gate that passes up to the limit, and without a measurement: an endpoint may have no traffic."""
+    """Build a gate that passes up to the limit; without a measurement nothing is judged: there may be no traffic."""
     if math.isnan(value):
-        return Gate(name=name, verdict="pass", value=None, limit=limit, reason=words.format("not measured", limit))
+        reason = words.format("not measured", limit)
+        return Gate(name=name, verdict="not judged", value=None, limit=limit, reason=reason)
     reason = words.format(f"{value:.3g}", f"{limit:g}")
     return limit_gate(name, value, limit, reason)

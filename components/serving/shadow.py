@@ -58,11 +58,11 @@ def shadow_candidate(candidate: ServedVersion, champion: str, url: str, settings
         if len(fresh):
             gates |= {gate.name: gate for gate in _compare(candidate, url, fresh)}
         left = until - time.monotonic()
-        if left <= 0 or any(not gate.passed for gate in gates.values()):
+        if left <= 0 or any(gate.blocks for gate in gates.values()):
             break
         time.sleep(min(left, _PAUSE_SECONDS))
     words = "the champion has logged no request that could be replayed."
-    return list(gates.values()) or [Gate(name="shadow", verdict="pass", value=None, limit=None, reason=words)]
+    return list(gates.values()) or [Gate(name="shadow", verdict="not judged", value=None, limit=None, reason=words)]
 
 
 def read_logged(problem: Problem, version: str, settings: Settings) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def _format_verdict(material: Material) -> tuple[str, str, str]:
     stays = f"version {champion} stays champion" if champion else "the current solution stays in use"
     if deployment and deployment.outcome == "promoted":
         after = f" and replaces version {deployment.previous}" if deployment.previous else ""
-        words = f"The new model passed every gate: version {version} now answers at the endpoint"
+        words = f"No gate stops the new model: version {version} now answers at the endpoint"
         return "good", f"Promoted: version {version} is the champion", f"{words} {deployment.endpoint}{after}."
     if deployment and deployment.outcome == "refused":
         reasons = " ".join(deployment.reasons)
@@ -64,7 +64,7 @@ def _format_verdict(material: Material) -> tuple[str, str, str]:
     if evaluation is None:
         return "hold", "No verdict", "This run did not judge a model."
     if evaluation.verdict == "promote":
-        return "good", "Accepted, not deployed yet", f"Version {version} passed every gate and waits for deployment."
+        return "good", "Accepted, not deployed yet", f"No gate stops version {version}: it waits for deployment."
     if evaluation.verdict == "hold":
         words = f"The new model is sound, but it is not sure to be better than what is in use: {stays}."
         return "hold", "On hold: not clearly better", words

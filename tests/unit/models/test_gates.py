@@ -121,5 +121,8 @@ def test_one_failure_refuses_and_one_open_question_holds():
     failed = Gate(name="slices", verdict="fail", value=1.0, limit=0.0, reason="a slice is worse")
     held = gate_incomparable("no fair comparison")
     assert decide_release([passed]) == ("promote", ["better", "All 1 gates are passed."])
+    unjudged = Gate(name="slices", verdict="not judged", value=None, limit=None, reason="No group has enough rows.")
+    counted = "1 of 2 gates are passed; not judged: slices."
+    assert decide_release([passed, unjudged]) == ("promote", ["better", counted])
     assert decide_release([passed, held]) == ("hold", ["no fair comparison"])
     assert decide_release([passed, held, failed]) == ("refuse", ["a slice is worse"])

@@ -69,6 +69,9 @@ def test_fairness_compares_true_positive_rates(task, rows, small):
     never_in_a = judge(opened, "not A", np.where(rows["shop"] == "A", 0.1, 0.9), 0.5)
     described, (gate,) = compare_fairness(opened, never_in_a)
     assert (gate.verdict, gate.value, gate.limit) == ("fail", 1.0, 0.2)
+    few = open_rows(declared, rows.head(20))
+    _, (gate,) = compare_fairness(few, judge(few, "few", np.full(20, 0.9), 0.5))
+    assert (gate.verdict, gate.blocks) == ("not judged", False)
     rates = {group.group: group.rate for group in described[0].groups}
     assert (rates["A"], rates["C"]) == (0, 1)
 

@@ -78,14 +78,14 @@ def test_pass_above_the_limit_is_repeated_and_the_best_counts(replay_times):
 def test_endpoint_that_stays_slow_keeps_its_best_pass_and_fails_the_gate(replay_times):
     replay = replay_times([90.0], [80.0], [85.0])
     gates = {gate.name: gate for gate in smoke_test.build_gates(PROBLEM, replay, Expected(np.array([[0.5]]), (True,)))}
-    assert (gates["p99_milliseconds"].value, gates["p99_milliseconds"].passed) == (80.0, False)
+    assert (gates["p99_milliseconds"].value, gates["p99_milliseconds"].verdict) == (80.0, "fail")
     assert gates["p99_milliseconds"].reason == "99 of 100 single requests took at most 80.0 ms (limit 50)."
-    assert gates["v1_difference"].passed
+    assert gates["v1_difference"].verdict == "pass"
 
 
 def test_wrong_probability_and_turned_decision_fail_their_gates(replay_times):
     gates = {
-        gate.name: gate.passed
+        gate.name: not gate.blocks
         for gate in smoke_test.build_gates(PROBLEM, replay_times([1.0]), Expected(np.array([[0.4]]), (False,)))
     }
     assert gates == {
@@ -99,9 +99,9 @@ def test_wrong_probability_and_turned_decision_fail_their_gates(replay_times):
 def test_wrong_answer_of_a_slow_pass_fails_though_the_best_pass_is_right():
     replay = smoke_test._Passes((timed([90.0], 0.4), timed([20.0])), timed([1.0]))
     gates = {gate.name: gate for gate in smoke_test.build_gates(PROBLEM, replay, Expected(np.array([[0.5]]), (True,)))}
-    assert (gates["p99_milliseconds"].value, gates["p99_milliseconds"].passed) == (20.0, True)
+    assert (gates["p99_milliseconds"].value, gates["p99_milliseconds"].verdict) == (20.0, "pass")
     assert gates["v1_difference"].value == pytest.approx(0.1)
-    assert not gates["v1_difference"].passed
+    assert gates["v1_difference"].verdict == "fail"
     assert gates["different_decisions"].reason == "1 of 3 decisions differ from the offline model."
 
 

@@ -96,5 +96,6 @@ def test_without_traffic_or_prometheus_nothing_is_measured(prometheus):
     prometheus |= {"requests": {}, "p99": math.nan, "bins": {"2": [], "3": []}}
     gates = RolloutLimits(CANDIDATE, "2", SETTINGS).read(10, 120)
     assert {gate.value for gate in gates} == {None}
-    assert {gate.verdict for gate in gates} == {"pass"}
+    assert {gate.verdict for gate in gates} == {"not judged"}
+    assert not any(gate.blocks for gate in gates)
     assert RolloutLimits(CANDIDATE, "2", load_settings({})).read(10, 120) == []

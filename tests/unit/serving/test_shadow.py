@@ -111,7 +111,7 @@ def test_a_candidate_that_refuses_logged_requests_fails(log, monkeypatch):
 def test_few_rows_give_no_psi_and_none_give_a_word(log, monkeypatch):
     answer_with(monkeypatch, lambda i: 0.9)
     (gate,) = shadow_candidate(CANDIDATE, "2", "http://v3", SETTINGS)
-    assert (gate.verdict, gate.value) == ("pass", None)
+    assert (gate.verdict, gate.blocks, gate.value) == ("not judged", False, None)
     log.append(segment("2", SPREAD[:20]))
     (gate,) = shadow_candidate(CANDIDATE, "2", "http://v3", SETTINGS)
     assert gate.name == "shadow_p99_milliseconds"
