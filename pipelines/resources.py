@@ -9,7 +9,7 @@ takes 4.1 GiB and ensemble 6.0. The request is the first, the limit leaves room 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kfp import dsl, kubernetes
@@ -65,7 +65,8 @@ STEPS: dict[str, StepResources] = {
     # Its answer is a parameter of select: the same champion leaves the steps after it valid.
     "recall": _LIGHT,
     "select": _LARGE,
-    "tune": _LARGE,
+    # Three families at the default ceiling of half an hour each.
+    "tune": replace(_LARGE, timeout_seconds=2 * 3600),
     "ensemble": _LARGE,
     "evaluate": StepResources(memory_limit="4Gi"),
     "register": StepResources(),

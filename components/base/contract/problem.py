@@ -227,7 +227,7 @@ class Search(Section):
     )
     trials: int = Field(gt=0, description="parameters that tuning tries of each chosen family")
     ceiling_seconds: float = Field(
-        default=900,
+        default=1800,
         gt=0,
         description="most that one family may take; a run that reaches it may differ from the next and says so",
     )

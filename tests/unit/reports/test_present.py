@@ -168,7 +168,7 @@ def test_ceiling_that_was_reached_is_shown_as_a_run_that_may_differ(tmp_path):
     documents = docs.all_documents()
     documents["tuned"]["trials"] = 30
     material = read(tmp_path, documents)
-    words = "Not reproducible: logistic was tuned by 3 of 30 trials, for the ceiling of 900 s was reached"
+    words = "Not reproducible: logistic was tuned by 3 of 30 trials, for the ceiling of 1800 s was reached"
     assert words in text_of(render_report(material, {}))
     assert words in summarise(material).cut_short
     assert summarise(read(tmp_path, docs.all_documents())).cut_short is None
