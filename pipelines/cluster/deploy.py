@@ -150,8 +150,9 @@ def undeploy(environment: Environment, say: Say, *, deletes_data: bool) -> None:
                 for line in pod.run("tidemill", "schedules", "remove").splitlines():
                     say(f"  {line}")
         if platform.has_kserve:
-            ended = kubectl.run("delete", "inferenceservice", "--selector", _ENDPOINTS, "--output=name").split()
-            say(f"Endpoints ended: {len(ended)}.")
+            ended = kubectl.run("delete", "inferenceservice", "--selector", _ENDPOINTS, "--output=name")
+            # Without any it says so in words.
+            say(f"Endpoints ended: {ended.count('inferenceservice.serving.kserve.io/')}.")
         helm.uninstall(_UNINSTALL_SECONDS)
         say("Services, roles and network policies are removed.")
     kept = _list_kept(environment, values, kubectl)
