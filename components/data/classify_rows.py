@@ -20,7 +20,7 @@ import duckdb
 from components.base.adapters.duckdb import quote_name, quote_text
 from components.base.contract.problem import Problem, Reference, Source
 from components.base.errors import ContractError, PermanentError
-from components.data.row_checks import Check, row_checks
+from components.data.row_checks import RowCheck, row_checks
 from components.data.row_sql import LINEAGE, delivered_columns, name_list, typed_sql
 
 DUPLICATE, SUPERSEDED = "duplicate_delivery", "superseded"
@@ -107,7 +107,7 @@ def orphans(name: str, reference: Reference) -> str:
 
 
 def _check_rows(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, rows: str, checks: Sequence[Check]
+    connection: duckdb.DuckDBPyConnection, name: str, source: Source, rows: str, checks: Sequence[RowCheck]
 ) -> None:
     """Write the typed rows, then every reason of the faulty ones; a line that was not read has no other."""
     faulty = " OR ".join(["_fault IS NOT NULL", *(f"({check.fails})" for check in checks)])
@@ -131,7 +131,7 @@ def _check_rows(
     """)
 
 
-def _reason_list(checks: Sequence[Check]) -> str:
+def _reason_list(checks: Sequence[RowCheck]) -> str:
     reasons = [
         f"CASE WHEN {check.fails} THEN {{'check': {quote_text(check.name)}, 'column': {quote_text(check.column)}, "
         f"'words': {check.words}}} END"

@@ -1,6 +1,6 @@
 """The checks that the contract requires of one row, as SQL over the columns of `row_sql.typed_sql`.
 
-In: a `Source`. Out: `Check`s: when one fails, and its reason in words with value and limit. Called by
+In: a `Source`. Out: `RowCheck`s: when one fails, and its reason in words with value and limit. Called by
 `classify_rows`, which checks what needs other rows (uniqueness, references).
 """
 
@@ -23,7 +23,7 @@ _SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
-class Check:
+class RowCheck:
     """One demand on one column."""
 
     name: str
@@ -37,7 +37,7 @@ class Check:
     """SQL of the text for a row that fails."""
 
 
-def row_checks(source: Source) -> list[Check]:
+def row_checks(source: Source) -> list[RowCheck]:
     """Return every check of every column, in contract order."""
     checks = []
     for name, column in source.columns.items():
@@ -46,7 +46,7 @@ def row_checks(source: Source) -> list[Check]:
         value = f"coalesce('''' || left({shown}::VARCHAR, {_SHOWN_CHARACTERS}) || '''', 'nothing')"
         for what, fails, demand in _demands(name, column):
             words = quote_text(f"{name} must {demand}, but got ")
-            checks.append(Check(f"{name}.{what}", name, is_derived, fails, f"{words} || {value}"))
+            checks.append(RowCheck(f"{name}.{what}", name, is_derived, fails, f"{words} || {value}"))
     return checks
 
 

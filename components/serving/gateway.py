@@ -5,6 +5,7 @@ requests are readiness probes, which each version answers with its name in a hea
 logged.
 """
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ import httpx
 
 from components.serving.predictor.requests import VERSION_HEADER
 
+# A count would be four hundred lines in the log of `deploy`.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 LOST = "no answer"
 """Counts requests that were refused, timed out or answered with an error."""
 # Enough to tell 10 % from 0 and from 20 %: the standard error of a tenth is 1.5 %.

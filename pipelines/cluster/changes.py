@@ -1,7 +1,8 @@
 """Compare two renderings of the chart: which objects an upgrade creates, changes and removes.
 
-In: two texts of YAML, as `helm get manifest` prints them. Out: `Change`s, each with the fields that differ. Called by
-`deploy` and `upgrade`. The Job of a revision is left out: each upgrade has its own. A Secret's values are never shown.
+In: two texts of YAML, as `helm get manifest` prints them. Out: `ObjectChange`s, each with the fields that differ.
+Called by `deploy` and `upgrade`. The Job of a revision is left out: each upgrade has its own. A Secret's values are
+never shown.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ _BOOTSTRAP = "tidemill-bootstrap-"
 
 
 @dataclass(frozen=True)
-class Change:
+class ObjectChange:
     """What becomes of one object."""
 
     action: Literal["create", "change", "remove"]
@@ -25,15 +26,15 @@ class Change:
     """Of a change: `path: before -> after`, shortened."""
 
 
-def plan_changes(before: str, after: str, namespace: str) -> list[Change]:
+def plan_changes(before: str, after: str, namespace: str) -> list[ObjectChange]:
     """Return what differs, in the order of the objects' names; nothing when an upgrade would change nothing."""
     old, new = _read_objects(before, namespace), _read_objects(after, namespace)
     return [
-        Change("create", name)
+        ObjectChange("create", name)
         if name not in old
-        else Change("remove", name)
+        else ObjectChange("remove", name)
         if name not in new
-        else Change("change", name, tuple(_compare(old[name], new[name], is_secret=name.startswith("Secret/"))))
+        else ObjectChange("change", name, tuple(_compare(old[name], new[name], is_secret=name.startswith("Secret/"))))
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.base.errors import PermanentError
-from pipelines.cluster.changes import Change, plan_changes
+from pipelines.cluster.changes import ObjectChange, plan_changes
 from pipelines.cluster.environment import ROOT, Environment
 from pipelines.cluster.helm import Helm, Say, Values, merge_values
 from pipelines.cluster.kubectl import Kubectl
@@ -91,13 +91,13 @@ def recover(helm: Helm, say: Say) -> None:
         newest = helm.find()
 
 
-def plan_upgrade(helm: Helm) -> list[Change]:
+def plan_upgrade(helm: Helm) -> list[ObjectChange]:
     """Return what an upgrade would change; every object is created where nothing is installed."""
     before = helm.read_manifest() if helm.find() else ""
     return plan_changes(before, helm.render(), helm.environment.namespace)
 
 
-def show_plan(changes: Sequence[Change], say: Say, *, shows_fields: bool) -> None:
+def show_plan(changes: Sequence[ObjectChange], say: Say, *, shows_fields: bool) -> None:
     """Say each change on a line, and the fields of those that stay."""
     for change in changes:
         say(f"  {change.action:<7} {change.name}")

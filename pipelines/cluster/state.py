@@ -22,7 +22,7 @@ _TOLERANCE = 1e-9
 _ALL = 1_000_000
 
 
-class Answers(Document):
+class GoldenAnswers(Document):
     """What a champion answers for its golden rows."""
 
     version: str
@@ -32,7 +32,7 @@ class Answers(Document):
     """Features that were missing, over all rows."""
 
 
-class ProblemState(Document):
+class ProblemContent(Document):
     """One problem."""
 
     aliases: Mapping[str, str]
@@ -41,7 +41,7 @@ class ProblemState(Document):
     """Time of the online store's filling; None when it was never filled."""
     entities: Mapping[str, int]
     """In the online store, by view."""
-    answers: Answers | None
+    answers: GoldenAnswers | None
     """None without a champion."""
 
 
@@ -56,7 +56,7 @@ class InstallationState(Document):
     runs: int
     rulings_digest: str
     """SHA-256 over every ruling with its history and its run."""
-    problems: Mapping[str, ProblemState]
+    problems: Mapping[str, ProblemContent]
 
 
 def describe_installation(settings: Settings, *, asks_champions: bool = True) -> InstallationState:
@@ -132,7 +132,7 @@ def without_answers(state: InstallationState) -> InstallationState:
     return state.model_copy(update={"problems": problems})
 
 
-def _describe(problem: Problem, settings: Settings, *, asks_champions: bool) -> ProblemState:
+def _describe(problem: Problem, settings: Settings, *, asks_champions: bool) -> ProblemContent:
     from components.features.feast.feature_store import declared_views
     from components.features.online.store import open_online_store
 
@@ -140,7 +140,7 @@ def _describe(problem: Problem, settings: Settings, *, asks_champions: bool) -> 
     as_of = online.held_as_of(problem.name)
     aliases = tracking.find_aliases(problem.name, settings)
     has_answers = asks_champions and as_of is not None and "champion" in aliases
-    return ProblemState(
+    return ProblemContent(
         aliases=aliases,
         online_as_of=as_of.isoformat() if as_of else None,
         entities=online.count_entities(problem.name, declared_views(problem)) if as_of else {},
@@ -148,7 +148,7 @@ def _describe(problem: Problem, settings: Settings, *, asks_champions: bool) -> 
     )
 
 
-def _ask_champion(name: str, settings: Settings) -> Answers:
+def _ask_champion(name: str, settings: Settings) -> GoldenAnswers:
     """Start the champion's predictor beside the stores, and send it its golden rows."""
     import tempfile
     from pathlib import Path
@@ -164,7 +164,7 @@ def _ask_champion(name: str, settings: Settings) -> Answers:
         schema = RequestSchema.of(files.problem)
         address = EndpointAddress(endpoint.url, endpoint.name, schema, open_task(files.problem).output_columns)
         answers = replay_v1(address, request_rows(schema, read_table(files.model_folder / "golden.parquet")))
-    return Answers(
+    return GoldenAnswers(
         version=endpoint.version,
         outputs=tuple(tuple(row) for row in answers.output.tolist()),
         decisions=tuple(json.dumps(decision) for decision in answers.decisions),
@@ -172,7 +172,7 @@ def _ask_champion(name: str, settings: Settings) -> Answers:
     )
 
 
-def _compare_problem(kept: ProblemState, found: ProblemState) -> Iterator[str]:
+def _compare_problem(kept: ProblemContent, found: ProblemContent) -> Iterator[str]:
     for what, before, after in (
         ("aliases of the registry", dict(kept.aliases), dict(found.aliases)),
         ("time of the online store", kept.online_as_of, found.online_as_of),
@@ -187,7 +187,7 @@ def _compare_problem(kept: ProblemState, found: ProblemState) -> Iterator[str]:
     yield from _compare_answers(kept.answers, found.answers)
 
 
-def _compare_answers(before: Answers, after: Answers) -> Iterator[str]:
+def _compare_answers(before: GoldenAnswers, after: GoldenAnswers) -> Iterator[str]:
     if len(before.outputs) != len(after.outputs):
         yield f"answers must be {len(before.outputs)}, but got {len(after.outputs)}."
         return

@@ -1,7 +1,7 @@
 """One screen of an installation: services, runs, live models with their traffic, alerts, freshness.
 
-In: the settings, where this process is; on a cluster a pod of the installation. Out: `Section`s of lines. Called by
-`tidemill status`. What cannot be read is said in its own line: a status is asked for when something does not work.
+In: the settings, where this process is; on a cluster a pod of the installation. Out: `StatusSection`s of lines. Called
+by `tidemill status`. What cannot be read is said in its own line: a status is asked for when something does not work.
 """
 
 from collections import Counter
@@ -38,14 +38,14 @@ _TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Section:
+class StatusSection:
     """One part of the screen."""
 
     title: str
     lines: tuple[str, ...]
 
 
-def read_status(settings: Settings) -> Iterator[Section]:
+def read_status(settings: Settings) -> Iterator[StatusSection]:
     """Yield the sections one by one, for each takes a second; none raises."""
     problems = load_problems(settings.problems)
     now = read_clock(settings)
@@ -53,21 +53,21 @@ def read_status(settings: Settings) -> Iterator[Section]:
         yield _read("services", lambda: _list_services(settings))
     runs = _Runs(settings)
     for name, problem in problems.items():
-        yield Section(name, ())
+        yield StatusSection(name, ())
         yield _read("runs", lambda: runs.list(problem, now))  # noqa: B023 - read before the next problem
         yield _read("model", lambda: _list_models(problem, settings))  # noqa: B023
         yield _read("fresh", lambda: _list_freshness(problem, settings, now))  # noqa: B023
     yield _read("alerts", lambda: _list_alerts(settings))
 
 
-def _read(title: str, read: Callable[[], Iterable[str]]) -> Section:
+def _read(title: str, read: Callable[[], Iterable[str]]) -> StatusSection:
     lines: list[str] = []
     try:
         for line in read():
             lines.append(line)
     except TidemillError as error:
         lines.append(_excuse(error))
-    return Section(title, tuple(lines))
+    return StatusSection(title, tuple(lines))
 
 
 def _excuse(error: TidemillError) -> str:

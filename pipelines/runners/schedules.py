@@ -26,7 +26,7 @@ SCHEDULED: tuple[Pipeline, ...] = ("refresh", "monitoring")
 
 
 @dataclass(frozen=True)
-class Change:
+class ScheduleChange:
     """One thing to do, so that the platform keeps what the contracts schedule."""
 
     action: Literal["create", "replace", "delete"]
@@ -62,12 +62,12 @@ def list_wanted(problems: Iterable[Problem], fingerprints: Mapping[Pipeline, str
     return sorted(wanted, key=lambda schedule: schedule.name)
 
 
-def plan_changes(wanted: Sequence[RecurringRun], kept: Sequence[RecurringRun]) -> list[Change]:
+def plan_changes(wanted: Sequence[RecurringRun], kept: Sequence[RecurringRun]) -> list[ScheduleChange]:
     """Return what must change; nothing for a recurring run that is as it must be, or that a person made."""
     return [*_plan_wanted(wanted, kept), *_plan_deletions(wanted, kept)]
 
 
-def apply(changes: Iterable[Change], runner: Runner) -> Iterator[Change]:
+def apply(changes: Iterable[ScheduleChange], runner: Runner) -> Iterator[ScheduleChange]:
     """Make each change and yield it when it is made.
 
     The old one goes before the new one comes: two of one name would both start, and a run that is due in between is
@@ -105,19 +105,19 @@ def _convert_weekdays(part: str) -> str:
     return part
 
 
-def _plan_wanted(wanted: Iterable[RecurringRun], kept: Sequence[RecurringRun]) -> Iterator[Change]:
+def _plan_wanted(wanted: Iterable[RecurringRun], kept: Sequence[RecurringRun]) -> Iterator[ScheduleChange]:
     for schedule in wanted:
         same = tuple(one for one in kept if one.mark and (one.problem, one.name) == (schedule.problem, schedule.name))
         right = [one for one in same if one.mark == schedule.mark and one.is_enabled]
         if not same:
-            yield Change("create", schedule)
+            yield ScheduleChange("create", schedule)
         elif not right:
-            yield Change("replace", schedule, same)
+            yield ScheduleChange("replace", schedule, same)
         else:
             # An interrupted replacement may have left another one.
-            yield from (Change("delete", one) for one in same if one is not right[0])
+            yield from (ScheduleChange("delete", one) for one in same if one is not right[0])
 
 
-def _plan_deletions(wanted: Iterable[RecurringRun], kept: Iterable[RecurringRun]) -> Iterator[Change]:
+def _plan_deletions(wanted: Iterable[RecurringRun], kept: Iterable[RecurringRun]) -> Iterator[ScheduleChange]:
     names = {(schedule.problem, schedule.name) for schedule in wanted}
-    yield from (Change("delete", one) for one in kept if one.mark and (one.problem, one.name) not in names)
+    yield from (ScheduleChange("delete", one) for one in kept if one.mark and (one.problem, one.name) not in names)

@@ -12,7 +12,7 @@ Location = tuple[str | int, ...]
 VERSION = 3
 
 
-class Change(NamedTuple):
+class ContractChange(NamedTuple):
     """A field that a version moved or replaced."""
 
     new: Location
@@ -21,19 +21,19 @@ class Change(NamedTuple):
     """What replaces the old value where it had another meaning; None keeps it."""
 
 
-CHANGES: dict[int, tuple[Change, ...]] = {
+CHANGES: dict[int, tuple[ContractChange, ...]] = {
     1: (
-        Change(("business", "capacity_periods_per_day"), ("business", "capacity_shifts")),
-        Change(("monitoring", "drift", "maximum_psi"), ("monitoring", "drift", "maximum_shift")),
-        Change(("task",), ("target", "type")),
+        ContractChange(("business", "capacity_periods_per_day"), ("business", "capacity_shifts")),
+        ContractChange(("monitoring", "drift", "maximum_psi"), ("monitoring", "drift", "maximum_shift")),
+        ContractChange(("task",), ("target", "type")),
     ),
     # The budget of seconds ended a search at another trial on each machine.
-    2: (Change(("search", "trials"), ("search", "tune_seconds"), value=30),),
+    2: (ContractChange(("search", "trials"), ("search", "tune_seconds"), value=30),),
 }
 """By the version that had the old field."""
 
 
-def list_changes(version: Any) -> list[Change]:
+def list_changes(version: Any) -> list[ContractChange]:
     """Return what has changed since a version; nothing for today's and for what is no version."""
     is_older = version in list(CHANGES)
     return [change for known, changes in CHANGES.items() if is_older and version <= known for change in changes]

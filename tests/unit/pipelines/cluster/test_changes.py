@@ -1,6 +1,6 @@
 """What a person reads before an upgrade: objects and fields that differ, never a password."""
 
-from pipelines.cluster.changes import Change, plan_changes
+from pipelines.cluster.changes import ObjectChange, plan_changes
 
 BEFORE = """
 kind: Deployment
@@ -36,14 +36,14 @@ metadata: {name: flight-delays, namespace: here}
 
 def test_every_change_is_named_with_its_fields_and_no_password():
     assert plan_changes(BEFORE, AFTER, "here") == [
-        Change(
+        ObjectChange(
             "change",
             "Deployment/tidemill-mlflow",
             ("spec.replicas: 1 -> 2", "spec.template.spec.containers[0].image: tidemill:a -> tidemill:b"),
         ),
-        Change("remove", "Role/tidemill-steps in kubeflow"),
-        Change("change", "Secret/tidemill-redis", ("stringData.password",)),
-        Change("create", "Service/flight-delays"),
+        ObjectChange("remove", "Role/tidemill-steps in kubeflow"),
+        ObjectChange("change", "Secret/tidemill-redis", ("stringData.password",)),
+        ObjectChange("create", "Service/flight-delays"),
     ]
 
 
@@ -54,4 +54,6 @@ def test_the_job_of_a_revision_is_no_change():
 def test_a_long_text_is_counted_and_not_shown():
     before = "kind: ConfigMap\nmetadata: {name: a}\ndata: {x: b}"
     after = before.replace("{x: b}", "{x: " + "c" * 100 + "}")
-    assert plan_changes(before, after, "here") == [Change("change", "ConfigMap/a", ("data.x: b -> 100 characters",))]
+    assert plan_changes(before, after, "here") == [
+        ObjectChange("change", "ConfigMap/a", ("data.x: b -> 100 characters",))
+    ]
