@@ -1,7 +1,8 @@
 """Where endpoints run: the protocol of a place, and the choice of the place.
 
 In: the settings. Out: a `ServingHost`. Called by `deploy` and by a rollback, which read the same in every place. Only
-`open_host` reads the platform. The registry is no business of a host: its alias moves after the host has promoted.
+`open_host` and `open_cluster` read the platform. The registry is no business of a host: its alias moves after the host
+has promoted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from components.base.adapters import mlflow as tracking
+from components.base.adapters.kubernetes import Kubernetes
 from components.base.contract.problem import Problem
 from components.base.gate import Gate
 from components.base.settings import Settings
@@ -56,6 +58,11 @@ class ServingHost(Protocol):
 def open_host(settings: Settings) -> ServingHost:
     """Choose the place by TIDEMILL_PLATFORM."""
     return LocalHost(settings) if settings.platform == "local" else KServeHost(settings)
+
+
+def open_cluster(settings: Settings) -> Kubernetes | None:
+    """Return the namespace of a cluster that holds services and endpoints; None on one machine."""
+    return None if settings.platform == "local" else Kubernetes(settings.endpoint_namespace)
 
 
 def read_served_version(problem: Problem, version: str, settings: Settings) -> ServedVersion:

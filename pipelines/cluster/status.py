@@ -28,7 +28,7 @@ from components.features.online.store import open_online_store
 from components.governor.archive import Archive
 from components.governor.schema import Database
 from components.monitoring.results import read_results
-from components.serving.host import open_host
+from components.serving.host import open_cluster, open_host
 
 _OWN = {"app.kubernetes.io/part-of": "tidemill"}
 _ENDPOINT_LABEL = "serving.kserve.io/inferenceservice"
@@ -49,8 +49,9 @@ def read_status(settings: Settings) -> Iterator[StatusSection]:
     """Yield the sections one by one, for each takes a second; none raises."""
     problems = load_problems(settings.problems)
     now = read_clock(settings)
-    if settings.platform == "kubernetes":
-        yield _read("services", lambda: _list_services(settings))
+    cluster = open_cluster(settings)
+    if cluster is not None:
+        yield _read("services", lambda: _list_services(cluster))
     runs = _Runs(settings)
     for name, problem in problems.items():
         yield StatusSection(name, ())
@@ -75,8 +76,7 @@ def _excuse(error: TidemillError) -> str:
     return f"cannot be read: {words[:160]}{'…' if len(words) > 160 else ''}"
 
 
-def _list_services(settings: Settings) -> Iterator[str]:
-    cluster = Kubernetes(settings.endpoint_namespace)
+def _list_services(cluster: Kubernetes) -> Iterator[str]:
     found = [one for kind in (STATEFULSETS, DEPLOYMENTS) for one in cluster.list(kind, _OWN)]
     states = []
     for one in found:
@@ -138,11 +138,12 @@ def _list_models(problem: Problem, settings: Settings) -> Iterator[str]:
     live = open_host(settings).live(problem.serving.endpoint)
     shares = ", ".join(f"version {version} {percent} %" for version, percent in sorted(live.items()))
     yield f"endpoint {problem.serving.endpoint}: {shares or 'none'}"
-    if live and settings.platform == "kubernetes":
-        yield _count_traffic(problem, settings)
+    cluster = open_cluster(settings)
+    if live and cluster is not None:
+        yield _count_traffic(problem, settings, cluster)
 
 
-def _count_traffic(problem: Problem, settings: Settings) -> str:
+def _count_traffic(problem: Problem, settings: Settings, cluster: Kubernetes) -> str:
     """Say how many rows each version predicted, and by what that was counted."""
     if settings.prometheus_url:
         own = f'problem="{problem.name}",namespace=~"{settings.endpoint_namespace}|"'
@@ -154,13 +155,13 @@ def _count_traffic(problem: Problem, settings: Settings) -> str:
                 return f"rows of the last hour, by Prometheus: {_write_rows(counted)}"
         except TidemillError:
             pass  # Then the predictors themselves are asked.
-    rows, pods = _ask_predictors(problem, settings)
+    rows, pods = _ask_predictors(problem, cluster)
     return f"rows since their start, as {pods} predictors count them: {_write_rows(rows)}"
 
 
-def _ask_predictors(problem: Problem, settings: Settings) -> tuple[Mapping[str, float], int]:
+def _ask_predictors(problem: Problem, cluster: Kubernetes) -> tuple[Mapping[str, float], int]:
     rows: Counter[str] = Counter()
-    pods = Kubernetes(settings.endpoint_namespace).list(PODS, {_ENDPOINT_LABEL: problem.serving.endpoint})
+    pods = cluster.list(PODS, {_ENDPOINT_LABEL: problem.serving.endpoint})
     answered = 0
     for pod in pods:
         address = pod["status"].get("podIP")

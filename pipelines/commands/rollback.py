@@ -32,5 +32,4 @@ def rollback(
     settings = load_settings()
     contract = load_problem(settings.problems / f"{problem}.yaml")
     version = rollback_release(contract, reason, settings)
-    after = " `tidemill serve` serves it when it is started again." if settings.platform == "local" else ""
-    typer.echo(f"{problem}: version {version} is the champion again.{after}")
+    typer.echo(f"{problem}: version {version} is the champion again. Start a `tidemill serve` that runs anew.")
