@@ -29,6 +29,7 @@ from components.base.adapters.kubernetes import (
     SERVICES,
     Kubernetes,
     Object,
+    is_true,
 )
 from components.base.errors import EndpointUnavailableError, PermanentError, TidemillError
 from components.base.gate import Gate
@@ -243,7 +244,7 @@ class KServeHost:
         name = service["metadata"]["name"]
         route = self._cluster.get(HTTP_ROUTES, name)
         parents = (route or {}).get("status", {}).get("parents", [])
-        if route is None or not any(_is_accepted(parent) for parent in parents):
+        if route is None or not any(is_true(parent, "Accepted") for parent in parents):
             return None
         reference = route["spec"]["parentRefs"][0]
         url = self._settings.gateway_url or self._read_gateway_url(reference)
@@ -318,7 +319,3 @@ def _describe_container(pod: Object) -> list[object]:
     """Return what differs between two renderings of one version's container: the image, and what runs in it."""
     (container,) = (each for each in pod["containers"] if each["name"] == "kserve-container")
     return [container.get(name) for name in ("image", "command", "resources")]
-
-
-def _is_accepted(parent: Object) -> bool:
-    return any((each["type"], each["status"]) == ("Accepted", "True") for each in parent.get("conditions", []))

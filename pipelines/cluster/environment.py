@@ -34,6 +34,11 @@ class Environment(Document):
     values: tuple[Path, ...]
     """Values files for Helm; a later one wins."""
 
+    @property
+    def values_words(self) -> tuple[str, ...]:
+        """The same as words for Helm."""
+        return tuple(word for file in self.values for word in ("--values", str(file)))
+
 
 def load_environment(name: str, folder: Path = ENVIRONMENTS) -> Environment:
     """Read an environment.

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from components.base.adapters.kubernetes import PODS, Kubernetes
+from components.base.adapters.kubernetes import PODS, Kubernetes, is_true
 from components.base.errors import PermanentError
 from pipelines.cluster.environment import CHART, Environment
 from pipelines.cluster.kubectl import Kubectl, find_program
@@ -107,9 +107,8 @@ class Helm:
 
     def _upgrade(self) -> list[str]:
         environment = self.environment
-        values = [word for file in environment.values for word in ("--values", str(file))]
         place = ["--namespace", environment.namespace]
-        return ["upgrade", "--install", environment.release, str(CHART), *place, *values, *self.words]
+        return ["upgrade", "--install", environment.release, str(CHART), *place, *environment.values_words, *self.words]
 
     def _call(self, *words: str) -> str:
         command = [find_program("helm"), *words]
@@ -127,8 +126,7 @@ class Helm:
 def _list_pods(cluster: Kubernetes) -> Iterator[tuple[str, bool]]:
     """Yield the name of each pod, and whether it is ready or has done its work."""
     for pod in cluster.list(PODS, _PODS):
-        conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions", [])}
-        yield pod["metadata"]["name"], conditions.get("Ready") == "True" or pod["status"]["phase"] == "Succeeded"
+        yield pod["metadata"]["name"], is_true(pod["status"], "Ready") or pod["status"]["phase"] == "Succeeded"
 
 
 def merge_values(environment: Environment, given: Values | None = None) -> Values:

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from pydantic import Field, TypeAdapter
 
-from components.base.adapters.kubernetes import DEPLOYMENTS, GATEWAY_CLASSES, Kubernetes, Object
+from components.base.adapters.kubernetes import DEPLOYMENTS, GATEWAY_CLASSES, Kubernetes, Object, is_true
 from components.base.documents import Document
 from components.base.errors import PermanentError, suggest_name
 from pipelines.cluster.environment import ROOT
@@ -97,7 +97,7 @@ def look_for(part: Part, cluster: Kubernetes) -> Presence:
     found = {name: find_deployment(name, cluster) for name in part.ready}
     # Any controller may have accepted the class, under its own name.
     absent = [] if part.gateway_class else [name for name, one in found.items() if one is None]
-    late = [name for name, one in found.items() if one is not None and not _is_available(one)]
+    late = [name for name, one in found.items() if one and not is_true(one.get("status", {}), "Available")]
     tags = sorted({_read_tag(one) for one in found.values() if one is not None})
     words = (
         f"GatewayClass {', '.join(classes)} is accepted" if classes else f"version {', '.join(tags)}" if tags else ""
@@ -114,19 +114,8 @@ def find_deployment(name: str, cluster: Kubernetes) -> Object | None:
 def list_gateway_classes(cluster: Kubernetes) -> list[str]:
     """Return the names of the GatewayClasses that a controller has accepted."""
     found = cluster.read(GATEWAY_CLASSES.path(""))
-    return [
-        one["metadata"]["name"]
-        for one in (found["items"] if found else [])
-        if any(
-            condition["type"] == "Accepted" and condition["status"] == "True"
-            for condition in one.get("status", {}).get("conditions", [])
-        )
-    ]
-
-
-def _is_available(deployment: Object) -> bool:
-    conditions = deployment.get("status", {}).get("conditions", [])
-    return any(one["type"] == "Available" and one["status"] == "True" for one in conditions)
+    classes = found["items"] if found else []
+    return [one["metadata"]["name"] for one in classes if is_true(one.get("status", {}), "Accepted")]
 
 
 def _read_tag(deployment: Object) -> str:

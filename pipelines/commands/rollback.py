@@ -32,4 +32,6 @@ def rollback(
     settings = load_settings()
     contract = load_problem(settings.problems / f"{problem}.yaml")
     version = rollback_release(contract, reason, settings)
-    typer.echo(f"{problem}: version {version} is the champion again. Start a `tidemill serve` that runs anew.")
+    typer.echo(
+        f"{problem}: version {version} is the champion again. `tidemill serve` serves it when it is started again."
+    )

@@ -14,7 +14,7 @@ NAMES = sorted(folder.name for folder in ENVIRONMENTS.iterdir())
 @pytest.mark.parametrize("name", NAMES)
 def test_the_chart_takes_the_values_of_an_environment(name):
     environment = load_environment(name)
-    values = [word for file in environment.values for word in ("--values", str(file))]
+    values = environment.values_words
     words = [
         find_helm(), "template", environment.release, str(CHART), "--namespace", environment.namespace, *values,
         "--kube-version", "1.33.0", "--api-versions", "monitoring.coreos.com/v1", "--set", "image.tag=0123abc",

@@ -67,6 +67,11 @@ def parse_quantity(text: str) -> float:
     return float(parse(text))
 
 
+def is_true(status: Object, condition: str) -> bool:
+    """Return whether a status, which lists `conditions`, has this one as true."""
+    return any((one["type"], one["status"]) == (condition, "True") for one in status.get("conditions", []))
+
+
 class Kubernetes:
     """One namespace, as this process's service account or kubeconfig reaches it; the whole cluster, if it has no name.
 

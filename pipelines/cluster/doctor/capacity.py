@@ -6,7 +6,7 @@ In: the chart's objects and the cluster. Out: one check of the services, one of 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.base.adapters.kubernetes import NODES, PODS, Kubernetes, Object, parse_quantity
+from components.base.adapters.kubernetes import NODES, PODS, Kubernetes, Object, is_true, parse_quantity
 from components.base.contract.load import load_problems
 from components.serving.inference_service import RESOURCES
 from pipelines.cluster.doctor.check import Check
@@ -46,8 +46,7 @@ def read_rooms(cluster: Kubernetes, environment: Environment) -> dict[str, Reque
     """Return by node what it can take beyond pods of others: an upgrade replaces those of this installation."""
     rooms = {}
     for node in cluster.list(NODES):
-        conditions = {one["type"]: one["status"] for one in node["status"].get("conditions", [])}
-        if conditions.get("Ready") == "True" and not node["spec"].get("unschedulable"):
+        if is_true(node["status"], "Ready") and not node["spec"].get("unschedulable"):
             rooms[node["metadata"]["name"]] = _read(node["status"]["allocatable"])
     for pod in cluster.list(PODS):
         name = pod["spec"].get("nodeName")

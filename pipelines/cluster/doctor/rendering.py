@@ -58,11 +58,10 @@ def render_chart(environment: Environment) -> list[Object]:
     """
     from pipelines.cluster.deploy import name_contracts
 
-    values = [word for file in environment.values for word in ("--values", str(file))]
     place = ["--namespace", environment.namespace, "--kube-version", _KUBERNETES]
     known = _OPERATOR if "monitoring" in environment.parts else ()
     kinds = [word for kind in known for word in ("--api-versions", kind)]
-    command = ["helm", "template", environment.release, str(CHART), *place, *kinds, *values]
+    command = ["helm", "template", environment.release, str(CHART), *place, *kinds, *environment.values_words]
     done = subprocess.run(
         [*command, *name_contracts(), "--set", "image.tag=any"], capture_output=True, text=True, check=False
     )

@@ -12,6 +12,7 @@ from components.base.adapters.kubernetes import (
     VOLUME_CLAIMS,
     Kubernetes,
     Object,
+    is_true,
 )
 from components.base.errors import TidemillError
 from pipelines.cluster.doctor.check import Check, State
@@ -96,11 +97,7 @@ def check_storage(objects: Sequence[Object], environment: Environment, cluster: 
 def check_names(cluster: Kubernetes) -> Check:
     """Look for the pods that answer names inside the cluster, which the chart's network policies open."""
     pods = cluster.list(PODS, {"k8s-app": "kube-dns"})
-    ready = [
-        pod
-        for pod in pods
-        if any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
-    ]
+    ready = [pod for pod in pods if is_true(pod["status"], "Ready")]
     if ready:
         return Check("DNS", "ok", f"{len(ready)} of {len(pods)} pods with the label k8s-app=kube-dns are ready")
     advice = (
