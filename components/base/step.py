@@ -4,16 +4,12 @@
 it, because `kfp.dsl.component` does not exist inside a pod.
 """
 
-import hashlib
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from kfp import dsl
 
-PHASES = ("base", "data", "features", "models", "serving", "release", "monitoring", "reports")
-_ROOT = Path(__file__).parents[2]
+from components.base.code import fingerprint_code
 
 
 def step(function: Callable[..., Any]) -> Any:
@@ -24,24 +20,5 @@ def step(function: Callable[..., Any]) -> Any:
     pipeline everywhere. `pipelines/runners/compile.py` puts in a cluster's image.
     """
     phase = function.__module__.split(".")[-2]
-    image = f"tidemill-python:{code_fingerprint(phase)}"
+    image = f"tidemill-python:{fingerprint_code(phase)}"
     return dsl.component(base_image=image, install_kfp_package=False)(function)
-
-
-@cache
-def code_fingerprint(phase: str) -> str:
-    """Return 16 hexadecimal digits over the code of the phase and those before it, and over the locked packages.
-
-    Feature declarations count from the features phase on: an edit of the report leaves tuning valid, an edit of a
-    score does not.
-    """
-    reachable = PHASES[: PHASES.index(phase) + 1]
-    folders = [_ROOT / "components" / name for name in reachable]
-    if "features" in reachable:
-        folders.append(_ROOT / "feature_repo")
-    files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
-    digest = hashlib.sha256()
-    for file in [*files, _ROOT / "requirements.lock"]:
-        if file.is_file() and file.suffix != ".pyc":
-            digest.update(str(file.relative_to(_ROOT)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:16]
