@@ -11,6 +11,7 @@ FROM ?= deliveries
 MONTHS ?= 6
 REASON ?=
 VERSION ?=
+PREDICTION ?=
 A ?=
 B ?=
 REPOSITORY ?= tidemill
@@ -68,10 +69,18 @@ runs: $(READY) ## List the runs
 compare-places: $(READY) ## Name the step at which two runs of one contract and time part: make compare-places A=.tidemill/runs/x B=s3://…
 	@$(TIDEMILL) compare-places $(A) $(B)
 
+.PHONY: reproduce
+reproduce: $(READY) ## Build a registered version again from its record and compare each step: make reproduce VERSION=1
+	@$(TIDEMILL) reproduce --problem $(PROBLEM) --version $(VERSION)
+
 ##@ Serve and watch
 .PHONY: serve
 serve: $(READY) ## Keep the endpoint up and print a request that works
 	@$(TIDEMILL) serve --problem $(PROBLEM)
+
+.PHONY: why
+why: $(READY) ## Tell the chain behind a version or an answer: make why VERSION=2, make why PREDICTION=request-id
+	@$(TIDEMILL) why --problem $(PROBLEM) $(addprefix --version ,$(VERSION)) $(addprefix --prediction ,$(PREDICTION))
 
 .PHONY: rollback
 rollback: $(READY) ## Make the champion before the present one the champion again: make rollback REASON="it flags every flight" ENV=test

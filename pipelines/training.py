@@ -43,6 +43,7 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
     registered = register(
         **rows,
         profile=explored,
+        leaderboard=leaderboard,
         model=model,
         evaluation=evaluated.outputs["evaluation"],
         snapshot=ingested.output,

@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     """The file that holds the present time, for simulations; None is the wall clock."""
     image: str | None = None
     """The image of steps and predictor on a cluster."""
+    commit: str | None = None
+    """The commit that an image was built from; None asks git, which a checkout has and an image has not."""
     endpoint_namespace: str = "tidemill"
     """The Kubernetes namespace of InferenceServices."""
     gateway_url: _ServiceRoot | None = None

@@ -25,7 +25,7 @@ from components.base.contract.problem import Problem, Source
 from components.data.deliveries import ConvertedDelivery, convert_deliveries
 from components.data.landing import Delivery, find_deliveries, landing_prefix, missing_months
 from components.data.row_sql import LINEAGE, delivered_columns, text_name, typed_sql
-from components.data.snapshot import DeliveryRows, Snapshot, SnapshotSource, snapshot_bytes
+from components.data.snapshot import DeliveryRows, Snapshot, SnapshotSource, fingerprint_snapshot, snapshot_bytes
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def _publish(
     A snapshot is named by the SHA-256 of its own description, which holds that of every table.
     """
     unnamed = Snapshot(problem=problem.name, as_of=as_of, fingerprint="", sources=sources, prefix="")
-    fingerprint = hashlib.sha256(snapshot_bytes(unnamed)).hexdigest()
+    fingerprint = fingerprint_snapshot(unnamed)
     prefix = store.uri(f"{problem.name}/snapshots/{fingerprint}") + "/"
     snapshot = unnamed.model_copy(update={"fingerprint": fingerprint, "prefix": prefix})
     if not store.exists(f"{prefix}snapshot.json"):

@@ -4,14 +4,16 @@ Ingest writes it to the object store, validation reads it. Rows are in the order
 newer delivery. `snapshot.json` is written last: a prefix without it is no snapshot.
 """
 
+import hashlib
 import json
 from datetime import datetime
+from pathlib import Path
 
 from pydantic import ConfigDict, Field
 
 from components.base.adapters.s3 import ObjectStore
 from components.base.documents import Document
-from components.base.errors import DataError, ObjectMissingError
+from components.base.errors import DataError, ObjectMissingError, raise_faults
 
 
 class DeliveryRows(Document):
@@ -69,6 +71,11 @@ def snapshot_bytes(snapshot: Snapshot) -> bytes:
     return snapshot.model_dump_json(indent=1).encode()
 
 
+def fingerprint_snapshot(snapshot: Snapshot) -> str:
+    """Return the SHA-256 over all that a snapshot says of itself, which holds that of every table."""
+    return hashlib.sha256(snapshot_bytes(snapshot.model_copy(update={"fingerprint": ""}))).hexdigest()
+
+
 def read_snapshot(store: ObjectStore, prefix: str) -> Snapshot:
     """Read `snapshot.json` below a prefix.
 
@@ -81,3 +88,22 @@ def read_snapshot(store: ObjectStore, prefix: str) -> Snapshot:
     except ObjectMissingError as error:
         raise DataError(f"{place}: snapshot.json must lie there, but does not. Run ingest again.") from error
     return Snapshot.model_validate({**json.loads(content), "prefix": place})
+
+
+def download_snapshot(store: ObjectStore, prefix: str, folder: Path) -> Snapshot:
+    """Fetch a snapshot into a folder, every byte as it was ingested; its prefix is the folder.
+
+    Raises:
+        DataError: nothing lies there, or a table or the description was edited since; all are named.
+    """
+    snapshot = read_snapshot(store, prefix)
+    faults = []
+    if fingerprint_snapshot(snapshot) != snapshot.fingerprint:
+        faults.append("snapshot.json must be as it was ingested, but was edited.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in snapshot.sources.items():
+        table = store.get_file(snapshot.table_uri(name), folder / f"{name}.parquet")
+        if hashlib.sha256(table.read_bytes()).hexdigest() != source.sha256:
+            faults.append(f"{name}.parquet must be as it was ingested, but was edited.")
+    raise_faults(DataError, f"snapshot {prefix}", faults)
+    return snapshot.model_copy(update={"prefix": f"{folder}/"})

@@ -17,10 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from components.base.adapters.mlflow_records import ModelFiles
 from components.base.contract.problem import Column, Problem
 from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
 from components.base.settings import Settings
+from components.base.tables import read_table
 from components.base.task import Task
 from components.models.artifact import Model, load_model, read_description
 from components.models.documents import Leaderboard
@@ -62,18 +64,20 @@ def fetch_champion(task: Task, settings: Settings) -> Champion | None:
         ModelRefusedError: the registry has no files of the champion. A model that does not load is an objection.
     """
     from components.base.adapters.mlflow import download_champion
-    from components.base.tables import read_table
 
     with TemporaryDirectory() as folder:
         files = download_champion(task.problem.name, Path(folder), settings)
-        if files is None:
-            return None
-        loaded: Model | ModelRefusedError
-        try:
-            loaded = load_model(task, files.model_folder)
-        except ModelRefusedError as error:
-            loaded = error
-        return Champion(files.version, loaded, read_table(files.ledger_path), files.problem)
+        return read_champion(task, files) if files else None
+
+
+def read_champion(task: Task, files: ModelFiles) -> Champion:
+    """Read a champion from its files on this machine."""
+    loaded: Model | ModelRefusedError
+    try:
+        loaded = load_model(task, files.model_folder)
+    except ModelRefusedError as error:
+        loaded = error
+    return Champion(files.version, loaded, read_table(files.ledger_path), files.problem)
 
 
 def fetch_champion_parameters(problem_name: str, settings: Settings) -> dict[str, dict[str, Any]]:

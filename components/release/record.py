@@ -8,13 +8,33 @@ Layout of the folders
     deployment/predictor.log      what the candidate logged during its smoke test
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from components.base.contract.problem import Problem
 from components.base.documents import Document
 from components.base.gate import Gate, Verdict
 from components.base.tables import fingerprint_files
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from components.models.artifact import Model
+
+STEPS = {
+    "contract": "frame",
+    "snapshot": "ingest",
+    "features": "build",
+    "prepared": "prepare",
+    "trials": "tune",
+    "model": "ensemble",
+    "predictions": "ensemble",
+    "gates": "evaluate",
+    "verdict": "evaluate",
+}
+"""The step that makes each output of a training, in the order of the steps."""
 
 
 class Release(Document):
@@ -132,3 +152,18 @@ class Deployment(Document):
 def fingerprint_model(folder: Path | str) -> str:
     """Return the SHA-256 over `model.skops` and `model.json`: the same digits mean the same predictions."""
     return fingerprint_files(Path(folder) / name for name in ("model.skops", "model.json"))
+
+
+def fingerprint_contract(problem: Problem) -> str:
+    """Return the SHA-256 over a contract with all its defaults."""
+    return hashlib.sha256(problem.model_dump_json().encode()).hexdigest()
+
+
+def fingerprint_predictions(model: "Model", rows: "pd.DataFrame") -> str:
+    """Return the SHA-256 over the outputs for the rows."""
+    return hashlib.sha256(model.predict(rows).tobytes()).hexdigest()
+
+
+def fingerprint_gates(gates: Sequence[Gate]) -> str:
+    """Return the SHA-256 over every gate with what it measured."""
+    return hashlib.sha256("".join(gate.model_dump_json() for gate in gates).encode()).hexdigest()

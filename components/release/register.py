@@ -32,10 +32,17 @@ from components.features.explore.profile import add_scores, read_profile, write_
 from components.features.feast.feature_store import declared_views
 from components.features.online.store import ServedViews
 from components.models.artifact import TRUSTED_TYPES, Model, load_model
-from components.models.documents import Evaluation
+from components.models.documents import Evaluation, Leaderboard
 from components.release.golden_rows import choose_golden_rows
 from components.release.links import link_run
-from components.release.record import Release, fingerprint_model
+from components.release.provenance import PROVENANCE, PROVENANCE_TAG, Provenance, describe_maker, fingerprint_folder
+from components.release.record import (
+    Release,
+    fingerprint_contract,
+    fingerprint_gates,
+    fingerprint_model,
+    fingerprint_predictions,
+)
 
 log = logging.getLogger(__name__)
 # Enough to see what a request's features look like.
@@ -51,6 +58,8 @@ class Evidence:
     evaluation_folder: Path
     profile_folder: Path
     """What explore wrote; its profile is of the training rows."""
+    leaderboard: Path
+    """What select found, with the champion's parameters, which tuning tried second."""
     snapshot: str
     """URI of the ingested snapshot; its last part is the fingerprint."""
     features_uri: str
@@ -80,6 +89,7 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
     write_table(candidate.golden, folder / "golden.parquet")
     with tempfile.TemporaryDirectory() as files:
         _gather_files(task, evidence, folder, Path(files))
+        _write_provenance(evidence, candidate, Path(files), settings)
         record = _record(problem, evidence, candidate, Path(files), link_run(evidence.run_id, settings))
         registered = tracking.log_release(record, settings)
     if registered.version and candidate.evaluation.verdict == "promote":
@@ -97,16 +107,15 @@ def _read_candidate(task: Task, evidence: Evidence) -> _Candidate:
     model = load_model(task, evidence.model_folder)
     evaluation = documents.read(Evaluation, evidence.evaluation_folder / "evaluation.json")
     golden = choose_golden_rows(task.problem, evidence.prepared)
-    gates = "".join(gate.model_dump_json() for gate in evaluation.gates)
     fingerprints = {
-        "contract": hashlib.sha256(task.problem.model_dump_json().encode()).hexdigest(),
+        "contract": fingerprint_contract(task.problem),
         "snapshot": _last_part(evidence.snapshot),
         "features": _last_part(evidence.features_uri),
         "prepared": evidence.prepared.fingerprint,
         "trials": model.description.details.trials if model.description.details else "",
         "model": fingerprint_model(evidence.model_folder),
-        "predictions": hashlib.sha256(model.predict(golden).tobytes()).hexdigest(),
-        "gates": hashlib.sha256(gates.encode()).hexdigest(),
+        "predictions": fingerprint_predictions(model, golden),
+        "gates": fingerprint_gates(evaluation.gates),
     }
     return _Candidate(model, evaluation, golden, fingerprints)
 
@@ -126,6 +135,26 @@ def _gather_files(task: Task, evidence: Evidence, release: Path, files: Path) ->
     tested = read_table(evidence.evaluation_folder / "predictions.parquet", [column])
     profile = read_profile(evidence.profile_folder / "profile.json")
     write_profile(add_scores(profile, tested[column]), files / "profile.json")
+
+
+def _write_provenance(evidence: Evidence, candidate: _Candidate, files: Path, settings: Settings) -> None:
+    """Keep from what, by what and with which results the version was made, with the checksum of each of its files."""
+    evaluation = candidate.evaluation
+    provenance = Provenance(
+        problem=evaluation.problem,
+        run_id=evidence.run_id,
+        as_of=evidence.as_of,
+        snapshot=evidence.snapshot,
+        features=evidence.features_uri,
+        tried_second=documents.read(Leaderboard, evidence.leaderboard).champion,
+        champion=evaluation.champion.version if evaluation.champion else None,
+        earlier_openings=evaluation.opened.earlier_openings,
+        verdict=evaluation.verdict,
+        fingerprints=candidate.fingerprints,
+        files=fingerprint_folder(files),
+        made_by=describe_maker(settings),
+    )
+    documents.write(provenance, files / PROVENANCE)
 
 
 def _record(
@@ -164,6 +193,7 @@ def _record(
             "snapshot": evidence.snapshot,
             "features": evidence.features_uri,
             **{f"{name}_fingerprint": digits for name, digits in candidate.fingerprints.items()},
+            PROVENANCE_TAG: hashlib.sha256((files / PROVENANCE).read_bytes()).hexdigest(),
         },
         is_versioned=evaluation.verdict != "refuse",
     )

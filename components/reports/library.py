@@ -25,7 +25,17 @@ _PAGE_SUFFIXES = (".html", ".md")
 
 def publish_release(store: ObjectStore, problem: str, as_of: str, run_id: str, folder: Path) -> str:
     """Keep the report of a training; return the place of its summary."""
-    return _publish(store, f"{problem}/reports/training/{_name(parse_time(as_of))}-{run_id}", folder)
+    return _publish(store, _release_prefix(problem, as_of, run_id), folder)
+
+
+def find_release_report(store: ObjectStore, problem: str, as_of: str, run_id: str) -> str | None:
+    """Return the URI of the report of a training; None where the store has none."""
+    key = f"{_release_prefix(problem, as_of, run_id)}/{FRONT_PAGES['training']}"
+    return store.uri(key) if store.exists(key) else None
+
+
+def _release_prefix(problem: str, as_of: str, run_id: str) -> str:
+    return f"{problem}/reports/training/{_name(parse_time(as_of))}-{run_id}"
 
 
 def publish_window(store: ObjectStore, problem: str, as_of: datetime, folder: Path) -> str:

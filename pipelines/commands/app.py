@@ -27,6 +27,7 @@ from pipelines.commands import (
     loop,
     platform,
     promote,
+    reproduce,
     requeue,
     rollback,
     rulings,
@@ -38,6 +39,7 @@ from pipelines.commands import (
     stores,
     submit,
     ui,
+    why,
 )
 
 _START, _DATA, _WATCH, _BUILD = "Start here", "Data", "Serve and watch", "Build"
@@ -70,6 +72,8 @@ for panel, name, function in (
     (_WATCH, "govern", govern.govern),
     (_WATCH, "runs", runs.runs),
     (_WATCH, "compare-places", compare_places.compare_places),
+    (_WATCH, "reproduce", reproduce.reproduce),
+    (_WATCH, "why", why.why),
     (_CLUSTER, "doctor", doctor.doctor),
     (_CLUSTER, "platform", platform.platform),
     (_WATCH, "status", status.status),

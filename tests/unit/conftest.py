@@ -23,7 +23,7 @@ from components.release.register import Evidence, register_release
 from components.tasks import open_task
 from components.tasks.binary.policy import ThresholdPolicy
 from components.tasks.binary.rule import GroupRate
-from tests.unit.made_models import make_evaluation, make_model
+from tests.unit.made_models import make_evaluation, make_model, save_leaderboard
 
 PROBLEM = load_problem(Path(__file__).parents[2] / "pipelines" / "problems" / "flight-delays.yaml")
 TASK = open_task(PROBLEM)
@@ -149,6 +149,7 @@ def release(tmp_path, prepared, model_folder, tracking_settings):
             model_folder,
             tmp_path / "evaluation",
             make_profile(tmp_path / "profile", prepared),
+            save_leaderboard(tmp_path),
             "s3://b/s/11",
             "s3://b/f/22",
             run_id,

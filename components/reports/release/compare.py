@@ -12,20 +12,8 @@ from components.base import documents
 from components.base.adapters.s3 import open_store
 from components.base.errors import DataError
 from components.base.settings import Settings
+from components.release.record import STEPS
 from components.reports.release.summary import ReleaseSummary
-
-STEPS = {
-    "contract": "frame",
-    "snapshot": "ingest",
-    "features": "build",
-    "prepared": "prepare",
-    "trials": "tune",
-    "model": "ensemble",
-    "predictions": "ensemble",
-    "gates": "evaluate",
-    "verdict": "evaluate",
-}
-"""The step that makes each output."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from components.models.documents import Importance
 from components.release.register import Evidence, register_release
 from components.tasks.binary.policy import ThresholdPolicy
 from components.tasks.binary.rule import GroupRate
-from tests.unit.made_models import make_contender, make_evaluation, make_model
+from tests.unit.made_models import make_contender, make_evaluation, make_model, save_leaderboard
 from tests.unit.monitoring.flights_world import FEATURES, PROBLEM, START, TASK, make_flights
 
 RISK = "origin_departure_delay_3h"
@@ -56,6 +56,7 @@ def promote_model(settings, folder, features=FEATURES):
         model_folder=folder / "model",
         evaluation_folder=_evaluate(folder / "evaluation", rows, model),
         profile_folder=_profile(folder / "profile", rows, model.features),
+        leaderboard=save_leaderboard(folder),
         snapshot="s3://b/s/11",
         features_uri="s3://b/f/22",
         run_id=folder.name,

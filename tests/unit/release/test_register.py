@@ -27,6 +27,7 @@ from components.features.online.store import ServedViews
 from components.models.artifact import load_model, save_model
 from components.models.baselines import Baseline, load_current_solution, save_current_solution
 from components.models.documents import ComparisonRecord, CrossValidated, ModelDetails
+from components.release.provenance import describe_maker, explain_maker, read_provenance
 from components.release.record import Release, fingerprint_model
 from components.release.register import Evidence, register_release
 from components.tasks import open_task
@@ -122,6 +123,7 @@ def evidence(tmp_path):
         model_folder=tmp_path / "model",
         evaluation_folder=tmp_path / "evaluation",
         profile_folder=make_profile(tmp_path / "profile", prepared),
+        leaderboard=made_models.save_leaderboard(tmp_path, {"logistic": {"C": 0.5}}),
         snapshot="s3://tidemill/flight-delays/snapshots/5a5a/",
         features_uri="s3://tidemill/flight-delays/features/fefe",
         run_id="run-1",
@@ -169,6 +171,29 @@ def test_registered_files_are_all_that_monitoring_needs(evidence, settings, tmp_
         [1 / 3],
     ]
     assert (current.label, current.policy) == ("carrier_rule", ThresholdPolicy(threshold=0.3))
+
+
+def test_version_keeps_what_it_was_made_of_and_by(evidence, settings, tmp_path):
+    release = register_release(TASK, evidence, tmp_path / "release", settings)
+    files = tracking.download_version("flight-delays", release.version, tmp_path / "back", settings)
+    record = tracking.find_version("flight-delays", release.version, settings)
+    provenance = read_provenance(files.model_folder, record)
+
+    assert (provenance.snapshot, provenance.as_of) == (evidence.snapshot, evidence.as_of)
+    assert provenance.tried_second == {"logistic": {"C": 0.5}}
+    assert provenance.fingerprints == release.fingerprints
+    assert {"model.skops", "model.json", "problem.json", "golden.parquet", "ledger.parquet"} <= set(provenance.files)
+    assert provenance.made_by == describe_maker(settings)
+
+
+def test_version_made_elsewhere_names_the_code_that_made_it(settings):
+    here = describe_maker(settings.model_copy(update={"commit": "abc123"}))
+    there = here.model_copy(update={"code": "0" * 16, "cpu": ("NEON",)})
+
+    assert explain_maker(here, here) == []
+    words = " ".join(explain_maker(there, here))
+    assert "other code, processor" in words
+    assert "git worktree add ../tidemill-abc123 abc123" in words
 
 
 @pytest.mark.parametrize(
