@@ -4,6 +4,8 @@ Compiled for Kubeflow Pipelines and run by `pipelines/runners/run.py`, unchanged
 inputs and its code are unchanged; steps that read or change the world outside are never reused.
 """
 
+from typing import Any
+
 from kfp import dsl
 from kfp.dsl import Artifact
 
@@ -16,6 +18,26 @@ from components.reports.steps import present
 from pipelines.resources import set_up_everywhere
 
 PIPELINE_NAME = "training"
+
+
+def tune_chosen(prepared: Any, selected: Any) -> dsl.Collected:
+    """Tune each family that `select` chose in a step of its own; return the searches in their order.
+
+    On one machine the families follow each other, for a batch of trials takes all cores; `runners/compile.py` lifts
+    that for a cluster.
+
+    Args:
+        prepared: Output of `prepare`.
+        selected: The task `select`.
+    """
+    with dsl.ParallelFor(selected.outputs["Output"], name="families", parallelism=1) as item:
+        found = tune(
+            contract=item.contract,
+            family=item.family,
+            prepared=prepared,
+            leaderboard=selected.outputs["leaderboard"],
+        )
+    return dsl.Collected(found.output)
 
 
 @dsl.pipeline(name=PIPELINE_NAME, description="One release of one problem, at one time")
@@ -36,9 +58,10 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
     prepared = prepare(contract=contract, accepted=accepted, features_uri=features_uri, as_of=time).output
     rows = {"contract": contract, "prepared": prepared}
     explored = explore(**rows).output
-    leaderboard = select(**rows, champion=recall(contract=contract).output).output
-    tuned = tune(**rows, leaderboard=leaderboard).output
-    model = ensemble(**rows, tuned=tuned).output
+    selected = select(**rows, champion=recall(contract=contract).output)
+    leaderboard = selected.outputs["leaderboard"]
+    combined = ensemble(**rows, searches=tune_chosen(prepared, selected))
+    model = combined.outputs["model"]
     evaluated = evaluate(**rows, model=model, leaderboard=leaderboard)
     registered = register(
         **rows,
@@ -60,7 +83,7 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
         accepted=accepted,
         profile=explored,
         leaderboard=leaderboard,
-        tuned=tuned,
+        tuned=combined.outputs["tuned"],
         model=model,
         evaluation=evaluated.outputs["evaluation"],
         release=registered.outputs["release"],

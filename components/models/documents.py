@@ -117,7 +117,7 @@ class TunedFamily(Document):
 
 
 class Tuned(Document):
-    """What `tune` found, best family first."""
+    """What the steps `tune` found, best family first."""
 
     problem: str
     metric: str

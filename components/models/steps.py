@@ -1,5 +1,7 @@
 """KFP faces of the models phase, in the order they run."""
 
+from typing import Dict, List
+
 from kfp.dsl import Artifact, ClassificationMetrics, Input, Metrics, Output
 
 from components.base.step import step
@@ -19,8 +21,13 @@ def recall(contract: str) -> str:
 
 
 @step
-def select(contract: str, prepared: Input[Artifact], champion: str, leaderboard: Output[Artifact]):
-    """Compare the candidate families and both baselines by cross-validation in time order."""
+def select(
+    contract: str, prepared: Input[Artifact], champion: str, leaderboard: Output[Artifact]
+) -> List[Dict[str, str]]:
+    """Compare the candidate families and both baselines by cross-validation in time order; return who goes on.
+
+    Each item holds the contract too: in a loop `kfp.local` puts the item in the place of what any step returned.
+    """
     from json import loads
 
     from components.base.contract.stored import fetch_problem
@@ -33,39 +40,51 @@ def select(contract: str, prepared: Input[Artifact], champion: str, leaderboard:
     task = open_task(fetch_problem(contract, load_settings()))
     board = select_candidates(task, read_prepared(prepared.path))
     write(board.model_copy(update={"champion": loads(champion)}), leaderboard.path)
+    return [{"contract": contract, "family": family} for family in board.chosen]
 
 
 @step
-def tune(contract: str, prepared: Input[Artifact], leaderboard: Input[Artifact], tuned: Output[Artifact]):
-    """Search the parameters of the chosen families."""
+def tune(contract: str, family: str, prepared: Input[Artifact], leaderboard: Input[Artifact], search: Output[Artifact]):
+    """Search the parameters of one chosen family."""
     from components.base.adapters.optuna import find_storage
     from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
     from components.base.documents import read, write
     from components.base.settings import load_settings
+    from components.models.batch import FamilySearch
     from components.models.documents import Leaderboard
-    from components.models.tune import tune_candidates
+    from components.models.tune import tune_family
     from components.tasks import open_task
 
     settings = load_settings()
-    task, board = open_task(fetch_problem(contract, settings)), read(Leaderboard, leaderboard.path)
-    write(tune_candidates(task, read_prepared(prepared.path), board, find_storage(settings)), tuned.path)
+    task, champion = open_task(fetch_problem(contract, settings)), read(Leaderboard, leaderboard.path).champion
+    rows, storage = read_prepared(prepared.path), find_storage(settings)
+    write(tune_family(FamilySearch(task, rows, family, champion.get(family), storage)), search.path)
 
 
 @step
-def ensemble(contract: str, prepared: Input[Artifact], tuned: Input[Artifact], model: Output[Artifact]):
-    """Make the model: single, voting or stacking, calibrated, with its policy."""
+def ensemble(
+    contract: str,
+    prepared: Input[Artifact],
+    searches: Input[List[Artifact]],
+    model: Output[Artifact],
+    tuned: Output[Artifact],
+):
+    """Make the model of all searches: single, voting or stacking, calibrated, with its policy."""
     from components.base.contract.stored import fetch_problem
     from components.base.dataset import read_prepared
-    from components.base.documents import read
+    from components.base.documents import read, write
     from components.base.settings import load_settings
     from components.models.artifact import save_model
-    from components.models.documents import Tuned
+    from components.models.documents import TunedFamily
     from components.models.ensemble import build_ensemble
+    from components.models.tune import rank_families
     from components.tasks import open_task
 
     task = open_task(fetch_problem(contract, load_settings()))
-    save_model(model.path, build_ensemble(task, read_prepared(prepared.path), read(Tuned, tuned.path)))
+    ranked = rank_families(task, [read(TunedFamily, search.path) for search in searches])
+    write(ranked, tuned.path)
+    save_model(model.path, build_ensemble(task, read_prepared(prepared.path), ranked))
 
 
 @step

@@ -1,7 +1,7 @@
 """Search the parameters of the families that `select` chose: as many trials as the contract says, the same everywhere.
 
-In: the contract, the prepared rows (train only) and the leaderboard. Out: `Tuned`, the candidates with every trial,
-for `ensemble` and the report.
+In: the contract, the prepared rows (train only), a family and the champion's parameters. Out: `TunedFamily` with every
+trial, one a step `tune`; the step `ensemble` ranks them to `Tuned`, for itself and the report.
 
 Why two searches of the same rows are equal: trials are asked for in batches of a fixed size, whatever the number of
 cores; the sampler is seeded anew for each batch; hopeless trials are stopped between folds, when the whole batch has
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from components.base.adapters.optuna import TrialStorage, open_journal
+from components.base.adapters.optuna import open_journal
 from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
 from components.base.statistics.folds import Fold, sample_folds, split_train
@@ -45,22 +45,25 @@ logger = logging.getLogger(__name__)
 _REDUCTION = 3
 
 
-def tune_candidates(
-    task: Task, prepared: Prepared, leaderboard: Leaderboard, storage: TrialStorage | None = None
-) -> Tuned:
-    """Tune the chosen families one after the other.
+def tune_candidates(task: Task, prepared: Prepared, leaderboard: Leaderboard) -> Tuned:
+    """Tune the chosen families in this process, as the steps of a run do it one a family.
 
     Raises:
         ModelRefusedError: when not one trial of any family came to its end.
-        TransientError: the storage does not answer.
     """
     champion = leaderboard.champion
-    searches = [FamilySearch(task, prepared, name, champion.get(name), storage) for name in leaderboard.chosen]
+    searches = [FamilySearch(task, prepared, name, champion.get(name)) for name in leaderboard.chosen]
     return rank_families(task, [tune_family(search) for search in searches])
 
 
 def tune_family(search: FamilySearch) -> TunedFamily:
-    """Try the defaults, then the champion's parameters, then what the sampler proposes, and describe every trial."""
+    """Try the defaults, then the champion's parameters, then what the sampler proposes, and describe every trial.
+
+    Nothing of another family's search is read: they may run in any order, or side by side.
+
+    Raises:
+        TransientError: the storage does not answer.
+    """
     task, started = search.task, time.monotonic()
     train = search.prepared.read("train")
     folds = sample_folds(split_train(task.problem, train), task.problem.search.tune_rows)

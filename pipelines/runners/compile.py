@@ -52,6 +52,10 @@ def compile_to(path: Path, name: Pipeline, image: str | None = None) -> None:
         container = executor["container"]
         container["command"] = [part.replace(_EXECUTOR, _PROCESS) for part in container["command"]]
         container["image"] = image or container["image"]
+    for component in spec["components"].values():
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            # Only on one machine the items of a loop would take the cores from each other.
+            task.pop("iteratorPolicy", None)
     path.write_text(yaml.safe_dump_all([spec, platform], sort_keys=True))
 
 

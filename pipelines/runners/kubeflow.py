@@ -39,7 +39,8 @@ ReadReason = Callable[[str], str]
 # What a person reads beside a recurring run. It tells ours from those of people and of other installations, which may
 # share one Kubeflow.
 _MARK = "Kept by `tidemill schedules apply` of {namespace}, replaced when its contract changes. Fingerprint "
-_STATES: dict[str, Literal["waiting", "running", "succeeded", "failed", "skipped"]] = {
+_StepState = Literal["waiting", "running", "succeeded", "failed", "skipped"]
+_STATES: dict[str, _StepState] = {
     "RUNNING": "running",
     "SUCCEEDED": "succeeded",
     "CACHED": "succeeded",
@@ -48,6 +49,8 @@ _STATES: dict[str, Literal["waiting", "running", "succeeded", "failed", "skipped
     "SKIPPED": "skipped",
     "OMITTED": "skipped",
 }
+# What a person must know first of the nodes of one step.
+_BY_WEIGHT: tuple[_StepState, ...] = ("failed", "running", "waiting", "succeeded", "skipped")
 
 
 class KubeflowRunner:
@@ -274,19 +277,33 @@ def _read_state(run: Any) -> RunState:
 def _list_steps(details: Any) -> tuple[StepProgress, ...]:
     """Return the steps among the nodes of the run, which has one more for each driver, group and executor.
 
-    A node without a state waits or was left out. Of a step that Argo repeated the newest node counts.
+    A node without a state waits or was left out.
     """
     nodes = [node for node in (details.task_details if details else None) or [] if node.display_name in STEPS]
-    newest = {node.display_name: node for node in sorted(nodes, key=lambda node: node.create_time) if node.state}
-    return tuple(
-        StepProgress(
-            name,
-            _STATES.get(node.state, "waiting"),
-            # A node that has not ended has a time long ago.
-            max(0.0, (node.end_time - node.start_time).total_seconds()) or None,
-        )
-        for name, node in newest.items()
-    )
+    steps: dict[str, list[Any]] = {}
+    for node in sorted(nodes, key=lambda node: node.create_time):
+        if node.state:
+            steps.setdefault(node.display_name, []).append(node)
+    return tuple(_describe_step(name, nodes) for name, nodes in steps.items())
+
+
+def _describe_step(name: str, nodes: list[Any]) -> StepProgress:
+    """Describe a step by its nodes in the order of their begin: more than one in a loop, or when Argo repeated it.
+
+    A loop's step has failed as soon as one node has, and succeeded when all have.
+    """
+    newest = nodes[-1]
+    # A repeated one began when the failed one had ended; those of a loop begin together.
+    counted = [node for node in nodes if node is newest or not _has_failed(node) or node.end_time > newest.start_time]
+    states = [_STATES.get(node.state, "waiting") for node in counted]
+    state = next(state for state in _BY_WEIGHT if state in states)
+    begin, ends = min(node.start_time for node in counted), [node.end_time for node in counted]
+    # A node that has not ended has a time long ago.
+    return StepProgress(name, state, (max(ends) - begin).total_seconds() if min(ends) > begin else None)
+
+
+def _has_failed(node: Any) -> bool:
+    return _STATES.get(node.state) == "failed"
 
 
 def _read_pipeline(run: Any) -> str:

@@ -231,6 +231,30 @@ def test_the_steps_of_a_run_are_shown_with_state_and_page(api, runner):
     assert mine.read_progress("key-2", "flight-delays").report == RunReport("unknown")
 
 
+def node(state, start, end=None, name="tune"):
+    end = f"2026-11-24T10:{end}Z" if end else "0001-01-01T00:00:00Z"
+    start = f"2026-11-24T10:{start}Z"
+    return {"display_name": name, "state": state, "create_time": start, "start_time": start, "end_time": end}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "state", "seconds"),
+    [
+        ([node("SUCCEEDED", "00:00", "01:00"), node("RUNNING", "00:01")], "running", None),
+        ([node("SUCCEEDED", "00:00", "01:00"), node("SUCCEEDED", "00:01", "02:00")], "succeeded", 120.0),
+        ([node("FAILED", "00:00", "01:00"), node("RUNNING", "00:01")], "failed", None),
+        ([node("FAILED", "00:00", "01:00"), node("RUNNING", "01:05")], "running", None),
+        ([node("FAILED", "00:00", "01:00"), node("CACHED", "01:05", "01:15")], "succeeded", 10.0),
+    ],
+    ids=["one still runs", "both ended", "one failed", "repeated", "repeated and ended"],
+)
+def test_the_step_of_a_loop_is_one_step_that_ends_with_its_last_node(api, runner, nodes, state, seconds):
+    mine = runner()
+    mine.start("key-1", "training", "flight-delays", AS_OF)
+    api.runs[0].update(state="RUNNING", run_details={"task_details": nodes})
+    assert mine.read_progress("key-1", "flight-delays").steps == (StepProgress("tune", state, seconds),)
+
+
 def test_a_run_that_succeeded_has_so_where_the_registry_is_out_of_reach(api, settings):
     def fail(*_):
         raise PermanentError("registry: it must answer.")

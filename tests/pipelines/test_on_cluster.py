@@ -28,6 +28,12 @@ def executors_of(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return executors
 
 
+def tasks_of(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the tasks of all groups."""
+    groups = [part["dag"]["tasks"] for part in documents[0]["components"].values() if "dag" in part]
+    return {name: task for tasks in groups for name, task in tasks.items()}
+
+
 def pods_of(documents: list[dict[str, Any]]) -> dict[str, Any]:
     pods: dict[str, Any] = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     return pods
@@ -86,9 +92,15 @@ def test_the_ui_offers_a_problem_and_a_time(documents: list[dict[str, Any]]) -> 
 
 
 def test_a_step_is_reused_as_the_table_says(documents: list[dict[str, Any]]) -> None:
-    tasks = documents[0]["components"]["comp-exit-handler-1"]["dag"]["tasks"]
-    for name, task in tasks.items():
-        assert bool(task["cachingOptions"].get("enableCache")) == STEPS[name].is_reused
+    for name, task in tasks_of(documents).items():
+        if name in STEPS:
+            assert bool(task["cachingOptions"].get("enableCache")) == STEPS[name].is_reused
+
+
+def test_nothing_holds_the_items_of_a_loop_back(documents: list[dict[str, Any]]) -> None:
+    loops = {name: task for name, task in tasks_of(documents).items() if "parameterIterator" in task}
+    assert len(loops) == (documents[0]["pipelineInfo"]["name"] == "training")
+    assert not any("iteratorPolicy" in task for task in loops.values())
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)

@@ -26,13 +26,18 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return content
 
 
+def tasks_of(compiled: dict[str, Any]) -> dict[str, Any]:
+    """Return every step, those within the loop too; without the loop itself."""
+    loop = compiled["components"]["comp-for-loop-1"]["dag"]["tasks"]
+    return {name: task for name, task in (compiled["root"]["dag"]["tasks"] | loop).items() if name != "for-loop-1"}
+
+
 def test_pipeline_holds_every_step_of_the_design(compiled: dict[str, Any]) -> None:
-    assert set(compiled["root"]["dag"]["tasks"]) == set(STEPS)
+    assert set(tasks_of(compiled)) == set(STEPS)
 
 
 def test_step_that_reads_the_world_is_never_reused(compiled: dict[str, Any]) -> None:
-    tasks = compiled["root"]["dag"]["tasks"]
-    reused = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
+    reused = {name for name, task in tasks_of(compiled).items() if task["cachingOptions"].get("enableCache")}
     assert reused == set(STEPS) - NEVER_REUSED
 
 
@@ -52,3 +57,22 @@ def test_deploy_waits_for_the_online_store(compiled: dict[str, Any]) -> None:
 def test_register_gets_the_profile_that_explore_made(compiled: dict[str, Any]) -> None:
     inputs = compiled["root"]["dag"]["tasks"]["register"]["inputs"]["artifacts"]
     assert inputs["profile"]["taskOutputArtifact"]["producerTask"] == "explore"
+
+
+def test_each_chosen_family_is_tuned_alone_and_ensemble_gets_all_searches(compiled: dict[str, Any]) -> None:
+    tasks = compiled["root"]["dag"]["tasks"]
+    loop, body = tasks["for-loop-1"], compiled["components"]["comp-for-loop-1"]
+    items = loop["inputs"]["parameters"]["pipelinechannel--select-Output"]["taskOutputParameter"]
+    assert items == {"outputParameterKey": "Output", "producerTask": "select"}
+    assert set(body["dag"]["tasks"]) == {"tune"}
+    searches = tasks["ensemble"]["inputs"]["artifacts"]["searches"]["taskOutputArtifact"]
+    assert searches["producerTask"] == "for-loop-1"
+    # kfp.local puts the item in the place of every parameter that comes from a step outside of the loop.
+    parameters = body["dag"]["tasks"]["tune"]["inputs"]["parameters"]
+    assert {one["componentInputParameter"] for one in parameters.values()} == {
+        "pipelinechannel--select-Output-loop-item"
+    }
+
+
+def test_families_follow_each_other_on_one_machine(compiled: dict[str, Any]) -> None:
+    assert compiled["root"]["dag"]["tasks"]["for-loop-1"]["iteratorPolicy"] == {"parallelismLimit": 1}

@@ -17,10 +17,13 @@ def test_select_tune_and_ensemble_hand_on_their_artifacts(task, problem, prepare
     write_problem(problem, tmp_path / "problem.json")
     inputs = {"contract": str(tmp_path / "problem.json"), "prepared": Artifact(uri=str(prepared.folder))}
     leaderboard, tuned, model = (Artifact(uri=str(tmp_path / name)) for name in ("leaderboard", "tuned", "model"))
-    steps.select.python_func(**inputs, champion='{"logistic": {"C": 0.03}}', leaderboard=leaderboard)
-    steps.tune.python_func(**inputs, leaderboard=leaderboard, tuned=tuned)
-    steps.ensemble.python_func(**inputs, tuned=tuned, model=model)
+    items = steps.select.python_func(**inputs, champion='{"logistic": {"C": 0.03}}', leaderboard=leaderboard)
     chosen = read(Leaderboard, leaderboard.path).chosen
+    assert items == [{"contract": inputs["contract"], "family": family} for family in chosen]
+    searches = [Artifact(uri=str(tmp_path / item["family"])) for item in items]
+    for item, search in zip(items, searches, strict=True):
+        steps.tune.python_func(**item, prepared=inputs["prepared"], leaderboard=leaderboard, search=search)
+    steps.ensemble.python_func(**inputs, searches=searches, model=model, tuned=tuned)
     searched = {entry.family: entry.trials for entry in read(Tuned, tuned.path).families}
     assert searched["logistic"][1].parameters == {"C": 0.03}
     made = load_model(task, model.path)

@@ -43,6 +43,11 @@ def test_best_family_comes_first(found):
     assert means == sorted(means, reverse=True)
 
 
+def test_order_in_which_families_were_tuned_changes_nothing(task, prepared, found):
+    turned = tune_candidates(task, prepared, board("naive_bayes", "logistic"))
+    assert turned.fingerprint == found.fingerprint
+
+
 def test_each_family_is_tried_as_often_as_the_contract_says(task, found):
     assert [len(entry.trials) for entry in found.families] == [task.problem.search.trials] * 2
     assert found.cut_short == ()
