@@ -29,7 +29,7 @@ def monitoring(problem: str, as_of: str = "", due: str = "") -> Artifact:
     """
     framed = frame(problem=problem, as_of=as_of, due=due)
     contract, time = framed.outputs["contract"], framed.outputs["as_of"]
-    ingested = ingest(contract=contract, as_of=time)
+    ingested = ingest(contract=contract, as_of=time, pipeline=PIPELINE_NAME)
     accepted = validate(contract=contract, snapshot=ingested.output).output
     features_uri = build(contract=contract, accepted=accepted).output
     judged = monitor(contract=contract, accepted=accepted, features_uri=features_uri, as_of=time)

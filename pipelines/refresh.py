@@ -26,7 +26,7 @@ def refresh(problem: str, as_of: str = "", due: str = "") -> Artifact:
     """
     framed = frame(problem=problem, as_of=as_of, due=due)
     contract, time = framed.outputs["contract"], framed.outputs["as_of"]
-    ingested = ingest(contract=contract, as_of=time)
+    ingested = ingest(contract=contract, as_of=time, pipeline=PIPELINE_NAME)
     accepted = validate(contract=contract, snapshot=ingested.output).output
     features_uri = build(contract=contract, accepted=accepted).output
     filled = materialize(contract=contract, features_uri=features_uri, as_of=time)

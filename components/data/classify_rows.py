@@ -23,7 +23,7 @@ from components.base.errors import ContractError, PermanentError
 from components.data.row_checks import RowCheck, row_checks
 from components.data.row_sql import LINEAGE, delivered_columns, name_list, typed_sql
 
-DUPLICATE, SUPERSEDED = "duplicate_delivery", "superseded"
+DUPLICATE, SUPERSEDED, OLDER = "duplicate_delivery", "superseded", "older_than_history"
 _RULES = {
     DUPLICATE: "The same row was delivered again",
     SUPERSEDED: "A newer delivery holds the same key with other values",
@@ -40,9 +40,10 @@ class FateCounts:
     quarantined: int
 
 
-def filter_reasons(source: Source) -> dict[str, str]:
+def filter_reasons(source: Source, older: str | None = None) -> dict[str, str]:
     """Return every filter of a source with its reason, in the order in which they are applied."""
-    return _RULES | {rule.name: rule.reason for rule in source.filters}
+    history = {OLDER: "Refresh and monitoring do not need it: it was known too long ago"} if older else {}
+    return _RULES | history | {rule.name: rule.reason for rule in source.filters}
 
 
 def reference_order(problem: Problem) -> list[str]:
@@ -60,7 +61,12 @@ def reference_order(problem: Problem) -> list[str]:
 
 
 def classify_source(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, raw: str, accepted: Path
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    source: Source,
+    raw: str,
+    accepted: Path,
+    older: str | None = None,
 ) -> FateCounts:
     """Classify every row, write the accepted ones and make them readable as a view named like the source.
 
@@ -70,6 +76,7 @@ def classify_source(
         source: Its contract.
         raw: A relation with `_id`, the lineage columns and the delivered columns as text.
         accepted: The parquet file to write.
+        older: SQL condition of rows that are older than the history that is read; None: none is.
     """
     checks = row_checks(source)
     rows = typed_sql(source, raw, ("_id", *LINEAGE))
@@ -78,10 +85,12 @@ def classify_source(
         if reference.orphans == "quarantine":
             _set_orphans_aside(connection, name, reference)
     _filter_duplicates(connection, name, source)
-    for rule in source.filters:
+    # After keys were compared: a correction may be older, or newer, than the row that it replaces.
+    history = {OLDER: older} if older else {}
+    for rule, drop_when in (history | {rule.name: rule.drop_when for rule in source.filters}).items():
         connection.execute(
-            f"INSERT INTO {name}_filtered SELECT _id, {quote_text(rule.name)} FROM {good_rows(name)} "
-            f"WHERE coalesce({rule.drop_when}, false)"
+            f"INSERT INTO {name}_filtered SELECT _id, {quote_text(rule)} FROM {good_rows(name)} "
+            f"WHERE coalesce({drop_when}, false)"
         )
     (written,) = connection.execute(
         f"COPY (SELECT {name_list(source.columns)} FROM {good_rows(name)}) TO {quote_text(str(accepted))} "

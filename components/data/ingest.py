@@ -3,7 +3,7 @@
 In: the contract, the time `as_of`, and the object store with the deliveries. Out: a `Snapshot` below
 `s3://<bucket>/<problem>/snapshots/<fingerprint>/`. Called by the `ingest` step. Nothing is checked here: every row that
 could be known at `as_of` is passed on as it was delivered, also a broken one. The same deliveries and `as_of` give the
-same bytes.
+same bytes. With a time `since`, deliveries that `history.py` needs no row of are left out.
 
 A row is left out as not yet available when its availability or its event lies after `as_of`. One whose availability
 cannot be computed stays in, so that validation sets it aside with a reason.
@@ -23,6 +23,7 @@ from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_error
 from components.base.adapters.s3 import ObjectStore
 from components.base.contract.problem import Problem, Source
 from components.data.deliveries import ConvertedDelivery, convert_deliveries
+from components.data.history import choose_deliveries
 from components.data.landing import Delivery, find_deliveries, landing_prefix, missing_months
 from components.data.row_sql import LINEAGE, delivered_columns, text_name, typed_sql
 from components.data.snapshot import DeliveryRows, Snapshot, SnapshotSource, fingerprint_snapshot, snapshot_bytes
@@ -33,8 +34,14 @@ log = logging.getLogger(__name__)
 _MEMORY_LIMIT = "1500MB"
 
 
-def ingest_sources(problem: Problem, as_of: datetime, store: ObjectStore) -> Snapshot:
+def ingest_sources(problem: Problem, as_of: datetime, store: ObjectStore, since: datetime | None = None) -> Snapshot:
     """Write the snapshot of all sources at `as_of`, unless it is there, and return it.
+
+    Args:
+        problem: The contract.
+        as_of: UTC; what became known later is left out.
+        store: Holds the deliveries, and takes the snapshot.
+        since: UTC; deliveries without a row known since then are left out. None: none is.
 
     Raises:
         DataError: with all faults: a source without a delivery, damaged deliveries, missing or renamed columns.
@@ -45,18 +52,26 @@ def ingest_sources(problem: Problem, as_of: datetime, store: ObjectStore) -> Sna
     connection = connect_duckdb(memory_limit=_MEMORY_LIMIT)
     with connection, tempfile.TemporaryDirectory(prefix="ingest-") as scratch:
         converted = convert_deliveries(problem, all_deliveries, store, connection)
+        read = choose_deliveries(problem, deliveries, converted, since, (store, connection))
         # One thread: the bytes of a parquet file must not depend on which thread was quicker.
         connection.execute("SET threads = 1")
         sources = {}
-        for name, of_source in deliveries.items():
+        for name, of_source in read.items():
             chosen = [converted[delivery.key] for delivery in of_source]
             path = Path(scratch) / f"{name}.parquet"
             with explain_duckdb_errors(f"ingest {name}"):
                 _write_available(problem.sources[name], as_of, chosen, path, connection)
                 sources[name] = _describe_source(problem.sources[name], as_of, of_source, chosen, path, connection)
-        snapshot = _publish(problem, as_of, sources, Path(scratch), store)
+        unnamed = Snapshot(problem=problem.name, as_of=as_of, fingerprint="", sources=sources, since=since, prefix="")
+        snapshot = _publish(unnamed, Path(scratch), store)
     rows = sum(source.rows for source in sources.values())
-    log.info("ingest: %s rows of %d sources, %d deliveries", f"{rows:,}", len(sources), len(all_deliveries))
+    log.info(
+        "ingest: %s rows of %d sources, %d %sdeliveries",
+        f"{rows:,}",
+        len(sources),
+        sum(map(len, read.values())),
+        f"of {len(all_deliveries)} " if since else "",
+    )
     return snapshot
 
 
@@ -108,19 +123,16 @@ def _describe_source(
     )
 
 
-def _publish(
-    problem: Problem, as_of: datetime, sources: dict[str, SnapshotSource], folder: Path, store: ObjectStore
-) -> Snapshot:
+def _publish(unnamed: Snapshot, folder: Path, store: ObjectStore) -> Snapshot:
     """Upload the tables, then `snapshot.json`, which makes them visible; a finished snapshot is left alone.
 
     A snapshot is named by the SHA-256 of its own description, which holds that of every table.
     """
-    unnamed = Snapshot(problem=problem.name, as_of=as_of, fingerprint="", sources=sources, prefix="")
     fingerprint = fingerprint_snapshot(unnamed)
-    prefix = store.uri(f"{problem.name}/snapshots/{fingerprint}") + "/"
+    prefix = store.uri(f"{unnamed.problem}/snapshots/{fingerprint}") + "/"
     snapshot = unnamed.model_copy(update={"fingerprint": fingerprint, "prefix": prefix})
     if not store.exists(f"{prefix}snapshot.json"):
-        for name in sources:
+        for name in snapshot.sources:
             store.put_file(snapshot.table_uri(name), folder / f"{name}.parquet")
         store.put_bytes(f"{prefix}snapshot.json", snapshot_bytes(snapshot))
     return snapshot

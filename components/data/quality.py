@@ -188,6 +188,8 @@ class Quality(Document):
     """UTC."""
     snapshot: str
     """`s3://` prefix of the snapshot."""
+    since: datetime | None = None
+    """Events known earlier were left out, and nothing here is measured on them; None: none were."""
     rows: RowsByFate
     verdict: Literal["pass", "warn", "stop"]
     faults: tuple[str, ...]

@@ -58,6 +58,8 @@ class Snapshot(Document):
     fingerprint: str
     """64 hexadecimal digits over all other fields."""
     sources: dict[str, SnapshotSource]
+    since: datetime | None = None
+    """Only deliveries with a row known since then were read, see `history.py`; None: all were."""
     prefix: str = Field(exclude=True)
     """`s3://<bucket>/<problem>/snapshots/<fingerprint>/`"""
 

@@ -6,16 +6,22 @@ from components.base.step import step
 
 
 @step
-def ingest(contract: str, as_of: str) -> str:
-    """Snapshot what the landing zone knew at `as_of`; return the S3 prefix of the snapshot."""
+def ingest(contract: str, as_of: str, pipeline: str = "training") -> str:
+    """Snapshot what the landing zone knew at `as_of`, as far back as the pipeline reads; return its S3 prefix."""
+    from typing import cast
+
     from components.base.adapters.s3 import open_store
     from components.base.contract.stored import fetch_problem
+    from components.base.runner import Pipeline
     from components.base.settings import load_settings
     from components.base.times import parse_time
+    from components.data.history import find_since
     from components.data.ingest import ingest_sources
 
     settings = load_settings()
-    return ingest_sources(fetch_problem(contract, settings), parse_time(as_of), open_store(settings)).prefix
+    problem, time = fetch_problem(contract, settings), parse_time(as_of)
+    since = find_since(problem, cast(Pipeline, pipeline), time, settings)
+    return ingest_sources(problem, time, open_store(settings), since).prefix
 
 
 @step

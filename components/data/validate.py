@@ -22,6 +22,7 @@ from components.base.errors import DataError, raise_faults
 from components.data.assumptions import check_assumptions
 from components.data.classify_rows import classify_source, filter_reasons, reference_order
 from components.data.dictionary import Dictionary, describe_source
+from components.data.history import older_sql
 from components.data.measures import (
     count_outcomes,
     find_faults,
@@ -76,7 +77,8 @@ def _validate_source(
     source, delivered = problem.sources[name], snapshot.sources[name]
     place = quote_text(snapshot.table_uri(name))
     raw = f"(SELECT *, file_row_number AS _id FROM read_parquet({place}, file_row_number = true))"  # noqa: S608
-    fates = classify_source(connection, name, source, raw, folder / f"{name}.parquet")
+    older = older_sql(problem, name, snapshot.since)
+    fates = classify_source(connection, name, source, raw, folder / f"{name}.parquet", older)
     add_quarantined(connection, name, source, raw)
     filtered = dict(
         connection.execute(f"SELECT name, count(*) FROM {name}_filtered GROUP BY 1").fetchall()  # noqa: S608
@@ -94,7 +96,7 @@ def _validate_source(
         unknown_columns=delivered.unknown_columns,
         filters=tuple(
             FilterRows(name=rule, reason=reason, rows=filtered.get(rule, 0))
-            for rule, reason in filter_reasons(source).items()
+            for rule, reason in filter_reasons(source, older).items()
         ),
         problems=tuple(count_problems(connection, name, raw, fates.rows_in)),
         quarantine_ratio=fates.quarantined / fates.rows_in if fates.rows_in else 0.0,
@@ -123,6 +125,7 @@ def _assemble(
         problem=problem.name,
         as_of=snapshot.as_of,
         snapshot=snapshot.prefix,
+        since=snapshot.since,
         rows=RowsByFate(
             delivered=sum(source.rows_in for source in sources.values()),
             accepted=sum(source.accepted for source in sources.values()),

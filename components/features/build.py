@@ -7,12 +7,17 @@ A view's SQL (feature_repo/<problem>/<view>.sql, a Jinja template, so that views
 name and selects the view's key, its features, `event_timestamp`, the time at which the values were known, and
 `created_timestamp`, which breaks ties. Nothing here checks that this time is true:
 `tests/unit/features/test_build_leakage.py` does, by cutting the sources off.
+
+Where events known before a time are left out (`components/data/history.py`), a row of a view that reads events is right
+from that time plus the view's look-back on: earlier rows are left out too.
 """
 
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -30,22 +35,30 @@ _logger = logging.getLogger(__name__)
 _TIMES = ("event_timestamp", "created_timestamp")
 # Names the tables and is written last: without it a prefix is unfinished.
 _MARKER = "features.json"
+_DAY_SECONDS = 86_400
 _DUCKDB_TYPES = {"numeric": "DOUBLE", "categorical": "VARCHAR"}
 
 
-def publish_features(problem: Problem, accepted: Path, store: ObjectStore) -> str:
+def publish_features(problem: Problem, accepted: Path, store: ObjectStore, since: datetime | None = None) -> str:
     """Build the feature tables of a problem unless they are there, and return their prefix.
 
+    Args:
+        problem: The contract.
+        accepted: Folder with one parquet a source.
+        store: Takes the tables.
+        since: UTC; events known earlier are not in the folder. None: all are.
+
     Raises:
+        ContractError: the SQL of a view looks further back than that.
         DataError: a source is missing, or a table breaks its view's declaration; all faults are named.
     """
-    fingerprint = fingerprint_inputs(problem, accepted)
+    fingerprint = fingerprint_inputs(problem, accepted, since)
     uri = store.uri(f"{problem.name}/features/{fingerprint}")
     if store.exists(f"{uri}/{_MARKER}"):
         _logger.info("build: the tables are built already, %s", uri)
         return uri
     with tempfile.TemporaryDirectory() as folder:
-        rows = build_tables(problem, accepted, Path(folder))
+        rows = build_tables(problem, accepted, Path(folder), since)
         store.upload_directory(Path(folder), uri)
     marker = {"problem": problem.name, "fingerprint": fingerprint, "rows": rows}
     store.put_bytes(f"{uri}/{_MARKER}", json.dumps(marker, indent=1).encode())
@@ -53,7 +66,7 @@ def publish_features(problem: Problem, accepted: Path, store: ObjectStore) -> st
     return uri
 
 
-def fingerprint_inputs(problem: Problem, accepted: Path) -> str:
+def fingerprint_inputs(problem: Problem, accepted: Path, since: datetime | None = None) -> str:
     """Return 16 hexadecimal digits over the accepted sources and the declarations: equal inputs, equal tables.
 
     SQL counts as it is rendered.
@@ -61,6 +74,8 @@ def fingerprint_inputs(problem: Problem, accepted: Path) -> str:
     folder = declarations_folder(problem)
     declared = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.suffix == ".py"}
     declared |= {path.name: render_sql(path) for path in folder.iterdir() if path.suffix == ".sql"}
+    if since is not None:
+        declared["since"] = since.isoformat()
     return fingerprint_files(_source_files(problem, accepted), declared)[:16]
 
 
@@ -78,10 +93,11 @@ def render_sql(path: Path) -> str:
         raise ContractError(f"build {path.name}: it must be a Jinja template, but got: {error}. Correct it.") from error
 
 
-def build_tables(problem: Problem, accepted: Path, out: Path) -> dict[str, int]:
-    """Write one checked parquet a view and return their rows by view.
+def build_tables(problem: Problem, accepted: Path, out: Path, since: datetime | None = None) -> dict[str, int]:
+    """Write one checked parquet a view and return their rows by view; `since` as in `publish_features`.
 
     Raises:
+        ContractError: the SQL of a view looks further back than that.
         DataError: a source is missing, or a table breaks its view's declaration; all faults are named.
     """
     connection = connect_duckdb()
@@ -91,6 +107,7 @@ def build_tables(problem: Problem, accepted: Path, out: Path) -> dict[str, int]:
     for path in _source_files(problem, accepted):
         connection.execute(f"CREATE VIEW {quote_name(path.stem)} AS FROM read_parquet({quote_text(str(path))})")
     views = declared_views(problem)
+    starts = {} if since is None else _find_starts(problem, accepted, views, since)
     faults = [fault for view in views for fault in _build_view(connection, problem, view)]
     raise_faults(DataError, "build", faults)
     out.mkdir(parents=True, exist_ok=True)
@@ -99,11 +116,43 @@ def build_tables(problem: Problem, accepted: Path, out: Path) -> dict[str, int]:
         identity = [*view.keys, *_TIMES]
         columns = ", ".join(map(quote_name, [*identity, *[feature.name for feature in view.features]]))
         order = ", ".join(map(quote_name, identity))
-        rows = f"SELECT {columns} FROM {quote_name(view.name)} ORDER BY {order}"  # noqa: S608
+        start = f"WHERE event_timestamp >= {starts[view]}" if view in starts else ""
+        rows = f"SELECT {columns} FROM {quote_name(view.name)} {start} ORDER BY {order}"  # noqa: S608
         place = quote_text(str(out / f"{view.name}.parquet"))
         written = connection.execute(f"COPY ({rows}) TO {place} (FORMAT parquet, COMPRESSION zstd)").fetchall()
         counts[view.name] = int(written[0][0])
     return counts
+
+
+def _find_starts(
+    problem: Problem, accepted: Path, views: Sequence[OnlineView], since: datetime
+) -> dict[OnlineView, str]:
+    """Return the time from which the rows of each view that reads events are right, as SQL.
+
+    Raises:
+        ContractError: with all views whose values could be older than what is read.
+    """
+    history_days = problem.refresh.history_days or 0
+    registers = connect_duckdb()
+    for path in _source_files(problem, accepted):
+        if problem.sources[path.stem].kind == "snapshot":
+            registers.execute(f"CREATE VIEW {quote_name(path.stem)} AS FROM read_parquet({quote_text(str(path))})")
+    starts, faults = {}, []
+    for view in views:
+        # SQL that is understood where there are no events reads none: its rows are not those of a time.
+        with suppress(duckdb.CatalogException):
+            registers.execute(f"EXPLAIN {render_sql(declarations_folder(problem) / f'{view.name}.sql')}")
+            continue
+        if view.ttl_seconds is None or view.look_back_seconds is None:
+            faults.append(f"{view.name}: it must have a ttl and the tag look_back_hours, but lacks one.")
+            continue
+        needed = (view.ttl_seconds + view.look_back_seconds) / _DAY_SECONDS
+        if needed > history_days:
+            faults.append(f"{view.name}: its ttl and look-back are {needed:g} days together, which is more.")
+        starts[view] = quote_text((since + timedelta(seconds=view.look_back_seconds)).isoformat()) + "::TIMESTAMPTZ"
+    where = f"refresh.history_days of {problem.name}, {history_days}, must cover every view, or be left out"
+    raise_faults(ContractError, where, faults)
+    return starts
 
 
 def _source_files(problem: Problem, accepted: Path) -> list[Path]:

@@ -12,11 +12,14 @@ def build(contract: str, accepted: Input[Artifact]) -> str:
 
     from components.base.adapters.s3 import open_store
     from components.base.contract.stored import fetch_problem
+    from components.base.documents import read
     from components.base.settings import load_settings
+    from components.data.quality import Quality
     from components.features.build import publish_features
 
-    settings = load_settings()
-    return publish_features(fetch_problem(contract, settings), Path(accepted.path), open_store(settings))
+    settings, folder = load_settings(), Path(accepted.path)
+    since = read(Quality, folder / "quality.json").since
+    return publish_features(fetch_problem(contract, settings), folder, open_store(settings), since)
 
 
 @step

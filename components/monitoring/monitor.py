@@ -16,8 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from components.base.adapters.s3 import open_store
+from components.base.errors import PermanentError
 from components.base.settings import Settings
 from components.base.task import Task
+from components.data.history import first_judged
 from components.models.documents import Evaluation
 from components.models.parallel import quiet_fits
 from components.monitoring.alternatives import Alternative, read_columns, score_current_solution, score_previous
@@ -51,7 +53,7 @@ class _Material:
 
 
 def monitor_window(
-    task: Task, accepted: Path, features_uri: str, as_of: datetime, settings: Settings
+    task: Task, accepted: Path, features_uri: str, as_of: datetime, settings: Settings, since: datetime | None = None
 ) -> MonitoringResult:
     """Monitor the window that ends at `as_of`, and bring the ledger of labels up to it.
 
@@ -61,9 +63,10 @@ def monitor_window(
         features_uri: Folder or `s3://` prefix of the feature tables.
         as_of: UTC.
         settings: Where registry and object store are.
+        since: UTC; events known earlier are neither in the folder nor in the tables. None: all are.
 
     Raises:
-        PermanentError: the problem has no champion.
+        PermanentError: the problem has no champion, or another one than when its history was read.
         ModelRefusedError: its files are missing or damaged.
         DataError: a segment of the log is damaged, or labels cannot find their prediction.
         TransientError: the registry or the object store does not answer.
@@ -72,10 +75,9 @@ def monitor_window(
     with tempfile.TemporaryDirectory() as folder:
         store, place = open_store(settings), Path(folder)
         champion = fetch_monitored_champion(problem, settings, place)
+        _require_history(champion, since)
         window = Window(start=as_of - timedelta(days=problem.monitoring.window_days), end=as_of)
-        # Labels that were overdue at the run before by as long again: windows without overlap would never see them.
-        late = 2 * timedelta(hours=problem.monitoring.label_delay_hours)
-        before = Window(start=window.start - late, end=window.start)
+        before = Window(start=first_judged(problem, as_of), end=window.start)
         predictions = fetch_predictions(task, store, window, place / "window")
         earlier = fetch_predictions(task, store, before, place / "earlier")
         update_labels(task, accepted, [earlier, predictions], as_of, store)
@@ -90,6 +92,15 @@ def monitor_window(
     found = list_findings(task, result, estimate_performance(task, rows), estimate_scored(task, rows))
     done = {"findings": found, "computed_at": datetime.now(UTC), "seconds": round(time.monotonic() - started, 3)}
     return result.model_copy(update=done)
+
+
+def _require_history(champion: MonitoredChampion, since: datetime | None) -> None:
+    """Refuse a champion that was trained before the events that were read, whose new labels cannot be counted."""
+    if since and champion.trained_as_of < since:
+        raise PermanentError(
+            f"monitor: events must be read since the champion was trained, {champion.trained_as_of.isoformat()}, but "
+            f"got those since {since.isoformat()}. Another version became the champion meanwhile: run it again."
+        )
 
 
 def publish_result(task: Task, result: MonitoringResult, settings: Settings, path: Path) -> str:

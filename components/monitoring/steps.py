@@ -11,12 +11,16 @@ def monitor(contract: str, accepted: Input[Artifact], features_uri: str, as_of: 
     from pathlib import Path
 
     from components.base.contract.stored import fetch_problem
+    from components.base.documents import read
     from components.base.settings import load_settings
     from components.base.times import parse_time
+    from components.data.quality import Quality
     from components.monitoring.monitor import monitor_window, publish_result
     from components.tasks import open_task
 
     settings = load_settings()
     task = open_task(fetch_problem(contract, settings))
-    found = monitor_window(task, Path(accepted.path), features_uri, parse_time(as_of), settings)
+    folder = Path(accepted.path)
+    since = read(Quality, folder / "quality.json").since
+    found = monitor_window(task, folder, features_uri, parse_time(as_of), settings, since)
     publish_result(task, found, settings, Path(result.path))

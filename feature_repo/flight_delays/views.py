@@ -26,7 +26,15 @@ def _text(name: str, description: str) -> Field:
     return Field(name=name, dtype=String, description=description)
 
 
-def _view(name: str, entity: Entity, ttl: timedelta, description: str, features: list[Field]) -> FeatureView:
+def _view(
+    name: str,
+    entity: Entity,
+    ttl: timedelta,
+    description: str,
+    features: list[Field],
+    look_back: timedelta | None = None,
+) -> FeatureView:
+    """Declare one view; `look_back` is how far back the SQL of a view looks in events, at the time of a row."""
     source = FileSource(
         name=name,
         # Relative to `offline_store.root`: the registry stays true when a new build writes elsewhere.
@@ -45,6 +53,7 @@ def _view(name: str, entity: Entity, ttl: timedelta, description: str, features:
         source=source,
         description=description,
         owner=_OWNER,
+        tags={} if look_back is None else {"look_back_hours": f"{look_back / timedelta(hours=1):g}"},
     )
 
 
@@ -90,6 +99,7 @@ origin_weather = _view(
         _number("weather_pressure", "millibar", "Pressure at sea level"),
         _number("weather_pressure_change_6h", "millibar", "Change of the pressure over 6 hours"),
     ],
+    look_back=timedelta(hours=6),
 )
 
 plane_profile = _view(
@@ -112,6 +122,7 @@ carrier_delays = _view(
     timedelta(days=3),
     "How the carrier's flights did lately, counted when their outcome was known",
     _delays(carrier, "carrier"),
+    look_back=timedelta(days=7),
 )
 
 origin_delays = _view(
@@ -121,6 +132,7 @@ origin_delays = _view(
     timedelta(days=1),
     "How flights from the airport did lately, counted when their outcome was known",
     _delays(origin, "airport"),
+    look_back=timedelta(days=7),
 )
 
 route_delays = _view(
@@ -139,6 +151,7 @@ route_delays = _view(
         ),
         _number("route_flights_14d", "flights", "Outcomes of the route in the last 14 days"),
     ],
+    look_back=timedelta(days=14),
 )
 
 aircraft_state = _view(
@@ -154,6 +167,7 @@ aircraft_state = _view(
         _number("aircraft_flights_24h", "flights", "Its known flights of the last 24 hours"),
         _number("aircraft_late_ratio_28d", "share of flights", "Its late flights, last 28 days"),
     ],
+    look_back=timedelta(days=28),
 )
 
 flight_delays = FeatureService(

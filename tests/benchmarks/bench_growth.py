@@ -96,7 +96,7 @@ def run_step(step: str, home: Path) -> None:
     from kfp import dsl
 
     function = getattr(importlib.import_module(f"components.{STEPS[step]}.steps"), step).python_func
-    known = {"problem": CONTRACT.stem, "as_of": AS_OF, "due": AS_OF}
+    known = {"problem": CONTRACT.stem, "as_of": AS_OF, "due": AS_OF, "pipeline": "training"}
     arguments = {}
     for name, parameter in inspect.signature(function).parameters.items():
         kept = home / f"{name}.txt"

@@ -65,6 +65,12 @@ class Refresh(Section):
     """When the feature tables and the online store are brought up to date between two trainings."""
 
     schedule: Cron = "0 5 * * *"
+    history_days: int | None = Field(
+        default=None,
+        gt=0,
+        description="refresh and monitoring read rows that became known in so many days before the time that they are "
+        "for: at least the time to live of every view plus its look-back; without it they read everything",
+    )
 
 
 class Monitoring(Section):

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
 
 REPOSITORY = Path(__file__).parents[3] / "feature_repo"
+# Of a view whose SQL reads events: hours, see `OnlineView.look_back_seconds`.
+LOOK_BACK_TAG = "look_back_hours"
 # Encoded keys and decoded values that a server keeps: a day of flights has some thousands.
 _CACHED_KEYS = 50_000
 _ROW = "entity_row"
@@ -186,7 +188,14 @@ def describe_view(view: "FeatureView") -> OnlineView:
             )
         described.append(Feature(field.name, kind, view.name, field.description, field.tags.get("unit")))
     keys = tuple(field.name for field in view.entity_columns)
-    return OnlineView(view.name, keys, tuple(described), view.ttl.total_seconds() if view.ttl else None)
+    look_back = view.tags.get(LOOK_BACK_TAG)
+    return OnlineView(
+        name=view.name,
+        keys=keys,
+        features=tuple(described),
+        ttl_seconds=view.ttl.total_seconds() if view.ttl else None,
+        look_back_seconds=None if look_back is None else float(look_back) * 3600,
+    )
 
 
 def _declarations(problem: Problem) -> list[Any]:

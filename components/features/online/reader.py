@@ -35,6 +35,8 @@ class OnlineView:
     features: tuple[Feature, ...]
     ttl_seconds: float | None
     """Age above which a value is missing; None: a value never expires."""
+    look_back_seconds: float | None = None
+    """Age, at the time of a row, of the oldest event that its values depend on; None: it is not declared."""
 
 
 class Filling(NamedTuple):

@@ -6,11 +6,13 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from components.base.adapters.s3 import open_store
 from components.base.errors import PermanentError
 from components.base.settings import load_settings
+from components.data.history import find_since
 from components.features.feast.feature_store import declared_views
 from components.monitoring.labels import read_labels
 from components.monitoring.monitor import describe_result, monitor_window, publish_result
@@ -61,6 +63,11 @@ def world(seaweedfs, tmp_path_factory):
 
 
 @pytest.fixture
+def problem_with_history():
+    return PROBLEM.model_copy(update={"refresh": PROBLEM.refresh.model_copy(update={"history_days": 60})})
+
+
+@pytest.fixture
 def run(world, tmp_path):
     """Monitor as of a moment, with other outcomes if given."""
 
@@ -102,6 +109,34 @@ def test_labels_that_mean_something_else_are_said(world, run):
     titles = [finding.title for finding in result.findings]
     assert titles[0] == "The ROC AUC is below its limit"
     assert "The same inputs now mean something else" in titles
+
+
+def test_result_without_the_events_of_long_ago_is_that_of_all(world, tmp_path, problem_with_history):
+    """Flights and features of the year before change nothing, and neither is read."""
+    older = make_flights(days=300, per_day=20, start=START - timedelta(days=300), seed=3)
+    older["flight"] += 100_000
+    everything = pd.concat([older, world.served], ignore_index=True)
+    everything = everything[everything["outcome_at"] <= AS_OF]
+    since = find_since(problem_with_history, "monitoring", AS_OF, world.settings)
+    # The champion was trained at the start of the window, two days after the first label that a run waits for.
+    assert since == START - timedelta(days=2 + 60)
+    results = []
+    for name, rows, start in (
+        ("all", everything, None),
+        ("new", everything[everything["outcome_at"] >= since], since),
+    ):
+        accepted = put_flights(tmp_path / name / "accepted", rows)
+        features = write_features(tmp_path / name / "features", rows, declared_views(PROBLEM))
+        results.append(monitor_window(TASK, accepted, features, AS_OF, world.settings, start))
+    full, new = (result.model_copy(update={"computed_at": AS_OF, "seconds": 0.0}) for result in results)
+    assert new == full
+    assert new.labels.new_since_training == (everything["outcome_at"] > START).sum()
+
+
+def test_champion_that_was_trained_before_what_was_read_is_refused(world, tmp_path):
+    accepted = put_flights(tmp_path / "accepted", world.served)
+    with pytest.raises(PermanentError, match="events must be read since the champion was trained"):
+        monitor_window(TASK, accepted, world.features, AS_OF, world.settings, START + timedelta(days=1))
 
 
 def test_result_is_published_where_others_read_it(world, run, tmp_path):
