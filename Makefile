@@ -154,7 +154,7 @@ test: $(READY) ## Run every test but the benchmarks, with coverage
 
 .PHONY: test-cluster
 test-cluster: $(READY) ## Test the chart on the cluster of KUBECONFIG, in namespaces of its own: make test-cluster IMAGE=localhost/tidemill:COMMIT
-	@TEST_CLUSTER=1 TEST_IMAGE=$(IMAGE) $(RUN) -m pytest tests/cluster/test_prepare.py tests/cluster/test_chart.py tests/cluster/test_day_2.py
+	@TEST_CLUSTER=1 TEST_IMAGE=$(IMAGE) $(RUN) -m pytest tests/cluster/test_prepare.py tests/cluster/test_chart.py tests/cluster/test_predictor.py tests/cluster/test_day_2.py
 
 .PHONY: lint
 lint: $(READY) ## Check format, style, types, import rules and generated files

@@ -8,10 +8,13 @@ from pathlib import Path
 import yaml
 
 from components.base.settings import Settings, load_settings
+from pipelines.cluster.deploy import Platform
 from pipelines.cluster.environment import CHART, Environment
 from pipelines.cluster.kubectl import Kubectl
 
 NOW = datetime(2013, 8, 1, tzinfo=UTC)
+# Kubeflow and KServe belong to other tests; what is proven here needs neither.
+BARE = Platform(has_pipelines=False, has_kserve=False)
 _SERVICES = (
     "postgresql",
     "redis",

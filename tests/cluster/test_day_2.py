@@ -11,22 +11,21 @@ import signal
 import stat
 import subprocess
 import time
-import uuid
 
 import pytest
 
+from components.base import documents
 from components.base.adapters import mlflow as tracking
+from components.release.record import Release
 from pipelines.cluster.backup import back_up
-from pipelines.cluster.deploy import Platform, deploy, name_contracts, recover, undeploy
+from pipelines.cluster.deploy import deploy, name_contracts, recover, undeploy
 from pipelines.cluster.drill import check_drill, run_drill
 from pipelines.cluster.helm import Helm
 from pipelines.cluster.kubectl import Kubectl, find_program
 from pipelines.cluster.operations import open_operations
 from pipelines.cluster.restore import restore
-from tests.cluster.installation import make_environment, read_settings, send_request
+from tests.cluster.installation import BARE, send_request
 from tests.unit.conftest import (  # noqa: F401 - fixtures
-    empty_tracking_database,
-    fill_features,
     model_folder,
     prepared,
     release,
@@ -39,30 +38,11 @@ pytestmark = [
     ),
     pytest.mark.timeout(1800),
 ]
-# Kubeflow and KServe belong to other tests; what is proven here needs neither.
-BARE = Platform(has_pipelines=False, has_kserve=False)
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    namespace = f"day2-{uuid.uuid4().hex[:6]}"
-    made = make_environment(namespace, os.environ["TEST_IMAGE"], tmp_path_factory.mktemp("environment"))
-    deploy(Helm(made, (*name_contracts(), *BARE.words)), BARE, 600, print)
-    yield made
-    Kubectl(namespace).run("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture
 def helm(environment):
     return Helm(environment, (*name_contracts(), *BARE.words))
-
-
-@pytest.fixture
-def tracking_settings(environment, tmp_path):
-    """The installation's own stores, seen from here, with features in them."""
-    settings = read_settings(environment.namespace, tmp_path / "home")
-    fill_features(tmp_path / "features", settings)
-    return settings
 
 
 def test_a_deployment_done_twice_changes_nothing(helm, capsys):
@@ -103,14 +83,14 @@ def test_a_person_looks_and_pauses_from_outside(environment):
 
 
 def test_what_is_deleted_comes_back_from_one_folder_and_one_file(environment, tracking_settings, release, tmp_path):
-    release("run-1")
-    tracking.promote("flight-delays", "1", tracking_settings)
+    version = documents.read(Release, release("run-1") / "release.json").version
+    tracking.promote("flight-delays", version, tracking_settings)
     send_request(tracking_settings, "anna")
     time.sleep(15)
     folder, secrets = tmp_path / "backup", tmp_path / "secrets.json"
     taken = back_up(environment, folder, secrets, print)
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
-    assert taken.state.problems["flight-delays"].answers.version == "1"
+    assert taken.state.problems["flight-delays"].answers.version == version
     assert taken.state.rulings > 0
 
     undeploy(environment, print, deletes_data=True)
