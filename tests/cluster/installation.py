@@ -67,12 +67,13 @@ def read_settings(namespace: str, home: Path) -> Settings:
 
 
 def send_request(settings: Settings, person: str) -> None:
-    """Ask the governor of an installation for a training, as a person."""
+    """Ask the governor of an installation for a training, as a person who paused it: without Kubeflow none starts."""
     from components.governor.inbox import Inbox, Times
     from components.governor.schema import Database
 
     database = Database(settings.governor_database)
     inbox = Inbox(database)
     inbox.add_problem("flight-delays", NOW)
+    inbox.pause("flight-delays", person, "There is no Kubeflow.")
     inbox.open_request("flight-delays", person, "The feed is whole again.", Times(NOW, NOW))
     database.engine.dispose()
