@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from components.base.dataset import Prepared
-from components.base.statistics.folds import Fold, sample_evenly, sample_folds, split_train
+from components.base.statistics.folds import Fold, sample_folds, sample_tables, split_train
 from components.base.task import Output, Task
 from components.models.artifact import Model, ModelDescription
 from components.models.calibrate import calibrate_model, fit_policy
@@ -30,10 +30,16 @@ from components.models.refit import refit_model
 
 logger = logging.getLogger(__name__)
 
+# With more rows the members of an ensemble are fitted one after the other: the step stays below 3 GB.
+_ROWS_SIDE_BY_SIDE = 200_000
+
 
 def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
     """Fit the members on all train rows, combine, calibrate, and choose the policy."""
-    train, validation, names = prepared.read("train"), prepared.read("validation"), prepared.feature_names
+    names = prepared.feature_names
+    # At a million rows, every further column and every copy of the table costs hundreds of megabytes.
+    columns = [*names, prepared.target, "predicted_at", "label_at"]
+    train, validation = prepared.read("train", columns), prepared.read("validation", columns)
     parameters = {entry.family: entry.parameters for entry in tuned.families}
     pipelines = {family: task.build_candidate(family, prepared.features, value) for family, value in parameters.items()}
     held_out = _predict_out_of_fold(task, prepared, train, list(pipelines.values()))
@@ -43,9 +49,11 @@ def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
         use_one_thread()
         stacker = task.fit_stacker(held_out.outputs, held_out.outcomes) if winner.kind == "stacking" else None
 
-    def fit(rows: pd.DataFrame) -> Any:
-        learned = rows.iloc[sample_evenly(np.arange(len(rows)), task.problem.search.fit_rows)]
-        fitted = run_all([partial(_fit, prepared, pipelines[family], learned) for family in winner.families])
+    def fit(*tables: pd.DataFrame) -> Any:
+        learned = sample_tables(tables, task.problem.search.fit_rows)
+        fits = [partial(_fit, prepared, pipelines[family], learned) for family in winner.families]
+        # An encoded copy of many rows is as large as all else: one at a time.
+        fitted = run_all(fits) if len(learned) <= _ROWS_SIDE_BY_SIDE else [run_all([one])[0] for one in fits]
         members = dict(zip(winner.families, fitted, strict=True))
         return task.combine(winner.kind, members, stacker, learned[names], learned[prepared.target])
 

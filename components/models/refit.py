@@ -27,7 +27,7 @@ _MAXIMUM_PSI = 0.25
 def refit_model(
     task: Task,
     estimator: Any,
-    fit: Callable[[pd.DataFrame], Any],
+    fit: Callable[..., Any],
     train: pd.DataFrame,
     validation: pd.DataFrame,
     names: list[str],
@@ -37,13 +37,13 @@ def refit_model(
     Args:
         task: The task.
         estimator: Fitted on train rows, calibrated on validation rows.
-        fit: Fits the recipe, without calibration.
+        fit: Fits the recipe, without calibration, on tables that follow each other.
         train: Rows of the role.
         validation: Rows of the role.
         names: Columns that the model reads.
     """
     first, second = halve(validation)
-    newer = task.replace_core(estimator, fit(pd.concat([train, first], ignore_index=True)))
+    newer = task.replace_core(estimator, fit(train, first))
     outcomes = second[task.problem.target.name].to_numpy(dtype=np.float64)
     before, after = (task.predict(one, second[names]) for one in (estimator, newer))
     psi = max(measure_output_psi(before[:, place], after[:, place]) for place in range(before.shape[1]))
@@ -56,8 +56,7 @@ def refit_model(
     if not psi <= _MAXIMUM_PSI:
         reason = f"{measured} Calibration and policy would no longer fit, so the model of train rows alone stays."
         return estimator, RefitRecord(rows=len(train), psi=psi, loss_gain=gain, is_refitted=False, reason=reason)
-    both = pd.concat([train, validation], ignore_index=True)
     until = write_date(validation["predicted_at"].max().isoformat())
     reason = f"Fitted again on train and validation rows, to {until}. {measured}"
-    record = RefitRecord(rows=len(both), psi=psi, loss_gain=gain, is_refitted=True, reason=reason)
-    return task.replace_core(estimator, fit(both)), record
+    record = RefitRecord(rows=len(train) + len(validation), psi=psi, loss_gain=gain, is_refitted=True, reason=reason)
+    return task.replace_core(estimator, fit(train, validation)), record

@@ -68,6 +68,17 @@ def sample_evenly(positions: NDArray[np.intp], rows: int) -> NDArray[np.intp]:
     return positions[np.linspace(0, len(positions) - 1, rows).astype(np.intp)]
 
 
+def sample_tables(tables: Sequence[pd.DataFrame], rows: int) -> pd.DataFrame:
+    """Return at most `rows` rows of tables that follow each other, at equal distances, without a copy of the rest."""
+    ends = np.cumsum([len(table) for table in tables])
+    chosen = sample_evenly(np.arange(ends[-1]), rows)
+    parts = np.split(chosen, np.searchsorted(chosen, ends[:-1]))
+    starts = [0, *ends[:-1]]
+    taken = [table.iloc[part - start] for table, part, start in zip(tables, parts, starts, strict=True)]
+    sampled: pd.DataFrame = pd.concat(taken, ignore_index=True)
+    return sampled
+
+
 def sample_fits(folds: Sequence[Fold], rows: int) -> list[Fold]:
     """Thin out the rows to fit on, in every fold by the same share, so that the largest fold keeps `rows` at most.
 

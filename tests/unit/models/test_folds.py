@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.base.errors import DataError
-from components.base.statistics.folds import sample_evenly, sample_fits, sample_folds, split_folds
+from components.base.statistics.folds import sample_evenly, sample_fits, sample_folds, sample_tables, split_folds
 
 START = pd.Timestamp("2013-01-01", tz="UTC")
 
@@ -68,3 +68,13 @@ def test_sampling_thins_every_fold_by_the_same_share():
     assert [(len(fold.fit), len(fold.score)) for fold in sample_fits(split, 30)] == [(10, 100), (20, 100), (30, 100)]
     assert [(len(fold.fit), len(fold.score)) for fold in sample_folds(split, 200)] == [(50, 50), (100, 50), (150, 50)]
     assert sample_fits(split, 10_000)[2].fit.tolist() == split[2].fit.tolist()
+
+
+@settings(deadline=None)
+@given(sizes=st.lists(st.integers(0, 9), min_size=1, max_size=4).filter(any), rows=st.integers(1, 40))
+def test_sample_of_tables_is_the_sample_of_all_their_rows(sizes, rows):
+    numbers = np.arange(sum(sizes))
+    tables = [pd.DataFrame({"number": part}) for part in np.split(numbers, np.cumsum(sizes)[:-1])]
+    together = pd.concat(tables, ignore_index=True)
+    expected = together.iloc[sample_evenly(numbers, rows)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(sample_tables(tables, rows), expected)
