@@ -27,7 +27,7 @@ def monitoring(problem: str, as_of: str = "", due: str = "") -> Artifact:
         as_of: ISO 8601 time in UTC; the window ends there, and nothing known later is read. Empty: the time in `due`.
         due: Time for which the run was due; Kubeflow gives it to the pipeline that `on_cluster.py` builds.
     """
-    framed = frame(problem=problem, as_of=as_of, due=due)
+    framed = frame(problem=problem, as_of=as_of, due=due, after="refresh")
     contract, time = framed.outputs["contract"], framed.outputs["as_of"]
     ingested = ingest(contract=contract, as_of=time, pipeline=PIPELINE_NAME)
     accepted = validate(contract=contract, snapshot=ingested.output).output

@@ -9,7 +9,7 @@ ensemble take 2.7 GiB, prepare 1.9, explore 1.8, build 1.6. The request is the f
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kfp import dsl, kubernetes
@@ -55,7 +55,8 @@ _LARGE = StepResources(
 _LIGHT = StepResources(memory_request="384Mi", memory_limit="1Gi", cpu_request="100m")
 
 STEPS: dict[str, StepResources] = {
-    "frame": _LIGHT,
+    # That of monitoring waits up to an hour for its refresh.
+    "frame": replace(_LIGHT, timeout_seconds=2 * 3600),
     "ingest": StepResources(),
     "validate": StepResources(is_reused=True),
     # KFP's cache does not see whether the tables are still there; build does, and leaves them if so.

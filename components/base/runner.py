@@ -44,6 +44,8 @@ class ListedRun:
     version: str | None = None
     report: str | None = None
     """Path of the page that a person opens first, on this machine only."""
+    is_scheduled: bool = False
+    """A recurring run of the platform started it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class RecurringRun:
     """Of the platform."""
     mark: str = ""
     """Fingerprint of what it starts, where this installation made it; empty for that of a person or another one."""
+    since: datetime | None = None
+    """Of the due times after it that were missed the newest is made up, once; None is the time of its creation."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Runner(Protocol):
         """
 
     def create_schedule(self, schedule: RecurringRun) -> None:
-        """Keep a recurring run of a pipeline; its cron line is in the platform's own form.
+        """Keep a recurring run of a pipeline, from its `since` on; its cron line is in the platform's own form.
 
         Raises:
             TransientError: the platform does not answer.

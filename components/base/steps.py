@@ -6,14 +6,22 @@ from components.base.step import step
 
 
 @step
-def frame(problem: str, as_of: str, due: str) -> NamedTuple("Framed", [("contract", str), ("as_of", str)]):
-    """Check the contract of the problem and keep it; return its URI, which names its content, and the run's time."""
+def frame(problem: str, as_of: str, due: str, after: str = "") -> NamedTuple(
+    "Framed", [("contract", str), ("as_of", str)]
+):
+    """Check the contract of the problem and keep it; return its URI, which names its content, and the run's time.
+
+    A run without an own time was started by its schedule, and waits for the pipeline `after`.
+    """
     from components.base.adapters.s3 import open_store
     from components.base.contract.load import load_problem
     from components.base.contract.stored import store_problem
+    from components.base.run_order import wait_for_earlier
     from components.base.settings import load_settings
     from components.base.times import parse_time
 
     settings = load_settings()
-    kept = store_problem(load_problem(settings.problems / f"{problem}.yaml"), open_store(settings))
-    return kept, parse_time(as_of or due).isoformat()
+    checked, store = load_problem(settings.problems / f"{problem}.yaml"), open_store(settings)
+    time = parse_time(as_of or due)
+    wait_for_earlier(store, checked, "" if as_of else after, time)
+    return store_problem(checked, store), time.isoformat()

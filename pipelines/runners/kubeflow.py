@@ -16,7 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -179,6 +179,7 @@ class KubeflowRunner:
                 pipeline=_read_pipeline(run),
                 id=run.recurring_run_id or "",
                 mark=self._read_mark(run.description or ""),
+                since=run.created_at,
             )
             for run, name in found
             if run.trigger and run.trigger.cron_schedule
@@ -188,7 +189,9 @@ class KubeflowRunner:
         return description.removeprefix(self._mark) if description.startswith(self._mark) else ""
 
     def create_schedule(self, schedule: RecurringRun) -> None:
-        """Create the recurring run; of windows that were missed only the newest is made up.
+        """Create the recurring run; of the due times that were missed since `since` only the newest is made up.
+
+        KFP remembers for a recurring run which due time it started last, and not beyond its end.
 
         Raises:
             TransientError: the API does not answer, or not to us.
@@ -207,6 +210,7 @@ class KubeflowRunner:
                 params={"problem": schedule.problem},
                 max_concurrency=1,
                 no_catchup=True,
+                start_time=schedule.since and f"{schedule.since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
                 service_account=STEPS_ACCOUNT,
             )
 
@@ -326,6 +330,7 @@ def _list_run(run: Any, problems: dict[str, str]) -> ListedRun:
         state=_read_state(run),
         started=run.created_at,
         seconds=seconds if seconds > 0 else None,
+        is_scheduled=bool(run.recurring_run_id),
     )
 
 

@@ -12,7 +12,8 @@ labels and a pause. Reports are the last step of monitoring and have its schedul
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -20,6 +21,7 @@ from typing import Literal
 from components.base.contract.problem import Problem
 from components.base.errors import PermanentError
 from components.base.runner import Pipeline, RecurringRun, Runner
+from components.base.times import parse_time
 from pipelines.runners.compile import compile_to
 
 SCHEDULED: tuple[Pipeline, ...] = ("refresh", "monitoring")
@@ -70,14 +72,17 @@ def plan_changes(wanted: Sequence[RecurringRun], kept: Sequence[RecurringRun]) -
 def apply(changes: Iterable[ScheduleChange], runner: Runner) -> Iterator[ScheduleChange]:
     """Make each change and yield it when it is made.
 
-    The old one goes before the new one comes: two of one name would both start, and a run that is due in between is
-    made up, once.
+    The old one goes before the new one comes: two of one name would both start. The new one goes on from the due time
+    that was started last, so that one that was missed, before or in between, is made up, once.
     """
     for change in changes:
-        for schedule in (change.schedule,) if change.action == "delete" else change.replaced:
-            runner.delete_schedule(schedule)
-        if change.action != "delete":
-            runner.create_schedule(change.schedule)
+        if change.action == "delete":
+            runner.delete_schedule(change.schedule)
+        else:
+            wanted = replace(change.schedule, since=_find_handled(change, runner))
+            for schedule in change.replaced:
+                runner.delete_schedule(schedule)
+            runner.create_schedule(wanted)
         yield change
 
 
@@ -94,6 +99,22 @@ def convert_cron(cron: str) -> str:
         )
     *others, weekdays = cron.split()
     return " ".join(["0", *others, ",".join(_convert_weekdays(part) for part in weekdays.split(","))])
+
+
+def _find_handled(change: ScheduleChange, runner: Runner) -> datetime | None:
+    """Return the newest due time of a pipeline that was started; before the first one the age of its recurring run.
+
+    None where there was neither: no due time before a problem was known is made up. Runs outlive their recurring run,
+    so that also one whose replacement was interrupted goes on.
+    """
+    wanted = change.schedule
+    started = [
+        parse_time(run.as_of)
+        for run in runner.list_runs(wanted.problem)
+        if run.is_scheduled and run.pipeline == wanted.pipeline
+    ]
+    kept = [one.since for one in change.replaced if one.since]
+    return max(started, default=min(kept, default=None))
 
 
 def _convert_weekdays(part: str) -> str:

@@ -56,3 +56,9 @@ def test_last_step_waits_for_the_work(compiled: dict[str, Any]) -> None:
         assert "monitor" in tasks["report"]["dependentTasks"]
     else:
         assert "materialize" in tasks["record"]["dependentTasks"]
+
+
+def test_monitoring_alone_comes_after_the_refresh(compiled: dict[str, Any]) -> None:
+    given = tasks_of(compiled)["frame"]["inputs"]["parameters"].get("after")
+    expected = {"runtimeValue": {"constant": "refresh"}} if compiled["pipelineInfo"]["name"] == "monitoring" else None
+    assert given == expected

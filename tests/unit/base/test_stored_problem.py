@@ -1,9 +1,11 @@
 """A contract that a run keeps has the name of its content, and comes back as it was."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from components.base import run_order
 from components.base.contract.load import load_problem, write_problem
 from components.base.contract.stored import fetch_problem, store_problem
 from components.base.errors import ObjectMissingError
@@ -37,3 +39,16 @@ def test_frame_gives_the_time_of_the_run_or_the_one_for_which_it_was_due(monkeyp
     assert (fetch_problem(contract, store_settings), as_of) == (PROBLEM, "2013-07-01T00:00:00+00:00")
     again, due = frame.python_func(problem="flight-delays", as_of="", due="2026-11-26T05:00:00Z")
     assert (again, due) == (contract, "2026-11-26T05:00:00+00:00")
+
+
+def test_a_run_waits_for_the_pipeline_before_it_only_when_its_schedule_started_it(monkeypatch, store_settings):
+    for name, value in store_settings.child_environment().items():
+        monkeypatch.setenv(name, value)
+    waited = []
+    monkeypatch.setattr(run_order, "wait_for_earlier", lambda *seen: waited.append(seen[2:]))
+    frame.python_func(problem="flight-delays", as_of="", due="2026-11-26T06:00:00Z", after="refresh")
+    frame.python_func(problem="flight-delays", as_of="2026-11-26", due="2026-11-26T06:00:00Z", after="refresh")
+    assert waited == [
+        ("refresh", datetime(2026, 11, 26, 6, tzinfo=UTC)),
+        ("", datetime(2026, 11, 26, tzinfo=UTC)),
+    ]

@@ -1,6 +1,7 @@
 """The recurring runs of a platform become those of the contracts, whatever state they were left in."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.base.contract.load import load_problem
 from components.base.errors import PermanentError
-from components.base.runner import RecurringRun
+from components.base.runner import ListedRun, RecurringRun
 from pipelines.runners.local import LocalRunner
 from pipelines.runners.schedules import apply, convert_cron, fingerprint_pipelines, list_wanted, plan_changes
 
@@ -21,8 +22,8 @@ WANTED = list_wanted([PROBLEM], PRINTS)
 class Platform:
     """Keeps recurring runs in memory, and may die before one of its changes."""
 
-    def __init__(self, kept, changes_left=99):
-        self.kept, self.changes_left = list(kept), changes_left
+    def __init__(self, kept, changes_left=99, runs=()):
+        self.kept, self.changes_left, self.runs = list(kept), changes_left, list(runs)
 
     def _change(self):
         if self.changes_left == 0:
@@ -32,6 +33,9 @@ class Platform:
     def create_schedule(self, schedule):
         self._change()
         self.kept.append(replace(schedule, id=f"id-{len(self.kept)}-{self.changes_left}"))
+
+    def list_runs(self, problem):
+        return [run for run in self.runs if run.problem == problem]
 
     def delete_schedule(self, schedule):
         self._change()
@@ -81,6 +85,54 @@ def test_one_that_was_switched_off_is_switched_on_again():
     list(apply(plan_changes(WANTED, []), platform))
     switched_off = [replace(one, is_enabled=False) for one in platform.kept]
     assert [change.action for change in plan_changes(WANTED, switched_off)] == ["replace", "replace"]
+
+
+MADE = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def make_run(as_of, pipeline="refresh", is_scheduled=True):
+    return ListedRun(
+        f"{pipeline}-{as_of}", pipeline, "flight-delays", as_of, "running", MADE, is_scheduled=is_scheduled
+    )
+
+
+def replaced_refresh(platform):
+    """Make the recurring runs of an image, then those of the next one; return the refresh."""
+    list(apply(plan_changes(WANTED, platform.kept), platform))
+    platform.kept = [replace(one, since=one.since or MADE) for one in platform.kept]
+    later = list_wanted([PROBLEM], PRINTS | {"refresh": "r2"})
+    list(apply(plan_changes(later, platform.kept), platform))
+    return next(one for one in platform.kept if one.pipeline == "refresh")
+
+
+def test_a_new_recurring_run_makes_up_nothing_from_before_its_problem_was_known():
+    platform = Platform([])
+    list(apply(plan_changes(WANTED, []), platform))
+    assert [one.since for one in platform.kept] == [None, None]
+
+
+def test_a_replaced_recurring_run_goes_on_from_the_due_time_that_was_started_last():
+    # Nobody else's run, and none of another pipeline, was the clock's.
+    runs = [make_run("2026-11-22T05:00:00+00:00"), make_run("2026-11-21T05:00:00+00:00")]
+    others = [make_run("2026-11-23T05:00:00+00:00", "monitoring"), make_run("2026-11-24", is_scheduled=False)]
+    assert replaced_refresh(Platform([], runs=runs + others)).since == datetime(2026, 11, 22, 5, tzinfo=UTC)
+
+
+def test_a_recurring_run_that_had_not_started_anything_goes_on_from_its_own_begin():
+    assert replaced_refresh(Platform([])).since == MADE
+
+
+def test_a_replacement_that_was_interrupted_forgets_no_due_time():
+    platform = Platform([], runs=[make_run("2026-11-22T05:00:00+00:00")])
+    list(apply(plan_changes(WANTED, []), platform))
+    platform.changes_left = 1
+    later = list_wanted([PROBLEM], PRINTS | {"refresh": "r2"})
+    with pytest.raises(KeyboardInterrupt):
+        list(apply(plan_changes(later, platform.kept), platform))
+    assert len(platform.kept) == 1
+    platform.changes_left = 99
+    list(apply(plan_changes(later, platform.kept), platform))
+    assert platform.kept[-1].since == datetime(2026, 11, 22, 5, tzinfo=UTC)
 
 
 kept_runs = st.lists(
