@@ -15,7 +15,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from components.base.contract.problem import Problem
-from components.base.contract.rules import find_faults
 from components.base.contract.tasks import CONTRACTS
 from components.base.contract.upgrade import Location, describe_upgrade, list_changes, upgrade_contract
 from components.base.errors import ContractError, describe_faults, raise_faults, suggest_name
@@ -38,6 +37,9 @@ def parse_problem(text: str, where: str) -> Problem:
         ContractError: with all faults: YAML that does not parse, a key given twice, fields that break the schema and,
             once the schema holds, rules across sections.
     """
+    # The rules parse SQL; a process that reads checked contracts, such as the predictor, does without 10 MB of parser.
+    from components.base.contract.rules import find_faults
+
     node = _compose(text, where)
     doubled = [_place(node, where, loc) + "must be given once, but is given twice." for loc in _doubled_keys(node)]
     raise_faults(ContractError, f"problem {where}", doubled)

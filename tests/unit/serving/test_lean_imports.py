@@ -1,4 +1,4 @@
-"""The predictor's imports: without a client of Kubernetes and a list of all estimators, and with every model loaded."""
+"""The predictor's imports: no client of Kubernetes, no SQL parser, no list of all estimators; and every model loads."""
 
 import subprocess
 import sys
@@ -14,6 +14,8 @@ import sys
 from components.serving.predictor.lean_imports import import_lean
 import_lean()
 assert 'kubernetes' not in sys.modules, 'kubernetes'
+import components.serving.predictor.server
+assert 'sqlglot' not in sys.modules, 'the parser of SQL'
 assert 'sklearn.gaussian_process' not in sys.modules, 'every module of scikit-learn'
 from sklearn.utils import all_estimators
 assert callable(all_estimators) and all_estimators is not list
@@ -22,7 +24,6 @@ from components.base.contract.load import load_problem
 from components.models.artifact import load_model
 from components.tasks import open_task
 model = load_model(open_task(load_problem(Path(sys.argv[1]))), Path(sys.argv[2]))
-import components.serving.predictor.server
 import kubernetes.client
 print(type(model.estimator).__name__, kubernetes.client.V1Pod.__name__)
 """
