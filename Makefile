@@ -32,6 +32,10 @@ LOCK := -q pyproject.toml --universal --python-version 3.11 --generate-hashes --
 .PHONY: install
 install: $(READY) ## Create .venv and install the locked packages and the command tidemill: make install PYTHON=python3.12
 
+.PHONY: spark
+spark: $(READY) ## Add Spark, the second engine of the data steps (480 MB; needs Java 17 or 21)
+	@$(VENV)/bin/uv pip install -q --python $(RUN) --no-build-isolation --require-hashes -r requirements-spark.lock
+
 .PHONY: demo
 demo: $(READY) ## Run the whole way on this machine, no cluster: make demo PROBLEM=flight-delays AS_OF=2013-07-01
 	@$(TIDEMILL) demo --problem $(PROBLEM) $(addprefix --as-of ,$(AS_OF))
@@ -199,6 +203,7 @@ audit: $(READY) ## Compare the image's packages with the known flaws; a package 
 lock: $(READY) ## Resolve pyproject.toml into requirements.lock, and its runtime part for images
 	@$(VENV)/bin/uv pip compile $(LOCK) --extra local --extra dev -o requirements.lock
 	@$(VENV)/bin/uv pip compile $(LOCK) --constraint requirements.lock -o requirements-runtime.lock
+	@$(VENV)/bin/uv pip compile $(LOCK) --constraint requirements.lock --extra spark -o requirements-spark.lock
 
 .PHONY: clean
 clean: ## Remove runs, data and caches of this machine; .venv stays

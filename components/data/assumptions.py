@@ -7,10 +7,9 @@ order; the caller decides what a violation stops. Called by validation.
 import math
 from pathlib import Path
 
-import duckdb
-
-from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.adapters.duckdb import explain_duckdb_errors, quote_name, quote_text
 from components.base.contract.problem import Assumption, Problem
+from components.base.engine import Engine, using_engine
 from components.data.quality import AssumptionResult
 
 
@@ -20,16 +19,16 @@ def check_assumptions(problem: Problem, accepted_folder: Path) -> list[Assumptio
     Raises:
         DataError: the SQL of an assumption fails.
     """
-    with connect_duckdb() as connection:
+    with using_engine(problem.data.engine) as engine:
         for name in problem.sources:
             place = quote_text(str(accepted_folder / f"{name}.parquet"))
-            connection.execute(f"CREATE VIEW {quote_name(name)} AS SELECT * FROM read_parquet({place})")  # noqa: S608
-        return [_check(connection, assumption) for assumption in problem.assumptions]
+            engine.execute(f"CREATE VIEW {quote_name(name)} AS SELECT * FROM read_parquet({place})")  # noqa: S608
+        return [_check(engine, assumption) for assumption in problem.assumptions]
 
 
-def _check(connection: duckdb.DuckDBPyConnection, assumption: Assumption) -> AssumptionResult:
+def _check(engine: Engine, assumption: Assumption) -> AssumptionResult:
     with explain_duckdb_errors(f"assumption {assumption.name}"):
-        row = connection.execute(assumption.sql).fetchone()
+        row = engine.execute(assumption.sql).fetchone()
     value = None if row is None or row[0] is None or math.isnan(row[0]) else float(row[0])
     low, high = assumption.minimum, assumption.maximum
     if low is not None and high is not None:

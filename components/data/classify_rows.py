@@ -1,9 +1,9 @@
 """Give every row of a source one fate: accepted, filtered on purpose, or quarantined with all its reasons.
 
-In: the rows as delivered. Out: typed accepted rows as parquet, and three temporary tables of the connection:
-`<source>_typed` (`_id` and the columns of the contract), `<source>_reasons` (`_id`, `check`, `column`, `words`; one
-row per reason) and `<source>_filtered` (`_id`, `name`). Called by validation and by `requeue`. Rows in = accepted +
-filtered + quarantined, checked here for every source.
+In: the rows as delivered. Out: typed accepted rows as parquet, and three temporary tables of the engine:
+`<source>_typed` (`_id` and the columns of the contract), `<source>_reasons` (`_id`, `place`, `check`, `column`,
+`words`; one row per reason, `place` in the order of the checks) and `<source>_filtered` (`_id`, `name`). Called by
+validation and by `requeue`. Rows in = accepted + filtered + quarantined, checked here for every source.
 
 `_id` numbers rows in the order of landing, so that of two rows with one key the one with the larger `_id` is the
 newer. Faulty rows are set aside before keys are compared: a broken delivery replaces nothing.
@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-import duckdb
-
 from components.base.adapters.duckdb import quote_name, quote_text
 from components.base.contract.problem import Problem, Reference, Source
+from components.base.engine import Engine, order_of
 from components.base.errors import ContractError, PermanentError
 from components.data.row_checks import RowCheck, row_checks
 from components.data.row_sql import LINEAGE, delivered_columns, name_list, typed_sql
@@ -28,6 +27,7 @@ _RULES = {
     DUPLICATE: "The same row was delivered again",
     SUPERSEDED: "A newer delivery holds the same key with other values",
 }
+_NEVER = RowCheck("", "", is_derived=False, fails="false", words="''")
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,12 @@ def reference_order(problem: Problem) -> list[str]:
 
 
 def classify_source(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    source: Source,
-    raw: str,
-    accepted: Path,
-    older: str | None = None,
+    engine: Engine, name: str, source: Source, raw: str, accepted: Path, older: str | None = None
 ) -> FateCounts:
     """Classify every row, write the accepted ones and make them readable as a view named like the source.
 
     Args:
-        connection: Holds a view for every source that this one refers to.
+        engine: Holds a view for every source that this one refers to.
         name: Name of the source.
         source: Its contract.
         raw: A relation with `_id`, the lineage columns and the delivered columns as text.
@@ -80,26 +75,26 @@ def classify_source(
     """
     checks = row_checks(source)
     rows = typed_sql(source, raw, ("_id", *LINEAGE))
-    _check_rows(connection, name, source, rows, checks)
-    for reference in source.references:
+    _check_rows(engine, name, source, rows, checks)
+    for number, reference in enumerate(source.references):
         if reference.orphans == "quarantine":
-            _set_orphans_aside(connection, name, reference)
-    _filter_duplicates(connection, name, source)
+            _set_orphans_aside(engine, name, reference, len(checks) + number)
+    _filter_duplicates(engine, name, source)
     # After keys were compared: a correction may be older, or newer, than the row that it replaces.
     history = {OLDER: older} if older else {}
     for rule, drop_when in (history | {rule.name: rule.drop_when for rule in source.filters}).items():
-        connection.execute(
+        engine.execute(
             f"INSERT INTO {name}_filtered SELECT _id, {quote_text(rule)} FROM {good_rows(name)} "
             f"WHERE coalesce({drop_when}, false)"
         )
-    (written,) = connection.execute(
-        f"COPY (SELECT {name_list(source.columns)} FROM {good_rows(name)}) TO {quote_text(str(accepted))} "
-        "(FORMAT parquet, COMPRESSION zstd)"
+    rows = f"SELECT {name_list(source.columns)} FROM {good_rows(name)}{order_of(engine, ['_id'])}"
+    (written,) = engine.execute(
+        f"COPY ({rows}) TO {quote_text(str(accepted))} (FORMAT parquet, COMPRESSION zstd)"
     ).fetchall()[0]
-    connection.execute(
+    engine.execute(
         f"CREATE OR REPLACE VIEW {quote_name(name)} AS SELECT * FROM read_parquet({quote_text(str(accepted))})"
     )
-    return _count(connection, name, written)
+    return _count(engine, name, written)
 
 
 def good_rows(name: str) -> str:
@@ -115,59 +110,59 @@ def orphans(name: str, reference: Reference) -> str:
     return f"(SELECT * FROM {name}_typed WHERE {given}) AS r ANTI JOIN {quote_name(reference.source)} AS t ON {same}"
 
 
-def _check_rows(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, rows: str, checks: Sequence[RowCheck]
-) -> None:
+def _check_rows(engine: Engine, name: str, source: Source, rows: str, checks: Sequence[RowCheck]) -> None:
     """Write the typed rows, then every reason of the faulty ones; a line that was not read has no other."""
     faulty = " OR ".join(["_fault IS NOT NULL", *(f"({check.fails})" for check in checks)])
-    connection.execute(
+    engine.execute(
         f"CREATE OR REPLACE TEMP TABLE {name}_typed AS "
         f"SELECT _id, {name_list(source.columns)}, coalesce({faulty}, false) AS _faulty FROM ({rows})"
     )
-    delivered = _reason_list([check for check in checks if not check.is_derived])
-    derived = _reason_list([check for check in checks if check.is_derived])
-    line = "[{'check': 'line', 'column': '', 'words': _fault}]"
-    connection.execute(f"""
+    # A derived column is judged where every delivered one is right.
+    delivered, derived = (
+        _reason_list([(place, check) for place, check in enumerate(checks) if check.is_derived is is_derived])
+        for is_derived in (False, True)
+    )
+    first = f"CASE WHEN array_length({delivered}) > 0 THEN {delivered} ELSE {derived} END"
+    line = "[{'place': -1, 'check': 'line', 'column': '', 'words': _fault}]"
+    engine.execute(f"""
         CREATE OR REPLACE TEMP TABLE {name}_reasons AS
-        SELECT _id, unnest(reasons, recursive := true) FROM (
-            SELECT _id, CASE WHEN _fault IS NOT NULL THEN {line} WHEN len(delivered) > 0 THEN delivered ELSE derived END
-                AS reasons
-            FROM (
-                SELECT _id, _fault, {delivered} AS delivered, {derived} AS derived FROM ({rows})
-                WHERE _id IN (SELECT _id FROM {name}_typed WHERE _faulty)
-            )
+        SELECT _id, reason.place AS place, reason."check" AS "check", reason."column" AS "column", reason.words AS words
+        FROM (
+            SELECT _id, unnest(CASE WHEN _fault IS NOT NULL THEN {line} ELSE {first} END) AS reason
+            FROM ({rows}) WHERE _id IN (SELECT _id FROM {name}_typed WHERE _faulty)
         )
     """)
 
 
-def _reason_list(checks: Sequence[RowCheck]) -> str:
+def _reason_list(checks: Sequence[tuple[int, RowCheck]]) -> str:
+    """Return the SQL of a list with a reason for each check that a row fails; checks come with their place."""
     reasons = [
-        f"CASE WHEN {check.fails} THEN {{'check': {quote_text(check.name)}, 'column': {quote_text(check.column)}, "
-        f"'words': {check.words}}} END"
-        for check in checks
+        f"CASE WHEN {check.fails} THEN {{'place': {place}, 'check': {quote_text(check.name)}, "
+        f"'column': {quote_text(check.column)}, 'words': {check.words}}} END"
+        # One that never fails gives the list its type where there is no other.
+        for place, check in checks or [(0, _NEVER)]
     ]
-    listed = f"list_filter([{', '.join(reasons)}], reason -> reason IS NOT NULL)"
-    return listed if reasons else '[]::STRUCT("check" VARCHAR, "column" VARCHAR, words VARCHAR)[]'
+    return f"list_filter([{', '.join(reasons)}], reason -> reason IS NOT NULL)"
 
 
-def _set_orphans_aside(connection: duckdb.DuckDBPyConnection, name: str, reference: Reference) -> None:
+def _set_orphans_aside(engine: Engine, name: str, reference: Reference, place: int) -> None:
     columns = ", ".join(reference.columns)
     words = f"{columns} must be in {reference.source} ({', '.join(reference.to)}), but got "
     got = " || ', ' || ".join(f"'''' || {quote_name(column)}::VARCHAR || ''''" for column in reference.columns)
-    connection.execute(
-        f"INSERT INTO {name}_reasons SELECT _id, {quote_text(f'{columns}.reference')}, {quote_text(columns)}, "
+    engine.execute(
+        f"INSERT INTO {name}_reasons SELECT _id, {place}, {quote_text(f'{columns}.reference')}, {quote_text(columns)}, "
         f"{quote_text(words)} || {got} || {quote_text(f'. {reference.reason}')} FROM {orphans(name, reference)}"
     )
 
 
-def _filter_duplicates(connection: duckdb.DuckDBPyConnection, name: str, source: Source) -> None:
+def _filter_duplicates(engine: Engine, name: str, source: Source) -> None:
     """Keep the newest row of each key; older ones are the same row again, or superseded."""
     columns = delivered_columns(source)
     same_key = " AND ".join(f"older.{quote_name(key)} IS NOT DISTINCT FROM k.{quote_name(key)}" for key in source.key)
     same_row = " AND ".join(
         f"older.{quote_name(column)} IS NOT DISTINCT FROM newest.{quote_name(column)}" for column in columns
     )
-    connection.execute(f"""
+    engine.execute(f"""
         CREATE OR REPLACE TEMP TABLE {name}_filtered AS
         WITH good AS (SELECT * FROM {name}_typed ANTI JOIN {name}_reasons USING (_id)),
         keys AS (SELECT {name_list(source.key)}, max(_id) AS newest_id FROM good GROUP BY ALL HAVING count(*) > 1)
@@ -178,8 +173,8 @@ def _filter_duplicates(connection: duckdb.DuckDBPyConnection, name: str, source:
     """)
 
 
-def _count(connection: duckdb.DuckDBPyConnection, name: str, accepted: int) -> FateCounts:
-    (rows_in, filtered, quarantined) = connection.execute(
+def _count(engine: Engine, name: str, accepted: int) -> FateCounts:
+    (rows_in, filtered, quarantined) = engine.execute(
         f"SELECT (SELECT count(*) FROM {name}_typed), (SELECT count(*) FROM {name}_filtered), "
         f"(SELECT count(DISTINCT _id) FROM {name}_reasons)"
     ).fetchall()[0]

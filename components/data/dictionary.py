@@ -1,6 +1,6 @@
 """The data dictionary: what every column means and what its accepted rows look like, in total and by month.
 
-In: a DuckDB connection with a view of the accepted rows of each source, and the contract. Out: a `Dictionary`, ratios
+In: an engine with a view of the accepted rows of each source, and the contract. Out: a `Dictionary`, ratios
 within 0 to 1. Called by validation; the release report reads it. One query a column keeps memory at one column's size.
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
@@ -8,12 +8,11 @@ within 0 to 1. Called by validation; the release report reads it. One query a co
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import duckdb
-
 from components.base.adapters.duckdb import quote_name
 from components.base.contract.problem import Column, Source
 from components.base.contract.types import ColumnType
 from components.base.documents import Document
+from components.base.engine import Engine
 from components.data.quality import FilterRows
 from components.data.row_checks import range_words
 
@@ -86,12 +85,10 @@ class Dictionary(Document):
     sources: dict[str, DescribedSource]
 
 
-def describe_source(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, filters: tuple[FilterRows, ...]
-) -> DescribedSource:
+def describe_source(engine: Engine, name: str, source: Source, filters: tuple[FilterRows, ...]) -> DescribedSource:
     """Describe one source: its meaning, its filters and all its columns."""
-    (rows,) = connection.execute(f"SELECT count(*) FROM {quote_name(name)}").fetchall()[0]
-    trends = _measure_trends(connection, name, source)
+    (rows,) = engine.execute(f"SELECT count(*) FROM {quote_name(name)}").fetchall()[0]
+    trends = _measure_trends(engine, name, source)
     columns = [
         DescribedColumn(
             name=column_name,
@@ -102,7 +99,7 @@ def describe_source(
             expression=column.expression,
             nullable=column.nullable,
             range=range_words(column),
-            **_measure_column(connection, name, column_name, column, rows),
+            **_measure_column(engine, name, column_name, column, rows),
             trend=tuple(trends[column_name]),
         )
         for column_name, column in source.columns.items()
@@ -118,9 +115,7 @@ def describe_source(
     )
 
 
-def _measure_column(
-    connection: duckdb.DuckDBPyConnection, source: str, name: str, column: Column, rows: int
-) -> dict[str, Any]:
+def _measure_column(engine: Engine, source: str, name: str, column: Column, rows: int) -> dict[str, Any]:
     """Return the measured fields of a column."""
     value, table = quote_name(name), quote_name(source)
     is_number, is_time = column.type in ("int", "float"), column.type == "timestamp"
@@ -132,10 +127,10 @@ def _measure_column(
         "median": f"median({value}::DOUBLE)" if is_number else "NULL",
         "maximum": f"max({value})" if is_number or is_time else "NULL",
     }
-    found = connection.execute(f"SELECT {', '.join(measures.values())} FROM {table}").fetchall()[0]
+    found = engine.execute(f"SELECT {', '.join(measures.values())} FROM {table}").fetchall()[0]
     top: list[FrequentValue] = []
     if not is_number and not is_time:
-        counted = connection.execute(
+        counted = engine.execute(
             f"SELECT {value}::VARCHAR, count(*) FROM {table} WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 "
             f"LIMIT {_SHOWN_VALUES}"
         ).fetchall()
@@ -143,7 +138,7 @@ def _measure_column(
     return {**{measure: _round(number) for measure, number in zip(measures, found, strict=True)}, "top": top}
 
 
-def _measure_trends(connection: duckdb.DuckDBPyConnection, name: str, source: Source) -> dict[str, list[TrendPoint]]:
+def _measure_trends(engine: Engine, name: str, source: Source) -> dict[str, list[TrendPoint]]:
     """Return mean and missing ratio of every column by month of the event; empty for snapshots."""
     trends: dict[str, list[TrendPoint]] = {column: [] for column in source.columns}
     if source.event_timestamp is None:
@@ -154,7 +149,7 @@ def _measure_trends(connection: duckdb.DuckDBPyConnection, name: str, source: So
         measures.append(f"avg({value}::DOUBLE)" if column.type in ("int", "float", "bool") else "NULL")
         measures.append(f"avg(({value} IS NULL)::INT)")
     month = f"strftime(date_trunc('month', {quote_name(source.event_timestamp)}), '%Y-%m')"
-    months = connection.execute(
+    months = engine.execute(
         f"SELECT {month}, {', '.join(measures)} FROM {quote_name(name)} GROUP BY 1 ORDER BY 1"
     ).fetchall()
     for row in months:

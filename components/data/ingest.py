@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-import duckdb
-
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.adapters.s3 import ObjectStore
 from components.base.contract.problem import Problem, Source
+from components.base.engine import Engine, order_of, using_engine
 from components.data.deliveries import ConvertedDelivery, convert_deliveries
 from components.data.history import choose_deliveries
 from components.data.landing import Delivery, find_deliveries, landing_prefix, missing_months
@@ -49,19 +48,21 @@ def ingest_sources(problem: Problem, as_of: datetime, store: ObjectStore, since:
     """
     deliveries = find_deliveries(problem, store.list_objects(landing_prefix(problem)), as_of)
     all_deliveries = [delivery for of_source in deliveries.values() for delivery in of_source]
-    connection = connect_duckdb(memory_limit=_MEMORY_LIMIT)
-    with connection, tempfile.TemporaryDirectory(prefix="ingest-") as scratch:
+    # DuckDB says what a line of a delivered file means, whatever the engine: a delivery is read once, in a stream.
+    with connect_duckdb(memory_limit=_MEMORY_LIMIT) as connection:
         converted = convert_deliveries(problem, all_deliveries, store, connection)
         read = choose_deliveries(problem, deliveries, converted, since, (store, connection))
+    engines = using_engine(problem.data.engine, _MEMORY_LIMIT)
+    with engines as engine, tempfile.TemporaryDirectory(prefix="ingest-") as scratch:
         # One thread: the bytes of a parquet file must not depend on which thread was quicker.
-        connection.execute("SET threads = 1")
+        engine.execute("SET threads = 1")
         sources = {}
         for name, of_source in read.items():
             chosen = [converted[delivery.key] for delivery in of_source]
             path = Path(scratch) / f"{name}.parquet"
             with explain_duckdb_errors(f"ingest {name}"):
-                _write_available(problem.sources[name], as_of, chosen, path, connection)
-                sources[name] = _describe_source(problem.sources[name], as_of, of_source, chosen, path, connection)
+                _write_available(problem.sources[name], as_of, chosen, path, engine)
+                sources[name] = _describe_source(problem.sources[name], as_of, of_source, chosen, path, engine)
         unnamed = Snapshot(problem=problem.name, as_of=as_of, fingerprint="", sources=sources, since=since, prefix="")
         snapshot = _publish(unnamed, Path(scratch), store)
     rows = sum(source.rows for source in sources.values())
@@ -80,7 +81,7 @@ def _write_available(
     as_of: datetime,
     deliveries: Sequence[ConvertedDelivery],
     path: Path,
-    connection: duckdb.DuckDBPyConnection,
+    engine: Engine,
 ) -> None:
     """Write the rows that could be known at `as_of`, as text, in the order of landing."""
     uris = ", ".join(quote_text(delivery.uri) for delivery in deliveries)
@@ -89,9 +90,11 @@ def _write_available(
     limit = f"{quote_text(as_of.isoformat())}::TIMESTAMPTZ"
     times = [quote_name(name) for name in (source.available_at, source.event_timestamp) if name]
     known = f"greatest({', '.join(times)}) <= {limit}" if times else "true"
-    connection.execute(
+    places = " ".join(f"WHEN {quote_text(delivery.key)} THEN {place}" for place, delivery in enumerate(deliveries))
+    landed = order_of(engine, [f"CASE _drop {places} END", "_row"])
+    engine.execute(
         f"COPY (SELECT {', '.join([*LINEAGE, *texts])} FROM ({typed_sql(source, raw, LINEAGE)}) "
-        f"WHERE coalesce({known}, true)) TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+        f"WHERE coalesce({known}, true){landed}) TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)"
     )
 
 
@@ -101,10 +104,10 @@ def _describe_source(
     deliveries: Sequence[Delivery],
     converted: Sequence[ConvertedDelivery],
     path: Path,
-    connection: duckdb.DuckDBPyConnection,
+    engine: Engine,
 ) -> SnapshotSource:
     table = f"read_parquet({quote_text(str(path))})"
-    kept = dict(connection.execute(f"SELECT _drop, count(*) FROM {table} GROUP BY _drop").fetchall())
+    kept = dict(engine.execute(f"SELECT _drop, count(*) FROM {table} GROUP BY _drop").fetchall())
     wanted = delivered_columns(source)
     return SnapshotSource(
         rows=sum(kept.values()),

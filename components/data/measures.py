@@ -1,6 +1,6 @@
 """Measure the accepted rows against the contract: freshness, volume, references, outcomes, and the faults of a source.
 
-In: a DuckDB connection with a view of the accepted rows of each source, the contract and the snapshot. Out: the parts
+In: an engine with a view of the accepted rows of each source, the contract and the snapshot. Out: the parts
 of a `Quality`. Called by validation.
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Literal
 
-import duckdb
-
 from components.base.adapters.duckdb import quote_name
 from components.base.contract.problem import Problem, Reference, Source, Volume
+from components.base.engine import Engine
 from components.data.classify_rows import orphans
 from components.data.quality import (
     Age,
@@ -32,12 +31,12 @@ _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
 
-def measure_freshness(connection: duckdb.DuckDBPyConnection, name: str, source: Source, as_of: datetime) -> Age | None:
+def measure_freshness(engine: Engine, name: str, source: Source, as_of: datetime) -> Age | None:
     """Return the age of the newest accepted row at `as_of`, against its limits; None without limits in the contract."""
     if source.freshness is None or source.available_at is None:
         return None
     newest_sql = f"SELECT max({quote_name(source.available_at)}) FROM {quote_name(name)}"
-    (newest,) = connection.execute(newest_sql).fetchall()[0]
+    (newest,) = engine.execute(newest_sql).fetchall()[0]
     age_hours = None if newest is None else (as_of - newest) / _HOUR
     limits = source.freshness
     status: Literal["pass", "warn", "stop"] = "pass"
@@ -54,9 +53,7 @@ def measure_freshness(connection: duckdb.DuckDBPyConnection, name: str, source: 
     )
 
 
-def measure_volume(
-    connection: duckdb.DuckDBPyConnection, name: str, source: Source, as_of: datetime
-) -> RowsPerDay | None:
+def measure_volume(engine: Engine, name: str, source: Source, as_of: datetime) -> RowsPerDay | None:
     """Return accepted rows a day of each month against the median of earlier months; None for a snapshot.
 
     Months without a row count as zero. The status is that of the newest month that is over at `as_of`: a running one
@@ -66,7 +63,7 @@ def measure_volume(
         return None
     event = quote_name(source.event_timestamp)
     by_month = f"SELECT date_trunc('month', {event}), count(*), min({event})"
-    found = connection.execute(f"{by_month} FROM {quote_name(name)} GROUP BY 1 ORDER BY 1").fetchall()
+    found = engine.execute(f"{by_month} FROM {quote_name(name)} GROUP BY 1 ORDER BY 1").fetchall()
     rows = {start.astimezone(UTC): count for start, count, _ in found}
     months = _measure_months(rows, found[0][2].astimezone(UTC), as_of, source.volume) if found else []
     limits = source.volume
@@ -117,15 +114,15 @@ def _measure_months(
     return months
 
 
-def measure_reference(connection: duckdb.DuckDBPyConnection, name: str, reference: Reference) -> ReferenceRows:
+def measure_reference(engine: Engine, name: str, reference: Reference) -> ReferenceRows:
     """Return how many rows of a source refer to nothing, with the most frequent ones."""
     columns = [quote_name(column) for column in reference.columns]
     value = " || ', ' || ".join(f"r.{column}::VARCHAR" for column in columns)
-    found = connection.execute(
+    found = engine.execute(
         f"SELECT {value} AS value, count(*) AS rows FROM {orphans(name, reference)} GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
     given = " AND ".join(f"{column} IS NOT NULL" for column in columns)
-    (total,) = connection.execute(f"SELECT count(*) FROM {name}_typed WHERE {given}").fetchall()[0]
+    (total,) = engine.execute(f"SELECT count(*) FROM {name}_typed WHERE {given}").fetchall()[0]
     rows = sum(count for _, count in found)
     return ReferenceRows(
         **reference.model_dump(),
@@ -136,7 +133,7 @@ def measure_reference(connection: duckdb.DuckDBPyConnection, name: str, referenc
     )
 
 
-def count_outcomes(connection: duckdb.DuckDBPyConnection, problem: Problem) -> Outcomes:
+def count_outcomes(engine: Engine, problem: Problem) -> Outcomes:
     """Return the positive examples and the special cases of the target, in total and by month of the prediction."""
     source, target = problem.examples.source, problem.target
     cases = {"positive": target.expression, **target.outcomes}
@@ -144,8 +141,8 @@ def count_outcomes(connection: duckdb.DuckDBPyConnection, problem: Problem) -> O
     month = f"strftime(date_trunc('month', {quote_name(problem.examples.predicted_at)}), '%Y-%m')"
     select = f"count(*) AS rows, {sums} FROM {quote_name(source)}"
     names = ["rows", *cases]
-    total = connection.execute(f"SELECT {select}").fetchall()[0]
-    months = connection.execute(f"SELECT {month} AS month, {select} GROUP BY 1 ORDER BY 1").fetchall()
+    total = engine.execute(f"SELECT {select}").fetchall()[0]
+    months = engine.execute(f"SELECT {month} AS month, {select} GROUP BY 1 ORDER BY 1").fetchall()
     return Outcomes(
         source=source,
         target=target.name,

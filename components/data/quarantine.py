@@ -1,6 +1,6 @@
 """Keep quarantined rows whole: their text as delivered, where they came from, and every reason in words.
 
-In: the tables that `classify_source` leaves in a DuckDB connection. Out: `quarantine.parquet` with `source`, `drop`
+In: the tables that `classify_source` leaves in an engine. Out: `quarantine.parquet` with `source`, `drop`
 (the key of the delivery), `row`, `reasons`, `checks` (lists of text) and `raw` (a JSON object of the delivered
 columns), and the number of rows by check. Called by validation; `requeue` reads the file.
 """
@@ -8,39 +8,40 @@ columns), and the number of rows by check. Called by validation; `requeue` reads
 
 from pathlib import Path
 
-import duckdb
-
 from components.base.adapters.duckdb import quote_name, quote_text
 from components.base.contract.problem import Source
+from components.base.engine import Engine
 from components.data.quality import FailedCheck
 from components.data.row_sql import delivered_columns
 
 
-def create_quarantine(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the empty table that takes the rows of all sources."""
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE _quarantine "
-        "(source VARCHAR, drop VARCHAR, row BIGINT, reasons VARCHAR[], checks VARCHAR[], raw VARCHAR)"
-    )
+def create_quarantine(engine: Engine) -> None:
+    """Make the empty table that takes the rows of all sources, with their place: number of the source, then `_id`."""
+    kinds = {"number": "INTEGER", "_id": "BIGINT", "source": "VARCHAR", "drop": "VARCHAR", "row": "BIGINT"}
+    kinds |= {"reasons": "VARCHAR[]", "checks": "VARCHAR[]", "raw": "VARCHAR"}
+    columns = ", ".join(f"NULL::{kind} AS {quote_name(name)}" for name, kind in kinds.items())
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE _quarantine AS SELECT {columns} WHERE false")
 
 
-def add_quarantined(connection: duckdb.DuckDBPyConnection, name: str, source: Source, raw: str) -> None:
+def add_quarantined(engine: Engine, name: str, source: Source, raw: str) -> None:
     """Add the rows of one source that have a reason to be set aside."""
+    number = "(SELECT coalesce(max(number), 0) + 1 FROM _quarantine)"
     fields = ", ".join(f"{quote_name(column)} := {quote_name(column)}" for column in delivered_columns(source))
-    connection.execute(f"""
+    engine.execute(f"""
         INSERT INTO _quarantine
-        SELECT {quote_text(name)}, _drop, _row, reasons, checks, to_json(struct_pack({fields}, _fault := _fault))
+        SELECT {number}, _id, {quote_text(name)}, _drop, _row, reasons, checks,
+            to_json(struct_pack({fields}, _fault := _fault))
         FROM {raw} JOIN (
-            SELECT _id, list(words ORDER BY rowid) AS reasons, list("check" ORDER BY rowid) AS checks
+            SELECT _id, list(words ORDER BY place) AS reasons, list("check" ORDER BY place) AS checks
             FROM {name}_reasons GROUP BY _id
         ) USING (_id)
-        ORDER BY _id
     """)
 
 
-def write_quarantine(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+def write_quarantine(engine: Engine, path: Path) -> None:
     """Write the rows of all sources, also when there are none."""
-    connection.execute(f"COPY _quarantine TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+    rows = 'SELECT source, "drop", "row", reasons, checks, raw FROM _quarantine ORDER BY number, _id'
+    engine.execute(f"COPY ({rows}) TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
 
 
 def quarantined_raw(path: Path, name: str, source: Source) -> str:
@@ -55,9 +56,9 @@ def quarantined_raw(path: Path, name: str, source: Source) -> str:
     )
 
 
-def count_problems(connection: duckdb.DuckDBPyConnection, name: str, raw: str, rows_in: int) -> list[FailedCheck]:
+def count_problems(engine: Engine, name: str, raw: str, rows_in: int) -> list[FailedCheck]:
     """Return the rows that failed each check, most first, each with the first row that did."""
-    found = connection.execute(f"""
+    found = engine.execute(f"""
         SELECT "check", "column", rows, example, _drop, _row FROM (
             SELECT "check", "column", count(DISTINCT _id) AS rows, arg_min(words, _id) AS example, min(_id) AS _id
             FROM {name}_reasons GROUP BY ALL

@@ -11,10 +11,9 @@ fix.
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
-
-from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
+from components.base.adapters.duckdb import explain_duckdb_errors, quote_name, quote_text
 from components.base.contract.problem import Problem
+from components.base.engine import Engine, using_engine
 from components.base.errors import DataError, suggest_name
 from components.data.classify_rows import FateCounts, classify_source, reference_order
 from components.data.quarantine import add_quarantined, create_quarantine, quarantined_raw, write_quarantine
@@ -31,10 +30,8 @@ def requeue_rows(problem: Problem, quarantine: Path, accepted: Path, folder: Pat
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts: dict[str, FateCounts] = {}
-    with connect_duckdb() as connection, explain_duckdb_errors(f"requeue {quarantine.name}"):
-        found = connection.execute(
-            f"SELECT DISTINCT source FROM read_parquet({quote_text(str(quarantine))})"
-        ).fetchall()
+    with using_engine("duckdb") as engine, explain_duckdb_errors(f"requeue {quarantine.name}"):
+        found = engine.execute(f"SELECT DISTINCT source FROM read_parquet({quote_text(str(quarantine))})").fetchall()
         waiting = {name for (name,) in found}
         if unknown := sorted(waiting - set(problem.sources)):
             hints = "".join(suggest_name(name, problem.sources) for name in unknown)
@@ -42,34 +39,34 @@ def requeue_rows(problem: Problem, quarantine: Path, accepted: Path, folder: Pat
                 f"requeue {quarantine.name}: every source must be in the contract, "
                 f"but {', '.join(unknown)} is not.{hints}"
             )
-        create_quarantine(connection)
+        create_quarantine(engine)
         for name in reference_order(problem):
-            _view(connection, name, accepted / f"{name}.parquet")
+            _view(engine, name, accepted / f"{name}.parquet")
             if name in waiting:
-                counts[name] = _requeue_source(connection, problem, name, quarantine, (accepted, folder))
-        write_quarantine(connection, folder / "quarantine.parquet")
+                counts[name] = _requeue_source(engine, problem, name, quarantine, (accepted, folder))
+        write_quarantine(engine, folder / "quarantine.parquet")
     return counts
 
 
 def _requeue_source(
-    connection: duckdb.DuckDBPyConnection, problem: Problem, name: str, quarantine: Path, folders: tuple[Path, Path]
+    engine: Engine, problem: Problem, name: str, quarantine: Path, folders: tuple[Path, Path]
 ) -> FateCounts:
     """Classify the rows of one source; `folders` are those of the accepted and of the requeued rows."""
     source = problem.sources[name]
     before, after = (folder / f"{name}.parquet" for folder in folders)
     draft = after.with_suffix(".draft")
     raw = quarantined_raw(quarantine, name, source)
-    counts = classify_source(connection, name, source, raw, draft)
-    add_quarantined(connection, name, source, raw)
-    (written,) = connection.execute(
+    counts = classify_source(engine, name, source, raw, draft)
+    add_quarantined(engine, name, source, raw)
+    (written,) = engine.execute(
         f"COPY (SELECT * FROM {quote_name(name)} ANTI JOIN read_parquet({quote_text(str(before))}) AS standing "
         f"USING ({name_list(source.key)})) TO {quote_text(str(after))} (FORMAT parquet, COMPRESSION zstd)"
     ).fetchall()[0]
     draft.unlink()
-    _view(connection, name, before, after)
+    _view(engine, name, before, after)
     return replace(counts, accepted=written, filtered=counts.filtered + counts.accepted - written)
 
 
-def _view(connection: duckdb.DuckDBPyConnection, name: str, *paths: Path) -> None:
+def _view(engine: Engine, name: str, *paths: Path) -> None:
     places = ", ".join(quote_text(str(path)) for path in paths)
-    connection.execute(f"CREATE OR REPLACE VIEW {quote_name(name)} AS SELECT * FROM read_parquet([{places}])")
+    engine.execute(f"CREATE OR REPLACE VIEW {quote_name(name)} AS SELECT * FROM read_parquet([{places}])")

@@ -13,11 +13,10 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-import duckdb
-
 from components.base import documents
-from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_text
+from components.base.adapters.duckdb import explain_duckdb_errors, quote_text
 from components.base.contract.problem import Problem
+from components.base.engine import Engine, using_engine
 from components.base.errors import DataError, raise_faults
 from components.data.assumptions import check_assumptions
 from components.data.classify_rows import classify_source, filter_reasons, reference_order
@@ -48,15 +47,13 @@ def validate_snapshot(problem: Problem, snapshot: Snapshot, folder: Path) -> Qua
         DataError: with all faults, when a hard limit of the contract is broken; the folder is written all the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with connect_duckdb(memory_limit=_MEMORY_LIMIT) as connection, explain_duckdb_errors("validate"):
-        create_quarantine(connection)
-        sources = {
-            name: _validate_source(connection, problem, snapshot, name, folder) for name in reference_order(problem)
-        }
-        write_quarantine(connection, folder / "quarantine.parquet")
-        outcomes = count_outcomes(connection, problem)
+    with using_engine(problem.data.engine, _MEMORY_LIMIT) as engine, explain_duckdb_errors("validate"):
+        create_quarantine(engine)
+        sources = {name: _validate_source(engine, problem, snapshot, name, folder) for name in reference_order(problem)}
+        write_quarantine(engine, folder / "quarantine.parquet")
+        outcomes = count_outcomes(engine, problem)
         described = {
-            name: describe_source(connection, name, source, sources[name].filters)
+            name: describe_source(engine, name, source, sources[name].filters)
             for name, source in problem.sources.items()
         }
     quality = _assemble(problem, snapshot, sources, check_assumptions(problem, folder), outcomes)
@@ -71,17 +68,15 @@ def validate_snapshot(problem: Problem, snapshot: Snapshot, folder: Path) -> Qua
     return quality
 
 
-def _validate_source(
-    connection: duckdb.DuckDBPyConnection, problem: Problem, snapshot: Snapshot, name: str, folder: Path
-) -> SourceQuality:
+def _validate_source(engine: Engine, problem: Problem, snapshot: Snapshot, name: str, folder: Path) -> SourceQuality:
     source, delivered = problem.sources[name], snapshot.sources[name]
     place = quote_text(snapshot.table_uri(name))
     raw = f"(SELECT *, file_row_number AS _id FROM read_parquet({place}, file_row_number = true))"  # noqa: S608
     older = older_sql(problem, name, snapshot.since)
-    fates = classify_source(connection, name, source, raw, folder / f"{name}.parquet", older)
-    add_quarantined(connection, name, source, raw)
+    fates = classify_source(engine, name, source, raw, folder / f"{name}.parquet", older)
+    add_quarantined(engine, name, source, raw)
     filtered = dict(
-        connection.execute(f"SELECT name, count(*) FROM {name}_filtered GROUP BY 1").fetchall()  # noqa: S608
+        engine.execute(f"SELECT name, count(*) FROM {name}_filtered GROUP BY 1").fetchall()  # noqa: S608
     )
     return SourceQuality(
         description=source.description,
@@ -98,12 +93,12 @@ def _validate_source(
             FilterRows(name=rule, reason=reason, rows=filtered.get(rule, 0))
             for rule, reason in filter_reasons(source, older).items()
         ),
-        problems=tuple(count_problems(connection, name, raw, fates.rows_in)),
+        problems=tuple(count_problems(engine, name, raw, fates.rows_in)),
         quarantine_ratio=fates.quarantined / fates.rows_in if fates.rows_in else 0.0,
         quarantine_limit=source.maximum_quarantine_ratio,
-        freshness=measure_freshness(connection, name, source, snapshot.as_of),
-        volume=measure_volume(connection, name, source, snapshot.as_of),
-        references=tuple(measure_reference(connection, name, reference) for reference in source.references),
+        freshness=measure_freshness(engine, name, source, snapshot.as_of),
+        volume=measure_volume(engine, name, source, snapshot.as_of),
+        references=tuple(measure_reference(engine, name, reference) for reference in source.references),
     )
 
 

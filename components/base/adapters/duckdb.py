@@ -15,10 +15,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
+import pyarrow as pa
 
+from components.base.engine import EngineName
 from components.base.errors import (
     DataError,
     ObjectMissingError,
@@ -59,6 +62,48 @@ def connect_duckdb(memory_limit: str | None = None, threads: int | None = None) 
     connection.execute(f"LOAD {quote_text(str(_find_httpfs()))}")
     connection.execute(_secret_statement())
     return connection
+
+
+class DuckDBEngine:
+    """Tables and statements of one step in this process."""
+
+    name: EngineName = "duckdb"
+
+    def __init__(self, memory_limit: str | None = None, threads: int | None = None) -> None:
+        """Open an engine without tables; the limits are those of `connect_duckdb`."""
+        self.connection = connect_duckdb(memory_limit, threads)
+        # Where DuckDB guesses that a side of an ASOF join is small, it loops over all pairs. When the guess is wrong,
+        # that takes 20 s instead of 0.3 s for 18,000 flights.
+        self.connection.execute("SET asof_loop_join_threshold = 0")
+
+    def execute(self, statement: str) -> "DuckDBEngine":
+        """Run one statement; the errors are DuckDB's."""
+        self.connection.execute(statement)
+        return self
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return the rows of the last statement."""
+        rows: list[tuple[Any, ...]] = self.connection.fetchall()
+        return rows
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Return the first row of the last statement."""
+        row: tuple[Any, ...] | None = self.connection.fetchone()
+        return row
+
+    def add_table(self, name: str, table: pa.Table) -> None:
+        """Copy a table of this process: DuckDB plans for one row when it scans Arrow, and then loops over all pairs."""
+        self.connection.register("arrow_rows", table)
+        self.connection.execute(f"CREATE TABLE {quote_name(name)} AS FROM arrow_rows")
+        self.connection.unregister("arrow_rows")
+
+    def stream(self, query: str, batch_rows: int) -> pa.RecordBatchReader:
+        """Run a query and read its rows in batches of this size."""
+        return self.connection.cursor().sql(query).to_arrow_reader(batch_rows)
+
+    def close(self) -> None:
+        """Drop all tables."""
+        self.connection.close()
 
 
 def quote_text(text: str) -> str:

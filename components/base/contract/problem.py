@@ -101,6 +101,15 @@ class Source(Section):
     filters: list[Filter] = Field(default=[])
 
 
+class Data(Section):
+    """How the data steps run."""
+
+    engine: Literal["duckdb", "spark"] = Field(
+        default="duckdb",
+        description="what runs ingest, validate, build and the point-in-time join: DuckDB on one machine, or Spark",
+    )
+
+
 class Examples(Section):
     """The rows that are predicted: one row of `source`, predicted at `predicted_at`, labelled at `label_at`."""
 
@@ -286,6 +295,7 @@ class Problem(Section):
     decision: Decision
     owner: Owner
     sources: dict[Name, Source] = Field(min_length=1)
+    data: Data = Data()
     examples: Examples
     target: Target
     features: Features

@@ -1,6 +1,6 @@
 """Write and run the point-in-time join: for each row, the newest feature values known at its time.
 
-In: a table of rows with their times, and one `AsOfView` a feature view, whose parquet files DuckDB reads.
+In: a table of rows with their times, and one `AsOfView` a feature view, whose parquet files the engine reads.
 Out: a stream of the same rows, in order, with the features beside them. Called by the offline store; knows
 nothing of Feast.
 
@@ -15,14 +15,15 @@ the columns of the first view through every later sort.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.base.adapters.duckdb import quote_name, quote_text
+from components.base.engine import Engine
 from components.features.feast.source_query import utc_time
 
 # Large enough that the cost of a batch does not count, small enough to stream: 16 numbers a row make 13 MB.
@@ -52,13 +53,11 @@ class AsOfView:
     """Whether a feature row counts only from `created` on, so that a backfill cannot leak."""
 
 
-def join_features(
-    connection: duckdb.DuckDBPyConnection, rows: pa.Table, at: pa.Array, views: Sequence[AsOfView]
-) -> pa.RecordBatchReader:
+def join_features(engine: Engine, rows: pa.Table, at: pa.Array, views: Sequence[AsOfView]) -> pa.RecordBatchReader:
     """Start the joins and stream each row once, in order, its own columns unchanged and the features after them.
 
     Args:
-        connection: serves this one call.
+        engine: serves this one call; it is closed when the last row was read.
         rows: (n, columns); a null key matches nothing.
         at: (n,) timestamps with a time zone; null matches nothing.
         views: their features' names differ from each other and from the rows' columns.
@@ -67,23 +66,22 @@ def join_features(
         duckdb.Error: a file or a column cannot be read, or a key's type does not fit.
     """
     row_times = _select_row_times(rows, at, views)
-    # DuckDB plans for one row when it scans Arrow, and then loops over all pairs: copy the rows into a table.
-    connection.register("arrow_row_times", row_times)
-    connection.execute("CREATE TABLE row_times AS FROM arrow_row_times")
-    connection.unregister("arrow_row_times")
-    readers = [connection.cursor().sql(_join_query(view, row_times)).to_arrow_reader(BATCH_ROWS) for view in views]
+    engine.add_table("row_times", row_times)
+    readers = [engine.stream(_join_query(view, row_times), BATCH_ROWS) for view in views]
     schema = pa.schema([*rows.schema, *(field for reader in readers for field in reader.schema)], rows.schema.metadata)
-    return pa.RecordBatchReader.from_batches(schema, _side_by_side(rows, readers, schema))
+    return pa.RecordBatchReader.from_batches(schema, _side_by_side(engine, rows, readers, schema))
 
 
 def _side_by_side(
-    rows: pa.Table, readers: Sequence[pa.RecordBatchReader], schema: pa.Schema
+    engine: Engine, rows: pa.Table, readers: Sequence[pa.RecordBatchReader], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    for start in range(0, rows.num_rows, BATCH_ROWS):
-        columns = [column.combine_chunks() for column in rows.slice(start, BATCH_ROWS).columns]
-        for reader in readers:
-            columns += reader.read_next_batch().columns
-        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+    # The engine lives as long as its readers: what they read lies in its tables.
+    with closing(engine):
+        for start in range(0, rows.num_rows, BATCH_ROWS):
+            columns = [column.combine_chunks() for column in rows.slice(start, BATCH_ROWS).columns]
+            for reader in readers:
+                columns += reader.read_next_batch().columns
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _select_row_times(rows: pa.Table, at: pa.Array, views: Sequence[AsOfView]) -> pa.Table:

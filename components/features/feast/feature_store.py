@@ -24,6 +24,7 @@ import yaml
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
+from components.base.engine import EngineName
 from components.base.errors import ContractError, DataError, suggest_name
 from components.base.settings import Settings
 from components.features.online.reader import Key, OnlineView
@@ -56,12 +57,12 @@ def open_scratch_store(problem: Problem, features_uri: str) -> Iterator["Feature
     It reads the declarations of this code, not the registered ones, and changes nothing that is served.
     """
     with tempfile.TemporaryDirectory() as folder:
-        store = _open(f"{folder}/registry.db", f"{folder}/online.db", features_uri)
+        store = _open(f"{folder}/registry.db", f"{folder}/online.db", features_uri, problem.data.engine)
         apply(store, problem)
         yield store
 
 
-def _open(registry: str, online_store: str, features_uri: str) -> "FeatureStore":
+def _open(registry: str, online_store: str, features_uri: str, engine: EngineName = "duckdb") -> "FeatureStore":
     with _quick_import():
         from feast import FeatureStore, RepoConfig
 
@@ -75,6 +76,7 @@ def _open(registry: str, online_store: str, features_uri: str) -> "FeatureStore"
     }
     text = (REPOSITORY / "feature_store.yaml").read_text(encoding="utf-8")
     configuration = yaml.safe_load(string.Template(text).substitute(places))
+    configuration["offline_store"]["engine"] = engine
     if "://" in registry:
         configuration["registry"]["registry_type"] = "sql"
     else:

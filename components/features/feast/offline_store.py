@@ -34,6 +34,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel
 
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_text
+from components.base.engine import EngineName, open_engine
 from components.base.errors import DataError, TidemillError, raise_faults
 from components.features.feast.asof import BATCH_ROWS, AsOfView, join_features
 from components.features.feast.source_query import SourceRows, query_all_rows, query_latest_rows
@@ -49,6 +50,8 @@ class AsOfOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
     type: Literal["components.features.feast.offline_store.AsOfOfflineStore"] = (
         "components.features.feast.offline_store.AsOfOfflineStore"
     )
+    engine: EngineName = "duckdb"
+    """What runs point-in-time joins; values to materialise are always read by DuckDB."""
     root: str
     """Folder or `s3://` prefix that relative paths of FileSources start from: one feature snapshot."""
     memory_limit: str | None = None
@@ -101,7 +104,7 @@ class AsOfRetrievalJob(RetrievalJob):  # type: ignore[misc]
 
 
 class AsOfOfflineStore(OfflineStore):  # type: ignore[misc]
-    """Feast's offline store over parquet, with DuckDB's ASOF join."""
+    """Feast's offline store over parquet, with ASOF joins on DuckDB or Spark."""
 
     supports_filter_by_created_timestamp = True
 
@@ -260,7 +263,9 @@ def _join(
 ) -> pa.RecordBatchReader:
     entities = pa.Table.from_pandas(entity_frame, preserve_index=False)
     with explain_duckdb_errors("point-in-time join"):
-        return join_features(_connect(config), entities, pa.Array.from_pandas(at), views)
+        store = config.offline_store
+        engine = open_engine(store.engine, store.memory_limit, store.threads)
+        return join_features(engine, entities, pa.Array.from_pandas(at), views)
 
 
 def _stream(config: RepoConfig, query: str) -> pa.RecordBatchReader:

@@ -1,6 +1,7 @@
 """Every row has one fate, and a reason when it is not accepted."""
 
 import re
+from contextlib import closing
 
 import pandas as pd
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.base.adapters.duckdb import connect_duckdb
+from components.base.adapters.duckdb import DuckDBEngine
 from components.base.contract.problem import Reference
 from components.base.errors import ContractError
 from components.data.classify_rows import FateCounts, classify_source, reference_order
@@ -22,13 +23,13 @@ DAY = "2013-01-05"
 
 
 @pytest.fixture(scope="module")
-def connection():
-    with connect_duckdb(threads=1) as opened:
+def engine():
+    with closing(DuckDBEngine(threads=1)) as opened:
         opened.execute("CREATE VIEW cities AS SELECT unnest(['PARIS', 'ROME']) AS city")
         yield opened
 
 
-def classify(connection, folder, rows, problem=None):
+def classify(engine, folder, rows, problem=None):
     """Judge rows of (trip, city, fare, started_at); a row of one text is an unreadable line."""
     source = (problem or make_problem()).sources["trips"]
     delivered = [
@@ -36,21 +37,21 @@ def classify(connection, folder, rows, problem=None):
     ]
     lineage = [{"_drop": "d", "_row": place, "_id": place} for place in range(len(rows))]
     raw = pa.Table.from_pylist([a | b for a, b in zip(delivered, lineage, strict=True)], schema=TEXT)
-    connection.register("raw", raw)
-    return classify_source(connection, "trips", source, "raw", folder / "trips.parquet")
+    engine.connection.register("raw", raw)
+    return classify_source(engine, "trips", source, "raw", folder / "trips.parquet")
 
 
-def reasons(connection):
-    found = connection.execute("SELECT _id, words FROM trips_reasons ORDER BY _id, rowid").fetchall()
+def reasons(engine):
+    found = engine.execute("SELECT _id, words FROM trips_reasons ORDER BY _id, place").fetchall()
     return {row: [words for other, words in found if other == row] for row, _ in found}
 
 
-def filtered(connection):
-    return dict(connection.execute("SELECT _id, name FROM trips_filtered").fetchall())
+def filtered(engine):
+    return dict(engine.execute("SELECT _id, name FROM trips_filtered").fetchall())
 
 
-def test_accepted_rows_are_typed_and_derived_columns_computed(connection, tmp_path):
-    counts = classify(connection, tmp_path, [("7", "ROME", None, "2013-01-05T10:00:00-05:00")])
+def test_accepted_rows_are_typed_and_derived_columns_computed(engine, tmp_path):
+    counts = classify(engine, tmp_path, [("7", "ROME", None, "2013-01-05T10:00:00-05:00")])
     assert counts == FateCounts(rows_in=1, accepted=1, filtered=0, quarantined=0)
     table = pd.read_parquet(tmp_path / "trips.parquet")
     assert table.iloc[0].drop("fare").to_dict() == {
@@ -93,43 +94,43 @@ def test_accepted_rows_are_typed_and_derived_columns_computed(connection, tmp_pa
         (("the line must be readable",), ["the line must be readable"]),
     ],
 )
-def test_reasons_say_what_must_hold_and_what_came(connection, tmp_path, row, words):
-    assert classify(connection, tmp_path, [row]).quarantined == 1
-    assert reasons(connection) == {0: words}
+def test_reasons_say_what_must_hold_and_what_came(engine, tmp_path, row, words):
+    assert classify(engine, tmp_path, [row]).quarantined == 1
+    assert reasons(engine) == {0: words}
 
 
-def test_whole_numbers_may_be_written_as_floats(connection, tmp_path):
-    assert classify(connection, tmp_path, [("5.0", "ROME", "1e1", DAY)]).accepted == 1
+def test_whole_numbers_may_be_written_as_floats(engine, tmp_path):
+    assert classify(engine, tmp_path, [("5.0", "ROME", "1e1", DAY)]).accepted == 1
 
 
-def test_derived_column_is_blamed_only_when_the_delivered_ones_are_right(connection, tmp_path):
+def test_derived_column_is_blamed_only_when_the_delivered_ones_are_right(engine, tmp_path):
     columns = make_problem().sources["trips"].columns
     column = columns["known_at"].model_copy(
         update={"expression": "started_at + to_minutes(CAST(1 / (trip - 5) AS BIGINT) // (trip - 5))"}
     )
     source = make_problem().sources["trips"].model_copy(update={"columns": {**columns, "known_at": column}})
     problem = make_problem().model_copy(update={"sources": {"trips": source}})
-    classify(connection, tmp_path, [("5", "ROME", "1", DAY), ("x", "ROME", "1", DAY)], problem)
-    found = reasons(connection)
+    classify(engine, tmp_path, [("5", "ROME", "1", DAY), ("x", "ROME", "1", DAY)], problem)
+    found = reasons(engine)
     assert found[0] == [f"known_at must be computable as {column.expression}, but got nothing"]
     assert found[1] == ["trip must be a whole number, but got 'x'"]
 
 
-def test_allowed_values_and_patterns_are_checked(connection, tmp_path):
+def test_allowed_values_and_patterns_are_checked(engine, tmp_path):
     columns = make_problem().sources["trips"].columns
     city = columns["city"].model_copy(update={"allowed": ["ROME", "O'HARE"], "pattern": "^[A-Z]+$"})
     source = make_problem().sources["trips"].model_copy(update={"columns": {**columns, "city": city}, "references": []})
     problem = make_problem().model_copy(update={"sources": {"trips": source}})
     rows = [("1", "O'HARE", "1", DAY), ("2", "Rome", "1", DAY)]
-    counts = classify(connection, tmp_path, rows, problem)
+    counts = classify(engine, tmp_path, rows, problem)
     assert (counts.accepted, counts.quarantined) == (0, 2)
-    assert reasons(connection) == {
+    assert reasons(engine) == {
         0: ["city must match ^[A-Z]+$, but got 'O'HARE'"],
         1: ["city must be one of ROME, O'HARE, but got 'Rome'", "city must match ^[A-Z]+$, but got 'Rome'"],
     }
 
 
-def test_newest_of_contradicting_rows_wins_and_repeated_ones_are_duplicates(connection, tmp_path):
+def test_newest_of_contradicting_rows_wins_and_repeated_ones_are_duplicates(engine, tmp_path):
     rows = [
         ("1", "ROME", "5", DAY),
         ("1", "ROME", None, DAY),
@@ -138,21 +139,21 @@ def test_newest_of_contradicting_rows_wins_and_repeated_ones_are_duplicates(conn
         ("2", "ROME", None, DAY),
         ("3", "ROME", "1", DAY),
     ]
-    counts = classify(connection, tmp_path, rows)
+    counts = classify(engine, tmp_path, rows)
     assert counts == FateCounts(rows_in=6, accepted=3, filtered=3, quarantined=0)
-    assert filtered(connection) == {0: "duplicate_delivery", 1: "superseded", 2: "duplicate_delivery"}
+    assert filtered(engine) == {0: "duplicate_delivery", 1: "superseded", 2: "duplicate_delivery"}
 
 
-def test_broken_delivery_replaces_nothing(connection, tmp_path):
-    classify(connection, tmp_path, [("1", "ROME", "5", DAY), ("1", "ROME", "500", DAY)])
+def test_broken_delivery_replaces_nothing(engine, tmp_path):
+    classify(engine, tmp_path, [("1", "ROME", "5", DAY), ("1", "ROME", "500", DAY)])
     assert pd.read_parquet(tmp_path / "trips.parquet")["fare"].tolist() == [5.0]
-    assert filtered(connection) == {}
+    assert filtered(engine) == {}
 
 
-def test_filter_of_the_contract_drops_by_its_name_and_never_on_unknown(connection, tmp_path):
-    counts = classify(connection, tmp_path, [("1", "ROME", "0", DAY), ("2", "ROME", None, DAY)])
+def test_filter_of_the_contract_drops_by_its_name_and_never_on_unknown(engine, tmp_path):
+    counts = classify(engine, tmp_path, [("1", "ROME", "0", DAY), ("2", "ROME", None, DAY)])
     assert (counts.accepted, counts.filtered) == (1, 1)
-    assert filtered(connection) == {0: "free"}
+    assert filtered(engine) == {0: "free"}
 
 
 NUMBERS = st.sampled_from(["1", "2", "3", "3.5", "999", "1001", "", "x", "nan", "-1"])
@@ -164,14 +165,14 @@ ROWS = st.one_of(st.tuples(NUMBERS, CITIES, FARES, MOMENTS), st.just(("unreadabl
 
 @settings(max_examples=20, deadline=None)
 @given(rows=st.lists(ROWS, max_size=30))
-def test_rows_in_are_accepted_filtered_or_quarantined(connection, tmp_path_factory, rows):
+def test_rows_in_are_accepted_filtered_or_quarantined(engine, tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("classified")
-    counts = classify(connection, folder, rows)
+    counts = classify(engine, folder, rows)
     accepted = pd.read_parquet(folder / "trips.parquet")
     assert counts.rows_in == len(rows) == counts.accepted + counts.filtered + counts.quarantined
     assert counts.accepted == len(accepted)
-    assert counts.quarantined == len(reasons(connection))
-    assert not set(reasons(connection)) & set(filtered(connection))
+    assert counts.quarantined == len(reasons(engine))
+    assert not set(reasons(engine)) & set(filtered(engine))
     # What the contract promises holds for every accepted row, computed without the code under test.
     assert accepted["trip"].between(1, 1000).all()
     assert accepted["trip"].is_unique

@@ -3,7 +3,6 @@
 import tempfile
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.base.engine import using_engine
 from components.features.feast.asof import AsOfView, join_features
 
 START = pd.Timestamp("2013-01-01", tz="UTC")
@@ -39,8 +39,7 @@ def feature_frame(rows) -> pd.DataFrame:
 
 
 def run_join(entities: pd.DataFrame, *views: tuple[pd.DataFrame, dict]) -> pd.DataFrame:
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with tempfile.TemporaryDirectory() as folder, using_engine("duckdb") as engine:
         joins = []
         for number, (features, options) in enumerate(views):
             path = Path(folder) / f"{number}.parquet"
@@ -48,7 +47,7 @@ def run_join(entities: pd.DataFrame, *views: tuple[pd.DataFrame, dict]) -> pd.Da
             defaults = {"keys": {"carrier": "carrier"}, "features": {f"value_{number}": "value"}, "created": "created"}
             joins.append(AsOfView(**{"path": str(path), "time": "time", **defaults, **options}))
         rows = pa.Table.from_pandas(entities, preserve_index=False)
-        return join_features(connection, rows, pa.Array.from_pandas(entities["at"]), joins).read_all().to_pandas()
+        return join_features(engine, rows, pa.Array.from_pandas(entities["at"]), joins).read_all().to_pandas()
 
 
 def join_with_pandas(entities: pd.DataFrame, features: pd.DataFrame, key: str | None, ttl_seconds: int | None):
