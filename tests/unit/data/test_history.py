@@ -66,7 +66,7 @@ def assert_new_rows_are_the_same(problem, store, folder, since):
 
 
 @CHECK
-@given(landings=LANDINGS, days=st.integers(0, 95))
+@given(landings=LANDINGS, days=st.integers(0, 89))
 def test_rows_since_a_time_are_those_of_a_full_run_after_every_landing(landings, days, zone, store, tmp_path, problem):
     for entry in store.list_objects("landing/trips/trips/"):
         store.delete(entry.key)
