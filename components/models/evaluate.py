@@ -46,7 +46,9 @@ from components.models.scorecard import (
     OpenedTest,
     Scorecard,
     compare,
+    compare_constants,
     describe_scorecard,
+    find_constant,
     open_rows,
     score_contender,
     sum_by_day,
@@ -212,6 +214,8 @@ def _pass_gates(contest: _Contest, model: Model) -> _Gated:
         gating.gate_dummy(task, comparisons["dummy"]),
         gating.gate_current_solution(task, comparisons["current_solution"], rows),
     ]
+    if gains := compare_constants(opened, challenger):
+        gates.append(gating.gate_constants(task, gains, find_constant(opened, challenger), rows))
     if champion and champion.comparable:
         gates.append(gating.gate_champion(task, comparisons["champion"], champion.version, rows))
     elif champion:

@@ -6,7 +6,7 @@ taken care of each metric's direction: a lift is positive when the challenger is
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from components.base.contract.problem import Guard
@@ -65,6 +65,24 @@ def gate_current_solution(task: Task, comparison: ComparisonRecord, rows: int) -
     otherwise: GateVerdict = "hold" if looks_useful else "fail"
     gate = _gate_lifts("beats_current_solution", lifts, otherwise, f"Against {task.problem.baseline.name}")
     return _add_labels(gate, lifts, rows) if gate.verdict == "hold" else gate
+
+
+def gate_constants(task: Task, gains: Mapping[str, Interval], constant: str | None, rows: int) -> Gate:
+    """Pass when the model certainly earns more than treating all rows alike; hold when it only looks so; else fail.
+
+    Args:
+        task: The task.
+        gains: Of the model over each constant decision, per 1,000 rows.
+        constant: The decision that the model itself wants for all rows; None when it tells them apart.
+        rows: Test rows.
+    """
+    best = min(gains, key=lambda name: gains[name].estimate)
+    label = f"value in {task.problem.business.currency} per 1,000 predictions"
+    lift = Lift(label, gains[best], 0.0, "{:+,.0f}")
+    otherwise: GateVerdict = "hold" if lift.interval.estimate > 0 and constant is None else "fail"
+    same = f"The model wants the same for all {rows:,} test rows ({constant}). " if constant else ""
+    gate = _gate_lifts("beats_constant_decisions", [lift], otherwise, f"{same}Against {best}")
+    return _add_labels(gate, [lift], rows) if gate.verdict == "hold" else gate
 
 
 def gate_champion(task: Task, comparison: ComparisonRecord, version: str, rows: int) -> Gate:

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from components.base.statistics.capacity import number_days
-from components.base.statistics.resampling import Resamples, bound_interval, draw_resamples, resample_mean
+from components.base.statistics.resampling import Interval, Resamples, bound_interval, draw_resamples, resample_mean
 from components.base.task import Decisions, Output, Policy, Task
 from components.models.documents import ComparisonRecord, Contender, ContenderRecord
 
@@ -87,6 +87,27 @@ def compare(opened: OpenedTest, challenger: Scorecard, other: Scorecard) -> Comp
         primary=bound_interval(metric.gain(challenger.primary, other.primary), lifts, resamples),
         value_per_1000=bound_interval(float(earned.mean()), resample_mean(earned, resamples), resamples),
     )
+
+
+def compare_constants(opened: OpenedTest, challenger: Scorecard) -> dict[str, Interval]:
+    """Return what the challenger earns more than whoever treats all rows alike under the same capacity.
+
+    Returns:
+        By name of the decision, the gain per 1,000 rows in the currency.
+    """
+    task, times, gains = opened.task, opened.rows["predicted_at"], {}
+    for name, wanted in task.constant_decisions(len(opened.rows)).items():
+        decided = task.operate(wanted, np.zeros_like(challenger.output), times)
+        earned = (challenger.values - task.value(opened.outcomes, decided)) * 1000
+        draws = resample_mean(earned, opened.resamples)
+        gains[name] = bound_interval(float(earned.mean()), draws, opened.resamples)
+    return gains
+
+
+def find_constant(opened: OpenedTest, challenger: Scorecard) -> str | None:
+    """Return the name of the one decision that a contender wants for all rows; None when it tells rows apart."""
+    constants = opened.task.constant_decisions(len(opened.rows))
+    return next((name for name, wanted in constants.items() if np.array_equal(wanted, challenger.wanted)), None)
 
 
 def describe_scorecard(opened: OpenedTest, card: Scorecard) -> ContenderRecord:

@@ -182,6 +182,10 @@ class MinutesTask:
     def constant_loss(self, mean_outcomes):
         return np.zeros_like(mean_outcomes)
 
+    def constant_decisions(self, rows):
+        """Return the decision to order nothing."""
+        return {"no order": np.zeros(rows)}
+
     def constant_output(self, y, rows):
         return np.full((rows, 1), float(np.median(y)))
 

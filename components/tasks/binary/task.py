@@ -179,6 +179,10 @@ class BinaryTask:
         """Return the share of positive rows."""
         return np.full((rows, 1), float(y.mean()))
 
+    def constant_decisions(self, rows: int) -> dict[str, NDArray[np.bool_]]:
+        """Return the decisions of acting never and always."""
+        return {"no action": np.zeros(rows, dtype=bool), "always acting": np.ones(rows, dtype=bool)}
+
     def find_qualified(self, y: Array) -> NDArray[np.bool_]:
         """Return the positive rows."""
         return np.equal(y, 1)

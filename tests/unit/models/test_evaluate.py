@@ -13,6 +13,7 @@ from components.base.errors import ModelRefusedError
 from components.models.champion import Champion, find_objection, require_selected
 from components.models.documents import CrossValidated, Evaluation, Leaderboard
 from components.models.evaluate import evaluate_model
+from components.tasks.binary.policy import ThresholdPolicy
 
 EMPTY_LEDGER = pd.DataFrame({"row_hash": np.array([], dtype="uint64"), "role": []})
 
@@ -43,6 +44,7 @@ def test_good_model_is_promoted(evaluated):
     assert {gate.name: gate.verdict for gate in evaluated.evaluation.gates} == {
         "beats_dummy": "pass",
         "beats_current_solution": "pass",
+        "beats_constant_decisions": "pass",
         "guard_roc_auc": "pass",
         "guard_calibration_error": "pass",
         "generalisation_gap": "pass",
@@ -95,6 +97,24 @@ def test_useless_model_is_refused(prepared, worse_champion):
     assert refused.evaluation.verdict == "refuse"
     assert gate(refused, "beats_dummy").verdict == "fail"
     assert gate(refused, "beats_current_solution").verdict == "fail"
+
+
+def test_model_that_never_acts_is_refused_and_named(prepared, model):
+    idle = dataclasses.replace(model, policy=ThresholdPolicy(threshold=2.0))
+    refused = gate(evaluate_model(prepared, idle), "beats_constant_decisions")
+    assert refused.verdict == "fail"
+    assert refused.reason.startswith("The model wants the same for all 560 test rows (no action). Against ")
+
+
+def test_model_that_acts_on_every_row_is_no_better_than_acting_always(prepared, model, task):
+    eager = evaluate_model(prepared, dataclasses.replace(model, policy=ThresholdPolicy(threshold=0.0)))
+    acted = eager.evaluation.contenders["challenger"].value_per_1000.estimate
+    test = prepared.read("test")
+    always = task.operate(np.ones(len(test), dtype=bool), np.zeros((len(test), 1)), test["predicted_at"])
+    earned = 1000 * np.where(always, np.where(test["late"] == 1, 1000, -400), 0).mean()
+    refused = gate(eager, "beats_constant_decisions")
+    assert refused.verdict == "fail"
+    assert f"gains {min(acted, acted - earned):+,.0f} (" in refused.reason
 
 
 def test_better_challenger_beats_the_champion(prepared, model, worse_champion):

@@ -13,6 +13,7 @@ from components.models.gates import (
     count_more_labels,
     decide_release,
     gate_champion,
+    gate_constants,
     gate_current_solution,
     gate_dummy,
     gate_generalisation,
@@ -54,6 +55,26 @@ def test_zero_gain_does_not_pass_even_when_nothing_is_asked(task, small):
     same = ComparisonRecord(primary=Interval(0, 0, 0), value_per_1000=Interval(0, 0, 0))
     assert gate_champion(greedy, same, "1", 1000).verdict == "hold"
     assert gate_dummy(greedy, same).verdict == "fail"
+
+
+def test_gain_over_a_losing_rule_is_none_while_doing_nothing_costs_less(task):
+    """Who never acts "earns" 25,408 more than a rule that loses it, and nothing more than doing nothing."""
+    gains = {"no action": Interval(0, 0, 0), "always acting": Interval(25_408, 20_000, 31_000)}
+    idle = gate_constants(task, gains, "no action", 1000)
+    assert (idle.verdict, idle.value, idle.limit) == ("fail", 0, 0)
+    assert idle.reason == (
+        "The model wants the same for all 1,000 test rows (no action). Against no action: value in USD per 1,000 "
+        "predictions gains +0 (+0 to +0; at least +0 is required)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [(Interval(900, 100, 1700), "pass"), (Interval(900, -100, 1900), "hold"), (Interval(-1, -9, 7), "fail")],
+)
+def test_gain_over_the_best_constant_decision_decides(gain, verdict, task):
+    gains = {"no action": gain, "always acting": Interval(25_408, 20_000, 31_000)}
+    assert gate_constants(task, gains, None, 1000).verdict == verdict
 
 
 def test_unknown_bound_does_not_pass(task):
