@@ -57,15 +57,17 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
     features_uri = build(contract=contract, accepted=accepted).output
     prepared = prepare(contract=contract, accepted=accepted, features_uri=features_uri, as_of=time).output
     rows = {"contract": contract, "prepared": prepared}
-    explored = explore(**rows).output
-    selected = select(**rows, champion=recall(contract=contract).output)
+    explored = explore(**rows)
+    # A leak that nobody has accepted stops the run there: nothing is fitted to it.
+    recalled = recall(contract=contract).after(explored)
+    selected = select(**rows, champion=recalled.output)
     leaderboard = selected.outputs["leaderboard"]
     combined = ensemble(**rows, searches=tune_chosen(prepared, selected))
     model = combined.outputs["model"]
     evaluated = evaluate(**rows, model=model, leaderboard=leaderboard)
     registered = register(
         **rows,
-        profile=explored,
+        profile=explored.output,
         leaderboard=leaderboard,
         model=model,
         evaluation=evaluated.outputs["evaluation"],
@@ -81,7 +83,7 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
     presented = present(
         **rows,
         accepted=accepted,
-        profile=explored,
+        profile=explored.output,
         leaderboard=leaderboard,
         tuned=combined.outputs["tuned"],
         model=model,

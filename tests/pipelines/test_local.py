@@ -23,8 +23,7 @@ def list_ends(record: dict[str, Any]) -> list[tuple[str, str]]:
     return [(step["name"], step["status"]) for step in record["steps"]]
 
 
-# Only recall needs nothing of the step that failed: it asks the registry alone.
-STOPPED_AT_INGEST = [("frame", "done"), ("ingest", "failed"), ("recall", "done")]
+STOPPED_AT_INGEST = [("frame", "done"), ("ingest", "failed")]
 
 
 @pytest.fixture
@@ -68,8 +67,7 @@ def test_run_whose_object_store_dies_says_so_and_the_next_one_goes_on(
         patched.setattr("pipelines.runners.terminal.Terminal", StoreKiller)
         code, record = run(home, monkeypatch, "--as-of", "2013-02-01")
     assert code == 1
-    assert list_ends(record)[1:] == [("ingest", "done"), ("validate", "failed"), ("recall", "failed")]
-    # The first one is blamed.
+    assert list_ends(record)[1:] == [("ingest", "done"), ("validate", "failed")]
     assert record["error"].startswith(
         "components.base.errors.StoreUnavailableError: get s3://tidemill/flight-delays/snap"
     )

@@ -54,6 +54,12 @@ def test_deploy_waits_for_the_online_store(compiled: dict[str, Any]) -> None:
     assert "materialize" in compiled["root"]["dag"]["tasks"]["deploy"]["dependentTasks"]
 
 
+def test_nothing_is_fitted_before_explore_has_accepted_the_rows(compiled: dict[str, Any]) -> None:
+    tasks = compiled["root"]["dag"]["tasks"]
+    assert "explore" in tasks["recall"]["dependentTasks"]
+    assert "recall" in tasks["select"]["dependentTasks"]
+
+
 def test_register_gets_the_profile_that_explore_made(compiled: dict[str, Any]) -> None:
     inputs = compiled["root"]["dag"]["tasks"]["register"]["inputs"]["artifacts"]
     assert inputs["profile"]["taskOutputArtifact"]["producerTask"] == "explore"

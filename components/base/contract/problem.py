@@ -224,6 +224,14 @@ class Fairness(Section):
     maximum_gap: Ratio
 
 
+class AcceptedFinding(Section):
+    """A critical finding of explore that the team knows and trains with all the same."""
+
+    finding: str = Field(description="its id, as the stopped run names it")
+    features: Sequence[str] = Field(default=[], description="features that it blames; another one stops the run again")
+    reason: Text
+
+
 class Search(Section):
     """Candidates, and how much of the search space is tried."""
 
@@ -306,6 +314,7 @@ class Problem(Section):
     assumptions: list[Assumption] = Field(default=[])
     slices: list[Slice] = Field(default=[])
     fairness: list[Fairness] = Field(default=[])
+    accepted_findings: list[AcceptedFinding] = Field(default=[])
     search: Search
     serving: Serving
     refresh: Refresh = Refresh()

@@ -25,8 +25,17 @@ class Finding(Document):
     alt: str
     """What the picture shows, for those who cannot see it."""
     feature: str | None = None
+    blamed: tuple[str, ...] = ()
+    """Features that a critical finding is about: each must be mended or accepted by name."""
+    accepted: str | None = None
+    """The contract's reason to train all the same."""
     effect: float
     """Strength from 0 to 1; ranks findings of one severity."""
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether it must stop the run."""
+        return self.severity == "critical" and self.accepted is None
 
 
 class ExploredFeature(Document):

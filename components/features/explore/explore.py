@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from components.base.contract.problem import Problem
 from components.base.dataset import Prepared
 from components.base.documents import write
+from components.base.errors import DataError, raise_faults
 from components.base.task import Task
-from components.features.explore.documents import ExploredFeature, Findings
+from components.features.explore.documents import ExploredFeature, Finding, Findings
 from components.features.explore.findings.data_quality import find_missing, find_outliers, find_shifts
 from components.features.explore.findings.distributions import find_distributions
 from components.features.explore.findings.finding import write_statements
@@ -26,14 +28,20 @@ FINDERS = (find_distributions, find_missing, find_outliers, find_shifts, find_re
 
 
 def explore_training_rows(task: Task, prepared: Prepared, folder: Path) -> Findings:
-    """Write the profile and the findings into `folder`; return what `findings.json` holds."""
+    """Write the profile and the findings into `folder`; return what `findings.json` holds.
+
+    Raises:
+        DataError: with all critical findings that the contract does not accept by name; the folder is written all the
+            same, for the person who must mend them.
+    """
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     training = read_training_rows(task, prepared)
     shifts = {name: measured.psi for name, measured in training.measured.items()}
     write_profile(training.profile.model_copy(update={"shifts": shifts}), folder / "profile.json")
     finders = (*task.exploration.FINDERS, *FINDERS)
-    findings = write_statements([statement for find in finders for statement in find(training)], folder)
+    found = write_statements([statement for find in finders for statement in find(training)], folder)
+    findings = [mark_accepted(task.problem, one) for one in found]
     explored = Findings(
         problem=task.problem.name,
         rows=len(training.rows),
@@ -50,7 +58,25 @@ def explore_training_rows(task: Task, prepared: Prepared, folder: Path) -> Findi
         "explore: %s findings in %s training rows, %s critical, %s warnings",
         len(findings), f"{len(training.rows):,}", counts["critical"], counts["warning"],
     )  # fmt: skip
+    raise_faults(DataError, f"explore {task.problem.name}", [_demand(one) for one in findings if one.is_unanswered])
     return explored
+
+
+def mark_accepted(problem: Problem, finding: Finding) -> Finding:
+    """Put the contract's reasons beside a critical finding when they cover every feature that it blames."""
+    accepted = [one for one in problem.accepted_findings if one.finding == finding.id]
+    covered = {feature for one in accepted for feature in one.features}
+    if finding.severity != "critical" or not accepted or not set(finding.blamed) <= covered:
+        return finding
+    return finding.model_copy(update={"accepted": " ".join(one.reason for one in accepted)})
+
+
+def _demand(finding: Finding) -> str:
+    features = f", features: [{', '.join(finding.blamed)}]" if finding.blamed else ""
+    return (
+        f"a critical finding must be mended, or accepted by the contract, but got `{finding.id}`: {finding.headline} "
+        f"Mend it, or write under `accepted_findings`: {{finding: {finding.id}{features}, reason: ...}}."
+    )
 
 
 def _describe(training: TrainingRows, measured: Measured) -> ExploredFeature:

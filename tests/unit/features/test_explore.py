@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from components.base.contract.load import load_problem
+from components.base.contract.problem import AcceptedFinding
 from components.base.dataset import Feature, Prepared
 from components.base.documents import read as read_document
+from components.base.errors import DataError
 from components.features.explore.documents import Findings
 from components.features.explore.explore import explore_training_rows
 from components.features.explore.findings.finding import rank_statements
@@ -123,6 +125,44 @@ def test_a_planted_leak_is_critical_and_comes_first(problem, tmp_path):
     first = rank_statements(statements)[0].finding
     assert (first.id, first.severity, first.feature) == ("leak_suspects", "critical", "delay")
     assert "1 of 6 features look like the answer itself: delay" in first.headline
+
+
+@pytest.fixture
+def explore_leak(problem, tmp_path):
+    """Explore rows with a feature that knows the answer, under a contract that accepts these findings."""
+    rows = make_rows()
+    rows["delay"] = rows["late"] * 30 + np.random.default_rng(0).normal(0, 3, len(rows))
+    features = (*FEATURES, Feature("delay", "numeric", "view", "The answer", "minutes"))
+
+    def run(*accepted):
+        found = [AcceptedFinding(**one) for one in accepted]
+        return explore(problem.model_copy(update={"accepted_findings": found}), tmp_path, rows, features)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        [],
+        [{"finding": "speaking_gaps", "features": ["delay"], "reason": "Another one."}],
+        [{"finding": "leak_suspects", "features": ["wind"], "reason": "Another feature."}],
+    ],
+)
+def test_leak_that_the_contract_does_not_accept_stops_the_run_and_leaves_its_picture(accepted, explore_leak, tmp_path):
+    with pytest.raises(DataError) as stopped:
+        explore_leak(*accepted)
+    assert "look like the answer itself: delay" in str(stopped.value)
+    assert "{finding: leak_suspects, features: [delay], reason: ...}" in str(stopped.value)
+    assert by_id(read_document(Findings, tmp_path / "out" / "findings.json"))["leak_suspects"].severity == "critical"
+    assert (tmp_path / "out" / "leak_suspects.svg").is_file()
+
+
+def test_leak_that_the_contract_accepts_by_name_keeps_the_reason(explore_leak):
+    explored = explore_leak(
+        {"finding": "leak_suspects", "features": ["delay"], "reason": "Known when it is asked for."}
+    )
+    assert by_id(explored)["leak_suspects"].accepted == "Known when it is asked for."
 
 
 def test_a_value_erased_by_the_outcome_is_a_leak_warning(problem, tmp_path):

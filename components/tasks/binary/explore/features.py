@@ -99,7 +99,8 @@ def find_leaks(training: TrainingRows) -> list[Statement]:
         "and scored "
         "on odd days, and the other way round. A suspect must be shown to be known at prediction time, or be dropped.",
         "alt": "Bars of the ROC AUC of each feature alone, with the limit for suspects.",
-        "feature": best.feature.name, "effect": float(min(1.0, max(0.0, 2 * best.association.solo_score - 1))),
+        "feature": best.feature.name, "blamed": tuple(one.feature.name for one in suspects),
+        "effect": float(min(1.0, max(0.0, 2 * best.association.solo_score - 1))),
     }  # fmt: skip
     return [state(finding, _plot_aucs(ranked[:_FEATURES_RANKED]))]
 
