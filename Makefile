@@ -79,8 +79,8 @@ reproduce: $(READY) ## Build a registered version again from its record and comp
 
 ##@ Serve and watch
 .PHONY: serve
-serve: $(READY) ## Keep the endpoint up and print a request that works
-	@$(TIDEMILL) serve --problem $(PROBLEM)
+serve: $(READY) ## Keep the endpoint up and print a request that works: make serve, make serve VERSION=2
+	@$(TIDEMILL) serve --problem $(PROBLEM) $(addprefix --version ,$(VERSION))
 
 .PHONY: why
 why: $(READY) ## Tell the chain behind a version or an answer: make why VERSION=2, make why PREDICTION=request-id

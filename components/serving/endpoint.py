@@ -1,7 +1,7 @@
-"""Serve the champion on this machine: `make serve`.
+"""Serve the champion, or another version aside, on this machine: `make serve`.
 
-In: a problem's name and the settings. Out: a running `ChampionEndpoint`. Called by commands and by the simulation. The
-registry decides which version that is; the record of this machine follows it.
+In: a problem's name and the settings. Out: a running `Endpoint`. Called by commands and by the simulation. The registry
+decides which version the champion is, and the record of this machine follows it; a version aside is recorded nowhere.
 """
 
 import tempfile
@@ -23,8 +23,8 @@ from components.serving.predictor_process import Launch, PredictorProcess
 
 
 @dataclass(frozen=True)
-class ChampionEndpoint:
-    """A running endpoint of the champion."""
+class Endpoint:
+    """A running endpoint of one version."""
 
     name: str
     version: str
@@ -35,26 +35,40 @@ class ChampionEndpoint:
 
 
 @contextmanager
-def start_endpoint(problem_name: str, settings: Settings, port: int = 0) -> Iterator[ChampionEndpoint]:
-    """Serve the champion of the registry until the end of the block.
+def start_endpoint(
+    problem_name: str, settings: Settings, port: int = 0, version: str | None = None
+) -> Iterator[Endpoint]:
+    """Serve a version of the registry until the end of the block.
+
+    Args:
+        problem_name: Name of the problem.
+        settings: Name registry and stores.
+        port: 0 takes a free one.
+        version: None is the champion. Another one is served aside: its predictions are not logged, for nobody acts on
+            them.
 
     Raises:
-        ModelRefusedError: there is no champion.
+        ModelRefusedError: there is no champion, or no such version.
         EndpointUnavailableError: the predictor did not become ready.
         TransientError: the registry or its artifact store does not answer.
     """
     with tempfile.TemporaryDirectory() as folder:
-        files = tracking.download_champion(problem_name, Path(folder), settings)
-        if files is None:
+        champion = tracking.find_aliases(problem_name, settings).get("champion")
+        chosen = version or champion
+        if chosen is None:
             raise ModelRefusedError(
-                f"endpoint {problem_name}: a champion must exist, but the registry has none. Run `make demo` first."
+                f"endpoint {problem_name}: a champion must exist, but the registry has none. Run `make demo` first, or "
+                "name a version that was held."
             )
-        name = files.problem.serving.endpoint
-        launch = Launch(files.model_folder, files.version, name, settings.home / "endpoints" / f"{name}.log", port)
+        files = tracking.download_version(problem_name, chosen, Path(folder), settings)
+        name, is_champion = files.problem.serving.endpoint, chosen == champion
+        log_path = settings.home / "endpoints" / f"{name}.log"
+        launch = Launch(files.model_folder, chosen, name, log_path, port, logs_predictions=is_champion)
         with PredictorProcess(launch, settings) as predictor:
             url = predictor.wait_ready()
-            LocalHost(settings).promote(read_served_version(files.problem, files.version, settings))
+            if is_champion:
+                LocalHost(settings).promote(read_served_version(files.problem, chosen, settings))
             # Unlike an invented row, one of the test period is known to the online store.
             golden = read_table(files.model_folder / "golden.parquet").tail(1)
             example = write_v1(request_rows(RequestSchema.of(files.problem), golden))["instances"][0]
-            yield ChampionEndpoint(name, files.version, url, example, predictor.process)
+            yield Endpoint(name, chosen, url, example, predictor.process)

@@ -34,10 +34,11 @@ def promote(
     from components.base.settings import load_settings
     from components.release.deploy import promote_release
     from components.tasks import open_task
+    from pipelines.runners.services import embedded_services
 
-    settings = load_settings()
-    contract = load_problem(settings.problems / f"{problem}.yaml")
-    deployment = promote_release(open_task(contract), version, person, reason, settings)
+    contract = load_problem(load_settings().problems / f"{problem}.yaml")
+    with embedded_services(load_settings()):
+        deployment = promote_release(open_task(contract), version, person, reason, load_settings())
     for line in deployment.reasons:
         typer.echo(f"{problem}: {line}")
     if deployment.outcome != "promoted":

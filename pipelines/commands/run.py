@@ -115,16 +115,38 @@ def _show(terminal: "Terminal", record: "LocalRun") -> None:
     from components.base import documents
     from components.reports.release.summary import ReleaseSummary
 
+    champion = record.model_version
     if record.pipeline == "training":
-        terminal.show_result(documents.read(ReleaseSummary, Path(record.log).parent / "summary.json"))
+        summary = documents.read(ReleaseSummary, Path(record.log).parent / "summary.json")
+        terminal.show_result(summary)
+        champion = summary.champion_version
     peak = record.peak_memory_bytes / 2**30
     terminal.console.print(f"{len(record.steps)} steps in {record.seconds:.0f} s, peak memory {peak:.1f} GiB")
     if record.report:
         terminal.show_next(
-            str(shorten(Path(record.report))),
-            [
-                ("make serve", "keep the endpoint up and print a request that works"),
-                ("make ui", "open MLflow and all reports"),
-                ("make runs", "list the runs of this machine"),
-            ],
+            str(shorten(Path(record.report))), list_next_commands(record.problem, record.model_version, champion)
         )
+
+
+def list_next_commands(problem: str, version: str | None, champion: str | None) -> list[tuple[str, str]]:
+    """Return the commands that work now, with their purpose.
+
+    Args:
+        problem: Name of the problem.
+        version: That the run registered; None for a refused model, or a pipeline that registers none.
+        champion: Who serves now; None when nobody does.
+    """
+    named = "" if problem == DEMO_PROBLEM else f" PROBLEM={problem}"
+    commands = [(f"make serve{named}", "keep the endpoint up and print a request that works")] if champion else []
+    if version and version != champion:
+        commands += [
+            (f"make serve{named} VERSION={version}", "try the version that was held, aside"),
+            (f'make promote{named} VERSION={version} REASON="..."', "release it all the same, under your name"),
+        ]
+    if version:
+        commands.append((f"make why{named} VERSION={version}", "what it was made of and what judged it"))
+    return [
+        *commands,
+        ("make ui", "open MLflow and all reports"),
+        ("make runs", "list the runs of this machine"),
+    ]

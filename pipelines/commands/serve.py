@@ -1,20 +1,29 @@
-"""`tidemill serve`: keep the champion's endpoint up on loopback. Called by `make serve`."""
+"""`tidemill serve`: keep the endpoint of a version up on loopback. Called by `make serve`."""
 
 import json
 import os
 import time
+from typing import Annotated
 
 import typer
 
 from pipelines.commands.options import DEMO_PROBLEM, Port, Problem, end_on_sigterm
 
 
-def serve(problem: Problem = DEMO_PROBLEM, port: Port = 0) -> None:
-    """Serve the champion on this machine and print a request that works. Ends with Ctrl-C.
+def serve(
+    problem: Problem = DEMO_PROBLEM,
+    port: Port = 0,
+    version: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="A version that was held, served aside. Default: the champion.")
+    ] = None,
+) -> None:
+    """Serve a version on this machine and print a request that works. Ends with Ctrl-C.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
     tidemill serve --problem flight-delays --port 8080
+
+    tidemill serve --version 2
     """
     # One row a request: more OpenMP threads only wait for each other. Read when the numeric libraries are imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,7 +35,7 @@ def serve(problem: Problem = DEMO_PROBLEM, port: Port = 0) -> None:
     end_on_sigterm()
     try:
         settings = load_settings()
-        with embedded_services(settings), start_endpoint(problem, settings, port) as endpoint:
+        with embedded_services(settings), start_endpoint(problem, settings, port, version) as endpoint:
             url = f"{endpoint.url}/v1/models/{endpoint.name}:predict"
             body = json.dumps({"instances": [endpoint.example]})
             typer.echo(f"{endpoint.name} version {endpoint.version} answers at {endpoint.url}. Ctrl-C ends it. Try:\n")

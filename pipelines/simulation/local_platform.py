@@ -19,7 +19,7 @@ from components.base.adapters.mlflow import find_aliases
 from components.base.contract.problem import Problem
 from components.base.settings import Settings
 from components.governor.rulings import RulingRecord
-from components.serving.endpoint import ChampionEndpoint, start_endpoint
+from components.serving.endpoint import Endpoint, start_endpoint
 from pipelines.runners.services import find_free_port
 from pipelines.simulation.observers import ObserverPlan, Observers, find_missing, running_observers
 from pipelines.simulation.servers import HOST, ServerPlan, running_server
@@ -41,9 +41,9 @@ class RunningEndpoint:
     problem: Problem
     port: int
     _stack: ExitStack = field(default_factory=ExitStack)
-    _endpoint: ChampionEndpoint | None = None
+    _endpoint: Endpoint | None = None
 
-    def restart(self) -> ChampionEndpoint:
+    def restart(self) -> Endpoint:
         """Serve the champion of now; the one before has answered and logged what it was asked."""
         self._stack.close()
         self._endpoint = self._stack.enter_context(start_endpoint(self.problem.name, self.settings, self.port))
@@ -55,7 +55,7 @@ class RunningEndpoint:
             self.restart()
 
     @property
-    def current(self) -> ChampionEndpoint:
+    def current(self) -> Endpoint:
         """The endpoint that answers now; it must have been started."""
         return self._endpoint or self.restart()
 

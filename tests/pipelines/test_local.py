@@ -8,9 +8,15 @@ from typing import Any
 import psutil
 import pytest
 
+from components.base.adapters.mlflow import find_aliases
+from components.base.settings import load_settings
+from components.serving.endpoint import start_endpoint
 from pipelines.commands.app import main
+from pipelines.commands.run import list_next_commands
 from pipelines.runners.kfp_log import StepRun
+from pipelines.runners.services import embedded_services
 from pipelines.runners.terminal import Terminal
+from tests.unit.conftest import fill_features, fit_model, make_prepared, register_made
 
 
 def run(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -98,3 +104,56 @@ def test_unknown_problem_is_refused_before_anything_starts(
     assert main(["demo", "--problem", "flight-delay"]) == 1
     assert "Did you mean 'flight-delays'?" in " ".join(capsys.readouterr().err.split())
     assert not home.exists()
+
+
+def test_held_version_is_served_aside_and_promoted_by_hand_after_its_run_has_ended(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run has stopped the object store that holds the model: each command starts it again."""
+    monkeypatch.setenv("TIDEMILL_HOME", str(home))
+    with embedded_services(load_settings()):
+        fill_features(tmp_path / "features", load_settings())
+        prepared = make_prepared(tmp_path / "prepared")
+        fit_model(tmp_path / "model", prepared)
+        register_made(tmp_path, prepared, "run-1", "hold", load_settings())
+
+    with embedded_services(load_settings()), start_endpoint("flight-delays", load_settings(), version="1") as aside:
+        assert aside.version == "1"
+    assert main(["promote", "--version", "1", "--reason", "ticket 12", "--by", "Ada"]) == 0
+    assert "version 1" in capsys.readouterr().out.lower()
+    assert find_aliases("flight-delays", load_settings()) == {"champion": "1"}
+
+
+@pytest.mark.parametrize(
+    ("version", "champion", "commands"),
+    [
+        ("2", "2", ["make serve", "make why VERSION=2", "make ui", "make runs"]),
+        (
+            "2",
+            "1",
+            [
+                "make serve",
+                "make serve VERSION=2",
+                'make promote VERSION=2 REASON="..."',
+                "make why VERSION=2",
+                "make ui",
+                "make runs",
+            ],
+        ),
+        (
+            "1",
+            None,
+            [
+                "make serve VERSION=1",
+                'make promote VERSION=1 REASON="..."',
+                "make why VERSION=1",
+                "make ui",
+                "make runs",
+            ],
+        ),
+        (None, None, ["make ui", "make runs"]),
+    ],
+)
+def test_run_ends_with_commands_that_work_then(version: str | None, champion: str | None, commands: list[str]) -> None:
+    assert [command for command, _ in list_next_commands("flight-delays", version, champion)] == commands
+    assert all("PROBLEM=wine" in one for one, _ in list_next_commands("wine", version, champion)[:-2])

@@ -99,6 +99,35 @@ def make_profile(folder: Path, prepared: Prepared) -> Path:
     return folder
 
 
+def fit_model(folder: Path, prepared: Prepared) -> Path:
+    test = prepared.read("test")
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+    numeric = [feature.name for feature in FEATURES if feature.kind == "numeric"]
+    columns = make_column_transformer(("passthrough", numeric), (encoder, ["carrier", "plane_manufacturer"]))
+    estimator = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=10, random_state=0))
+    estimator.fit(test[NAMES], test["late"])
+    save_model(folder, make_model(TASK, estimator, FEATURES, family="hist"))
+    return folder
+
+
+def register_made(folder: Path, prepared: Prepared, run_id: str, verdict: str, settings) -> Path:
+    """Register the model in `folder / "model"` with this verdict, and return the folder of its release."""
+    save_evaluation(folder / "evaluation", verdict)
+    evidence = Evidence(
+        prepared=prepared,
+        model_folder=folder / "model",
+        evaluation_folder=folder / "evaluation",
+        profile_folder=make_profile(folder / "profile", prepared),
+        leaderboard=save_leaderboard(folder),
+        snapshot="s3://b/s/11",
+        features_uri="s3://b/f/22",
+        run_id=run_id,
+        as_of=AS_OF.isoformat(),
+    )
+    register_release(TASK, evidence, folder / f"release-{run_id}", settings)
+    return folder / f"release-{run_id}"
+
+
 @pytest.fixture(scope="session")
 def empty_tracking_database(tmp_path_factory):
     """A migrated MLflow database, made once: the migrations take two seconds."""
@@ -128,14 +157,7 @@ def prepared(tmp_path):
 
 @pytest.fixture
 def model_folder(tmp_path, prepared):
-    test = prepared.read("test")
-    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
-    numeric = [feature.name for feature in FEATURES if feature.kind == "numeric"]
-    columns = make_column_transformer(("passthrough", numeric), (encoder, ["carrier", "plane_manufacturer"]))
-    estimator = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=10, random_state=0))
-    estimator.fit(test[NAMES], test["late"])
-    save_model(tmp_path / "model", make_model(TASK, estimator, FEATURES, family="hist"))
-    return tmp_path / "model"
+    return fit_model(tmp_path / "model", prepared)
 
 
 @pytest.fixture
@@ -143,20 +165,7 @@ def release(tmp_path, prepared, model_folder, tracking_settings):
     """Register one release a call and return its folder."""
 
     def make(run_id: str, verdict: str = "promote") -> Path:
-        save_evaluation(tmp_path / "evaluation", verdict)
-        evidence = Evidence(
-            prepared,
-            model_folder,
-            tmp_path / "evaluation",
-            make_profile(tmp_path / "profile", prepared),
-            save_leaderboard(tmp_path),
-            "s3://b/s/11",
-            "s3://b/f/22",
-            run_id,
-            AS_OF.isoformat(),
-        )
-        register_release(TASK, evidence, tmp_path / f"release-{run_id}", tracking_settings)
-        return tmp_path / f"release-{run_id}"
+        return register_made(tmp_path, prepared, run_id, verdict, tracking_settings)
 
     return make
 

@@ -341,7 +341,7 @@ def test_rollback_that_the_host_refuses_leaves_the_champion(passed, release, set
 
 def test_endpoint_without_a_champion_says_what_to_run(settings):
     with (
-        pytest.raises(ModelRefusedError, match=re.escape("Run `make demo` first.")),
+        pytest.raises(ModelRefusedError, match=re.escape("Run `make demo` first")),
         start_endpoint("flight-delays", settings),
     ):
         pass
