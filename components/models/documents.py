@@ -326,6 +326,8 @@ class WeakSpot(Document):
     p_value: float
     adjusted_p_value: float
     is_confirmed: bool
+    loss_rise: float | None = None
+    """Mean loss on the confirming half minus that of the reference there; None without rows or a reference."""
 
 
 class WorstCase(Document):

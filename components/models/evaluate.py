@@ -10,7 +10,7 @@ it was fitted on any of them.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from components.base.statistics.capacity import number_days
 from components.base.statistics.resampling import bound_interval
 from components.base.tables import write_table
 from components.base.task import Task
+from components.base.text.wording import say_plainly
 from components.models import gates as gating
 from components.models.artifact import Model
 from components.models.baselines import Baseline, fit_baselines, save_current_solution
@@ -39,6 +40,7 @@ from components.models.documents import (
     Generalisation,
     SliceRecord,
     TestRecord,
+    WeakSpot,
 )
 from components.models.importance import list_worst_cases, permute_features
 from components.models.parallel import quiet_fits, use_one_thread
@@ -89,6 +91,7 @@ class _Gated(NamedTuple):
     generalisation: Generalisation
     slices: tuple[SliceRecord, ...]
     fairness: tuple[FairnessRecord, ...]
+    weak_spots: tuple[WeakSpot, ...]
 
 
 def evaluate_model(
@@ -99,7 +102,7 @@ def evaluate_model(
     contest = _score_contenders(prepared, model, champion)
     opened, cards, challenger = contest.opened, contest.cards, contest.cards["challenger"]
     resamples, features = opened.resamples, prepared.feature_names
-    gated = _pass_gates(contest, model)
+    gated = _pass_gates(contest, model, features)
     verdict, reasons = gating.decide_release(gated.gates)
     evaluation = Evaluation(
         problem=task.problem.name,
@@ -118,9 +121,9 @@ def evaluate_model(
         generalisation=gated.generalisation,
         slices=gated.slices,
         fairness=gated.fairness,
-        # Where the model is weak and what it leans on: nothing of this decides.
+        weak_spots=gated.weak_spots,
+        # What the model leans on and where it errs most: nothing of this decides.
         policy_curve=tuple(task.trace_policies(opened.outcomes, challenger.output, opened.rows["predicted_at"])),
-        weak_spots=find_weak_spots(opened, challenger.output, features),
         worst_cases=list_worst_cases(opened, challenger.output, features),
         importance=permute_features(opened, model),
         seconds=time.monotonic() - started,
@@ -203,7 +206,7 @@ def _describe_test(opened: OpenedTest, prepared: Prepared, earlier_openings: int
     )
 
 
-def _pass_gates(contest: _Contest, model: Model) -> _Gated:
+def _pass_gates(contest: _Contest, model: Model, features: Sequence[str]) -> _Gated:
     """Compare the challenger with every other contender, and pass every gate."""
     opened, cards, champion = contest.opened, contest.cards, contest.champion
     task, challenger, rows = opened.task, cards["challenger"], len(opened.rows)
@@ -237,5 +240,11 @@ def _pass_gates(contest: _Contest, model: Model) -> _Gated:
     reference: Contender = "champion" if "champion" in cards else "current_solution"
     slices, slice_gate = compare_slices(opened, challenger, ReferenceCard(reference, cards[reference]))
     fairness, fairness_gates = compare_fairness(opened, challenger)
-    gates += [gating.gate_generalisation(generalisation.gap, generalisation.limit), slice_gate, *fairness_gates]
-    return _Gated(tuple(gates), comparisons, generalisation, slices, fairness)
+    spots = find_weak_spots(opened, challenger.output, features, cards[reference].output)
+    gates += [
+        gating.gate_generalisation(generalisation.gap, generalisation.limit),
+        slice_gate,
+        gating.gate_weak_spots(spots, say_plainly(reference), task.problem.metrics.maximum_weak_spot_loss),
+        *fairness_gates,
+    ]
+    return _Gated(tuple(gates), comparisons, generalisation, slices, fairness, spots)

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from components.base.contract.problem import Guard
-from components.base.gate import Gate, GateVerdict, Verdict
+from components.base.gate import Gate, GateVerdict, Verdict, limit_gate
 from components.base.statistics.resampling import Interval
 from components.base.task import Task
-from components.models.documents import ComparisonRecord
+from components.models.documents import ComparisonRecord, WeakSpot
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,23 @@ def gate_generalisation(gap: Interval, limit: float) -> Gate:
     reason = f"On test the model is {words} (gap {gap.low:+.4f} to {gap.high:+.4f}); at most {limit:g} is accepted."
     verdict: GateVerdict = "pass" if gap.estimate <= limit else "fail"
     return Gate(name="generalisation_gap", verdict=verdict, value=gap.estimate, limit=limit, reason=reason)
+
+
+def gate_weak_spots(spots: Sequence[WeakSpot], reference: str, limit: float) -> Gate:
+    """Fail when the model is worse than the reference in a confirmed weak spot by more than the contract accepts."""
+    rises = {spot: spot.loss_rise for spot in spots if spot.is_confirmed and spot.loss_rise is not None}
+    if not spots:
+        reason = "No group of the test rows is large enough to be searched."
+        return Gate(name="weak_spots", verdict="not judged", value=None, limit=limit, reason=reason)
+    if not rises:
+        reason = f"None of {len(spots)} suspected weak spots is confirmed on the other half of the days."
+        return Gate(name="weak_spots", verdict="pass", value=None, limit=limit, reason=reason)
+    worst, rise = max(rises.items(), key=lambda entry: entry[1])
+    reason = (
+        f"Where {' and '.join(worst.conditions)} ({worst.confirmed.rows:,} rows) a constant forecast is better than "
+        f"the model, and its mean loss differs by {rise:+.4f} from that of the {reference} (limit {limit:g})."
+    )
+    return limit_gate("weak_spots", rise, limit, reason)
 
 
 def count_more_labels(lift: Lift, rows: int) -> int | None:

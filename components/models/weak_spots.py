@@ -5,7 +5,12 @@ Notation
     a    advantage of the model in a row: loss of the group's best constant forecast, minus its own
 
 A group with a mean of a below 0 would be forecast better by a constant than by the model. The constant does not
-favour groups whose outcomes are all alike, as the plain loss would. Called by `evaluate`; it informs, gates nothing.
+favour groups whose outcomes are all alike, as the plain loss would. Called by `evaluate`, whose gate refuses a model
+that is worse than the reference in a confirmed group.
+
+The null of a group: the model is no worse there than the constant of the searched half, mean of a >= 0. The groups are
+chosen on one half and tested on the other, so the choice does not count as evidence; Holm's correction keeps the chance
+of any false confirmation at 5 %.
 
 Source: Chung et al. (2019), Slice Finder: Automated Data Slicing for Model Validation, ICDE; Holm (1979), Scandinavian
 Journal of Statistics 6(2) (several tests); Cameron, Miller (2015), Journal of Human Resources 50(2), eq. 11 (days as
@@ -47,8 +52,17 @@ class Group:
     suspicion: float
 
 
-def find_weak_spots(opened: OpenedTest, output: Output, features: Sequence[str]) -> tuple[WeakSpot, ...]:
-    """Return at most five groups, the most suspicious first, each with its numbers on both halves."""
+def find_weak_spots(
+    opened: OpenedTest, output: Output, features: Sequence[str], reference: Output | None = None
+) -> tuple[WeakSpot, ...]:
+    """Return at most five groups, the most suspicious first, each with its numbers on both halves.
+
+    Args:
+        opened: n test rows.
+        output: Of the model, shape (n, k).
+        features: Columns that make groups.
+        reference: Output of whoever the model is compared with, shape (n, k).
+    """
     groups = pd.DataFrame({name: name_groups(opened.rows[name]) for name in features})
     _, days = np.unique(number_days(opened.rows["predicted_at"]), return_inverse=True)
     searched, losses = days % 2 == 0, opened.task.row_loss(opened.outcomes, output)
@@ -61,7 +75,13 @@ def find_weak_spots(opened: OpenedTest, output: Output, features: Sequence[str])
             taken.append((group, rows))
         if len(taken) == _CANDIDATES:
             break
-    spots = [_confirm(opened, output, losses, days, (searched, rows), group) for group, rows in taken]
+    rises = None if reference is None else losses - opened.task.row_loss(opened.outcomes, reference)
+    spots = [
+        _confirm(opened, output, losses, days, (searched, rows), group).model_copy(
+            update={"loss_rise": _mean_of(rises, rows & ~searched)}
+        )
+        for group, rows in taken
+    ]
     # Holm: the k-th smallest p-value times the number of tests not yet passed, never falling.
     adjusted, order = 0.0, sorted(range(len(spots)), key=lambda place: spots[place].p_value)
     for passed, place in enumerate(order):
@@ -117,6 +137,10 @@ def _confirm(
         adjusted_p_value=p_value,
         is_confirmed=False,
     )
+
+
+def _mean_of(values: Array | None, rows: Mask) -> float | None:
+    return float(values[rows].mean()) if values is not None and rows.any() else None
 
 
 def mean_below_zero_p_value(values: Array, clusters: NDArray[np.intp]) -> float:

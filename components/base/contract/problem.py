@@ -175,6 +175,11 @@ class Metrics(Section):
     guards: Sequence[Guard] = Field(default=[])
     minimum_lift: float = Field(ge=0, description="smallest useful gain in the primary metric over what is in use")
     maximum_generalisation_gap: float = Field(gt=0, description="largest accepted fall from cross-validation to test")
+    maximum_weak_spot_loss: float = Field(
+        default=0.05,
+        ge=0,
+        description="rise of the mean loss in a confirmed weak spot over that of the champion or current solution",
+    )
 
 
 class Business(Section):

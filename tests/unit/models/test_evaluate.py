@@ -49,6 +49,7 @@ def test_good_model_is_promoted(evaluated):
         "guard_calibration_error": "pass",
         "generalisation_gap": "pass",
         "slices": "pass",
+        "weak_spots": "pass",
     }
     assert evaluated.evaluation.champion is None
 

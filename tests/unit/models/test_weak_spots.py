@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from components.models.gates import gate_weak_spots
 from components.models.scorecard import open_rows
 from components.models.weak_spots import find_weak_spots, mean_below_zero_p_value
 
@@ -20,6 +21,46 @@ def test_planted_weak_spot_is_found_and_confirmed(task, small):
     assert found[0].is_confirmed
     assert found[0].confirmed.advantage < 0
     assert found[0].found.rows + found[0].confirmed.rows == (rows["shop"] == "C").sum()
+
+
+def plant_spot(small, share=0.03):
+    """Rows of 400 days, of which a share is of a shop that the output gets wrong; output and truth."""
+    rows = small.make_rows(0, 400, seed=8)
+    spot = np.random.default_rng(1).random(len(rows)) < share
+    rows.loc[spot, "shop"] = "D"
+    right = truth(rows)
+    rows["late"] = (np.random.default_rng(2).random(len(rows)) < right).astype("int8")
+    return rows, np.where(spot, 1 - right, right)[:, None], right[:, None]
+
+
+def test_planted_spot_of_three_percent_blocks_the_release(task, small):
+    rows, output, right = plant_spot(small)
+    spots = find_weak_spots(open_rows(task, rows), output, small.NAMES, right)
+    gate = gate_weak_spots(spots, "champion", 0.05)
+    assert gate.verdict == "fail"
+    assert gate.reason.startswith("Where shop is D (")
+    assert "from that of the champion (limit 0.05)" in gate.reason
+
+
+def test_spot_in_which_the_champion_is_as_weak_does_not_block(task, small):
+    rows, output, _ = plant_spot(small)
+    spots = find_weak_spots(open_rows(task, rows), output, small.NAMES, output)
+    assert any(spot.is_confirmed for spot in spots)
+    assert gate_weak_spots(spots, "champion", 0.05).verdict == "pass"
+
+
+def test_right_model_is_accused_in_at_most_five_percent_of_the_tests(task, small):
+    """Beyond the 99.9 % quantile of the binomial distribution of 80 tests at 5 % it would be no chance."""
+    from scipy.stats import binom
+
+    accused = 0
+    for seed in range(80):
+        rows = small.make_rows(0, 60, seed=seed)
+        rows["late"] = (np.random.default_rng(seed).random(len(rows)) < truth(rows)).astype("int8")
+        accused += any(
+            one.is_confirmed for one in find_weak_spots(open_rows(task, rows), truth(rows)[:, None], ["shop", "warmth"])
+        )
+    assert accused <= binom.ppf(0.999, 80, 0.05)
 
 
 def test_nothing_is_confirmed_where_the_model_is_right(task, small):
