@@ -50,12 +50,14 @@ def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
         stacker = task.fit_stacker(held_out.outputs, held_out.outcomes) if winner.kind == "stacking" else None
 
     def fit(*tables: pd.DataFrame) -> Any:
-        learned = sample_tables(tables, task.problem.search.fit_rows)
-        fits = [partial(_fit, prepared, pipelines[family], learned) for family in winner.families]
+        sampled = sample_tables(tables, task.problem.search.fit_rows)
+        rows, outcomes = sampled[names], sampled[prepared.target]
+        del sampled
+        fits = [partial(_fit, pipelines[family], rows, outcomes) for family in winner.families]
         # An encoded copy of many rows is as large as all else: one at a time.
-        fitted = run_all(fits) if len(learned) <= _ROWS_SIDE_BY_SIDE else [run_all([one])[0] for one in fits]
+        fitted = run_all(fits) if len(rows) <= _ROWS_SIDE_BY_SIDE else [run_all([one])[0] for one in fits]
         members = dict(zip(winner.families, fitted, strict=True))
-        return task.combine(winner.kind, members, stacker, learned[names], learned[prepared.target])
+        return task.combine(winner.kind, members, stacker, rows, outcomes)
 
     core = fit(train)
     with quiet_fits():
@@ -92,7 +94,8 @@ def _predict_out_of_fold(task: Task, prepared: Prepared, train: pd.DataFrame, pi
     folds = sample_folds(split_train(task.problem, train), task.problem.search.tune_rows)
 
     def predict_fold(fold: Fold, pipeline: Any) -> Output:
-        fitted = _fit(prepared, pipeline, train.iloc[fold.fit])
+        learned = train.iloc[fold.fit]
+        fitted = _fit(pipeline, learned[prepared.feature_names], learned[prepared.target])
         return task.predict(fitted, train.iloc[fold.score][prepared.feature_names])
 
     outputs = run_all([partial(predict_fold, fold, pipeline) for fold in folds for pipeline in pipelines])
@@ -109,7 +112,7 @@ def _predict_out_of_fold(task: Task, prepared: Prepared, train: pd.DataFrame, pi
     )
 
 
-def _fit(prepared: Prepared, pipeline: Any, rows: pd.DataFrame) -> Any:
+def _fit(pipeline: Any, rows: pd.DataFrame, outcomes: "pd.Series[Any]") -> Any:
     from sklearn.base import clone
 
-    return clone(pipeline).fit(rows[prepared.feature_names], rows[prepared.target])
+    return clone(pipeline).fit(rows, outcomes)

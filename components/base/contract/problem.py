@@ -245,7 +245,7 @@ class Search(Section):
     select_rows: int = Field(gt=0, description="rows sampled for the cross-validated comparison")
     tune_rows: int = Field(gt=0)
     fit_rows: int = Field(
-        default=500_000, gt=0, description="most rows that the model learns from; of more, evenly spaced ones in time"
+        default=400_000, gt=0, description="most rows that the model learns from; of more, evenly spaced ones in time"
     )
     trials: int = Field(gt=0, description="parameters that tuning tries of each chosen family")
     ceiling_seconds: float = Field(
