@@ -8,8 +8,10 @@ governor's runs.
 import contextlib
 import json
 import logging
+import os
 import resource
 import shutil
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -61,7 +63,8 @@ def run_pipeline(settings: Settings, job: Job, terminal: Terminal) -> LocalRun:
     folder.mkdir(parents=True, exist_ok=True)
     started, clock = datetime.now(UTC), time.monotonic()
     log = KfpLog(folder / "run.log", terminal)
-    presented = _call_pipeline(settings, job, log)
+    with temporary_files_below(folder):
+        presented = _call_pipeline(settings, job, log)
     # Keep what a person or the exporter reads; the tables of a folder stay where they are.
     for file in presented.iterdir() if presented and presented.is_dir() else ():
         if file.is_file() and file.suffix != ".parquet":
@@ -75,6 +78,25 @@ def run_pipeline(settings: Settings, job: Job, terminal: Terminal) -> LocalRun:
         blamed = failed.name if failed else "none"
         raise StepFailedError(f"{job.problem}: every step of {job.pipeline} must end well, but {blamed} failed.")
     return record
+
+
+@contextlib.contextmanager
+def temporary_files_below(folder: Path) -> Iterator[None]:
+    """Let this process and its steps make temporary files below a folder, and remove them at the end.
+
+    kfp makes a folder a step and leaves it there, a step that is killed leaves its own.
+    """
+    scratch, before = folder / "tmp", os.environ.get("TMPDIR")
+    scratch.mkdir(exist_ok=True)
+    os.environ["TMPDIR"], tempfile.tempdir = str(scratch), None
+    try:
+        yield
+    finally:
+        os.environ.pop("TMPDIR")
+        if before is not None:
+            os.environ["TMPDIR"] = before
+        tempfile.tempdir = None
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _call_pipeline(settings: Settings, job: Job, log: KfpLog) -> Path | None:

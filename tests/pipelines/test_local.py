@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,20 @@ def test_run_without_data_stops_at_ingest_and_the_next_one_resumes(
     code, record = run(home, monkeypatch, "--as-of", "2012-06-01")
     assert code == 1
     assert list_ends(record) == STOPPED_AT_INGEST
+
+
+def test_run_leaves_nothing_among_the_temporary_files_of_the_system(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "system"
+    system.mkdir()
+    monkeypatch.setenv("TMPDIR", str(system))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    _, record = run(home, monkeypatch, "--as-of", "2012-06-01")
+    assert list_ends(record) == STOPPED_AT_INGEST
+    assert list(system.iterdir()) == []
+    assert not (Path(record["log"]).parent / "tmp").exists()
+    assert tempfile.gettempdir() == str(system)
 
 
 class StoreKiller(Terminal):
