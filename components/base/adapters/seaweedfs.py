@@ -13,6 +13,7 @@ import http.client
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -42,6 +43,9 @@ _HOST = "127.0.0.1"
 # Starting takes about a second; a machine under load may need ten times as long.
 _START_SECONDS = 30.0
 _START_POLL_SECONDS = 0.05
+# Between the choice of a port and its use another program may take it; then others are chosen.
+_STARTS = 3
+_TAKEN = re.compile("address already in use|is not available on")
 # SeaweedFS needs about one second to close its volumes; a hung one is killed and loses nothing that it had answered.
 _STOP_SECONDS = 5.0
 # The server of a killed run is killed by the kernel; until it has ended it holds the lock.
@@ -140,16 +144,28 @@ class SeaweedFS:
                 f"object store: the disk must have room, but got {usage.free / 2**20:,.0f} MB free "
                 f"of {usage.total / 2**20:,.0f} MB in {data}. Free disk space, or set another TIDEMILL_HOME."
             )
+        for attempt in range(1, _STARTS + 1):
+            self._launch(data, self._lock)
+            try:
+                self._wait_until_ready()
+                break
+            except StoreUnavailableError:
+                if attempt == _STARTS or not _TAKEN.search(self.log_path.read_text(errors="replace")):
+                    raise
+                log.warning("object store: a port was taken by another program; it starts again with others")
+        log.info("object store: ready at %s in %.1f s", self.endpoint.url, time.monotonic() - started_at)
+
+    def _launch(self, data: Path, lock: int) -> None:
+        if self._process is not None:
+            self._process.stop(_STOP_SECONDS)
         self._ports = _choose_ports(self._folder / "ports.json")
         # SeaweedFS saves its options and would mix the old ones into ours.
         (data / "mini.options").unlink(missing_ok=True)
         options = {"dir": data, **_OPTIONS, **self._ports}
         command = [str(_weed()), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())]
         with self.log_path.open("wb") as output:
-            plan = ChildPlan(command, self._environment(), self._folder, output, kept_files=(self._lock,))
+            plan = ChildPlan(command, self._environment(), self._folder, output, kept_files=(lock,))
             self._process = OwnedProcess(plan)
-        self._wait_until_ready()
-        log.info("object store: ready at %s in %.1f s", self.endpoint.url, time.monotonic() - started_at)
 
     def _environment(self) -> dict[str, str]:
         endpoint = self.endpoint

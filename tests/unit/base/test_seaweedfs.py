@@ -157,6 +157,24 @@ def test_a_server_that_cannot_start_shows_its_last_words(home):
         pass
 
 
+def test_a_port_that_is_taken_before_its_use_is_replaced(home, monkeypatch):
+    """Another program listens on the port of S3 from the moment in which it is chosen."""
+    choose = object_store._choose_ports
+    with socket.socket() as stranger:
+
+        def choose_and_lose(path):
+            ports = choose(path)
+            if stranger.getsockname()[1] == 0:
+                stranger.bind(("127.0.0.1", ports["s3.port"]))
+                stranger.listen()
+            return ports
+
+        monkeypatch.setattr(object_store, "_choose_ports", choose_and_lose)
+        with SeaweedFS(home) as server:
+            assert server.endpoint.url != f"http://127.0.0.1:{stranger.getsockname()[1]}"
+            once(server).put_bytes("a", b"1")
+
+
 def test_a_taken_port_is_left_to_its_owner(tmp_path):
     kept = object_store._choose_ports(tmp_path / "ports.json")
     assert object_store._choose_ports(tmp_path / "ports.json") == kept
