@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psutil
 import pytest
 
@@ -125,6 +126,8 @@ def test_held_version_is_served_aside_and_promoted_by_hand_after_its_run_has_end
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The run has stopped the object store that holds the model: each command starts it again."""
+    # boto3 keeps the credentials of the first store of a process.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     monkeypatch.setenv("TIDEMILL_HOME", str(home))
     with embedded_services(load_settings()):
         fill_features(tmp_path / "features", load_settings())

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import boto3
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -65,6 +66,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory, seaweedfs: SeaweedFS) -> 
         "TIDEMILL_BUCKET": "test-reproduce",
     }
     with pytest.MonkeyPatch.context() as patched:
+        # boto3 keeps the credentials of the first store of a process.
+        patched.setattr(boto3, "DEFAULT_SESSION", None)
         for name, value in load_settings(places).with_store(seaweedfs.endpoint).child_environment().items():
             patched.setenv(name, value)
         settings = load_settings()
