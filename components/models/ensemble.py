@@ -12,6 +12,7 @@ Which rows decide what
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ import pandas as pd
 
 from components.base.dataset import Prepared
 from components.base.statistics.folds import Fold, sample_folds, sample_tables, split_train
-from components.base.task import Output, Task
+from components.base.task import Kind, Output, Task
 from components.models.artifact import Model, ModelDescription
 from components.models.calibrate import calibrate_model, fit_policy
 from components.models.combine import HeldOut, compare_kinds
@@ -32,6 +33,30 @@ logger = logging.getLogger(__name__)
 
 # With more rows the members of an ensemble are fitted one after the other: the step stays below 3 GB.
 _ROWS_SIDE_BY_SIDE = 200_000
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How the model is made of rows: all but its calibration and its policy."""
+
+    task: Task
+    prepared: Prepared
+    kind: Kind
+    pipelines: dict[str, Any]
+    """Of each member, by family; unfitted."""
+    stacker: Any
+    """Fitted; None unless the kind is stacking."""
+
+    def fit(self, *tables: pd.DataFrame) -> Any:
+        """Fit the members on tables of rows that follow each other, thinned out, and combine them."""
+        sampled = sample_tables(tables, self.task.problem.search.fit_rows)
+        rows, outcomes = sampled[self.prepared.feature_names], sampled[self.prepared.target]
+        del sampled
+        fits = [partial(_fit, pipeline, rows, outcomes) for pipeline in self.pipelines.values()]
+        # An encoded copy of many rows is as large as all else: one at a time.
+        fitted = run_all(fits) if len(rows) <= _ROWS_SIDE_BY_SIDE else [run_all([one])[0] for one in fits]
+        members = dict(zip(self.pipelines, fitted, strict=True))
+        return self.task.combine(self.kind, members, self.stacker, rows, outcomes)
 
 
 def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
@@ -49,22 +74,13 @@ def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
         use_one_thread()
         stacker = task.fit_stacker(held_out.outputs, held_out.outcomes) if winner.kind == "stacking" else None
 
-    def fit(*tables: pd.DataFrame) -> Any:
-        sampled = sample_tables(tables, task.problem.search.fit_rows)
-        rows, outcomes = sampled[names], sampled[prepared.target]
-        del sampled
-        fits = [partial(_fit, pipelines[family], rows, outcomes) for family in winner.families]
-        # An encoded copy of many rows is as large as all else: one at a time.
-        fitted = run_all(fits) if len(rows) <= _ROWS_SIDE_BY_SIDE else [run_all([one])[0] for one in fits]
-        members = dict(zip(winner.families, fitted, strict=True))
-        return task.combine(winner.kind, members, stacker, rows, outcomes)
-
-    core = fit(train)
+    recipe = _Recipe(task, prepared, winner.kind, {family: pipelines[family] for family in winner.families}, stacker)
+    core = recipe.fit(train)
     with quiet_fits():
         use_one_thread()
         estimator, calibration = calibrate_model(task, core, names, validation)
         choice = fit_policy(task, estimator, names, validation)
-        estimator, refit = refit_model(task, estimator, fit, train, validation, names)
+        estimator, refit = refit_model(task, estimator, recipe.fit, train, validation, names)
     logger.info("ensemble: %s, %s", comparison.reason, calibration["reason"])
     description = ModelDescription(
         policy=choice.policy.model_dump(),
