@@ -73,6 +73,12 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pd.Dat
     return frame
 
 
+def fingerprint_file(path: Path | str) -> str:
+    """Return the SHA-256 over the content of a file, which is never whole in memory."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fingerprint_files(paths: Iterable[Path | str], texts: Mapping[str, str] | None = None) -> str:
     """Return the SHA-256 over the names and contents of files, whatever their order and folder.
 
@@ -81,9 +87,7 @@ def fingerprint_files(paths: Iterable[Path | str], texts: Mapping[str, str] | No
         texts: By name: files that are not on disk.
     """
     contents = [(name, hashlib.sha256(text.encode()).digest()) for name, text in (texts or {}).items()]
-    for path in map(Path, paths):
-        with path.open("rb") as file:
-            contents.append((path.name, hashlib.file_digest(file, "sha256").digest()))
+    contents += [(path.name, bytes.fromhex(fingerprint_file(path))) for path in map(Path, paths)]
     digest = hashlib.sha256()
     for name, content in sorted(contents):
         digest.update(name.encode() + b"\0" + content)

@@ -10,7 +10,6 @@ cannot be computed stays in, so that validation sets it aside with a reason.
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 
-import hashlib
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_error
 from components.base.adapters.s3 import ObjectStore
 from components.base.contract.problem import Problem, Source
 from components.base.engine import Engine, order_of, using_engine
+from components.base.tables import fingerprint_file
 from components.data.deliveries import ConvertedDelivery, convert_deliveries
 from components.data.history import choose_deliveries
 from components.data.landing import Delivery, find_deliveries, landing_prefix, missing_months
@@ -122,7 +122,7 @@ def _describe_source(
         ),
         missing_months=tuple(missing_months(deliveries, as_of)) if source.kind == "events" else (),
         unknown_columns=tuple(sorted({name for entry in converted for name in entry.columns} - set(wanted))),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=fingerprint_file(path),
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 from components.base.adapters.s3 import ObjectStore
 from components.base.documents import Document
 from components.base.errors import DataError, ObjectMissingError, raise_faults
+from components.base.tables import fingerprint_file
 
 
 class DeliveryRows(Document):
@@ -105,7 +106,7 @@ def download_snapshot(store: ObjectStore, prefix: str, folder: Path) -> Snapshot
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in snapshot.sources.items():
         table = store.get_file(snapshot.table_uri(name), folder / f"{name}.parquet")
-        if hashlib.sha256(table.read_bytes()).hexdigest() != source.sha256:
+        if fingerprint_file(table) != source.sha256:
             faults.append(f"{name}.parquet must be as it was ingested, but was edited.")
     raise_faults(DataError, f"snapshot {prefix}", faults)
     return snapshot.model_copy(update={"prefix": f"{folder}/"})

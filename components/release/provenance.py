@@ -5,19 +5,21 @@ another database holds: an edited file, record or tag is found and named. Called
 `why`.
 """
 
-import hashlib
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.base import documents
-from components.base.adapters.mlflow_records import VersionRecord
+from components.base.adapters import mlflow as tracking
+from components.base.adapters.mlflow_records import ModelFiles, VersionRecord
 from components.base.code import UNKNOWN, describe_commit, fingerprint_code, fingerprint_lock
 from components.base.documents import Document
 from components.base.errors import DataError, ModelRefusedError, raise_faults
 from components.base.gate import Verdict
 from components.base.settings import Settings
+from components.base.tables import fingerprint_file
 
 PROVENANCE = "provenance.json"
 PROVENANCE_TAG = "provenance_fingerprint"
@@ -64,6 +66,15 @@ class Provenance(Document):
     made_by: Maker
 
 
+@dataclass(frozen=True)
+class RecordedVersion:
+    """A version with its files on this machine, every one of them as it was registered."""
+
+    record: VersionRecord
+    files: ModelFiles
+    provenance: Provenance
+
+
 def describe_maker(settings: Settings) -> Maker:
     """Return which code runs here, and on what."""
     import numpy as np
@@ -83,7 +94,20 @@ def describe_maker(settings: Settings) -> Maker:
 def fingerprint_folder(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of the folder but the provenance, by name."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != PROVENANCE)
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {file.name: fingerprint_file(file) for file in files}
+
+
+def fetch_version(problem: str, version: str, folder: Path, settings: Settings) -> RecordedVersion:
+    """Fetch a version into the folder and check its files and tags against its record.
+
+    Raises:
+        ModelRefusedError: there is no such version, or an older platform registered it.
+        DataError: a file, a tag or the record was edited; all are named.
+        TransientError: the registry or its artifact store does not answer.
+    """
+    record = tracking.find_version(problem, version, settings)
+    files = tracking.download_version(problem, version, folder, settings)
+    return RecordedVersion(record, files, read_provenance(files.model_folder, record))
 
 
 def read_provenance(folder: Path, record: VersionRecord) -> Provenance:
@@ -99,7 +123,7 @@ def read_provenance(folder: Path, record: VersionRecord) -> Provenance:
         raise ModelRefusedError(
             f"{where}: {PROVENANCE} must be among its files, but is not: an older platform registered it. Train again."
         )
-    if hashlib.sha256(path.read_bytes()).hexdigest() != record.tags.get(PROVENANCE_TAG):
+    if fingerprint_file(path) != record.tags.get(PROVENANCE_TAG):
         raise DataError(
             f"{where}: {PROVENANCE} must be as it was registered, but was edited: the tag {PROVENANCE_TAG} has another "
             "fingerprint. Fetch both from a backup."
@@ -125,7 +149,7 @@ def read_provenance(folder: Path, record: VersionRecord) -> Provenance:
 def explain_maker(recorded: Maker, present: Maker) -> list[str]:
     """Return, in words, what differs between the code and machine of a record and those of here."""
     names = {"code": "code", "lock": "locked packages", "python": "Python", "system": "system", "cpu": "processor"}
-    differing = [f"{words}" for name, words in names.items() if getattr(recorded, name) != getattr(present, name)]
+    differing = [words for name, words in names.items() if getattr(recorded, name) != getattr(present, name)]
     if not differing:
         return []
     commit = recorded.commit.removesuffix("+changes")

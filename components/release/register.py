@@ -8,7 +8,6 @@ is a run with its reasons only, so that no reader fetches it as the latest versi
 `challenger`; `champion` is given by `deploy` alone, after its endpoint has passed every gate.
 """
 
-import hashlib
 import logging
 import shutil
 import tempfile
@@ -26,7 +25,7 @@ from components.base.contract.problem import Problem
 from components.base.dataset import Prepared
 from components.base.settings import Settings
 from components.base.statistics.resampling import Interval
-from components.base.tables import read_table, write_table
+from components.base.tables import fingerprint_file, read_table, write_table
 from components.base.task import Task
 from components.features.explore.profile import add_scores, read_profile, write_profile
 from components.features.feast.feature_store import declared_views
@@ -193,7 +192,7 @@ def _record(
             "snapshot": evidence.snapshot,
             "features": evidence.features_uri,
             **{f"{name}_fingerprint": digits for name, digits in candidate.fingerprints.items()},
-            PROVENANCE_TAG: hashlib.sha256((files / PROVENANCE).read_bytes()).hexdigest(),
+            PROVENANCE_TAG: fingerprint_file(files / PROVENANCE),
         },
         is_versioned=evaluation.verdict != "refuse",
     )

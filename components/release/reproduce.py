@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.base.adapters import mlflow as tracking
-from components.base.adapters.mlflow_records import ModelFiles
 from components.base.adapters.s3 import open_store
 from components.base.settings import Settings
 from components.base.tables import read_table
@@ -21,12 +20,12 @@ from components.data.validate import validate_snapshot
 from components.features.build import build_tables, fingerprint_inputs
 from components.features.prepare import prepare_rows
 from components.models.artifact import load_model, save_model
-from components.models.champion import Champion, read_champion
+from components.models.champion import read_champion
 from components.models.ensemble import build_ensemble
 from components.models.evaluate import evaluate_model, save_evaluation
 from components.models.select import select_candidates
 from components.models.tune import tune_candidates
-from components.release.provenance import Provenance, read_provenance
+from components.release.provenance import RecordedVersion
 from components.release.record import (
     STEPS,
     fingerprint_contract,
@@ -54,27 +53,6 @@ class RebuiltOutput:
     def is_equal(self) -> bool:
         """Whether both are the same."""
         return self.recorded == self.rebuilt
-
-
-@dataclass(frozen=True)
-class RecordedVersion:
-    """A version with its files on this machine, every one of them as it was registered."""
-
-    files: ModelFiles
-    provenance: Provenance
-
-
-def fetch_version(problem: str, version: str, folder: Path, settings: Settings) -> RecordedVersion:
-    """Fetch a version into the folder and check its files and tags against its record.
-
-    Raises:
-        ModelRefusedError: there is no such version, or an older platform registered it.
-        DataError: a file, a tag or the record was edited; all are named.
-        TransientError: the registry or its artifact store does not answer.
-    """
-    record = tracking.find_version(problem, version, settings)
-    files = tracking.download_version(problem, version, folder, settings)
-    return RecordedVersion(files, read_provenance(files.model_folder, record))
 
 
 def rebuild_version(task: Task, version: RecordedVersion, folder: Path, settings: Settings) -> Iterator[RebuiltOutput]:
@@ -115,16 +93,8 @@ def rebuild_version(task: Task, version: RecordedVersion, folder: Path, settings
     yield compare("model", fingerprint_model(folder / "model"))
     model = load_model(task, folder / "model")
     yield compare("predictions", fingerprint_predictions(model, golden))
-    champion = _fetch_champion(task, record.champion, folder / "champion", settings)
-    evaluated = evaluate_model(prepared, model, champion, record.earlier_openings)
+    met = record.champion and tracking.download_version(record.problem, record.champion, folder / "champion", settings)
+    evaluated = evaluate_model(prepared, model, read_champion(task, met) if met else None, record.earlier_openings)
     save_evaluation(task, evaluated, folder / "evaluation")
     yield compare("gates", fingerprint_gates(evaluated.evaluation.gates))
     yield compare("verdict", evaluated.evaluation.verdict)
-
-
-def _fetch_champion(task: Task, version: str | None, folder: Path, settings: Settings) -> Champion | None:
-    return (
-        read_champion(task, tracking.download_version(task.problem.name, version, folder, settings))
-        if version
-        else None
-    )

@@ -23,8 +23,8 @@ def reproduce(
     from datetime import UTC, datetime
 
     from components.base.settings import load_settings
-    from components.release.provenance import describe_maker, explain_maker
-    from components.release.reproduce import RebuiltOutput, fetch_version, rebuild_version
+    from components.release.provenance import describe_maker, explain_maker, fetch_version
+    from components.release.reproduce import RebuiltOutput, rebuild_version
     from components.tasks import open_task
     from pipelines.runners.services import embedded_services
     from pipelines.runners.terminal import open_console

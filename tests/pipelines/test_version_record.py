@@ -37,8 +37,9 @@ from components.models.ensemble import build_ensemble
 from components.models.evaluate import evaluate_model, save_evaluation
 from components.models.select import select_candidates
 from components.models.tune import tune_candidates
+from components.release.provenance import fetch_version
 from components.release.register import Evidence, register_release
-from components.release.reproduce import fetch_version, rebuild_version
+from components.release.reproduce import rebuild_version
 from components.reports.why.prediction import explain_prediction
 from components.reports.why.version import explain_version, list_changes
 from components.serving.prediction_log.schema import SegmentHeader, feature_column, object_key, output_column

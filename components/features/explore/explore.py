@@ -41,7 +41,7 @@ def explore_training_rows(task: Task, prepared: Prepared, folder: Path) -> Findi
     write_profile(training.profile.model_copy(update={"shifts": shifts}), folder / "profile.json")
     finders = (*task.exploration.FINDERS, *FINDERS)
     found = write_statements([statement for find in finders for statement in find(training)], folder)
-    findings = [mark_accepted(task.problem, one) for one in found]
+    findings = [_mark_accepted(task.problem, one) for one in found]
     explored = Findings(
         problem=task.problem.name,
         rows=len(training.rows),
@@ -62,7 +62,7 @@ def explore_training_rows(task: Task, prepared: Prepared, folder: Path) -> Findi
     return explored
 
 
-def mark_accepted(problem: Problem, finding: Finding) -> Finding:
+def _mark_accepted(problem: Problem, finding: Finding) -> Finding:
     """Put the contract's reasons beside a critical finding when they cover every feature that it blames."""
     accepted = [one for one in problem.accepted_findings if one.finding == finding.id]
     covered = {feature for one in accepted for feature in one.features}

@@ -17,7 +17,7 @@ from components.base.settings import Settings
 from components.base.text.wording import format_time, join_words
 from components.data.snapshot import read_snapshot
 from components.models.documents import Evaluation
-from components.release.provenance import Provenance, read_provenance
+from components.release.provenance import Provenance, fetch_version
 from components.reports.library import find_release_report
 from components.reports.sources import list_rulings
 from components.reports.why.link import Link
@@ -37,9 +37,8 @@ def explain_version(problem: str, version: str, folder: Path, settings: Settings
         DataError: a file or a tag was edited since.
         TransientError: registry or object store does not answer.
     """
-    record = tracking.find_version(problem, version, settings)
-    files = tracking.download_version(problem, version, folder / version, settings)
-    provenance = read_provenance(files.model_folder, record)
+    recorded = fetch_version(problem, version, folder / version, settings)
+    files, provenance = recorded.files, recorded.provenance
     return [
         _tell_cause(files.problem, version, settings),
         _tell_run(provenance, settings),
@@ -47,7 +46,7 @@ def explain_version(problem: str, version: str, folder: Path, settings: Settings
         _tell_data(provenance, settings),
         _tell_maker(provenance),
         _tell_judgement(files),
-        *_tell_stages(record, tracking.find_aliases(problem, settings)),
+        *_tell_stages(recorded.record, tracking.find_aliases(problem, settings)),
     ]
 
 
