@@ -2,9 +2,11 @@
 
 import base64
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import yaml
 
 from components.base.settings import Settings, load_settings
@@ -12,6 +14,10 @@ from pipelines.cluster.deploy import Platform
 from pipelines.cluster.environment import CHART, Environment
 from pipelines.cluster.kubectl import Kubectl
 
+NEEDS_IMAGE = pytest.mark.skipif(
+    os.environ.get("TEST_CLUSTER") != "1" or "TEST_IMAGE" not in os.environ,
+    reason="needs a cluster with the project's image: set TEST_CLUSTER=1, KUBECONFIG and TEST_IMAGE",
+)
 NOW = datetime(2013, 8, 1, tzinfo=UTC)
 # Kubeflow and KServe belong to other tests; what is proven here needs neither.
 BARE = Platform(has_pipelines=False, has_kserve=False)

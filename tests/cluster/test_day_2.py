@@ -6,7 +6,6 @@ image there, and this machine reaches the cluster's network (its only node may b
 
 # ruff: noqa: F811 - fixtures are given by their names
 
-import os
 import signal
 import stat
 import subprocess
@@ -24,20 +23,14 @@ from pipelines.cluster.helm import Helm
 from pipelines.cluster.kubectl import Kubectl, find_program
 from pipelines.cluster.operations import open_operations
 from pipelines.cluster.restore import restore
-from tests.cluster.installation import BARE, send_request
+from tests.cluster.installation import BARE, NEEDS_IMAGE, send_request
 from tests.unit.conftest import (  # noqa: F401 - fixtures
     model_folder,
     prepared,
     release,
 )
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.environ.get("TEST_CLUSTER") != "1" or "TEST_IMAGE" not in os.environ,
-        reason="needs a cluster with the project's image: set TEST_CLUSTER=1, KUBECONFIG and TEST_IMAGE",
-    ),
-    pytest.mark.timeout(1800),
-]
+pytestmark = [NEEDS_IMAGE, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture

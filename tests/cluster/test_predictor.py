@@ -26,6 +26,7 @@ from components.serving.prediction_log.schema import REQUEST_ID, predictions_pre
 from components.serving.predictor.requests import RequestSchema, request_rows, write_v1
 from pipelines.cluster.kubectl import Kubectl
 from pipelines.cluster.parts import load_parts
+from tests.cluster.installation import NEEDS_IMAGE
 from tests.unit.conftest import (  # noqa: F401 - fixtures
     PROBLEM,
     TASK,
@@ -34,13 +35,7 @@ from tests.unit.conftest import (  # noqa: F401 - fixtures
     release,
 )
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.environ.get("TEST_CLUSTER") != "1" or "TEST_IMAGE" not in os.environ,
-        reason="needs a cluster with the project's image: set TEST_CLUSTER=1, KUBECONFIG and TEST_IMAGE",
-    ),
-    pytest.mark.timeout(600),
-]
+pytestmark = [NEEDS_IMAGE, pytest.mark.timeout(600)]
 ENDPOINT = PROBLEM.serving.endpoint
 LABELS = {"serving.kserve.io/inferenceservice": ENDPOINT, "component": "predictor"}
 # What KServe's webhook reads from the annotations of the Secret, and the variable that it makes of it.
