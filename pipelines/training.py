@@ -55,7 +55,9 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
     ingested = ingest(contract=contract, as_of=time)
     accepted = validate(contract=contract, snapshot=ingested.output).output
     features_uri = build(contract=contract, accepted=accepted).output
-    prepared = prepare(contract=contract, accepted=accepted, features_uri=features_uri, as_of=time).output
+    split = prepare(contract=contract, accepted=accepted, features_uri=features_uri, as_of=time)
+    prepared, test = split.outputs["prepared"], split.outputs["test"]
+    # Without a test row: only evaluate, and register after it, are given those.
     rows = {"contract": contract, "prepared": prepared}
     explored = explore(**rows)
     # A leak that nobody has accepted stops the run there: nothing is fitted to it.
@@ -64,9 +66,10 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
     leaderboard = selected.outputs["leaderboard"]
     combined = ensemble(**rows, searches=tune_chosen(prepared, selected))
     model = combined.outputs["model"]
-    evaluated = evaluate(**rows, model=model, leaderboard=leaderboard)
+    evaluated = evaluate(**rows, test=test, model=model, leaderboard=leaderboard)
     registered = register(
         **rows,
+        test=test,
         profile=explored.output,
         leaderboard=leaderboard,
         model=model,

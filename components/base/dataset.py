@@ -1,13 +1,16 @@
-"""The prepared rows of one release: three roles, their features and the split ledger, as one folder.
+"""The prepared rows of one release: three roles, their features and the split ledger, in two folders.
 
-`features/prepare.py` writes it; explore, select, tune, ensemble and evaluate read it. Test rows are read only by
-`evaluate`.
+`features/prepare.py` writes both. Explore, select, tune and ensemble are given the first alone: what they cannot read
+they cannot choose by. `evaluate` and `register`, which runs after it, are given the test rows too.
 
 Layout of the folder
-    train.parquet validation.parquet test.parquet    key, request and feature columns, `predicted_at`, `label_at` and
-                                                     the target (0 or 1)
-    ledger.parquet                                   `row_hash` (uint64) and `role`, one row per example
-    prepared.json                                    features, time limits, rows by role
+    train.parquet validation.parquet    key, request and feature columns, `predicted_at`, `label_at` and the target
+                                        (0 or 1)
+    ledger.parquet                      `row_hash` (uint64) and `role`, one row per example
+    prepared.json                       features, time limits, rows by role
+
+Layout of the folder of the test rows
+    test.parquet                        the same columns
 """
 
 import json
@@ -19,6 +22,8 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from components.base.errors import DataError
 
 Role = Literal["train", "validation", "test"]
 ROLES: tuple[Role, ...] = ("train", "validation", "test")
@@ -38,7 +43,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `prepared.json` says, with the folder that holds the rows."""
+    """What `prepared.json` says, with the folders that hold the rows."""
 
     folder: Path
     target: str
@@ -49,6 +54,8 @@ class Prepared:
     """Examples by role, and `gap` for those left out between roles."""
     fingerprint: str
     """SHA-256 over the rows of all roles, in order."""
+    test_folder: Path | None = None
+    """The folder of the test rows; None where they are not given."""
 
     @property
     def feature_names(self) -> list[str]:
@@ -56,8 +63,18 @@ class Prepared:
         return [feature.name for feature in self.features]
 
     def read(self, role: Role, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Read the rows of one role, in time order; all columns, or the named ones in that order."""
-        table = pq.read_table(self.folder / f"{role}.parquet", columns=None if columns is None else list(columns))
+        """Read the rows of one role, in time order; all columns, or the named ones in that order.
+
+        Raises:
+            DataError: the role is test, and its folder is not given.
+        """
+        folder = self.test_folder if role == "test" else self.folder
+        if folder is None:
+            raise DataError(
+                f"prepared rows {self.folder}: test rows must be read by evaluate and the steps after it only, but "
+                "their folder is not given here. Judge by train and validation rows."
+            )
+        table = pq.read_table(folder / f"{role}.parquet", columns=None if columns is None else list(columns))
         # Column by column, each given back once it is converted: a million rows are not in memory twice.
         rows: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
         del table
@@ -71,12 +88,13 @@ class Prepared:
 
 def write_prepared(prepared: Prepared) -> None:
     """Write `prepared.json` beside the parquet files, which the caller has written."""
-    described: dict[str, Any] = {key: value for key, value in asdict(prepared).items() if key != "folder"}
+    places = ("folder", "test_folder")
+    described: dict[str, Any] = {key: value for key, value in asdict(prepared).items() if key not in places}
     (prepared.folder / "prepared.json").write_text(json.dumps(described, indent=1))
 
 
-def read_prepared(folder: Path | str) -> Prepared:
-    """Read `prepared.json` of `folder`."""
+def read_prepared(folder: Path | str, test_folder: Path | str | None = None) -> Prepared:
+    """Read `prepared.json` of `folder`; without `test_folder` no test row can be read."""
     described = json.loads((Path(folder) / "prepared.json").read_text())
     described["features"] = tuple(Feature(**feature) for feature in described["features"])
-    return Prepared(folder=Path(folder), **described)
+    return Prepared(folder=Path(folder), test_folder=None if test_folder is None else Path(test_folder), **described)

@@ -1,6 +1,6 @@
 """Prepare the rows that models learn from: examples, their features as of the prediction, and roles by time.
 
-In: accepted sources, feature tables, `as_of`. Out: the folder that `base/dataset.py` describes. Called by the
+In: accepted sources, feature tables, `as_of`. Out: the two folders that `base/dataset.py` describes. Called by the
 `prepare` step. Rows whose label is not known at `as_of` do not exist.
 
 Notation
@@ -17,7 +17,7 @@ chosen by its outcome.
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.contract.problem import Problem, Split
-from components.base.dataset import ROLES, Feature, Prepared, write_prepared
+from components.base.dataset import ROLES, Feature, Prepared, Role, write_prepared
 from components.base.errors import DataError, raise_faults
 from components.base.tables import open_table_writer, write_table
 from components.base.task import Task
@@ -44,7 +44,7 @@ _PIECE_ROWS = 250_000
 _UNIT_SEPARATOR = 31
 
 
-def prepare_rows(task: Task, accepted: Path, features_uri: str, as_of: datetime, out: Path) -> Prepared:
+def prepare_rows(task: Task, accepted: Path, features_uri: str, as_of: datetime, out: Path, test_out: Path) -> Prepared:
     """Write the prepared rows of one release.
 
     Args:
@@ -52,7 +52,8 @@ def prepare_rows(task: Task, accepted: Path, features_uri: str, as_of: datetime,
         accepted: Folder with one parquet a source.
         features_uri: Folder or `s3://` prefix of the feature tables.
         as_of: UTC; nothing later is seen.
-        out: Folder to be written.
+        out: Folder to be written, without any test row.
+        test_out: Folder to be written with the test rows.
 
     Raises:
         DataError: keys are doubled, a target is unknown, a role has too few rows, or outcomes that no model can learn
@@ -62,7 +63,20 @@ def prepare_rows(task: Task, accepted: Path, features_uri: str, as_of: datetime,
     examples = drop_old_examples(problem.split, read_examples(task, accepted, as_of), as_of)
     roles = assign_roles(problem.split, examples["predicted_at"], examples["label_at"], as_of)
     raise_faults(DataError, "prepare", _faults(task, examples, roles))
-    prepared = _write_roles(problem, examples, roles, join_pieces(problem, examples, features_uri), as_of, out)
+    places = {role: (test_out if role == "test" else out) / f"{role}.parquet" for role in ROLES}
+    limits = {"train_start": examples["predicted_at"].min(), **split_limits(problem.split, as_of)}
+    prepared = Prepared(
+        folder=out,
+        target=problem.target.name,
+        features=model_features(problem),
+        limits={name: limit.isoformat() for name, limit in limits.items()},
+        rows={role: int((roles == role).sum()) for role in (*ROLES, _GAP)},
+        fingerprint=_write_roles(roles, join_pieces(problem, examples, features_uri), places),
+        test_folder=test_out,
+    )
+    ledger = [examples.loc[roles == role, ["row_hash"]].assign(role=role) for role in ROLES]
+    write_table(pd.concat(ledger, ignore_index=True), out / "ledger.parquet")
+    write_prepared(prepared)
     counted = ", ".join(f"{role} {count:,}" for role, count in prepared.rows.items())
     _logger.info("prepare: %s rows with %s features", counted, len(prepared.features))
     return prepared
@@ -198,37 +212,18 @@ def _faults(task: Task, examples: pd.DataFrame, roles: "pd.Series[str]") -> Iter
             yield from (f"{role} {fault}" for fault in task.find_outcome_faults(found.to_numpy(dtype=np.float64)))
 
 
-def _write_roles(
-    problem: Problem,
-    examples: pd.DataFrame,
-    roles: "pd.Series[str]",
-    pieces: Iterable[pa.Table],
-    as_of: datetime,
-    out: Path,
-) -> Prepared:
-    """Write each role's rows. Pieces come in order of time, as roles do: the digest is of train, then the others."""
+def _write_roles(roles: "pd.Series[str]", pieces: Iterable[pa.Table], places: Mapping[Role, Path]) -> str:
+    """Write each role's rows and return their digest: pieces come in order of time, as roles do."""
     digest = hashlib.sha256()
     start = 0
     with ExitStack() as stack:
-        writers = {role: stack.enter_context(open_table_writer(out / f"{role}.parquet")) for role in ROLES}
+        writers = {role: stack.enter_context(open_table_writer(place)) for role, place in places.items()}
         for piece in pieces:
             own = roles.iloc[start : start + len(piece)]
             start += len(piece)
-            for role in ROLES:
+            for role, write_rows in writers.items():
                 chosen = piece.filter(pa.array(own == role))
                 if len(chosen):
                     digest.update(pd.util.hash_pandas_object(chosen.to_pandas(), index=False).to_numpy().tobytes())
-                    writers[role](chosen.drop_columns("row_hash"))
-    ledger = [examples.loc[roles == role, ["row_hash"]].assign(role=role) for role in ROLES]
-    write_table(pd.concat(ledger, ignore_index=True), out / "ledger.parquet")
-    limits = {"train_start": examples["predicted_at"].min(), **split_limits(problem.split, as_of)}
-    prepared = Prepared(
-        folder=out,
-        target=problem.target.name,
-        features=model_features(problem),
-        limits={name: limit.isoformat() for name, limit in limits.items()},
-        rows={role: int((roles == role).sum()) for role in (*ROLES, _GAP)},
-        fingerprint=digest.hexdigest(),
-    )
-    write_prepared(prepared)
-    return prepared
+                    write_rows(chosen.drop_columns("row_hash"))
+    return digest.hexdigest()

@@ -23,8 +23,15 @@ def build(contract: str, accepted: Input[Artifact]) -> str:
 
 
 @step
-def prepare(contract: str, accepted: Input[Artifact], features_uri: str, as_of: str, prepared: Output[Artifact]):
-    """Join features to examples as of their prediction and give each example its role."""
+def prepare(
+    contract: str,
+    accepted: Input[Artifact],
+    features_uri: str,
+    as_of: str,
+    prepared: Output[Artifact],
+    test: Output[Artifact],
+):
+    """Join features to examples as of their prediction and give each example its role; test rows lie apart."""
     from pathlib import Path
 
     from components.base.contract.stored import fetch_problem
@@ -34,7 +41,8 @@ def prepare(contract: str, accepted: Input[Artifact], features_uri: str, as_of: 
     from components.tasks import open_task
 
     task = open_task(fetch_problem(contract, load_settings()))
-    prepare_rows(task, Path(accepted.path), features_uri, parse_time(as_of), Path(prepared.path))
+    out, test_out = Path(prepared.path), Path(test.path)
+    prepare_rows(task, Path(accepted.path), features_uri, parse_time(as_of), out, test_out)
 
 
 @step

@@ -91,6 +91,7 @@ def ensemble(
 def evaluate(
     contract: str,
     prepared: Input[Artifact],
+    test: Input[Artifact],
     model: Input[Artifact],
     leaderboard: Input[Artifact],
     evaluation: Output[Artifact],
@@ -109,7 +110,7 @@ def evaluate(
     from components.tasks import open_task
 
     settings = load_settings()
-    task, rows = open_task(fetch_problem(contract, settings)), read_prepared(prepared.path)
+    task, rows = open_task(fetch_problem(contract, settings)), read_prepared(prepared.path, test.path)
     challenger, champion = load_model(task, model.path), fetch_champion(task, settings)
     require_selected(challenger, read(Leaderboard, leaderboard.path))
     earlier = record_opening(task.problem.name, rows, settings)

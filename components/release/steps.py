@@ -9,6 +9,7 @@ from components.base.step import step
 def register(
     contract: str,
     prepared: Input[Artifact],
+    test: Input[Artifact],
     profile: Input[Artifact],
     leaderboard: Input[Artifact],
     model: Input[Artifact],
@@ -33,7 +34,8 @@ def register(
     made = {"model": model, "evaluation": evaluation, "profile": profile}
     folders = {f"{name}_folder": Path(artifact.path) for name, artifact in made.items()}
     origin = {"snapshot": snapshot, "features_uri": features_uri, "run_id": run_id, "as_of": as_of}
-    evidence = Evidence(prepared=read_prepared(prepared.path), leaderboard=Path(leaderboard.path), **folders, **origin)
+    rows = read_prepared(prepared.path, test.path)
+    evidence = Evidence(prepared=rows, leaderboard=Path(leaderboard.path), **folders, **origin)
     settings = load_settings()
     task = open_task(fetch_problem(contract, settings))
     registered = register_release(task, evidence, Path(release.path), settings)

@@ -60,6 +60,17 @@ def test_nothing_is_fitted_before_explore_has_accepted_the_rows(compiled: dict[s
     assert "recall" in tasks["select"]["dependentTasks"]
 
 
+def test_no_step_before_evaluate_is_given_test_rows(compiled: dict[str, Any]) -> None:
+    given = {
+        name
+        for name, task in tasks_of(compiled).items()
+        for place in task["inputs"].get("artifacts", {}).values()
+        if place.get("taskOutputArtifact") == {"producerTask": "prepare", "outputArtifactKey": "test"}
+    }
+    assert given == {"evaluate", "register"}
+    assert "ensemble" in compiled["root"]["dag"]["tasks"]["evaluate"]["dependentTasks"]
+
+
 def test_register_gets_the_profile_that_explore_made(compiled: dict[str, Any]) -> None:
     inputs = compiled["root"]["dag"]["tasks"]["register"]["inputs"]["artifacts"]
     assert inputs["profile"]["taskOutputArtifact"]["producerTask"] == "explore"

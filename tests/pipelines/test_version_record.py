@@ -86,7 +86,7 @@ def version(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> str
     snapshot = ingest_sources(task.problem, time, store)
     validate_snapshot(task.problem, snapshot, folder / "accepted")
     features = publish_features(task.problem, folder / "accepted", store)
-    prepared = prepare_rows(task, folder / "accepted", features, time, folder / "prepared")
+    prepared = prepare_rows(task, folder / "accepted", features, time, folder / "prepared", folder / "test")
     explore_training_rows(task, prepared, folder / "profile")
     board = select_candidates(task, prepared)
     write(board, folder / "leaderboard.json")

@@ -80,7 +80,7 @@ def make_prepared(folder: Path) -> Prepared:
     write_table(test, folder / "test.parquet")
     write_table(pd.DataFrame({"row_hash": [1], "role": ["test"]}), folder / "ledger.parquet")
     write_prepared(Prepared(folder, "late", FEATURES, {}, {"test": rows}, "p" * 64))
-    return read_prepared(folder)
+    return read_prepared(folder, folder)
 
 
 def save_evaluation(folder: Path, verdict: str) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from components.base.dataset import ROLES, read_prepared
 from components.base.errors import DataError
-from components.features import prepare
 from components.features.build import build_tables
 from components.features.prepare import model_features, prepare_rows, read_examples
 from components.tasks import open_task
@@ -49,9 +48,14 @@ def home(small, tmp_path_factory, write_accepted, make):
     return folder
 
 
+def prepare(problem, home, as_of, out):
+    accepted, features = home / "accepted", str(home / "features")
+    return prepare_rows(open_task(problem), accepted, features, as_of, out / "prepared", out / "test")
+
+
 @pytest.fixture(scope="module")
 def prepared(small, home, as_of):
-    return prepare_rows(open_task(small), home / "accepted", str(home / "features"), as_of, home / "prepared")
+    return prepare(small, home, as_of, home)
 
 
 def test_every_example_comes_back_once_and_the_ledger_holds_them(prepared, small, home, as_of):
@@ -67,11 +71,29 @@ def test_every_example_comes_back_once_and_the_ledger_holds_them(prepared, small
 
 
 def test_rows_that_are_joined_in_small_pieces_are_the_same(prepared, small, home, as_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "_PIECE_ROWS", 7)
-    in_pieces = prepare_rows(open_task(small), home / "accepted", str(home / "features"), as_of, tmp_path)
+    monkeypatch.setattr("components.features.prepare._PIECE_ROWS", 7)
+    in_pieces = prepare(small, home, as_of, tmp_path)
     assert in_pieces.fingerprint == prepared.fingerprint
     for role in ROLES:
         pd.testing.assert_frame_equal(in_pieces.read(role), prepared.read(role))
+
+
+def test_folder_without_test_rows_holds_none_of_them(prepared, small):
+    """What select, tune and ensemble are given names the roles of test rows, and nothing else of them."""
+    keys = ["predicted_at", *small.examples.key]
+    test = set(prepared.read("test")[keys].itertuples(index=False, name=None))
+    tables = {file.name: pd.read_parquet(file) for file in prepared.folder.rglob("*.parquet")}
+    assert set(tables) == {"train.parquet", "validation.parquet", "ledger.parquet"}
+    assert list(tables.pop("ledger.parquet")) == ["row_hash", "role"]
+    given = pd.concat(tables.values())[keys]
+    assert len(given) == prepared.rows["train"] + prepared.rows["validation"]
+    assert test
+    assert test.isdisjoint(given.itertuples(index=False, name=None))
+
+
+def test_test_rows_are_refused_where_they_are_not_given(prepared):
+    with pytest.raises(DataError, match="test rows must be read by evaluate and the steps after it only"):
+        read_prepared(prepared.folder).read("test")
 
 
 def test_features_are_those_of_a_search_by_hand(prepared, home):
@@ -106,14 +128,13 @@ def test_features_come_request_first_then_by_view_and_name(prepared, small):
     rest = [(feature.origin, feature.name) for feature in prepared.features[len(requested) :]]
     assert rest == sorted(rest)
     assert all(len(feature.description) > 3 for feature in prepared.features)
-    assert read_prepared(prepared.folder) == prepared
+    assert read_prepared(prepared.folder, prepared.test_folder) == prepared
     assert model_features(small) == prepared.features
 
 
 def test_the_same_inputs_give_the_same_fingerprint(prepared, small, home, tmp_path, as_of):
-    accepted, features = home / "accepted", str(home / "features")
-    again = prepare_rows(open_task(small), accepted, features, as_of, tmp_path / "again")
-    earlier = prepare_rows(open_task(small), accepted, features, as_of - timedelta(days=2), tmp_path / "earlier")
+    again = prepare(small, home, as_of, tmp_path / "again")
+    earlier = prepare(small, home, as_of - timedelta(days=2), tmp_path / "earlier")
     assert again.fingerprint == prepared.fingerprint
     assert earlier.fingerprint != prepared.fingerprint
 
@@ -153,7 +174,7 @@ def test_doubled_keys_small_roles_and_single_classes_are_told_at_once(small, tmp
     flights = pd.concat([flights[flights["scheduled_at"] >= as_of - timedelta(days=13)], flights.tail(1)])
     accepted = write_accepted(tmp_path / "accepted", flights)
     with pytest.raises(DataError, match=re.escape("prepare: 3 faults.")) as caught:
-        prepare_rows(open_task(small), accepted, "nowhere", as_of, tmp_path / "prepared")
+        prepare_rows(open_task(small), accepted, "nowhere", as_of, tmp_path / "prepared", tmp_path / "test")
     text = str(caught.value)
     assert "must be unique, but got 1 rows again" in text
     assert "train must have at least 20 rows, but got 0." in text

@@ -68,14 +68,17 @@ def held_out(rows=1200, first=1.0, second=1.0, seed=0):
 
 
 def write_rows(folder, tables):
-    """Write a prepared folder of the tables by role, with its ledger."""
+    """Write a prepared folder of the tables by role, with its ledger and the test rows apart."""
+    test_folder = folder / "test"
+    test_folder.mkdir()
     for role, table in tables.items():
-        table.to_parquet(folder / f"{role}.parquet", index=False)
+        table.to_parquet((test_folder if role == "test" else folder) / f"{role}.parquet", index=False)
     ledger = pd.concat(
         pd.DataFrame({"row_hash": table["ticket"].astype("uint64"), "role": role}) for role, table in tables.items()
     )
     ledger.to_parquet(folder / "ledger.parquet", index=False)
-    prepared = Prepared(folder, "late", FEATURES, {}, {role: len(table) for role, table in tables.items()}, "0" * 64)
+    counted = {role: len(table) for role, table in tables.items()}
+    prepared = Prepared(folder, "late", FEATURES, {}, counted, "0" * 64, test_folder)
     write_prepared(prepared)
     return prepared
 

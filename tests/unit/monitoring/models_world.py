@@ -87,7 +87,7 @@ def _prepare(folder, rows, features):
     folder.mkdir()
     write_table(rows.drop(columns=["risk", "probability"]), folder / "test.parquet")
     write_table(pd.DataFrame({"row_hash": [1], "role": ["test"]}), folder / "ledger.parquet")
-    prepared = Prepared(folder, "late", tuple(features), {}, {"test": len(rows)}, "p" * 64)
+    prepared = Prepared(folder, "late", tuple(features), {}, {"test": len(rows)}, "p" * 64, folder)
     write_prepared(prepared)
     return prepared
 

@@ -62,7 +62,7 @@ def make_prepared(folder: Path) -> Prepared:
     test.to_parquet(folder / "test.parquet")
     pd.DataFrame({"row_hash": np.arange(rows, dtype=np.uint64), "role": "test"}).to_parquet(folder / "ledger.parquet")
     write_prepared(Prepared(folder, "late", FEATURES, {"test_end": "2013-07-01"}, {"test": rows}, "p" * 64))
-    return read_prepared(folder)
+    return read_prepared(folder, folder)
 
 
 def make_model(folder: Path, prepared: Prepared) -> None:
