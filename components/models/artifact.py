@@ -19,6 +19,7 @@ from pydantic import model_validator
 from components.base.dataset import Feature
 from components.base.documents import Document, read, write
 from components.base.errors import DataError, ModelRefusedError
+from components.base.tables import fingerprint_files
 from components.base.task import Kind, Output, Policy, Task
 from components.models.documents import ModelDetails
 
@@ -146,6 +147,11 @@ def load_model(task: Task, folder: Path | str) -> Model:
         return Model(task, estimator, task.read_policy(description.policy), description)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise _refuse(place, error) from error
+
+
+def fingerprint_model(folder: Path | str) -> str:
+    """Return the SHA-256 over `model.skops` and `model.json`: the same digits mean the same predictions."""
+    return fingerprint_files(Path(folder) / name for name in (_ESTIMATOR, _DESCRIPTION))
 
 
 def _is_public_estimator(name: str) -> bool:

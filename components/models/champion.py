@@ -1,13 +1,12 @@
 """The champion as a comparator, and the record of how often test rows were opened.
 
 In: the files of the registry's champion, the prepared rows. Out: a loaded `Champion`, the objection to comparing with
-it, the number of earlier openings. Called by the `evaluate` step and by `evaluate`.
+it, the number of other models that the rows were opened for. Called by the `evaluate` step and by `evaluate`.
 """
 
 import hashlib
 import logging
 import re
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -150,15 +149,24 @@ def fingerprint_test(prepared: Prepared) -> str:
     return hashlib.sha256(np.sort(_test_hashes(prepared)).tobytes()).hexdigest()
 
 
-def record_opening(problem_name: str, prepared: Prepared, settings: Settings) -> int:
-    """Record in the object store that these test rows are opened now; return how often they had been before."""
+def record_opening(problem_name: str, prepared: Prepared, model: str, settings: Settings) -> int:
+    """Record in the object store that these test rows are opened for a model; return for how many others they were.
+
+    The same model learns nothing from being judged again: a step that is repeated is no second opening.
+
+    Args:
+        problem_name: Name of the contract.
+        prepared: The prepared rows.
+        model: Fingerprint of the model.
+        settings: Name the object store.
+    """
     from components.base.adapters.s3 import open_store
 
     store = open_store(settings)
     prefix = f"{problem_name}/test-openings/{fingerprint_test(prepared)}/"
-    earlier = len(store.list_objects(prefix))
-    store.put_bytes(f"{prefix}{uuid.uuid4().hex}", b"")
-    return earlier
+    others = {entry.key for entry in store.list_objects(prefix)} - {f"{prefix}{model}"}
+    store.put_bytes(f"{prefix}{model}", b"")
+    return len(others)
 
 
 def _identify(problem: Problem) -> dict[str, Any]:

@@ -215,6 +215,7 @@ class TestRecord(Document):
     end: str
     outcome: Outcome
     earlier_openings: int
+    """How many other models had been judged on these rows."""
 
 
 class BootstrapRecord(Document):

@@ -60,8 +60,6 @@ from components.models.weak_spots import find_weak_spots
 
 logger = logging.getLogger(__name__)
 
-_CONFIDENCE = 0.95
-
 
 @dataclass(frozen=True)
 class EvaluationResult:
@@ -97,20 +95,30 @@ class _Gated(NamedTuple):
 def evaluate_model(
     prepared: Prepared, model: Model, champion: Champion | None = None, earlier_openings: int = 0
 ) -> EvaluationResult:
-    """Score the contenders on the test rows, pass the gates and give the verdict."""
+    """Score the contenders on the test rows, pass the gates and give the verdict.
+
+    Args:
+        prepared: The prepared rows with those of test.
+        model: The challenger.
+        champion: What it must beat; None before the first release.
+        earlier_openings: How many other models were judged on these test rows before: each widens every interval.
+    """
     started, task = time.monotonic(), model.task
-    contest = _score_contenders(prepared, model, champion)
+    contest = _score_contenders(prepared, model, champion, earlier_openings)
     opened, cards, challenger = contest.opened, contest.cards, contest.cards["challenger"]
     resamples, features = opened.resamples, prepared.feature_names
     gated = _pass_gates(contest, model, features)
     verdict, reasons = gating.decide_release(gated.gates)
+    reasons += gating.tell_openings(earlier_openings, resamples.confidence)
     evaluation = Evaluation(
         problem=task.problem.name,
         metric=task.problem.metrics.primary,
         higher_is_better=task.primary.higher_is_better,
         currency=task.problem.business.currency,
         opened=_describe_test(opened, prepared, earlier_openings),
-        bootstrap=BootstrapRecord(resamples=len(resamples.counts), unit=resamples.unit, confidence=_CONFIDENCE),
+        bootstrap=BootstrapRecord(
+            resamples=len(resamples.counts), unit=resamples.unit, confidence=resamples.confidence
+        ),
         contenders={role: describe_scorecard(opened, card) for role, card in cards.items()},
         value_by_day=sum_by_day(opened, {role: card for role, card in cards.items() if role != "dummy"}),
         verdict=verdict,
@@ -166,13 +174,13 @@ def list_metrics(evaluation: Evaluation) -> dict[str, float]:
     return metrics
 
 
-def _score_contenders(prepared: Prepared, model: Model, champion: Champion | None) -> _Contest:
+def _score_contenders(prepared: Prepared, model: Model, champion: Champion | None, earlier_openings: int) -> _Contest:
     """Fit the baselines, open the test rows, and score every contender on them."""
     task = model.task
     with quiet_fits():
         use_one_thread()
         baselines = fit_baselines(task, prepared)
-        opened = open_rows(task, prepared.read("test"))
+        opened = open_rows(task, prepared.read("test"), earlier_openings)
         models: dict[Contender, Model] = {"challenger": model}
         record = None
         if champion:

@@ -13,6 +13,7 @@ from components.base.contract.problem import Guard
 from components.base.gate import Gate, GateVerdict, Verdict, limit_gate
 from components.base.statistics.resampling import Interval
 from components.base.task import Task
+from components.base.text.wording import write_confidence
 from components.models.documents import ComparisonRecord, WeakSpot
 
 
@@ -165,6 +166,17 @@ def decide_release(gates: Sequence[Gate]) -> tuple[Verdict, list[str]]:
     wanted = ("beats_champion", "beats_current_solution")
     best = [gate.reason for name in wanted for gate in gates if gate.name == name]
     return "promote", [*best[:1], count_gates(gates)]
+
+
+def tell_openings(earlier: int, confidence: float) -> list[str]:
+    """Say how many other models were judged on the same test rows before and what that costs; nothing of the first."""
+    if not earlier:
+        return []
+    models = "one other model was" if earlier == 1 else f"{earlier} other models were"
+    return [
+        f"Before it, {models} judged on these test rows, so every interval is one of {write_confidence(confidence)}: "
+        "a gain must be larger to be proven. Fresh test rows come with a later as_of."
+    ]
 
 
 def count_gates(gates: Sequence[Gate]) -> str:

@@ -103,7 +103,7 @@ def evaluate(
     from components.base.dataset import read_prepared
     from components.base.documents import read
     from components.base.settings import load_settings
-    from components.models.artifact import load_model
+    from components.models.artifact import fingerprint_model, load_model
     from components.models.champion import fetch_champion, record_opening, require_selected
     from components.models.documents import Leaderboard
     from components.models.evaluate import evaluate_model, list_metrics, save_evaluation
@@ -113,7 +113,7 @@ def evaluate(
     task, rows = open_task(fetch_problem(contract, settings)), read_prepared(prepared.path, test.path)
     challenger, champion = load_model(task, model.path), fetch_champion(task, settings)
     require_selected(challenger, read(Leaderboard, leaderboard.path))
-    earlier = record_opening(task.problem.name, rows, settings)
+    earlier = record_opening(task.problem.name, rows, fingerprint_model(model.path), settings)
     result = evaluate_model(rows, challenger, champion, earlier)
     save_evaluation(task, result, evaluation.path)
     metrics.metadata.update(list_metrics(result.evaluation))

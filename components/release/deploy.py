@@ -25,8 +25,8 @@ from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
 from components.base.tables import read_table
 from components.base.task import Task
-from components.models.artifact import load_model
-from components.release.record import Deployment, Release, RolloutStage, SmokeTest, fingerprint_model
+from components.models.artifact import fingerprint_model, load_model
+from components.release.record import Deployment, Release, RolloutStage, SmokeTest
 from components.release.smoke_test import run_smoke_test
 from components.serving.host import ServingHost, open_host, read_served_version
 from components.serving.inference_service import ServedVersion, Stage, plan_rollout, render_yaml

@@ -57,7 +57,7 @@ class Provenance(Document):
     champion: str | None
     """The version that it was compared with; None without one."""
     earlier_openings: int
-    """How often its test rows had been opened before."""
+    """How many other models had been judged on its test rows."""
     verdict: Verdict
     fingerprints: Mapping[str, str]
     """Of the output of each step, as in `Release`."""

@@ -10,13 +10,11 @@ Layout of the folders
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from components.base.contract.problem import Problem
 from components.base.documents import Document
 from components.base.gate import Gate, Verdict
-from components.base.tables import fingerprint_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,11 +145,6 @@ class Deployment(Document):
     def gates(self) -> tuple[Gate, ...]:
         """Every gate of the endpoint, in the order in which they were applied."""
         return (*(self.smoke_test.gates if self.smoke_test else ()), *self.canary_gates)
-
-
-def fingerprint_model(folder: Path | str) -> str:
-    """Return the SHA-256 over `model.skops` and `model.json`: the same digits mean the same predictions."""
-    return fingerprint_files(Path(folder) / name for name in ("model.skops", "model.json"))
 
 
 def fingerprint_contract(problem: Problem) -> str:

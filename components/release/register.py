@@ -30,7 +30,7 @@ from components.base.task import Task
 from components.features.explore.profile import add_scores, read_profile, write_profile
 from components.features.feast.feature_store import declared_views
 from components.features.online.store import ServedViews
-from components.models.artifact import TRUSTED_TYPES, Model, load_model
+from components.models.artifact import TRUSTED_TYPES, Model, fingerprint_model, load_model
 from components.models.documents import Evaluation, Leaderboard
 from components.release.golden_rows import choose_golden_rows
 from components.release.links import link_run
@@ -39,7 +39,6 @@ from components.release.record import (
     Release,
     fingerprint_contract,
     fingerprint_gates,
-    fingerprint_model,
     fingerprint_predictions,
 )
 

@@ -19,7 +19,7 @@ from components.data.snapshot import download_snapshot
 from components.data.validate import validate_snapshot
 from components.features.build import build_tables, fingerprint_inputs
 from components.features.prepare import prepare_rows
-from components.models.artifact import load_model, save_model
+from components.models.artifact import fingerprint_model, load_model, save_model
 from components.models.champion import read_champion
 from components.models.ensemble import build_ensemble
 from components.models.evaluate import evaluate_model, save_evaluation
@@ -30,7 +30,6 @@ from components.release.record import (
     STEPS,
     fingerprint_contract,
     fingerprint_gates,
-    fingerprint_model,
     fingerprint_predictions,
 )
 

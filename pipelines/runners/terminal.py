@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.status import Status
 from rich.table import Table
 
+from components.base.text.wording import write_confidence
 from components.reports.release.summary import ReleaseSummary
 from pipelines.runners.kfp_log import StepRun, error_of
 
@@ -96,9 +97,8 @@ def _leaderboard(summary: ReleaseSummary) -> Table:
 
 def _scores(summary: ReleaseSummary) -> Table:
     metric, currency = summary.primary_metric, summary.currency
-    table = _table(
-        "On the test rows (95 % intervals)", "who", metric, "interval", f"{currency} per 1,000 predictions", "interval"
-    )
+    title = f"On the test rows ({write_confidence(summary.confidence).replace('%', ' %')} intervals)"
+    table = _table(title, "who", metric, "interval", f"{currency} per 1,000 predictions", "interval")
     for row in summary.scores:
         table.add_row(row.name, f"{row.score:.4f}", _interval(row.score_interval, "{:.4f}"),
                       f"{row.value:,.0f}", _interval(row.value_interval, "{:,.0f}"))  # fmt: skip

@@ -10,13 +10,12 @@ from kfp.dsl import Artifact
 
 from components.base.contract.load import write_problem
 from components.base.documents import read
-from components.models.artifact import save_model
+from components.models.artifact import fingerprint_model, save_model
 from components.models.documents import Tuned
 from components.models.ensemble import build_ensemble
 from components.models.select import select_candidates
 from components.models.steps import ensemble, select
 from components.models.tune import tune_candidates
-from components.release.record import fingerprint_model
 from pipelines.resources import SAME_EVERYWHERE
 from pipelines.training import tune_chosen
 from tests.unit.models.conftest import (  # noqa: F401 - fixtures

@@ -49,6 +49,8 @@ class Resamples:
     """Times each block was drawn, shape (B, k)."""
     unit: str
     """`day` or `run`: what was drawn."""
+    confidence: float = 0.95
+    """Of every interval that is made of these draws."""
 
     def select(self, rows: NDArray[np.bool_]) -> "Resamples":
         """Return the same draws for some of the rows."""
@@ -77,8 +79,8 @@ def resample_mean(rows: ArrayLike, resamples: Resamples) -> Array:
     return divide(totals[:, 0], totals[:, 1])
 
 
-def bound_interval(estimate: float, draws: Array, resamples: Resamples, confidence: float = 0.95) -> Interval:
-    """Return the expanded percentile interval.
+def bound_interval(estimate: float, draws: Array, resamples: Resamples) -> Interval:
+    """Return the expanded percentile interval at the confidence of the resamples.
 
     With few blocks the plain percentile interval is too narrow; its tails are widened by Student's t on k - 1 degrees
     of freedom. Source: Hesterberg (2015), What Teachers Should Know About the Bootstrap, The American Statistician
@@ -90,7 +92,7 @@ def bound_interval(estimate: float, draws: Array, resamples: Resamples, confiden
     defined = draws[np.isfinite(draws)]
     if blocks < 2 or len(defined) < len(draws) / 2:
         return Interval(estimate, float("nan"), float("nan"))
-    quantile = t.ppf((1 - confidence) / 2, blocks - 1) * np.sqrt(blocks / (blocks - 1))
+    quantile = t.ppf((1 - resamples.confidence) / 2, blocks - 1) * np.sqrt(blocks / (blocks - 1))
     tail = float(norm.cdf(quantile))
     low, high = np.quantile(defined, [tail, 1 - tail])
     return Interval(estimate, float(low), float(high))

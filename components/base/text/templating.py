@@ -22,6 +22,7 @@ from components.base.text.wording import (
     has_bounds,
     say_plainly,
     write_capacity,
+    write_confidence,
     write_count,
     write_date,
     write_gain,
@@ -64,6 +65,7 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
     environment.filters |= {
         "capacity": _tolerate(write_capacity),
         "count": _tolerate(write_count),
+        "confidence": _tolerate(write_confidence),
         "percent": _tolerate(write_percent),
         "money": _tolerate(write_money),
         "gain": _tolerate(write_gain),

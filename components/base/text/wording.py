@@ -28,11 +28,16 @@ def has_bounds(estimate: Bounded | None) -> bool:
     return estimate is not None and not (_is_unknown(estimate.low) or _is_unknown(estimate.high))
 
 
-def write_bounds(estimate: Bounded | None, write: Callable[[float | None], str]) -> str:
-    """Write the bounds of a 95% interval, or that the rows cannot tell."""
+def write_confidence(confidence: float) -> str:
+    """Write the confidence of an interval with the digits that it needs: 0.9875 -> `98.75%`."""
+    return f"{round(confidence * 100, 6):.10g}%"
+
+
+def write_bounds(estimate: Bounded | None, write: Callable[[float | None], str], confidence: float = 0.95) -> str:
+    """Write the bounds of an interval, or that the rows cannot tell."""
     if estimate is None or not has_bounds(estimate):
         return "no interval: too few rows"
-    return f"95% interval {write(estimate.low)} to {write(estimate.high)}"
+    return f"{write_confidence(confidence)} interval {write(estimate.low)} to {write(estimate.high)}"
 
 
 def write_count(number: float | None) -> str:

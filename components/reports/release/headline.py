@@ -30,14 +30,15 @@ def build_answer(material: Material) -> Answer:
     if evaluation is None:
         return Answer("hold", "No model was judged", (decided,), ())
     value, compared = evaluation.contenders["challenger"].value_per_1000, []
+    confidence = evaluation.bootstrap.confidence
     for role in REFERENCES:
         if role in evaluation.comparisons:
             gain = evaluation.comparisons[role].value_per_1000
             amount = f"{write_money(abs(gain.estimate), business.currency)} {'more' if gain.estimate >= 0 else 'less'}"
             name = material.name_role(role).lower()
-            compared.append(f"{amount} than the {name} ({write_bounds(gain, write_count)})")
+            compared.append(f"{amount} than the {name} ({write_bounds(gain, write_count, confidence)})")
     worth = f"Its decisions are worth {write_money(value.estimate, business.currency)} per 1,000 {noun}"
-    worth += f" ({write_bounds(value, write_count)})"
+    worth += f" ({write_bounds(value, write_count, confidence)})"
     if compared:
         required = write_money(business.minimum_lift_per_1000, business.currency)
         worth += f": {join_words(compared)}, on the same {noun}; a gain of {required} is required"
@@ -77,21 +78,21 @@ def _build_tiles(material: Material, evaluation: Evaluation, report: TaskReport)
     currency, metric = material.problem.business.currency, material.task.primary
     challenger = evaluation.contenders["challenger"]
     value, score = challenger.value_per_1000, challenger.scores[evaluation.metric]
-    per_1000 = f"per 1,000 {material.problem.noun}"
+    per_1000, confidence = f"per 1,000 {material.problem.noun}", evaluation.bootstrap.confidence
     tiles = [
         Tile(
             "Value of its decisions",
             write_money(value.estimate, currency),
-            f"{per_1000}, {write_bounds(value, write_count)}",
+            f"{per_1000}, {write_bounds(value, write_count, confidence)}",
         )
     ]
     if material.reference:
         gain = evaluation.comparisons[material.reference].value_per_1000
         sign = "+" if gain.estimate > 0 else ""
         name = material.name_role(material.reference).lower()
-        note = f"{per_1000}, {write_bounds(gain, write_count)}"
+        note = f"{per_1000}, {write_bounds(gain, write_count, confidence)}"
         tiles.append(Tile(f"Gain over the {name}", f"{sign}{write_money(gain.estimate, currency)}", note))
     better = "1 is perfect" if metric.higher_is_better else "0 is perfect"
     label = metric.label[:1].upper() + metric.label[1:]
-    note = f"{better}, {write_bounds(score, write_score)}"
+    note = f"{better}, {write_bounds(score, write_score, confidence)}"
     return (*tiles, report.build_tile(material), Tile(label, write_score(score.estimate), note))

@@ -27,7 +27,7 @@ from components.base.text.figures import (
     show_percent,
     show_thousands,
 )
-from components.base.text.wording import has_bounds, say_plainly, write_count, write_score
+from components.base.text.wording import has_bounds, say_plainly, write_confidence, write_count, write_score
 from components.reports.release.material import Material
 
 _BARS = 15
@@ -35,8 +35,8 @@ _BARS = 15
 
 def draw_value(material: Material) -> str | None:
     """Draw what each contender's decisions are worth, with intervals."""
-    contenders = material.contenders
-    if not contenders:
+    contenders, evaluation = material.contenders, material.evaluation
+    if not contenders or evaluation is None:
         return None
     figure, (axes,) = new_figure(0.8 + 0.36 * len(contenders))
     places = np.arange(len(contenders))[::-1]
@@ -54,7 +54,8 @@ def draw_value(material: Material) -> str | None:
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.grid(axis="y", visible=False)
     show_thousands(axes, "x")
-    axes.set_xlabel(f"{material.problem.business.currency} per 1,000 {material.problem.noun}, 95% interval")
+    interval = f"{write_confidence(evaluation.bootstrap.confidence)} interval"
+    axes.set_xlabel(f"{material.problem.business.currency} per 1,000 {material.problem.noun}, {interval}")
     return render_svg(
         figure, "Bars of what the decisions of each contender are worth on the test rows, with intervals."
     )

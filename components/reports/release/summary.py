@@ -11,7 +11,7 @@ from components.base.documents import Document, Number
 from components.base.errors import DataError
 from components.base.gate import Gate, Verdict
 from components.base.statistics.resampling import Interval
-from components.base.text.wording import has_bounds, say_plainly
+from components.base.text.wording import has_bounds, say_plainly, write_confidence
 from components.data.quality import RowsByFate
 from components.models.documents import (
     ComparisonRecord,
@@ -38,7 +38,7 @@ class LeaderboardRow(Document):
 
 
 class ContenderScores(Document):
-    """One contender on the test rows; intervals are of 95 %, and not numbers where the rows are too few."""
+    """One contender on the test rows; intervals are not numbers where the rows are too few."""
 
     role: Contender
     name: str
@@ -67,6 +67,8 @@ class ReleaseSummary(Document):
     """Best first."""
     scores: tuple[ContenderScores, ...]
     comparisons: dict[Contender, ComparisonRecord]
+    confidence: float = 0.95
+    """Of every interval; less error is left where other models were judged on the same test rows before."""
     gates: tuple[Gate, ...]
     """Of the evaluation, then of the endpoint; the names of the latter begin with `endpoint_`."""
     verdict: Verdict
@@ -110,6 +112,7 @@ def summarise(material: Material) -> ReleaseSummary:
         leaderboard=_tabulate(leaderboard, problem.metrics.primary),
         scores=tuple(_describe(role, one, evaluation.metric) for role, one in evaluation.contenders.items()),
         comparisons=evaluation.comparisons,
+        confidence=evaluation.bootstrap.confidence,
         gates=(*evaluation.gates, *smoke_tests),
         verdict=evaluation.verdict,
         reasons=evaluation.reasons,
@@ -164,7 +167,8 @@ def _format_verdict(version: str | None, evaluation: Evaluation, deployment: Dep
     reference = next(role for role in REFERENCES if role in evaluation.comparisons)
     gain = evaluation.comparisons[reference].value_per_1000
     words = "more" if gain.estimate >= 0 else "less"
-    interval = f" (95 % interval {gain.low:,.0f} to {gain.high:,.0f})" if has_bounds(gain) else ""
+    confidence = write_confidence(evaluation.bootstrap.confidence).replace("%", " %")
+    interval = f" ({confidence} interval {gain.low:,.0f} to {gain.high:,.0f})" if has_bounds(gain) else ""
     worth = (
         f"It earns {abs(gain.estimate):,.0f} {evaluation.currency} {words} per 1,000 predictions than the "
         f"{say_plainly(reference)}{interval}."

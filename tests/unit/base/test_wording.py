@@ -78,5 +78,6 @@ def test_unknown_numbers_are_said_to_be_unknown(write, unknown):
 def test_bounds_are_written_only_where_both_are_known(unknown):
     known = Interval(0.5, 0.4, 0.6)
     assert write_bounds(known, write_score) == "95% interval 0.400 to 0.600"
+    assert write_bounds(known, write_score, 0.9875) == "98.75% interval 0.400 to 0.600"
     for estimate in (None, replace(known, low=unknown), replace(known, high=unknown)):
         assert write_bounds(estimate, write_score) == "no interval: too few rows"

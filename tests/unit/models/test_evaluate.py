@@ -24,7 +24,7 @@ def board(*chosen):
 
 @pytest.fixture(scope="module")
 def evaluated(prepared, model):
-    return evaluate_model(prepared, model, earlier_openings=2)
+    return evaluate_model(prepared, model)
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,42 @@ def test_good_model_is_promoted(evaluated):
 
 def test_opening_of_the_test_rows_is_recorded(evaluated, prepared):
     opened = evaluated.evaluation.opened
-    assert (opened.earlier_openings, opened.rows, opened.days) == (2, len(prepared.read("test")), 14)
+    assert (opened.earlier_openings, opened.rows, opened.days) == (0, len(prepared.read("test")), 14)
     assert len(opened.fingerprint) == 64
+
+
+@pytest.fixture(scope="module")
+def opened_thrice(prepared, model):
+    return evaluate_model(prepared, model, earlier_openings=2)
+
+
+def test_each_earlier_opening_halves_the_error_that_an_interval_may_make(evaluated, opened_thrice):
+    first, third = evaluated.evaluation, opened_thrice.evaluation
+    assert (first.bootstrap.confidence, third.bootstrap.confidence) == (0.95, 0.9875)
+    for name, comparison in first.comparisons.items():
+        again = third.comparisons[name].value_per_1000
+        assert again.estimate == comparison.value_per_1000.estimate
+        assert again.low < comparison.value_per_1000.low
+        assert again.high > comparison.value_per_1000.high
+
+
+def test_verdict_says_how_often_the_test_rows_were_opened(evaluated, opened_thrice):
+    words = "Before it, 2 other models were judged on these test rows, so every interval is one of 98.75%"
+    assert any(reason.startswith(words) for reason in opened_thrice.evaluation.reasons)
+    assert not any("judged on these test rows" in reason for reason in evaluated.evaluation.reasons)
+
+
+def test_gain_that_the_first_opening_proves_is_not_proven_by_the_third(
+    prepared, model, task, evaluated, opened_thrice, small
+):
+    """The gain that the contract asks for lies between the lower ends of both."""
+    lows = [one.evaluation.comparisons["current_solution"].primary.low for one in (opened_thrice, evaluated)]
+    assert lows[0] < lows[1]
+    strict = dataclasses.replace(model, task=small.change(task, metrics={"minimum_lift": sum(lows) / 2}))
+    verdicts = [
+        gate(evaluate_model(prepared, strict, earlier_openings=n), "beats_current_solution").verdict for n in (0, 4)
+    ]
+    assert verdicts == ["pass", "hold"]
 
 
 def test_scores_are_those_of_the_test_rows(evaluated, prepared, model, task):

@@ -13,11 +13,10 @@ SEARCH = """
 import json, os, sys
 from components.base.contract.load import read_problem
 from components.base.dataset import read_prepared
-from components.models.artifact import save_model
+from components.models.artifact import fingerprint_model, save_model
 from components.models.ensemble import build_ensemble
 from components.models.select import select_candidates
 from components.models.tune import tune_candidates
-from components.release.record import fingerprint_model
 from components.tasks import open_task
 
 contract, rows, folder, cores = sys.argv[1:]

@@ -31,9 +31,15 @@ def test_select_tune_and_ensemble_hand_on_their_artifacts(task, problem, prepare
     assert 0 < made.policy.threshold <= 1
 
 
-def test_every_opening_of_the_same_test_rows_is_counted(problem, prepared, store_settings):
-    counts = [record_opening(problem.name, prepared, store_settings) for _ in range(3)]
+def test_every_other_model_that_opened_the_same_test_rows_is_counted(problem, prepared, store_settings):
+    counts = [record_opening(problem.name, prepared, model, store_settings) for model in ("a", "b", "c")]
     assert counts == [0, 1, 2]
+
+
+def test_model_that_is_judged_again_opens_nothing_new(problem, prepared, store_settings):
+    models = ("same", "same", "other", "same")
+    counts = [record_opening("repeated", prepared, model, store_settings) for model in models]
+    assert counts == [0, 0, 1, 1]
 
 
 def test_other_test_rows_have_another_fingerprint(prepared, tmp_path, small):

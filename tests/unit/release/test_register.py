@@ -24,11 +24,11 @@ from components.base.tables import write_table
 from components.features.explore.profile import build_profile, profile_numbers, read_profile, write_profile
 from components.features.feast.feature_store import declared_views
 from components.features.online.store import ServedViews
-from components.models.artifact import load_model, save_model
+from components.models.artifact import fingerprint_model, load_model, save_model
 from components.models.baselines import Baseline, load_current_solution, save_current_solution
 from components.models.documents import ComparisonRecord, CrossValidated, ModelDetails
 from components.release.provenance import describe_maker, explain_maker, read_provenance
-from components.release.record import Release, fingerprint_model
+from components.release.record import Release
 from components.release.register import Evidence, register_release
 from components.tasks import open_task
 from components.tasks.binary.policy import ThresholdPolicy

@@ -63,6 +63,17 @@ def test_every_picture_has_an_alternative_text(report):
     assert all(re.search(r'role="img" aria-label="[^"]{5,}"', picture) for picture in pictures)
 
 
+def test_report_says_that_other_models_were_judged_on_the_same_rows(tmp_path):
+    documents = docs.all_documents()
+    documents["evaluation"]["opened"]["earlier_openings"] = 2
+    documents["evaluation"]["bootstrap"]["confidence"] = 0.9875
+    text = render_words(tmp_path, documents)
+    assert "Other models were judged on these rows 2 times before, so a gain must be larger to be proven." in text
+    assert "98.75% intervals from 1,000 resamples" in text
+    assert "worth 61,234 USD per 1,000 flights (98.75% interval 60,234 to 62,234)" in text
+    assert "Intervals are 98.75% intervals on test rows and 95% intervals elsewhere" in text
+
+
 def test_answer_says_the_numbers_of_the_evaluation(report):
     text = text_of(report)
     assert "Promoted: version 3 is the champion" in text
