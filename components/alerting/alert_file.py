@@ -13,9 +13,9 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from components.alerting.expressions import list_names
 from components.alerting.types import Severity
 from components.base.errors import PermanentError, raise_faults, suggest_name
+from components.base.expressions import list_names
 
 FOLDER = Path(__file__).parents[2] / "charts" / "tidemill" / "runbooks"
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -25,7 +25,6 @@ from components.alerting.alert_file import (
     read_alert_files,
     read_duration,
 )
-from components.alerting.expressions import evaluate, list_names
 from components.alerting.promql import LAST_MONITORING, greatest, select
 from components.alerting.types import (
     HOUR,
@@ -43,6 +42,7 @@ from components.alerting.types import (
 from components.base.contract.limits import read_field
 from components.base.contract.problem import Problem
 from components.base.errors import PermanentError, TidemillError, raise_faults, suggest_name
+from components.base.expressions import evaluate, list_names
 from components.base.schedule import find_longest_gap
 
 # A monitoring result counts until two runs are lost: then its numbers describe another day.

@@ -96,7 +96,7 @@ def _open(env: str, image: str | None) -> tuple["Helm", "Platform"]:
     """Read the environment and look at its cluster.
 
     Raises:
-        PermanentError: with each fault that `tidemill doctor` finds.
+        PermanentError: with each fault that `tidemill doctor` finds, or a generated file is not what the contracts say.
     """
     from components.base.errors import PermanentError, raise_faults
     from pipelines.cluster.deploy import choose_image, find_platform, name_contracts
@@ -104,8 +104,10 @@ def _open(env: str, image: str | None) -> tuple["Helm", "Platform"]:
     from pipelines.cluster.environment import load_environment
     from pipelines.cluster.helm import Helm, merge_values
     from pipelines.cluster.kubectl import Kubectl
+    from pipelines.commands.generated_files import require_current
     from pipelines.commands.image import read_commit
 
+    require_current()
     environment = load_environment(env)
     faults = [check for check in check_cluster(environment) if check.state == "fault"]
     raise_faults(PermanentError, "cluster", [f"{one.name}: {one.found} {one.advice}" for one in faults])

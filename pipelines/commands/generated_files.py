@@ -2,7 +2,7 @@
 
 In: the contracts and the code. Out: the contract's JSON Schema, in `charts/tidemill/` the rules of Prometheus and
 Grafana, the dashboards, and what values.yaml documents, in `manifests/examples/` the InferenceService that a release
-applies. Rules are linted before anything is written. Called by `tidemill generate`.
+applies. Rules are linted before anything is written. Called by `tidemill generate`, `deploy` and `upgrade`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,6 +76,17 @@ def find_stale(files: Mapping[Path, str]) -> list[Path]:
     differing = [path for path, content in files.items() if not path.is_file() or path.read_text() != content]
     present = [path for name in GENERATED_FOLDERS for path in (CHART / name).rglob("*") if path.is_file()]
     return sorted([*differing, *(path for path in present if path not in files)])
+
+
+def require_current() -> None:
+    """Refuse to install alert rules and schemas of other contracts than those of the checkout.
+
+    Raises:
+        PermanentError: a generated file is out of date; all are named.
+    """
+    names = [path.relative_to(ROOT) for path in find_stale(list_files())]
+    faults = [f"{name} must equal what the contracts say, but differs. Run `make generate`." for name in names]
+    raise_faults(PermanentError, "generated files", faults)
 
 
 def write_files(files: Mapping[Path, str], stale: Sequence[Path]) -> None:

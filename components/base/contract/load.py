@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from components.base.contract.amounts import resolve_amounts
 from components.base.contract.problem import Problem
 from components.base.contract.tasks import CONTRACTS
 from components.base.contract.upgrade import Location, describe_upgrade, list_changes, upgrade_contract
@@ -51,16 +52,17 @@ def parse_problem(text: str, where: str) -> Problem:
     def place(loc: Location) -> str:
         return _place(node, where, before.get(loc, loc))
 
-    content = upgrade_contract(content)
+    content, unresolved = resolve_amounts(upgrade_contract(content))
+    broken = [place(loc) + words for loc, words in unresolved]
     kind = CONTRACTS.get(str(content.get("task")))
     if kind is None:
         raise ContractError(f"problem {where}: " + place(("task",)) + _describe_task(content.get("task")))
     try:
         problem = kind.model_validate(content)
     except ValidationError as error:
-        faults = [place(e["loc"]) + _words(kind, e) for e in error.errors()]
+        faults = [*broken, *(place(e["loc"]) + _words(kind, e) for e in error.errors())]
         raise ContractError(describe_faults(f"problem {where}", faults)) from error
-    broken = [place(loc) + words for loc, words in find_faults(problem)]
+    broken += [place(loc) + words for loc, words in find_faults(problem)]
     raise_faults(ContractError, f"problem {where}", broken)
     return problem
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.base.contract.types import Ratio, Section
+from components.base.contract.types import Amount, Ratio, Section
 
 Cron = Annotated[
     str,
@@ -85,8 +85,9 @@ class Monitoring(Section):
     drift: DriftLimits
     quality: QualityLimits
     performance: PerformanceLimit
-    minimum_value_gain_per_1000: float = Field(
-        description="smallest realised gain over the current solution, currency per 1,000 predictions"
+    minimum_value_gain_per_1000: Amount = Field(
+        description="smallest realised gain over the current solution, currency per 1,000 predictions; "
+        "`0.5 * true_positive` follows business.values"
     )
     objectives: Objectives
 

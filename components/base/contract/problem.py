@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.base.contract.monitoring import Monitoring, Refresh, Retraining
-from components.base.contract.types import ColumnType, Name, Ratio, Section, Sql, Text
+from components.base.contract.types import Amount, ColumnType, Name, Ratio, Section, Sql, Text
 from components.base.text.wording import say_plainly
 
 
@@ -191,7 +191,10 @@ class Business(Section):
     capacity_periods_per_day: int = Field(
         default=1, ge=1, le=24, description="equal periods of a day (UTC) with an equal part of the capacity each"
     )
-    minimum_lift_per_1000: float = Field(ge=0, description="smallest useful gain, currency per 1,000 predictions")
+    minimum_lift_per_1000: Amount = Field(
+        ge=0,
+        description="smallest useful gain, currency per 1,000 predictions; `0.5 * true_positive` follows the values",
+    )
 
 
 class RuleBaseline(Section):

@@ -15,8 +15,8 @@ from components.alerting.alert_file import (
     parse_alert,
     read_alert_files,
 )
-from components.alerting.expressions import evaluate
 from components.base.errors import PermanentError
+from components.base.expressions import evaluate
 from tests.unit.alerting.watched import PROBLEM
 
 QUEUE = """

@@ -112,11 +112,10 @@ def small():
     )
 
 
-@pytest.fixture(scope="session")
-def problem():
-    """The flight contract, with the columns of the small rows."""
+def fit_columns(problem):
+    """Return the contract of flights with the columns of the small rows."""
     return change(
-        load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml"),
+        problem,
         examples={"key": ["ticket", "scheduled_at"]},
         baseline={"name": "shop_rule", "group_by": ["shop"]},
         slices=[{"column": "shop", "maximum_regression": 0.1, "minimum_rows": 100}],
@@ -129,6 +128,12 @@ def problem():
             "trials": 9,
         },
     )
+
+
+@pytest.fixture(scope="session")
+def problem():
+    """The flight contract, with the columns of the small rows."""
+    return fit_columns(load_problem(Path(__file__).parents[3] / "pipelines/problems/flight-delays.yaml"))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
-"""Arithmetic in the alert files: thresholds from fields of the contract, series of a case from the threshold.
+"""Arithmetic in contracts and alert files: limits from costs, thresholds from fields of the contract.
 
 In: an expression such as `max(hours(24), hours(retraining.cooldown_hours))`, the values of its names, its functions.
-Out: a number. Called by `alert_file`, which refuses a bad expression, and by `alerts`. Only numbers, names, the four
-operations and the given functions are allowed, so that an alert file cannot run code.
+Out: a number. Called by the loading of contracts, by `alert_file`, which refuses a bad expression, and by `alerts`.
+Only numbers, names, the four operations and the given functions are allowed, so that a file cannot run code.
 """
 
 import ast
