@@ -39,7 +39,7 @@ def parse_problem(text: str, where: str) -> Problem:
             once the schema holds, rules across sections.
     """
     # The rules parse SQL; a process that reads checked contracts, such as the predictor, does without 10 MB of parser.
-    from components.base.contract.rules import find_faults
+    from components.base.contract.rules import find_cautions, find_faults
 
     node = _compose(text, where)
     doubled = [_place(node, where, loc) + "must be given once, but is given twice." for loc in _doubled_keys(node)]
@@ -64,6 +64,8 @@ def parse_problem(text: str, where: str) -> Problem:
         raise ContractError(describe_faults(f"problem {where}", faults)) from error
     broken += [place(loc) + words for loc, words in find_faults(problem)]
     raise_faults(ContractError, f"problem {where}", broken)
+    for loc, words in find_cautions(problem):
+        logger.warning("problem %s: %s%s", where, place(loc), words)
     return problem
 
 

@@ -154,7 +154,7 @@ class Split(Section):
 
     train_days: int | None = Field(default=None, gt=0, description="train looks back so far; None is the whole history")
     validation_days: int = Field(gt=0)
-    test_days: int = Field(gt=0)
+    test_days: int = Field(gt=0, description="with fewer than 10 the intervals of a release are too narrow")
     gap_hours: int = Field(ge=0)
     folds: int = Field(ge=2, le=10)
     minimum_rows: int = Field(gt=0, description="fewest rows of each role")

@@ -13,6 +13,7 @@ from sqlglot.errors import SqlglotError
 from components.base.contract.problem import Problem, Source
 from components.base.errors import ContractError, suggest_name
 from components.base.schedule import find_next
+from components.base.statistics.resampling import FEWEST_DAYS
 
 Location = tuple[str | int, ...]
 Fault = tuple[Location, str]
@@ -29,6 +30,18 @@ def find_faults(problem: Problem) -> list[Fault]:
         _watch_rules,
     )
     return [fault for rule in rules for fault in rule(problem)]
+
+
+def find_cautions(problem: Problem) -> list[Fault]:
+    """Return what holds and is allowed, but makes results worth less than they look."""
+    days = problem.split.test_days
+    if days >= FEWEST_DAYS:
+        return []
+    words = (
+        f"should be at least {FEWEST_DAYS}, but is {days}: on fewer days the intervals of a release are too narrow, "
+        "for rows of one day depend on each other. Its gates pass and fail by chance more often than they say."
+    )
+    return [(("split", "test_days"), words)]
 
 
 def _unknown(loc: Location, names: Iterable[str], known: Iterable[str], of: str) -> Iterator[Fault]:

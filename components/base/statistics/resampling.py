@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 # Enough that the 2.5 % quantile rests on 25 draws.
 RESAMPLES = 1000
 # With fewer days their resamples hardly differ and an interval would be made of a handful of values.
-_FEWEST_DAYS = 10
+FEWEST_DAYS = 10
 _RUNS = 50
 
 
@@ -63,7 +63,7 @@ def draw_resamples(predicted_at: pd.Series, seed: int, resamples: int = RESAMPLE
     Source for runs: Carlstein (1986), The Annals of Statistics 14(3) (blocks that do not overlap).
     """
     _, blocks = np.unique(number_days(predicted_at), return_inverse=True)
-    unit = "day" if blocks.max() + 1 >= _FEWEST_DAYS else "run"
+    unit = "day" if blocks.max() + 1 >= FEWEST_DAYS else "run"
     if unit == "run":
         rows = len(predicted_at)
         in_time = predicted_at.reset_index(drop=True).rank(method="first").to_numpy() - 1

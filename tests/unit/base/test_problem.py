@@ -204,6 +204,14 @@ def test_seconds_of_a_contract_of_version_2_are_read_as_trials_with_a_note(caplo
     assert read_problem(tmp_path / "problem.json") == problem
 
 
+@pytest.mark.parametrize(("days", "is_told"), [(9, True), (10, False), (28, False)])
+def test_contract_whose_test_is_short_is_told_that_its_intervals_are_too_narrow(caplog, days: int, is_told: bool):
+    parse_problem(edited(("test_days: 28", f"test_days: {days}")), "flights.yaml")
+    line = next(number for number, text in enumerate(FLIGHTS.splitlines(), 1) if "test_days" in text)
+    words = f"flights.yaml:{line} `split.test_days` should be at least 10, but is {days}: on fewer days the intervals"
+    assert (words in caplog.text) is is_told
+
+
 def test_fault_of_a_contract_of_version_1_names_its_own_line() -> None:
     message = faults_of(FIRST.replace("maximum_shift: 0.25", "maximum_shift: -1"))
     line = next(number for number, text in enumerate(FIRST.splitlines(), 1) if "maximum_shift" in text)

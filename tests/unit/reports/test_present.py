@@ -185,6 +185,15 @@ def test_ceiling_that_was_reached_is_shown_as_a_run_that_may_differ(tmp_path):
     assert summarise(read(tmp_path, docs.all_documents())).cut_short is None
 
 
+def test_intervals_of_few_test_days_are_said_to_be_too_narrow(tmp_path):
+    documents = docs.all_documents()
+    words = "They are too narrow: the test rows span 7 days"
+    assert words not in text_of(render_report(read(tmp_path, docs.all_documents()), {}))
+    documents["evaluation"]["bootstrap"]["unit"] = "run"
+    documents["evaluation"]["opened"]["days"] = 7
+    assert words in text_of(render_report(read(tmp_path, documents), {}))
+
+
 def test_present_writes_report_card_and_summary(tmp_path, caplog):
     caplog.set_level("INFO")
     places = docs.write_places(tmp_path / "run", docs.all_documents())
