@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from components.base.contract.monitoring import Monitoring
-from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_psi
+from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_psi, share_missing
 from components.monitoring.reference import TrainingReference
 from components.monitoring.results import Drift, FeatureState, ViewAge
 from components.monitoring.served_quality import describe_age
@@ -35,7 +35,7 @@ def describe_features(
         importance = reference.importance[feature.name]
         psi = psi_limit = distance = wasserstein = None
         if rows >= limits.minimum_rows:
-            # A feature that moved as much within the training rows, such as the temperature, is not new to the model.
+            # A feature that moved as much in windows of the training rows, such as the temperature, is no news.
             accepted = max(limits.drift.maximum_psi, reference.profile.shifts.get(feature.name, 0.0))
             psi, psi_limit = measure_psi(before, now), limit_psi(before, now, accepted)
             distance = measure_jensen_shannon(before, now)
@@ -53,7 +53,7 @@ def describe_features(
                 jensen_shannon=distance,
                 wasserstein=wasserstein,
                 missing_ratio=_share(now.missing, rows),
-                reference_missing_ratio=_share(before.missing, reference.profile.rows),
+                reference_missing_ratio=share_missing(before),
                 unseen_ratio=_share_unseen(before, now),
                 out_of_range_ratio=_share(counted.outside[feature.name], rows),
                 drifts=drifts,
@@ -74,7 +74,8 @@ def describe_drift(
     psi = psi_limit = None
     scores, served = reference.profile.scores, counted.profile.scores
     if scores and served and counted.rows >= limits.minimum_rows:
-        psi, psi_limit = measure_psi(scores, served), limit_psi(scores, served, limits.drift.maximum_psi)
+        accepted = max(limits.drift.maximum_psi, reference.profile.score_shift)
+        psi, psi_limit = measure_psi(scores, served), limit_psi(scores, served, accepted)
     weighted = [one.importance_ratio * one.psi for one in features if one.psi is not None and one.importance_ratio > 0]
     multiples = [
         (one.psi / one.psi_limit, one.name)
@@ -88,6 +89,7 @@ def describe_drift(
         feature=feature,
         prediction_psi=psi,
         prediction_psi_limit=psi_limit,
+        shift_days=reference.profile.shift_days,
     )
 
 

@@ -15,6 +15,7 @@ from components.base.contract.problem import Column
 from components.base.dataset import Feature
 from components.base.documents import read
 from components.base.errors import DataError, ModelRefusedError
+from components.base.statistics.counts import share_missing
 from components.base.task import Task
 from components.features.explore.profile import Profile, read_profile
 from components.features.feast.feature_store import declared_views
@@ -44,9 +45,7 @@ class TrainingReference:
     def measure_missing(self, view: OnlineView) -> float:
         """Return the share of training rows without any value of the view, by its most complete feature."""
         columns = [self.profile.columns[one.name] for one in view.features if one.name in self.profile.columns]
-        return (
-            min((column.missing / self.profile.rows for column in columns), default=0.0) if self.profile.rows else 0.0
-        )
+        return min(map(share_missing, columns), default=0.0)
 
 
 def read_evaluation(model_folder: Path) -> Evaluation | None:

@@ -112,6 +112,8 @@ class Drift(_Frozen):
     """The feature with that PSI."""
     prediction_psi: float | None = _renamed("prediction_shift", "prediction_psi")
     prediction_psi_limit: float | None = _renamed("prediction_shift_limit", "prediction_psi_limit")
+    shift_days: int | None = None
+    """Days of the windows of training rows that the limits come from, beside the contract's; see `Profile`."""
 
 
 class ViewAge(_Frozen):

@@ -24,14 +24,17 @@ from components.base.contract.load import write_problem
 from components.base.contract.problem import Problem
 from components.base.dataset import Prepared
 from components.base.settings import Settings
+from components.base.statistics.capacity import number_days
 from components.base.statistics.resampling import Interval
+from components.base.statistics.shifts import accept_shifts, choose_window_days, count_by_day, measure_windows
 from components.base.tables import fingerprint_file, read_table, write_table
 from components.base.task import Task
-from components.features.explore.profile import add_scores, read_profile, write_profile
+from components.features.explore.profile import Profile, add_scores, read_profile, write_profile
 from components.features.feast.feature_store import declared_views
 from components.features.online.store import ServedViews
 from components.models.artifact import TRUSTED_TYPES, Model, fingerprint_model, load_model
 from components.models.documents import Evaluation, Leaderboard
+from components.models.parallel import quiet_fits
 from components.release.golden_rows import choose_golden_rows
 from components.release.links import link_run
 from components.release.provenance import PROVENANCE, PROVENANCE_TAG, Provenance, describe_maker, fingerprint_folder
@@ -45,6 +48,8 @@ from components.release.record import (
 log = logging.getLogger(__name__)
 # Enough to see what a request's features look like.
 _EXAMPLE_ROWS = 5
+# Most training rows that are scored again, to see how far windows of outputs move.
+_SCORED_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
     candidate = _read_candidate(task, evidence)
     write_table(candidate.golden, folder / "golden.parquet")
     with tempfile.TemporaryDirectory() as files:
-        _gather_files(task, evidence, folder, Path(files))
+        _gather_files(task, evidence, candidate.model, folder, Path(files))
         _write_provenance(evidence, candidate, Path(files), settings)
         record = _record(problem, evidence, candidate, Path(files), link_run(evidence.run_id, settings))
         registered = tracking.log_release(record, settings)
@@ -118,7 +123,7 @@ def _read_candidate(task: Task, evidence: Evidence) -> _Candidate:
     return _Candidate(model, evaluation, golden, fingerprints)
 
 
-def _gather_files(task: Task, evidence: Evidence, release: Path, files: Path) -> None:
+def _gather_files(task: Task, evidence: Evidence, model: Model, release: Path, files: Path) -> None:
     """Copy what serving, monitoring and the next comparison need into one folder."""
     for file in evidence.model_folder.iterdir():
         shutil.copyfile(file, files / file.name)
@@ -131,8 +136,29 @@ def _gather_files(task: Task, evidence: Evidence, release: Path, files: Path) ->
     # What drift is measured against: monitoring reads no row of training or test again.
     column = f"challenger__{task.output_columns[0]}"
     tested = read_table(evidence.evaluation_folder / "predictions.parquet", [column])
-    profile = read_profile(evidence.profile_folder / "profile.json")
-    write_profile(add_scores(profile, tested[column]), files / "profile.json")
+    profile = add_scores(read_profile(evidence.profile_folder / "profile.json"), tested[column])
+    shift = _measure_score_shift(task.problem, model, evidence.prepared, profile)
+    write_profile(profile.model_copy(update={"score_shift": shift}), files / "profile.json")
+
+
+def _measure_score_shift(problem: Problem, model: Model, prepared: Prepared, profile: Profile) -> float:
+    """Return the PSI that the outputs of 95 % of the windows of training rows stay below; 0 where it is unknown.
+
+    The test rows are fewer than two windows. Rows that the model has learned from get surer outputs, but in every
+    window alike.
+    """
+    rows = prepared.read("train", ["predicted_at", *model.feature_names])
+    # Evenly over the time; of an output's twenty bins each still holds thousands.
+    rows = rows.iloc[:: -(-len(rows) // _SCORED_ROWS)]
+    days = number_days(rows["predicted_at"]) - number_days(rows["predicted_at"]).min()
+    window_days = choose_window_days(problem.monitoring.window_days, int(days.max()) + 1)
+    if not profile.scores or not window_days:
+        return 0.0
+    with quiet_fits():
+        codes = profile.scores.code(model.predict(rows)[:, 0])
+    by_day = count_by_day(codes, days, len(profile.scores.vector()))
+    psi = measure_windows(by_day, window_days, problem.monitoring.minimum_rows)
+    return float(accept_shifts(psi[:, None], problem.monitoring.drift.maximum_psi)[0])
 
 
 def _write_provenance(evidence: Evidence, candidate: _Candidate, files: Path, settings: Settings) -> None:

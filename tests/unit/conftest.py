@@ -78,6 +78,7 @@ def make_prepared(folder: Path) -> Prepared:
     )
     folder.mkdir()
     write_table(test, folder / "test.parquet")
+    write_table(test.assign(predicted_at=test["scheduled_at"]), folder / "train.parquet")
     write_table(pd.DataFrame({"row_hash": [1], "role": ["test"]}), folder / "ledger.parquet")
     write_prepared(Prepared(folder, "late", FEATURES, {}, {"test": rows}, "p" * 64))
     return read_prepared(folder, folder)

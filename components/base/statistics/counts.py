@@ -159,6 +159,12 @@ class CategoryCounts(BinCounts):
         return self.model_copy(update=added)
 
 
+def share_missing(counted: NumericCounts | CategoryCounts) -> float:
+    """Return the share of the counted rows that have no value; 0 without rows."""
+    rows = counted.vector().sum()
+    return float(counted.missing / rows) if rows else 0.0
+
+
 def measure_psi(reference: NumericCounts | CategoryCounts, current: NumericCounts | CategoryCounts) -> float:
     """Return the population stability index (PSI) of two counts in the same bins; 0 when they are equal.
 

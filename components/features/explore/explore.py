@@ -37,8 +37,8 @@ def explore_training_rows(task: Task, prepared: Prepared, folder: Path) -> Findi
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     training = read_training_rows(task, prepared)
-    shifts = {name: measured.psi for name, measured in training.measured.items()}
-    write_profile(training.profile.model_copy(update={"shifts": shifts}), folder / "profile.json")
+    moved = {"shifts": training.shifts, "shift_days": training.shift_days if training.shifts else 0}
+    write_profile(training.profile.model_copy(update=moved), folder / "profile.json")
     finders = (*task.exploration.FINDERS, *FINDERS)
     found = write_statements([statement for find in finders for statement in find(training)], folder)
     findings = [_mark_accepted(task.problem, one) for one in found]

@@ -24,6 +24,8 @@ NUMERIC_BINS = 20
 CATEGORIES_KEPT = 50
 # Names beyond the kept ones that are still known: a column with more of them is an identifier.
 RARE_KEPT = 10_000
+# Draws the rows that more names than are kept are chosen on: the same ones for the same number of rows.
+_NAMING_SEED = 0
 
 
 class Profile(BinCounts):
@@ -39,7 +41,11 @@ class Profile(BinCounts):
     scores: NumericCounts | None = None
     """Predicted probabilities, added by the step that has a model."""
     shifts: dict[str, float] = Field(default={})
-    """How much each feature moved while the rows were gathered: the shift of their last third against the first."""
+    """PSI up to which each feature moved in windows of `shift_days` within the rows: no drift is seen below it."""
+    score_shift: float = 0.0
+    """The same of the scores."""
+    shift_days: int | None = None
+    """Days of these windows; 0 when none could be measured, None if an older platform compared thirds of the rows."""
 
     @property
     def columns(self) -> dict[str, NumericCounts | CategoryCounts]:
@@ -54,12 +60,7 @@ def build_profile(rows: pd.DataFrame, features: Iterable[Feature], target: str) 
         if feature.kind == "numeric":
             numeric[feature.name] = profile_numbers(rows[feature.name])
         else:
-            counts = rows[feature.name].value_counts()
-            ordered = [str(name) for name, _ in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))]
-            kept = dict.fromkeys(ordered[:CATEGORIES_KEPT], 0)
-            rare = tuple(ordered[CATEGORIES_KEPT : CATEGORIES_KEPT + RARE_KEPT])
-            bins = CategoryCounts(counts=kept, other=0, missing=0, rare=rare)
-            categorical[feature.name] = bins.count(rows[feature.name])
+            categorical[feature.name] = profile_names(rows[feature.name])
     return _count_target(
         Profile(rows=0, labelled=0, positives=0, numeric=numeric, categorical=categorical), rows, target
     )
@@ -120,6 +121,22 @@ def profile_numbers(values: pd.Series, bins: int = NUMERIC_BINS) -> NumericCount
     levels = np.linspace(0, 1, bins + 1)[1:-1]
     edges = np.unique(np.quantile(finite, levels, method="higher")) if len(finite) else np.array([])
     return NumericCounts(edges=tuple(edges.tolist()), counts=(), missing=0).count(numbers)
+
+
+def profile_names(values: pd.Series) -> CategoryCounts:
+    """Count rows by the most frequent names; of more names than are kept, fix these on one half, count the other half.
+
+    Counted in the rows that they were chosen on, the most frequent names look more frequent than they are in later
+    rows, and no name is ever unseen: rows of the same distribution would drift.
+    """
+    naming, counted = values, values
+    if values.nunique() > CATEGORIES_KEPT:
+        is_naming = np.random.default_rng(_NAMING_SEED).integers(2, size=len(values)) == 0
+        naming, counted = values[is_naming], values[~is_naming]
+    rows = naming.value_counts()
+    ordered = [str(name) for name, _ in sorted(rows.items(), key=lambda item: (-item[1], str(item[0])))]
+    kept, rare = ordered[:CATEGORIES_KEPT], ordered[CATEGORIES_KEPT : CATEGORIES_KEPT + RARE_KEPT]
+    return CategoryCounts(counts=dict.fromkeys(kept, 0), other=0, missing=0, rare=tuple(rare)).count(counted)
 
 
 def read_profile(path: Path | str) -> Profile:

@@ -16,6 +16,7 @@ from components.base.contract.problem import Problem
 from components.base.dataset import Feature, Prepared
 from components.base.statistics.counts import CategoryCounts, measure_psi
 from components.base.statistics.resampling import Array
+from components.base.statistics.shifts import accept_shifts, choose_window_days, count_by_day, measure_windows
 from components.base.task import Task
 from components.features.explore.profile import Profile, build_profile
 
@@ -92,6 +93,26 @@ class TrainingRows:
         """The time of each prediction."""
         times: pd.Series = self.rows[self.problem.examples.predicted_at]
         return times
+
+    @cached_property
+    def shift_days(self) -> int:
+        """Days of the windows whose shifts are accepted: those of monitoring, or half of the training days if fewer."""
+        return choose_window_days(self.problem.monitoring.window_days, int(self.days.max()) + 1)
+
+    @cached_property
+    def window_psi(self) -> Array:
+        """PSI of each window of `shift_days` against the other rows, shape (windows, features); see `shifts.py`."""
+        rows = self.problem.monitoring.minimum_rows
+        by_day = (count_by_day(one.codes, self.days, len(one.labels)) for one in self.measured.values())
+        return np.column_stack([measure_windows(counts, self.shift_days, rows) for counts in by_day])
+
+    @cached_property
+    def shifts(self) -> dict[str, float]:
+        """PSI that no feature exceeded in 95 % of these windows, by feature; empty when none has enough rows."""
+        if not np.isfinite(self.window_psi).any():
+            return {}
+        accepted = accept_shifts(self.window_psi, self.problem.monitoring.drift.maximum_psi)
+        return dict(zip(self.measured, accepted.tolist(), strict=True))
 
     @cached_property
     def sample(self) -> pd.DataFrame:

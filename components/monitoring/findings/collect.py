@@ -12,7 +12,13 @@ from typing import Literal
 from components.base.contract.problem import Problem
 from components.base.task import Task
 from components.base.text.wording import say_plainly, write_count, write_money, write_percent, write_score
-from components.monitoring.findings.inputs import find_drift, find_features, find_skew, find_stale_views
+from components.monitoring.findings.inputs import (
+    find_drift,
+    find_features,
+    find_other_windows,
+    find_skew,
+    find_stale_views,
+)
 from components.monitoring.findings.words import describe_reaction, write_interval, write_money_interval
 from components.monitoring.results import EstimatedPerformance, MonitoringResult, WindowFinding
 
@@ -39,6 +45,7 @@ def list_findings(
         _find_traffic(problem, result),
         find_features(problem, result),
         find_drift(problem, result),
+        find_other_windows(problem, result),
         find_skew(problem, result),
         _find_labels(task, result, estimated),
         _find_performance(task, result),

@@ -79,6 +79,29 @@ def find_drift(problem: Problem, result: MonitoringResult) -> Iterator[WindowFin
         )
 
 
+def find_other_windows(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
+    """Note that the limits of drift come from windows of another length than those that are judged."""
+    measured, judged = result.drift.shift_days, problem.monitoring.window_days
+    if measured == judged or all(one.psi is None for one in result.features):
+        return
+    if measured is None:
+        words = "An older platform trained the model: it measured how far thirds of the training time are apart."
+    elif measured == 0:
+        words = (
+            "How far windows move within training is unknown, as none had enough rows: "
+            f"{problem.monitoring.drift.maximum_psi:g} is the limit of all features."
+        )
+    else:
+        words = f"The limits are what windows of {measured} days moved within training."
+    yield WindowFinding(
+        severity="note",
+        topic="drift",
+        title="The limits of drift are not those of such windows",
+        text=f"{words} {judged} days are judged together: longer windows move less than shorter ones.",
+        action=f"Train again, on at least {2 * judged} days.",
+    )
+
+
 def find_skew(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
     """Find values that differ from the point-in-time join."""
     limit, skew = problem.monitoring.quality.maximum_skew_ratio, result.skew

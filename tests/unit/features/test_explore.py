@@ -202,12 +202,40 @@ def test_the_same_rows_give_the_same_files(problem, tmp_path, explored):
         assert file.read_bytes() == (tmp_path / "out" / file.name).read_bytes()
 
 
-def test_profile_tells_how_much_each_feature_moved_in_training(problem, tmp_path):
+def watch(problem, **changes):
+    """Return the contract with other settings of monitoring."""
+    return problem.model_copy(update={"monitoring": problem.monitoring.model_copy(update=changes)})
+
+
+def test_profile_tells_how_far_each_feature_moved_in_windows_as_long_as_those_of_monitoring(problem, tmp_path):
     rows = make_rows()
-    last_third = rows["predicted_at"] >= rows["predicted_at"].quantile(2 / 3)
-    explore(problem, tmp_path / "prepared", rows.assign(hour=rows["hour"] + 10 * last_third))
-    shifts = read_profile(tmp_path / "prepared" / "out" / "profile.json").shifts
-    assert set(shifts) == {feature.name for feature in FEATURES}
-    assert shifts["hour"] > 1
-    assert shifts["wind"] < 0.1
-    assert shifts["constant"] == 0
+    is_odd_week = rows["predicted_at"].dt.dayofyear // 7 % 2 == 1
+    moved = rows.assign(hour=rows["hour"] + 30 * is_odd_week)
+    for days in (7, 28):
+        explore(watch(problem, window_days=days), tmp_path / str(days), moved)
+    week, month = (read_profile(tmp_path / str(days) / "out" / "profile.json") for days in (7, 28))
+    assert (week.shift_days, month.shift_days) == (7, 28)
+    assert set(week.shifts) == {feature.name for feature in FEATURES}
+    # What alternates from week to week moves a week far away, and four weeks hardly.
+    assert week.shifts["hour"] > 1
+    assert month.shifts["hour"] < 0.1
+    assert week.shifts["wind"] < 0.2
+    assert week.shifts["constant"] == 0
+
+
+def test_training_of_less_than_two_windows_is_measured_in_shorter_ones_and_says_so(problem, tmp_path):
+    # Sixty days of training.
+    found = by_id(explore(watch(problem, window_days=90), tmp_path, make_rows()))["shifts"]
+    assert read_profile(tmp_path / "out" / "profile.json").shift_days == 30
+    assert "in the 31 windows of 30 days within training" in found.detail
+    assert "Monitoring judges 90 days together, of which training has fewer than two" in found.detail
+    enough = by_id(explore(watch(problem, window_days=30), tmp_path, make_rows()))["shifts"]
+    assert "31 windows of 30 days" in enough.detail
+    assert "fewer than two" not in enough.detail
+
+
+def test_windows_of_too_few_rows_are_not_measured_and_the_finding_says_so(problem, tmp_path):
+    found = by_id(explore(watch(problem, window_days=1), tmp_path, make_rows()))["shifts"]
+    profile = read_profile(tmp_path / "out" / "profile.json")
+    assert (profile.shifts, profile.shift_days) == ({}, 0)
+    assert "No window within training has 500 rows" in found.detail

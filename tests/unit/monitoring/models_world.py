@@ -85,7 +85,9 @@ def write_features(folder, flights, views):
 
 def _prepare(folder, rows, features):
     folder.mkdir()
-    write_table(rows.drop(columns=["risk", "probability"]), folder / "test.parquet")
+    judged = rows.drop(columns=["risk", "probability"])
+    write_table(judged, folder / "test.parquet")
+    write_table(judged.assign(predicted_at=judged["event_time"]), folder / "train.parquet")
     write_table(pd.DataFrame({"row_hash": [1], "role": ["test"]}), folder / "ledger.parquet")
     prepared = Prepared(folder, "late", tuple(features), {}, {"test": len(rows)}, "p" * 64, folder)
     write_prepared(prepared)

@@ -88,6 +88,7 @@ def drift(features):
         feature=greatest.name,
         prediction_psi=0.031,
         prediction_psi_limit=0.25,
+        shift_days=30,
     )
 
 

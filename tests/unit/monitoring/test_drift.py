@@ -137,6 +137,15 @@ def test_a_constant_that_moves_has_a_shift_and_no_distance_in_deviations():
     assert moved["distance"].drifts
 
 
+def test_outputs_that_moved_as_far_within_training_are_no_drift():
+    served = [serve(draw_rows(2000), probabilities=np.random.default_rng(0).beta(4, 3, 2000))]
+    _, before = judge(served)
+    profile = REFERENCE.profile.model_copy(update={"score_shift": before.prediction_psi * 1.01})
+    _, drift = judge(served, reference=dataclasses.replace(REFERENCE, profile=profile))
+    assert before.prediction_psi > before.prediction_psi_limit
+    assert drift.prediction_psi_limit == profile.score_shift > drift.prediction_psi
+
+
 @pytest.mark.parametrize(("in_training", "drifts"), [(2.0, False), (0.001, True)])
 def test_a_shift_that_the_model_learned_with_is_no_drift(in_training, drifts):
     """What moves with the seasons moved in training too: only more than that is news."""

@@ -120,6 +120,21 @@ def test_harmless_drift_is_one_note_that_counts_all():
     assert f"and {len(FEATURES) - 4} more" in finding.text
 
 
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (30, None),
+        (None, "An older platform trained the model"),
+        (0, "as none had enough rows: 0.25 is the limit of all features"),
+        (14, "The limits are what windows of 14 days moved within training. 30 days are judged together"),
+    ],
+)
+def test_limits_from_windows_of_another_length_are_noted(measured, words):
+    notes = found(result(drift=change("drift", shift_days=measured)), "drift")
+    assert [note.severity for note in notes] == ([] if words is None else ["note"])
+    assert all(words in note.text and note.action == "Train again, on at least 60 days." for note in notes)
+
+
 @pytest.mark.parametrize(("ratio", "findings"), [(0.05, 0), (0.06, 1)])
 def test_skew_is_said_beyond_its_limit(ratio, findings):
     worst = FeatureSkew(name="seats", rows=2000, different_ratio=0.4, mean_absolute_difference=3.0)

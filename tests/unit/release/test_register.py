@@ -60,6 +60,11 @@ def make_prepared(folder: Path) -> Prepared:
         }
     )
     test.to_parquet(folder / "test.parquet")
+    # A quarter with one row a minute, in whose second half flights are longer.
+    train = test.sample(90 * 24 * 60, replace=True, random_state=1)
+    times = pd.date_range("2013-01-01", periods=len(train), freq="min", tz="UTC")
+    train["distance"] += np.where(times.month > 2, 300.0, 0.0)
+    train.assign(predicted_at=times).to_parquet(folder / "train.parquet")
     pd.DataFrame({"row_hash": np.arange(rows, dtype=np.uint64), "role": "test"}).to_parquet(folder / "ledger.parquet")
     write_prepared(Prepared(folder, "late", FEATURES, {"test_end": "2013-07-01"}, {"test": rows}, "p" * 64))
     return read_prepared(folder, folder)
@@ -162,7 +167,9 @@ def test_registered_files_are_all_that_monitoring_needs(evidence, settings, tmp_
 
     assert profile.scores == profile_numbers(pd.Series(np.linspace(0.1, 0.9, 400)))
     explored = read_profile(evidence.profile_folder / "profile.json")
-    assert profile.model_copy(update={"scores": None}) == explored
+    assert profile.model_copy(update={"scores": None, "score_shift": 0.0}) == explored
+    # The outputs follow the distance, so windows of training differ in them.
+    assert profile.score_shift > 0
     assert (profile.rows, profile.positives) == (len(test), test["late"].sum())
     current = load_current_solution(TASK, files.model_folder / "baseline.json")
     assert TASK.predict(current.estimator, pd.DataFrame({"carrier": ["UA", "B6", "ZZ"]})).tolist() == [

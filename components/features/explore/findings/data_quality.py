@@ -5,6 +5,7 @@ In: `TrainingRows`. Out: statements with their figures. Called by explore.
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from components.base.text.figures import (
@@ -128,11 +129,33 @@ def find_shifts(training: TrainingRows) -> list[Statement]:
         "id": "shifts", "kind": "shift", "severity": "warning" if moved else "note", "headline": headline,
         "detail": f"The index compares two histograms: 0 is no change, from {_MODERATE_SHIFT} it is moderate, from "
         f"{_LARGE_SHIFT} large. What moves within training (seasons, say) will move in service too: this is why folds "
-        f"follow time.",
+        f"follow time. {_describe_windows(training)}",
         "alt": "Bars of the shift of each feature within the training time, the largest first.",
         "feature": first.feature.name, "effect": min(1.0, first.psi / 2),
     }  # fmt: skip
     return [state(finding, figure)]
+
+
+def _describe_windows(training: TrainingRows) -> str:
+    """Describe from which windows the limits of drift in service come."""
+    wanted, days, limits = training.problem.monitoring.window_days, training.shift_days, training.problem.monitoring
+    if not training.shifts:
+        return (
+            f"No window within training has {limits.minimum_rows:,} rows, so how much windows move is unknown: in "
+            f"service, whatever moves beyond {limits.drift.maximum_psi:g} is drift."
+        )
+    farthest = max(training.shifts, key=lambda name: training.shifts[name])
+    judged = int(np.isfinite(training.window_psi).all(axis=1).sum())
+    words = (
+        f"In service a feature drifts beyond what it reached in the {judged} windows of {days} days within training, "
+        f"in 95 % of which none drifts: {say_plainly(farthest)}, most of all, beyond {training.shifts[farthest]:.2f}."
+    )
+    if days == wanted:
+        return words
+    return (
+        f"{words} Monitoring judges {wanted} days together, of which training has fewer than two: shorter windows were "
+        "measured instead, which move more, so that less drift is found. Train on a longer time, or judge fewer days."
+    )
 
 
 def _measure_far(name: str, values: pd.Series) -> _Far:
