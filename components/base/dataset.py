@@ -11,6 +11,8 @@ Layout of the folder
 
 Layout of the folder of the test rows
     test.parquet                        the same columns
+    newest.parquet                      the requests whose prediction was due last before `as_of`, without an outcome:
+                                        request columns, and the features as of `as_of`, which is their `predicted_at`
 """
 
 import json
@@ -68,12 +70,7 @@ class Prepared:
         Raises:
             DataError: the role is test, and its folder is not given.
         """
-        folder = self.test_folder if role == "test" else self.folder
-        if folder is None:
-            raise DataError(
-                f"prepared rows {self.folder}: test rows must be read by evaluate and the steps after it only, but "
-                "their folder is not given here. Judge by train and validation rows."
-            )
+        folder = self._find_test_folder() if role == "test" else self.folder
         table = pq.read_table(folder / f"{role}.parquet", columns=None if columns is None else list(columns))
         # Column by column, each given back once it is converted: a million rows are not in memory twice.
         rows: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
@@ -81,9 +78,26 @@ class Prepared:
         pa.default_memory_pool().release_unused()
         return rows
 
+    @property
+    def newest_path(self) -> Path:
+        """The newest requests.
+
+        Raises:
+            DataError: the folder of the test rows is not given.
+        """
+        return self._find_test_folder() / "newest.parquet"
+
     def read_ledger(self) -> pd.DataFrame:
         """Read the split ledger: columns `row_hash` and `role`."""
         return pd.read_parquet(self.folder / "ledger.parquet")
+
+    def _find_test_folder(self) -> Path:
+        if self.test_folder is None:
+            raise DataError(
+                f"prepared rows {self.folder}: test rows must be read by evaluate and the steps after it only, but "
+                "their folder is not given here. Judge by train and validation rows."
+            )
+        return self.test_folder
 
 
 def write_prepared(prepared: Prepared) -> None:

@@ -53,7 +53,7 @@ def prepare_rows(task: Task, accepted: Path, features_uri: str, as_of: datetime,
         features_uri: Folder or `s3://` prefix of the feature tables.
         as_of: UTC; nothing later is seen.
         out: Folder to be written, without any test row.
-        test_out: Folder to be written with the test rows.
+        test_out: Folder to be written with the test rows and the newest requests.
 
     Raises:
         DataError: keys are doubled, a target is unknown, a role has too few rows, or outcomes that no model can learn
@@ -77,6 +77,7 @@ def prepare_rows(task: Task, accepted: Path, features_uri: str, as_of: datetime,
     ledger = [examples.loc[roles == role, ["row_hash"]].assign(role=role) for role in ROLES]
     write_table(pd.concat(ledger, ignore_index=True), out / "ledger.parquet")
     write_prepared(prepared)
+    write_table(join_newest(problem, accepted, features_uri, as_of), prepared.newest_path)
     counted = ", ".join(f"{role} {count:,}" for role, count in prepared.rows.items())
     _logger.info("prepare: %s rows with %s features", counted, len(prepared.features))
     return prepared
@@ -112,6 +113,29 @@ def read_examples(task: Task, accepted: Path, as_of: datetime) -> pd.DataFrame:
     examples: pd.DataFrame = table.to_pandas()
     times = examples.select_dtypes("datetimetz").columns
     return examples.astype(dict.fromkeys(times, "datetime64[us, UTC]"))
+
+
+def join_newest(problem: Problem, accepted: Path, features_uri: str, as_of: datetime) -> pd.DataFrame:
+    """Read the requests whose prediction was due last, and join what is known of their entities at `as_of`.
+
+    Returns:
+        (n, columns): at most `serving.golden_rows` rows by time: request columns, the model's features, `predicted_at`.
+    """
+    spec = problem.examples
+    columns = ", ".join(map(quote_name, spec.request))
+    order = ", ".join(f"{quote_name(name)} DESC" for name in [spec.predicted_at, *spec.key])
+    query = f"""
+        SELECT {columns} FROM read_parquet({quote_text(str(accepted / f"{spec.source}.parquet"))})
+        WHERE {quote_name(spec.predicted_at)} <= $as_of ORDER BY {order} LIMIT {problem.serving.golden_rows}
+    """  # noqa: S608 - names come from the checked contract
+    with explain_duckdb_errors(f"prepare {spec.source}"):
+        newest = connect_duckdb().execute(query, {"as_of": as_of}).to_arrow_table().to_pandas()
+    times = dict.fromkeys(newest.select_dtypes("datetimetz").columns, "datetime64[us, UTC]")
+    requests = newest.iloc[::-1].reset_index(drop=True).astype(times)
+    at = pd.Series(as_of, index=requests.index, dtype="datetime64[us, UTC]")
+    joined = add_features(problem, requests.assign(predicted_at=at), features_uri)
+    names = [feature.name for feature in model_features(problem)]
+    return joined[list(dict.fromkeys([*spec.request, *names, "predicted_at"]))]
 
 
 def drop_old_examples(split: Split, examples: pd.DataFrame, as_of: datetime) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
+from components.features.differences import compare_values
 from components.features.prepare import add_features
 from components.monitoring.results import FeatureSkew, Skew
 from components.serving.prediction_log.schema import EVENT_TIME, REQUEST_ID, ROW, feature_column
@@ -22,8 +23,6 @@ from components.serving.prediction_log.schema import EVENT_TIME, REQUEST_ID, ROW
 # With this many rows the standard error of a share of 5 % is half a percent.
 SAMPLE_ROWS = 2000
 _HASH = "sample_hash"
-# Values are stored as doubles; a sum in another order differs by less than this.
-_TOLERANCE = 1e-9
 
 
 def list_sampled_columns(problem: Problem, features: Sequence[Feature]) -> list[str]:
@@ -61,17 +60,8 @@ def measure_skew(problem: Problem, features: Sequence[Feature], features_uri: st
     joined = add_features(problem, requested.assign(predicted_at=served[EVENT_TIME]), features_uri)
     compared = []
     for feature in features:
-        before, now = served[feature_column(feature.name)], joined[feature.name]
-        both_missing, difference = (before.isna() & now.isna()).to_numpy(), None
-        if feature.kind == "categorical":
-            same = (before == now).to_numpy(dtype=bool)
-        else:
-            one, other = np.asarray(before, dtype=np.float64), np.asarray(now, dtype=np.float64)
-            same = np.isclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE)
-            differences = np.abs(one - other)
-            known = differences[~np.isnan(differences)]
-            difference = float(known.mean()) if len(known) else None
-        ratio = float(1 - (same | both_missing).mean()) if len(served) else 0.0
+        is_equal, difference = compare_values(feature, served[feature_column(feature.name)], joined[feature.name])
+        ratio = float(1 - is_equal.mean()) if len(served) else 0.0
         compared.append(
             FeatureSkew(name=feature.name, rows=len(served), different_ratio=ratio, mean_absolute_difference=difference)
         )

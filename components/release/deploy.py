@@ -23,11 +23,10 @@ from components.base.contract.problem import Problem
 from components.base.errors import EndpointUnavailableError
 from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
-from components.base.tables import read_table
 from components.base.task import Task
 from components.models.artifact import fingerprint_model, load_model
 from components.release.record import Deployment, Release, RolloutStage, SmokeTest
-from components.release.smoke_test import run_smoke_test
+from components.release.smoke_test import read_trial_rows, run_smoke_test
 from components.serving.host import ServingHost, open_host, read_served_version
 from components.serving.inference_service import ServedVersion, Stage, plan_rollout, render_yaml
 
@@ -47,7 +46,7 @@ class _Case:
     champion: str | None
     """The registry's, before."""
     release_folder: Path
-    """With golden.parquet."""
+    """With golden.parquet and newest.parquet."""
     folder: Path
     """Of the deployment."""
     settings: Settings
@@ -151,10 +150,10 @@ def _roll_out(case: _Case, version: str) -> Deployment:
         rollout = _write_rollout(stages, case.folder)
         host = open_host(settings)
         if fingerprint_model(files.model_folder) == case.model_fingerprint:
-            golden = read_table(case.release_folder / "golden.parquet")
+            rows = read_trial_rows(case.release_folder, files.model_folder)
             model = load_model(case.task, files.model_folder)
             running = host.try_candidate(candidate, files.model_folder, case.folder / "predictor.log")
-            smoke_test = run_smoke_test(candidate, running, model, golden, settings)
+            smoke_test = run_smoke_test(candidate, running, model, rows, settings)
         else:
             reason = f"The registry's files of version {version} are not the model that was evaluated."
             smoke_test = SmokeTest(gates=(limit_gate("changed_models", 1, 0, reason),))

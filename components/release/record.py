@@ -3,6 +3,7 @@
 Layout of the folders
     release/release.json          a `Release`
     release/golden.parquet        the golden rows: request columns, and the features that training saw for them
+    release/newest.parquet        the newest requests: request columns, and the features that training would have got
     deployment/deployment.json    a `Deployment`
     deployment/rollout/           the InferenceService of each stage of the rollout, for a cluster
     deployment/predictor.log      what the candidate logged during its smoke test
@@ -90,13 +91,35 @@ class Replay(Document):
 
 
 class FeatureDifference(Document):
-    """One feature of the golden rows: what the online store serves now against what training saw."""
+    """One feature of the newest requests: what is served now against what training would have got."""
 
     feature: str
     rows: int
     different_rows: int
+    """Without those whose value has become too old since the store was filled."""
     mean_absolute_difference: float | None
     """Where both are numbers; None when that is nowhere."""
+    missing_rows: int = 0
+    """Served without a value, for the store does not hold the entity or holds what is too old."""
+    expired_rows: int = 0
+    """Served without the value that the store has, for it is older than its time to live."""
+    training_missing_ratio: float = 0.0
+    """Share of the training rows without a value."""
+
+    @property
+    def different_ratio(self) -> float:
+        """Share of the rows with another value."""
+        return self.different_rows / self.rows
+
+    @property
+    def missing_rise(self) -> float:
+        """Share of missing values beyond that of training."""
+        return self.missing_rows / self.rows - self.training_missing_ratio
+
+    @property
+    def expired_rise(self) -> float:
+        """Share of expired values beyond what training lacked."""
+        return min(self.expired_rows / self.rows, max(0.0, self.missing_rise))
 
 
 class SmokeTest(Document):

@@ -90,6 +90,7 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
     folder.mkdir(parents=True, exist_ok=True)
     candidate = _read_candidate(task, evidence)
     write_table(candidate.golden, folder / "golden.parquet")
+    shutil.copyfile(evidence.prepared.newest_path, folder / "newest.parquet")
     with tempfile.TemporaryDirectory() as files:
         _gather_files(task, evidence, candidate.model, folder, Path(files))
         _write_provenance(evidence, candidate, Path(files), settings)
@@ -130,7 +131,8 @@ def _gather_files(task: Task, evidence: Evidence, model: Model, release: Path, f
     for name in ("evaluation.json", "baseline.json"):
         shutil.copyfile(evidence.evaluation_folder / name, files / name)
     shutil.copyfile(evidence.prepared.folder / "ledger.parquet", files / "ledger.parquet")
-    shutil.copyfile(release / "golden.parquet", files / "golden.parquet")
+    for name in ("golden.parquet", "newest.parquet"):
+        shutil.copyfile(release / name, files / name)
     write_problem(task.problem, files / "problem.json")
     documents.write(ServedViews(views=tuple(declared_views(task.problem))), files / "views.json")
     # What drift is measured against: monitoring reads no row of training or test again.

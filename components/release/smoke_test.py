@@ -4,7 +4,8 @@ In: a version with its files and golden rows, and the host to try it on. Out: a 
 and what was measured. Called by `deploy`; promotes nothing.
 
 The expected answer has another source than the predictor's: the scikit-learn pipeline, not its compiled form, over the
-online features of the same time.
+online features of the same time. That these features are those of training, and are there, is judged on the newest
+requests (`served_features`).
 
 The gate of the latency: `serving.p99_milliseconds` against the p99 of single V1 requests, seen from the client. A
 machine that does other work only ever adds time, so a pass above the limit is repeated, and the best of `_PASSES`
@@ -16,28 +17,31 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from components.base.contract.problem import Problem
+from components.base.dataset import Feature
 from components.base.errors import EndpointUnavailableError
 from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
+from components.base.tables import read_table
+from components.features.explore.profile import Profile, read_profile
 from components.features.request import request_row
 from components.models.artifact import Model
-from components.release.golden_rows import (
-    TOLERANCE,
-    Expected,
-    count_different_decisions,
-    greatest_difference,
-    measure_skew,
-)
-from components.release.record import Replay, SmokeTest
+from components.release.golden_rows import TOLERANCE, Expected, count_different_decisions, greatest_difference
+from components.release.record import FeatureDifference, Replay, SmokeTest
+from components.release.served_features import compare_features, judge_features, not_judged
 from components.serving.client import Answers, EndpointAddress, replay_v1, replay_v2
 from components.serving.inference_service import ServedVersion
 from components.serving.predictor.compiled.pipeline import pipeline_scorer
 from components.serving.predictor.requests import RequestSchema, Row, request_rows
+
+if TYPE_CHECKING:
+    from components.features.online.reader import OnlineFeatures, ServedFeatures
 
 _PASSES = 3
 # Caches of entity keys fill and connections open during the first requests.
@@ -45,10 +49,26 @@ _WARM_UP_ROWS = 20
 
 
 @dataclass(frozen=True)
-class _OfflineAnswers:
-    expected: Expected
-    served: pd.DataFrame
-    """The online features of now, one row a golden row."""
+class TrialRows:
+    """The requests that a candidate is tried on."""
+
+    golden: pd.DataFrame
+    """Request columns of rows of the test period."""
+    newest: pd.DataFrame | None
+    """Request columns of the newest rows, with the features that training would have got at `predicted_at`; None for
+    a version of an older platform."""
+    profile: Profile
+    """Of the training rows."""
+
+
+def read_trial_rows(release_folder: Path, model_folder: Path) -> TrialRows:
+    """Read what `register` kept of a version."""
+    newest = release_folder / "newest.parquet"
+    return TrialRows(
+        golden=read_table(release_folder / "golden.parquet"),
+        newest=read_table(newest) if newest.is_file() else None,
+        profile=read_profile(model_folder / "profile.json"),
+    )
 
 
 @dataclass(frozen=True)
@@ -75,7 +95,7 @@ def run_smoke_test(
     candidate: ServedVersion,
     running: AbstractContextManager[Callable[[], str]],
     model: Model,
-    golden: pd.DataFrame,
+    trial: TrialRows,
     settings: Settings,
 ) -> SmokeTest:
     """Start a candidate, replay the golden rows and pass the gates.
@@ -84,46 +104,68 @@ def run_smoke_test(
         candidate: The version and its contract.
         running: As `ServingHost.try_candidate` returns it.
         model: The candidate's model, for the expected answers.
-        golden: Request columns and features, a row each.
+        trial: What it is tried on.
         settings: Of the online store.
 
     Raises:
         PermanentError: the online store was not filled, or the model cannot be read.
     """
+    from components.features.online.store import open_online_features
+
     problem = candidate.problem
     schema = RequestSchema.of(problem)
-    rows = request_rows(schema, golden)
+    rows = request_rows(schema, trial.golden)
     started = time.monotonic()
     try:
         with running as wait_ready:
             # The candidate starts meanwhile.
-            offline = _answer_offline(problem, model, rows, settings)
+            online = open_online_features(problem, settings)
+            expected = _answer_offline(problem, model, rows, online)
+            skew, feature_gates = judge_newest(problem, model.features, trial, online, settings)
             address = EndpointAddress(wait_ready(), candidate.endpoint, schema, model.task.output_columns)
             ready_seconds = time.monotonic() - started
             passes = _replay(address, rows, problem.serving.p99_milliseconds)
     except EndpointUnavailableError as error:
         return SmokeTest(gates=(limit_gate("answers", 1, 0, str(error)),))
     return SmokeTest(
-        gates=build_gates(problem, passes, offline.expected),
-        replay=_describe(passes, offline.expected, ready_seconds),
-        skew=measure_skew(model.features, golden, offline.served),
+        gates=(*build_gates(problem, passes, expected), *feature_gates),
+        replay=_describe(passes, expected, ready_seconds),
+        skew=skew,
     )
 
 
-def _answer_offline(problem: Problem, model: Model, rows: Sequence[Row], settings: Settings) -> _OfflineAnswers:
+def judge_newest(
+    problem: Problem, features: Sequence[Feature], trial: TrialRows, online: "OnlineFeatures", settings: Settings
+) -> tuple[tuple[FeatureDifference, ...], tuple[Gate, ...]]:
+    """Compare what is served for the newest requests with what training would have got; return it with its gates."""
+    from components.features.online.store import open_online_store
+
+    if trial.newest is None:
+        return (), not_judged("an older platform registered this version")
+    requested, found = _serve_features(problem, request_rows(RequestSchema.of(problem), trial.newest), online)
+    compared = compare_features(features, trial.newest, requested, found, trial.profile)
+    held, wanted = open_online_store(settings).held_as_of(problem.name), trial.newest["predicted_at"].max()
+    return compared, judge_features(compared, problem.monitoring.quality, held, wanted)
+
+
+def _serve_features(
+    problem: Problem, rows: Sequence[Row], online: "OnlineFeatures"
+) -> tuple[list[dict[str, Any]], list["ServedFeatures"]]:
+    """Compute and look up the features of requests by the code of the predictor."""
+    own = [request_row(problem, row) for row in rows]
+    return [dict(one) for one in own], online.read([{**row, **one} for row, one in zip(rows, own, strict=True)])
+
+
+def _answer_offline(problem: Problem, model: Model, rows: Sequence[Row], online: "OnlineFeatures") -> Expected:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    from components.features.online.store import open_online_features
-
-    requested = [{**row, **request_row(problem, row)} for row in rows]
-    looked_up = open_online_features(problem, settings).read(requested)
-    joined = [{**own, **found.values} for own, found in zip(requested, looked_up, strict=True)]
+    requested, found = _serve_features(problem, rows, online)
+    joined = [{**row, **own, **one.values} for row, own, one in zip(rows, requested, found, strict=True)]
     features = [{name: row.get(name) for name in model.feature_names} for row in joined]
     # The other core is the starting candidate's.
     with threadpool_limits(limits=1):
         output = pipeline_scorer(model)(features)
-    decisions = tuple(model.policy.apply(output).tolist())
-    return _OfflineAnswers(Expected(output, decisions), pd.DataFrame(features, columns=model.feature_names))
+    return Expected(output, tuple(model.policy.apply(output).tolist()))
 
 
 def _replay(address: EndpointAddress, rows: Sequence[Row], p99_limit: float) -> _Passes:

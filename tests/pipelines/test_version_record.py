@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -31,6 +31,8 @@ from components.data.ingest import ingest_sources
 from components.data.validate import validate_snapshot
 from components.features.build import publish_features
 from components.features.explore.explore import explore_training_rows
+from components.features.online.materialize import fill_online_store
+from components.features.online.store import open_online_features
 from components.features.prepare import prepare_rows
 from components.models.artifact import load_model, save_model
 from components.models.ensemble import build_ensemble
@@ -40,6 +42,7 @@ from components.models.tune import tune_candidates
 from components.release.provenance import fetch_version
 from components.release.register import Evidence, register_release
 from components.release.reproduce import rebuild_version
+from components.release.smoke_test import judge_newest, read_trial_rows
 from components.reports.why.prediction import explain_prediction
 from components.reports.why.version import explain_version, list_changes
 from components.serving.prediction_log.schema import SegmentHeader, feature_column, object_key, output_column
@@ -244,6 +247,29 @@ def test_answer_is_told_with_its_inputs_and_what_moved_it(
     sizes = [abs(float(words.split()[1])) for words in chain["what moved it"].words]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > 0
+
+
+def test_newest_requests_are_served_as_training_would_have_got_them(
+    version: str, settings: Settings, tmp_path: Path
+) -> None:
+    """Over every view and transform of the flights: equal values, and none missing that training had."""
+    recorded = fetch_version(NAME, version, tmp_path, settings)
+    problem, folder = recorded.files.problem, recorded.files.model_folder
+    fill_online_store(settings, problem, recorded.provenance.features, parse_time(AS_OF))
+    trial, model = read_trial_rows(folder, folder), load_model(open_task(problem), folder)
+    assert trial.newest is not None
+    assert len(trial.newest) == problem.serving.golden_rows
+    assert (trial.newest["scheduled_at"] > parse_time(AS_OF) - timedelta(days=2)).all()
+
+    online = open_online_features(problem, settings)
+    compared, gates = judge_newest(problem, model.features, trial, online, settings)
+    assert {gate.name: gate.verdict for gate in gates} == {
+        "training_serving_skew": "pass",
+        "missing_features": "pass",
+        "expired_features": "pass",
+    }
+    assert {one.feature for one in compared} == set(model.feature_names)
+    assert {one.feature: one.different_rows for one in compared if one.different_rows} == {}
 
 
 def test_answer_that_was_not_logged_is_refused_in_words(

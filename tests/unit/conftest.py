@@ -17,6 +17,7 @@ from components.base.dataset import Feature, Prepared, read_prepared, write_prep
 from components.base.documents import write
 from components.base.tables import write_table
 from components.features.explore.profile import build_profile, write_profile
+from components.features.request import request_table
 from components.models.artifact import save_model
 from components.models.baselines import Baseline, save_current_solution
 from components.release.register import Evidence, register_release
@@ -40,8 +41,8 @@ NAMES = [feature.name for feature in FEATURES]
 KEYS = {"origin": ["EWR"], "carrier": ["UA", "B6"], "tailnum": ["N1", "N2"], "route": ["EWR-IAH"]}
 
 
-def fill_features(folder: Path, settings) -> None:
-    """Write one table a view with a value for each known entity, and fill the online store from them."""
+def fill_features(folder: Path, settings, as_of: datetime = AS_OF, entities: int = 2) -> None:
+    """Write one table a view with a value for so many known entities, and fill the online store from them."""
     from components.features.feast.feature_store import declared_views
     from components.features.online.materialize import fill_online_store
 
@@ -52,9 +53,10 @@ def fill_features(folder: Path, settings) -> None:
             feature.name: np.linspace(1, 2, len(known)) if feature.kind == "numeric" else ["AIRBUS"] * len(known)
             for feature in view.features
         }
-        times = {"event_timestamp": AS_OF, "created_timestamp": AS_OF}
-        write_table(pd.DataFrame({key: known, **values, **times}), folder / f"{view.name}.parquet")
-    fill_online_store(settings, PROBLEM, str(folder), AS_OF)
+        times = {"event_timestamp": as_of, "created_timestamp": as_of}
+        table = pd.DataFrame({key: known, **values, **times})
+        write_table(table.head(entities), folder / f"{view.name}.parquet")
+    fill_online_store(settings, PROBLEM, str(folder), as_of)
 
 
 def make_prepared(folder: Path) -> Prepared:
@@ -79,9 +81,29 @@ def make_prepared(folder: Path) -> Prepared:
     folder.mkdir()
     write_table(test, folder / "test.parquet")
     write_table(test.assign(predicted_at=test["scheduled_at"]), folder / "train.parquet")
+    write_table(make_newest(), folder / "newest.parquet")
     write_table(pd.DataFrame({"row_hash": [1], "role": ["test"]}), folder / "ledger.parquet")
     write_prepared(Prepared(folder, "late", FEATURES, {}, {"test": rows}, "p" * 64))
     return read_prepared(folder, folder)
+
+
+def make_newest(rows: int = 40) -> pd.DataFrame:
+    """Return requests of entities that `fill_features` knows, with the features that it gives them."""
+    ones = np.arange(rows) % 2
+    newest = pd.DataFrame(
+        {
+            "carrier": np.array(KEYS["carrier"], dtype=object)[ones],
+            "flight": np.arange(rows) + 1,
+            "origin": "EWR",
+            "dest": "IAH",
+            "tailnum": np.array(KEYS["tailnum"], dtype=object)[ones],
+            "scheduled_at": pd.date_range("2013-06-30 18:00", periods=rows, freq="7min", tz="UTC"),
+            "distance": 900.0 + np.arange(rows),
+        }
+    )
+    hours = request_table(PROBLEM, newest)["scheduled_hour"]
+    looked_up = {"carrier_late_ratio_24h": 1.0 + ones, "plane_seats": 1.0 + ones, "plane_manufacturer": "AIRBUS"}
+    return newest.assign(scheduled_hour=hours, **looked_up, predicted_at=AS_OF)
 
 
 def save_evaluation(folder: Path, verdict: str) -> None:

@@ -88,6 +88,7 @@ def _prepare(folder, rows, features):
     judged = rows.drop(columns=["risk", "probability"])
     write_table(judged, folder / "test.parquet")
     write_table(judged.assign(predicted_at=judged["event_time"]), folder / "train.parquet")
+    write_table(judged.tail(5), folder / "newest.parquet")
     write_table(pd.DataFrame({"row_hash": [1], "role": ["test"]}), folder / "ledger.parquet")
     prepared = Prepared(folder, "late", tuple(features), {}, {"test": len(rows)}, "p" * 64, folder)
     write_prepared(prepared)

@@ -6,8 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,14 +19,18 @@ from components.base.adapters import mlflow as tracking
 from components.base.contract.load import load_problem
 from components.base.errors import EndpointUnavailableError, ModelRefusedError
 from components.base.gate import Gate, limit_gate
+from components.features.online.reader import Filling
 from components.release import deploy as deploy_module
+from components.release import smoke_test
 from components.release.deploy import deploy_release, rollback_release
+from components.release.golden_rows import Expected
 from components.release.record import Deployment, Release, SmokeTest
-from components.serving.client import EndpointAddress, is_answering, replay_v1
+from components.serving.client import Answers, EndpointAddress, is_answering, replay_v1
 from components.serving.endpoint import start_endpoint
 from components.serving.local import LocalHost, read_endpoint
 from components.serving.predictor.requests import RequestSchema
 from components.tasks import open_task
+from tests.unit.conftest import AS_OF, fill_features
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = ROOT / "pipelines" / "problems" / "flight-delays.yaml"
@@ -84,16 +91,19 @@ def test_release_passes_over_both_protocols_and_becomes_the_champion(filled, rel
         "v2_difference",
         "different_decisions",
         "p99_milliseconds",
+        "training_serving_skew",
+        "missing_features",
+        "expired_features",
     ]
+    assert {gate.verdict for gate in told.gates} == {"pass"}
     replay = told.smoke_test.replay
     assert replay.rows == 200
     assert replay.v1_difference <= 1e-9
     # Every other aircraft is unknown, and one carrier of three.
     assert replay.missing_features["plane_seats"] == 100
     assert 0 < replay.missing_features["carrier_late_ratio_24h"] < 200
-    skew = {entry.feature: entry for entry in told.smoke_test.skew}
-    assert skew["carrier"].different_rows == 0
-    assert skew["carrier_late_ratio_24h"].different_rows == 200
+    assert {entry.rows for entry in told.smoke_test.skew} == {40}
+    assert {entry.different_rows for entry in told.smoke_test.skew} == {0}
     assert tracking.find_aliases("flight-delays", settings) == {"champion": "1"}
     assert read_endpoint("flight-delays", settings).version == "1"
     assert "version 1 (compiled) listens" in (tmp_path / "deployment" / "predictor.log").read_text()
@@ -104,6 +114,84 @@ def test_release_passes_over_both_protocols_and_becomes_the_champion(filled, rel
         assert endpoint.version == "1"
         assert 0 <= answers.output.item() <= 1
     assert not endpoint.process.is_running()
+
+
+def skew_of(folder: Path) -> dict[str, Gate]:
+    return {gate.name: gate for gate in read_deployment(folder).gates if gate.blocks}
+
+
+@pytest.fixture
+def quick_replay(monkeypatch):
+    """Answer golden rows as the model does: these tests are about the features, whoever answers."""
+
+    @contextmanager
+    def ready(*_):
+        yield lambda: "http://127.0.0.1:9"
+
+    answered = Answers(np.zeros((1, 1)), (False,), ((),), np.ones(1))
+    monkeypatch.setattr(LocalHost, "try_candidate", ready)
+    monkeypatch.setattr(smoke_test, "_replay", lambda *_: smoke_test._Passes((answered,), answered))
+    monkeypatch.setattr(smoke_test, "_answer_offline", lambda *_: Expected(np.zeros((1, 1)), (False,)))
+
+
+def test_release_whose_requests_are_transformed_otherwise_than_in_training_is_refused(
+    quick_replay, filled, release, settings, tmp_path, monkeypatch
+):
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
+    own = smoke_test.request_row
+    monkeypatch.setattr(
+        smoke_test, "request_row", lambda problem, row: {**own(problem, row), "distance": 0.5 * row["distance"]}
+    )
+    deploy_release(TASK, release("run-2"), tmp_path / "second", settings)
+
+    told = read_deployment(tmp_path / "second")
+    assert (told.outcome, told.champion) == ("refused", "1")
+    blocking = skew_of(tmp_path / "second")
+    assert set(blocking) == {"training_serving_skew"}
+    assert blocking["training_serving_skew"].reason == (
+        "distance is served with another value than training would have got in 100.0% of 40 newest rows (limit 5.0%)."
+    )
+    assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
+    assert read_endpoint("flight-delays", settings).version == "1"
+
+
+def test_release_is_refused_when_the_online_store_holds_nobody(quick_replay, filled, release, settings, tmp_path):
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
+    fill_features(tmp_path / "empty", settings, entities=0)
+    deploy_release(TASK, release("run-2"), tmp_path / "second", settings)
+
+    told = read_deployment(tmp_path / "second")
+    assert (told.outcome, told.champion) == ("refused", "1")
+    assert set(skew_of(tmp_path / "second")) == {"training_serving_skew", "missing_features"}
+    words = "has no value in the online store in 100.0% more of 40 newest rows than training lacked (limit 10.0%)"
+    assert words in " ".join(told.reasons)
+    assert read_endpoint("flight-delays", settings).version == "1"
+
+
+def test_release_is_refused_when_what_the_store_holds_has_expired(
+    quick_replay, filled, release, settings, tmp_path, monkeypatch
+):
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
+    monkeypatch.setattr(Filling, "now", lambda filling: filling.as_of + 366 * 86_400)
+    deploy_release(TASK, release("run-2"), tmp_path / "second", settings)
+
+    blocking = skew_of(tmp_path / "second")
+    assert set(blocking) == {"missing_features", "expired_features"}
+    assert blocking["expired_features"].reason.endswith(
+        "is too old in 100.0% more of 40 newest rows than training lacked; "
+        "`make refresh AS_OF=2013-07-01T00:00:00` fills the online store anew (limit 5.0%)."
+    )
+    assert read_endpoint("flight-delays", settings).version == "1"
+
+
+def test_values_of_a_store_that_was_filled_for_another_time_are_not_compared(
+    quick_replay, filled, release, settings, tmp_path
+):
+    fill_features(tmp_path / "later", settings, AS_OF + timedelta(hours=1))
+    deploy_release(TASK, release("run-1"), tmp_path / "first", settings)
+    gates = {gate.name: gate for gate in read_deployment(tmp_path / "first").gates}
+    assert gates["training_serving_skew"].verdict == "not judged"
+    assert gates["missing_features"].verdict == gates["expired_features"].verdict == "pass"
 
 
 def test_second_release_goes_to_the_same_endpoint_through_the_stages_of_the_contract(

@@ -65,6 +65,7 @@ def make_prepared(folder: Path) -> Prepared:
     times = pd.date_range("2013-01-01", periods=len(train), freq="min", tz="UTC")
     train["distance"] += np.where(times.month > 2, 300.0, 0.0)
     train.assign(predicted_at=times).to_parquet(folder / "train.parquet")
+    test.tail(5).assign(predicted_at=pd.Timestamp("2013-07-01", tz="UTC")).to_parquet(folder / "newest.parquet")
     pd.DataFrame({"row_hash": np.arange(rows, dtype=np.uint64), "role": "test"}).to_parquet(folder / "ledger.parquet")
     write_prepared(Prepared(folder, "late", FEATURES, {"test_end": "2013-07-01"}, {"test": rows}, "p" * 64))
     return read_prepared(folder, folder)
