@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from components.base.documents import Document, Number
 from components.base.gate import Gate, Verdict
-from components.base.statistics.resampling import Interval
+from components.base.statistics.resampling import Gain, Interval
 from components.base.task import Kind, Outcome
 
 Contender = Literal["challenger", "champion", "current_solution", "dummy"]
@@ -247,8 +247,8 @@ class ContenderRecord(Document):
 class ComparisonRecord(Document):
     """How much better the challenger is than another contender: positive is better, whatever the metric."""
 
-    primary: Interval
-    value_per_1000: Interval
+    primary: Gain
+    value_per_1000: Gain
 
 
 class ChampionRecord(Document):

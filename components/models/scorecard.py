@@ -17,7 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from components.base.statistics.capacity import number_days
-from components.base.statistics.resampling import Interval, Resamples, bound_interval, draw_resamples, resample_mean
+from components.base.statistics.resampling import (
+    Gain,
+    Resamples,
+    bound_gain,
+    bound_interval,
+    draw_resamples,
+    resample_mean,
+)
 from components.base.task import Decisions, Output, Policy, Task
 from components.models.documents import ComparisonRecord, Contender, ContenderRecord
 
@@ -99,12 +106,12 @@ def compare(opened: OpenedTest, challenger: Scorecard, other: Scorecard) -> Comp
     lifts = metric.direction * (challenger.primary_draws - other.primary_draws)
     earned = (challenger.values - other.values) * 1000
     return ComparisonRecord(
-        primary=bound_interval(metric.gain(challenger.primary, other.primary), lifts, resamples),
-        value_per_1000=bound_interval(float(earned.mean()), resample_mean(earned, resamples), resamples),
+        primary=bound_gain(metric.gain(challenger.primary, other.primary), lifts, resamples),
+        value_per_1000=bound_gain(float(earned.mean()), resample_mean(earned, resamples), resamples),
     )
 
 
-def compare_constants(opened: OpenedTest, challenger: Scorecard) -> dict[str, Interval]:
+def compare_constants(opened: OpenedTest, challenger: Scorecard) -> dict[str, Gain]:
     """Return what the challenger earns more than whoever treats all rows alike under the same capacity.
 
     Returns:
@@ -115,7 +122,7 @@ def compare_constants(opened: OpenedTest, challenger: Scorecard) -> dict[str, In
         decided = task.operate(wanted, np.zeros_like(challenger.output), times)
         earned = (challenger.values - task.value(opened.outcomes, decided)) * 1000
         draws = resample_mean(earned, opened.resamples)
-        gains[name] = bound_interval(float(earned.mean()), draws, opened.resamples)
+        gains[name] = bound_gain(float(earned.mean()), draws, opened.resamples)
     return gains
 
 

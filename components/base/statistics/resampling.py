@@ -39,6 +39,15 @@ class Interval:
     high: Number
 
 
+@document_dataclass(frozen=True)
+class Gain(Interval):
+    """A difference whose only question is whether it is above something: positive is better."""
+
+    floor: Number
+    """Bound of the one-sided interval: the gain is larger with this confidence."""
+    confidence: float = 0.95
+
+
 @dataclass(frozen=True)
 class Resamples:
     """The draws of one bootstrap, shared by everything that is to be compared."""
@@ -96,6 +105,17 @@ def bound_interval(estimate: float, draws: Array, resamples: Resamples) -> Inter
     tail = float(norm.cdf(quantile))
     low, high = np.quantile(defined, [tail, 1 - tail])
     return Interval(estimate, float(low), float(high))
+
+
+def bound_gain(estimate: float, draws: Array, resamples: Resamples) -> Gain:
+    """Return the two-sided interval of a gain, and the bound of the one-sided one of the same confidence.
+
+    The two-sided interval leaves half of its error below; who only asks whether a gain is above zero may leave all.
+    """
+    interval = bound_interval(estimate, draws, resamples)
+    one_sided = replace(resamples, confidence=2 * resamples.confidence - 1)
+    floor = bound_interval(estimate, draws, one_sided).low
+    return Gain(interval.estimate, interval.low, interval.high, floor, resamples.confidence)
 
 
 def divide(numerator: Array, denominator: Array) -> Array:

@@ -1,11 +1,13 @@
 """Bootstrap draws against means of the rows really repeated, and intervals against closed forms."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from components.base.statistics.resampling import bound_interval, draw_resamples, resample_mean
+from components.base.statistics.resampling import bound_gain, bound_interval, draw_resamples, resample_mean
 
 
 def hourly(rows, per_day):
@@ -57,3 +59,16 @@ def test_interval_of_one_block_has_no_bounds():
     interval = bound_interval(0.5, np.full(1000, 0.5), resamples)
     assert interval.estimate == 0.5
     assert np.isnan([interval.low, interval.high]).all()
+
+
+def test_gain_that_the_first_model_proves_is_not_proven_by_a_later_one_of_the_same_rows():
+    """Two standard errors above nothing: more than 1.645 of one side at 95 %, less than 2.326 at 99 %."""
+    days = np.random.default_rng(3).normal(size=200)
+    days += 2 * days.std(ddof=1) / np.sqrt(len(days)) - days.mean()
+    resamples = draw_resamples(hourly(200 * 12, 12), seed=1, resamples=4000)
+    draws = resample_mean(np.repeat(days, 12), resamples)
+    first = bound_gain(days.mean(), draws, resamples)
+    later = bound_gain(days.mean(), draws, dataclasses.replace(resamples, confidence=0.99))
+    assert (first.confidence, later.confidence) == (0.95, 0.99)
+    assert first.floor > 0 > later.floor
+    assert first.low < first.floor < first.estimate < first.high

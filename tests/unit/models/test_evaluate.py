@@ -72,6 +72,7 @@ def test_each_earlier_opening_halves_the_error_that_an_interval_may_make(evaluat
         again = third.comparisons[name].value_per_1000
         assert again.estimate == comparison.value_per_1000.estimate
         assert again.low < comparison.value_per_1000.low
+        assert again.floor < comparison.value_per_1000.floor
         assert again.high > comparison.value_per_1000.high
 
 
@@ -79,19 +80,6 @@ def test_verdict_says_how_often_the_test_rows_were_opened(evaluated, opened_thri
     words = "Before it, 2 other models were judged on these test rows, so every interval is one of 98.75%"
     assert any(reason.startswith(words) for reason in opened_thrice.evaluation.reasons)
     assert not any("judged on these test rows" in reason for reason in evaluated.evaluation.reasons)
-
-
-def test_gain_that_the_first_opening_proves_is_not_proven_by_the_third(
-    prepared, model, task, evaluated, opened_thrice, small
-):
-    """The gain that the contract asks for lies between the lower ends of both."""
-    lows = [one.evaluation.comparisons["current_solution"].primary.low for one in (opened_thrice, evaluated)]
-    assert lows[0] < lows[1]
-    strict = dataclasses.replace(model, task=small.change(task, metrics={"minimum_lift": sum(lows) / 2}))
-    verdicts = [
-        gate(evaluate_model(prepared, strict, earlier_openings=n), "beats_current_solution").verdict for n in (0, 4)
-    ]
-    assert verdicts == ["pass", "hold"]
 
 
 def test_scores_are_those_of_the_test_rows(evaluated, prepared, model, task):
@@ -149,7 +137,7 @@ def test_model_that_acts_on_every_row_is_no_better_than_acting_always(prepared, 
     earned = 1000 * np.where(always, np.where(test["late"] == 1, 1000, -400), 0).mean()
     refused = gate(eager, "beats_constant_decisions")
     assert refused.verdict == "fail"
-    assert f"gains {min(acted, acted - earned):+,.0f} (" in refused.reason
+    assert f"gains {min(acted, acted - earned):+,.0f}, " in refused.reason
 
 
 def test_better_challenger_beats_the_champion(prepared, model, worse_champion):

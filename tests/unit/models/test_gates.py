@@ -6,7 +6,7 @@ import pytest
 
 from components.base.contract.problem import Guard
 from components.base.gate import Gate
-from components.base.statistics.resampling import Interval
+from components.base.statistics.resampling import Gain, Interval
 from components.models.documents import ComparisonRecord
 from components.models.gates import (
     Lift,
@@ -21,89 +21,111 @@ from components.models.gates import (
     gate_incomparable,
 )
 
-PROVEN = ComparisonRecord(primary=Interval(0.10, 0.05, 0.15), value_per_1000=Interval(9000, 4000, 14000))
+
+def gain(estimate, floor):
+    """A gain with a two-sided interval a fifth wider than the one-sided one."""
+    half = 1.2 * (estimate - floor)
+    return Gain(estimate, estimate - half, estimate + half, floor)
 
 
-def with_value(estimate, low, high):
-    return PROVEN.model_copy(update={"value_per_1000": Interval(estimate, low, high)})
+PROVEN = ComparisonRecord(primary=gain(0.10, 0.05), value_per_1000=gain(9000, 4000))
+
+
+def with_value(estimate, floor):
+    return PROVEN.model_copy(update={"value_per_1000": gain(estimate, floor)})
 
 
 def test_both_gains_must_be_proven_against_the_current_solution(task):
     assert gate_current_solution(task, PROVEN, 1000).verdict == "pass"
-    gate = gate_current_solution(task, with_value(2905, -3060, 9045), 1000)
-    assert (gate.verdict, gate.value, gate.limit) == ("hold", -3060, 500)
+    gate = gate_current_solution(task, with_value(2905, -3060), 1000)
+    assert (gate.verdict, gate.value, gate.limit) == ("hold", -3060, 0)
     assert gate.reason == (
-        "Against shop_rule: average precision gains +0.1000 (+0.0500 to +0.1500; at least +0.0050 is required); value "
-        "in USD per 1,000 predictions gains +2,905 (-3,060 to +9,045; at least +500 is required). About 5,152 more "
-        "labels would decide it, if the gain stays as measured."
+        "Against shop_rule: average precision gains +0.1000, with 95% confidence at least +0.0500 (+0.0050 and "
+        "certainly more than 0 is required); value in USD per 1,000 predictions gains +2,905, with 95% confidence at "
+        "least -3,060 (+500 and certainly more than 0 is required). About 3,217 more labels would decide it, if the "
+        "gain stays as measured."
     )
 
 
-def test_gain_below_the_useful_one_does_not_pass(task):
-    small_gain = PROVEN.model_copy(update={"primary": Interval(0.006, 0.004, 0.008)})
-    assert gate_current_solution(task, small_gain, 1000).verdict == "hold"
+def test_a_certain_and_useful_gain_passes_though_its_bound_is_below_the_useful_one(task):
+    useful = PROVEN.model_copy(update={"primary": gain(0.006, 0.001)})
+    assert gate_champion(task, useful, "1", 1000).verdict == "pass"
+
+
+def test_a_certain_gain_below_the_useful_one_does_not_pass(task):
+    small = PROVEN.model_copy(update={"primary": gain(0.0049, 0.004)})
+    gate = gate_champion(task, small, "1", 1000)
+    assert (gate.verdict, gate.value, gate.limit) == ("hold", 0.0049, 0.005)
 
 
 def test_model_that_does_not_even_look_useful_is_refused(task):
-    assert gate_current_solution(task, with_value(400, -1000, 1800), 1000).verdict == "fail"
-    worse = PROVEN.model_copy(update={"primary": Interval(-0.01, -0.05, 0.03)})
+    assert gate_current_solution(task, with_value(400, -1000), 1000).verdict == "fail"
+    worse = PROVEN.model_copy(update={"primary": gain(-0.01, -0.05)})
     assert gate_current_solution(task, worse, 1000).verdict == "fail"
 
 
 def test_zero_gain_does_not_pass_even_when_nothing_is_asked(task, small):
     greedy = small.change(task, metrics={"minimum_lift": 0}, business={"minimum_lift_per_1000": 0})
-    same = ComparisonRecord(primary=Interval(0, 0, 0), value_per_1000=Interval(0, 0, 0))
+    same = ComparisonRecord(primary=gain(0, 0), value_per_1000=gain(0, 0))
     assert gate_champion(greedy, same, "1", 1000).verdict == "hold"
     assert gate_dummy(greedy, same).verdict == "fail"
 
 
 def test_gain_over_a_losing_rule_is_none_while_doing_nothing_costs_less(task):
     """Who never acts "earns" 25,408 more than a rule that loses it, and nothing more than doing nothing."""
-    gains = {"no action": Interval(0, 0, 0), "always acting": Interval(25_408, 20_000, 31_000)}
+    gains = {"no action": gain(0, 0), "always acting": gain(25_408, 20_000)}
     idle = gate_constants(task, gains, "no action", 1000)
     assert (idle.verdict, idle.value, idle.limit) == ("fail", 0, 0)
     assert idle.reason == (
         "The model wants the same for all 1,000 test rows (no action). Against no action: value in USD per 1,000 "
-        "predictions gains +0 (+0 to +0; at least +0 is required)."
+        "predictions gains +0, with 95% confidence at least +0 (certainly more than 0 is required)."
     )
 
 
 @pytest.mark.parametrize(
-    ("gain", "verdict"),
-    [(Interval(900, 100, 1700), "pass"), (Interval(900, -100, 1900), "hold"), (Interval(-1, -9, 7), "fail")],
+    ("over_nothing", "verdict"), [(gain(900, 100), "pass"), (gain(900, -100), "hold"), (gain(-1, -9), "fail")]
 )
-def test_gain_over_the_best_constant_decision_decides(gain, verdict, task):
-    gains = {"no action": gain, "always acting": Interval(25_408, 20_000, 31_000)}
+def test_gain_over_the_best_constant_decision_decides(over_nothing, verdict, task):
+    gains = {"no action": over_nothing, "always acting": gain(25_408, 20_000)}
     assert gate_constants(task, gains, None, 1000).verdict == verdict
 
 
 def test_unknown_bound_does_not_pass(task):
-    unknown = PROVEN.model_copy(update={"primary": Interval(0.1, math.nan, math.nan)})
+    unknown = PROVEN.model_copy(update={"primary": gain(0.1, math.nan)})
     gate = gate_current_solution(task, unknown, 1000)
     assert gate.verdict == "hold"
     assert gate.reason.endswith("There are too few rows to measure the gain in average precision.")
 
 
 def test_champion_gate_holds_and_says_how_many_labels_would_decide(task):
-    """Room 2000 - 500 = 1,500, half width 3,000: twice the room needs 4 times the rows, 3,000 more than 1,000."""
-    gate = gate_champion(task, with_value(2000, -1000, 5000), "7", 1000)
+    """Bound 4,000 below a gain of 2,000: half the distance needs 4 times the rows, 3,000 more than 1,000."""
+    gate = gate_champion(task, with_value(2000, -2000), "7", 1000)
     assert gate.verdict == "hold"
     assert gate.reason.startswith("Against champion version 7: ")
-    assert gate.reason.endswith("About 3,000 more labels would decide it, if the gain stays as measured.")
+    assert "About 3,000 more labels would decide it, if the gain stays as measured." in gate.reason
 
 
 def test_champion_gate_says_when_no_number_of_labels_would_decide(task):
-    gate = gate_champion(task, with_value(-2000, -4000, 100), "7", 1000)
+    gate = gate_champion(task, with_value(-2000, -4000), "7", 1000)
     assert gate.verdict == "hold"
     assert "More labels would not decide it: the gain in value in USD" in gate.reason
 
 
+def test_champion_gate_says_which_gain_it_could_have_seen(task):
+    """A bound 0.005 below the estimate is 1.645 standard errors below it, and four of five samples need 2.486."""
+    gate = gate_champion(task, ComparisonRecord(primary=gain(0.002, -0.003), value_per_1000=gain(9000, 4000)), "7", 1)
+    assert gate.reason.endswith(
+        "On this many rows the gate sees a gain of +0.0076 in average precision and +7,558 in value in USD per 1,000 "
+        "predictions in four of five cases."
+    )
+
+
 @pytest.mark.parametrize(
-    ("interval", "more"),
-    [(Interval(3, 1, 5), 0), (Interval(3, -1, 7), 300), (Interval(0.5, 0, 1), None), (Interval(2, 0, 4), 300)],
+    ("measured", "more"),
+    [(gain(3, 1), 0), (gain(3, -3), 300), (gain(0.5, 0), None), (gain(2, 0), 1), (gain(-1, -2), None)],
 )
-def test_more_labels_follow_one_over_the_root_of_the_rows(interval, more):
-    assert count_more_labels(Lift("gain", interval, 1.0, "{}"), 100) == more
+def test_more_labels_follow_one_over_the_root_of_the_rows(measured, more):
+    assert count_more_labels(Lift("gain", measured, 1.0, "{}"), 100) == more
 
 
 @pytest.mark.parametrize(

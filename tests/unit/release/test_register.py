@@ -19,7 +19,7 @@ from components.base.adapters import mlflow as tracking
 from components.base.contract.load import load_problem
 from components.base.dataset import Feature, Prepared, read_prepared, write_prepared
 from components.base.errors import ModelRefusedError
-from components.base.statistics.resampling import Interval
+from components.base.statistics.resampling import Gain
 from components.base.tables import write_table
 from components.features.explore.profile import build_profile, profile_numbers, read_profile, write_profile
 from components.features.feast.feature_store import declared_views
@@ -94,7 +94,7 @@ def make_model(folder: Path, prepared: Prepared) -> None:
 
 
 def make_evaluation(folder: Path, verdict: str, reasons: list[str]) -> None:
-    interval = Interval(0.5, 0.4, math.nan)
+    interval = Gain(0.5, 0.4, math.nan, 0.42)
     evaluation = made_models.make_evaluation(
         verdict,
         reasons=tuple(reasons),

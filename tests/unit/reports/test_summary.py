@@ -6,7 +6,7 @@ import pytest
 
 from components.base import documents
 from components.base.gate import Gate, Verdict
-from components.base.statistics.resampling import Interval
+from components.base.statistics.resampling import Gain, Interval
 from components.data.quality import Quality
 from components.models.documents import ComparisonRecord, Evaluation, Leaderboard
 from components.release.record import Deployment, Release
@@ -21,7 +21,7 @@ def interval(estimate: float) -> Interval:
 
 
 def evaluation(verdict: Verdict) -> Evaluation:
-    gain = ComparisonRecord(primary=interval(0.1), value_per_1000=interval(400))
+    gain = ComparisonRecord(primary=Gain(0.1, -0.9, 1.1, -0.8), value_per_1000=Gain(400, 399, 401, 399.2))
     gate = Gate(name="beats_dummy", verdict="pass", value=1.0, limit=0.0, reason="It does.")
     return make_evaluation(
         verdict,
