@@ -82,6 +82,7 @@ _PIPELINES = (
     MetricFamily("tidemill_pipeline_runs_total", "Finished runs", ("pipeline", "status"), "counter"),
     MetricFamily("tidemill_data_as_of_timestamp_seconds", "Time up to which the last good run read", ("pipeline",)),
     MetricFamily("tidemill_data_age_seconds", "Age of the newest accepted row at the last run", ("source",)),
+    MetricFamily("tidemill_data_changes", "Changes of the data that the last run found in its new rows", ("source",)),
 )
 _EXPORTER_ITSELF = (
     MetricFamily("tidemill_contract_limit", "Number of the contract that a query is compared with", ("field",)),

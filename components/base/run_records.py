@@ -34,6 +34,8 @@ class PipelineRun(BaseModel):
     error: str | None = None
     source_age_hours: dict[str, float] = {}
     """Age of the newest accepted row of each source at `as_of`: `age_hours` of validation's quality report."""
+    source_changes: dict[str, int] = {}
+    """Changes of the data of each source since the report of an earlier snapshot; empty without a report."""
 
 
 class RunRecords:

@@ -186,6 +186,7 @@ def find_warnings(name: str, quality: SourceQuality) -> list[str]:
     for month in volume.months if volume else ():
         if volume and month.status != "pass" and month.month != volume.newest_month:
             warnings.append(f"{name}: {month.month} has {month.ratio:.2f} times the rows a day of the months before.")
+    warnings += [change.words for change in quality.changes]
     if quality.unknown_columns:
         warnings.append(f"{name}: the contract does not name {', '.join(quality.unknown_columns)}, left out.")
     return warnings

@@ -103,6 +103,39 @@ class ReferenceRows(Reference):
     """The most frequent values."""
 
 
+ChangeKind = Literal["category", "empty", "missing", "unit", "volume"]
+
+
+class DataChange(Document):
+    """One way in which new rows of a source differ from the rows before."""
+
+    source: str
+    column: str | None
+    """None: it is about the rows of the source."""
+    kind: ChangeKind
+    words: str
+    """What came and what was before, with the deliveries that hold it."""
+
+
+class ColumnProfile(Document):
+    """One column of some rows."""
+
+    missing_ratio: float
+    quantiles: tuple[float, ...] = ()
+    """Of the numbers that are not 0, at the levels of `changes.py`."""
+    days: tuple[float, float] | None = None
+    """Least and greatest median of a day; None without days."""
+    categories: dict[str, int] = Field(default={})
+    """Rows by value of a text that takes few of them."""
+
+
+class SourceProfile(Document):
+    """Some rows of a source, as the next snapshot is compared with them."""
+
+    rows: int
+    columns: dict[str, ColumnProfile]
+
+
 class SourceQuality(Document):
     """The quality of one source."""
 
@@ -133,6 +166,10 @@ class SourceQuality(Document):
     volume: RowsPerDay | None
     """None for a snapshot."""
     references: tuple[ReferenceRows, ...]
+    profile: SourceProfile | None = None
+    """Of a snapshot, which is delivered as a whole: the next one is compared with it. None for events."""
+    changes: tuple[DataChange, ...] = ()
+    """What is new against the report in `Quality.compared_with`."""
 
 
 class AssumptionResult(Document):
@@ -190,6 +227,8 @@ class Quality(Document):
     """`s3://` prefix of the snapshot."""
     since: datetime | None = None
     """Events known earlier were left out, and nothing here is measured on them; None: none were."""
+    compared_with: datetime | None = None
+    """`as_of` of the earlier report that the new rows are compared with; None without one."""
     rows: RowsByFate
     verdict: Literal["pass", "warn", "stop"]
     faults: tuple[str, ...]
@@ -199,3 +238,8 @@ class Quality(Document):
     sources: dict[str, SourceQuality]
     assumptions: tuple[AssumptionResult, ...]
     outcomes: Outcomes
+
+    @property
+    def changes(self) -> tuple[DataChange, ...]:
+        """The changes of all sources."""
+        return tuple(change for source in self.sources.values() for change in source.changes)

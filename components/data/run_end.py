@@ -7,7 +7,7 @@ cluster by the exit handler's `notify` step, which learns from `step_faults` whi
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -18,6 +18,8 @@ from components.base.runner import Pipeline
 from components.base.step_faults import read_faults
 from components.base.times import parse_time
 from components.data.quality import Quality
+
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,31 @@ def publish_quality(store: ObjectStore, quality: Quality) -> str:
     return store.put_bytes(_quality_key(quality.problem, quality.as_of), quality.model_dump_json(indent=1).encode())
 
 
+def find_earlier_quality(store: ObjectStore, problem: str, as_of: datetime) -> Quality | None:
+    """Return the newest report that is at least a day older than `as_of`; None where there is none.
+
+    Refresh and monitoring of one day are compared with those of the day before, and find the same.
+
+    Raises:
+        DataError: the object is no quality report.
+    """
+    last = _quality_key(problem, as_of - _DAY)
+    keys = [entry.key for entry in store.list_objects(f"{problem}/quality/") if entry.key <= last]
+    return _read_quality(store, max(keys)) if keys else None
+
+
 def record_run(store: ObjectStore, run: PipelineRun) -> str:
-    """Write the record of a run with the age of each source at its `as_of`; return its URI."""
+    """Write the record of a run with the age and the changes of each source at its `as_of`; return its URI."""
     key = _quality_key(run.problem, run.as_of)
-    ages = _read_ages(store, key) if store.exists(key) else {}
-    return write_record(store, run.model_copy(update={"source_age_hours": ages}))
+    if not store.exists(key):
+        return write_record(store, run)
+    sources = _read_quality(store, key).sources
+    ages = {name: source.freshness.age_hours for name, source in sources.items() if source.freshness}
+    measured = {
+        "source_age_hours": {name: age for name, age in ages.items() if age is not None},
+        "source_changes": {name: len(source.changes) for name, source in sources.items()},
+    }
+    return write_record(store, run.model_copy(update=measured))
 
 
 def record_cluster_run(store: ObjectStore, run: ClusterRun) -> PipelineRun:
@@ -81,14 +103,11 @@ def find_reason(store: ObjectStore, run_id: str) -> str:
     )
 
 
-def _read_ages(store: ObjectStore, key: str) -> dict[str, float]:
-    """Return the age of the newest accepted row of each source that has a limit for it."""
+def _read_quality(store: ObjectStore, key: str) -> Quality:
     try:
-        quality = Quality.model_validate_json(store.get_bytes(key))
+        return Quality.model_validate_json(store.get_bytes(key))
     except ValidationError as error:
         raise DataError(f"{key}: it must be a quality report, but got {error}. Remove it.") from error
-    ages = {name: source.freshness.age_hours for name, source in quality.sources.items() if source.freshness}
-    return {name: age for name, age in ages.items() if age is not None}
 
 
 def _quality_key(problem: str, as_of: datetime) -> str:

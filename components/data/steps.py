@@ -26,17 +26,18 @@ def ingest(contract: str, as_of: str, pipeline: str = "training") -> str:
 
 @step
 def validate(contract: str, snapshot: str, accepted: Output[Artifact]):
-    """Accept, filter or quarantine every row of the snapshot; describe the accepted ones."""
+    """Accept, filter or quarantine every row of the snapshot; describe the accepted ones and what changed in them."""
     from pathlib import Path
 
     from components.base.adapters.s3 import open_store
     from components.base.contract.stored import fetch_problem
     from components.base.settings import load_settings
-    from components.data.run_end import publish_quality
+    from components.data.run_end import find_earlier_quality, publish_quality
     from components.data.snapshot import read_snapshot
     from components.data.validate import validate_snapshot
 
     settings = load_settings()
     store = open_store(settings)
     state = read_snapshot(store, snapshot)
-    publish_quality(store, validate_snapshot(fetch_problem(contract, settings), state, Path(accepted.path)))
+    earlier = find_earlier_quality(store, state.problem, state.as_of)
+    publish_quality(store, validate_snapshot(fetch_problem(contract, settings), state, Path(accepted.path), earlier))

@@ -18,7 +18,9 @@ from components.base.adapters.duckdb import explain_duckdb_errors, quote_text
 from components.base.contract.problem import Problem
 from components.base.engine import Engine, using_engine
 from components.base.errors import DataError, raise_faults
+from components.base.text.wording import join_words
 from components.data.assumptions import check_assumptions
+from components.data.changes import find_changes, profile_snapshot
 from components.data.classify_rows import classify_source, filter_reasons, reference_order
 from components.data.dictionary import Dictionary, describe_source
 from components.data.history import older_sql
@@ -40,8 +42,14 @@ log = logging.getLogger(__name__)
 _MEMORY_LIMIT = "1500MB"
 
 
-def validate_snapshot(problem: Problem, snapshot: Snapshot, folder: Path) -> Quality:
+def validate_snapshot(problem: Problem, snapshot: Snapshot, folder: Path, earlier: Quality | None = None) -> Quality:
     """Classify every row, write the accepted folder and return the quality report.
+
+    Args:
+        problem: The contract.
+        snapshot: What ingest wrote.
+        folder: Takes the accepted rows and the documents.
+        earlier: The report of an earlier snapshot, with which new rows are compared; None for the first one.
 
     Raises:
         DataError: with all faults, when a hard limit of the contract is broken; the folder is written all the same.
@@ -49,7 +57,10 @@ def validate_snapshot(problem: Problem, snapshot: Snapshot, folder: Path) -> Qua
     folder.mkdir(parents=True, exist_ok=True)
     with using_engine(problem.data.engine, _MEMORY_LIMIT) as engine, explain_duckdb_errors("validate"):
         create_quarantine(engine)
-        sources = {name: _validate_source(engine, problem, snapshot, name, folder) for name in reference_order(problem)}
+        sources = {
+            name: _validate_source(engine, problem, snapshot, name, folder, earlier)
+            for name in reference_order(problem)
+        }
         write_quarantine(engine, folder / "quarantine.parquet")
         outcomes = count_outcomes(engine, problem)
         described = {
@@ -57,18 +68,23 @@ def validate_snapshot(problem: Problem, snapshot: Snapshot, folder: Path) -> Qua
             for name, source in problem.sources.items()
         }
     quality = _assemble(problem, snapshot, sources, check_assumptions(problem, folder), outcomes)
+    quality = quality.model_copy(update={"compared_with": earlier.as_of if earlier else None})
     documents.write(quality, folder / "quality.json")
     documents.write(Dictionary(problem=problem.name, sources=described), folder / "dictionary.json")
+    changed = [f"{change.source}.{change.column}" if change.column else change.source for change in quality.changes]
     log.info(
-        "validate: %s rows accepted, %s filtered, %s quarantined, %d warnings",
+        "validate: %s rows accepted, %s filtered, %s quarantined, %d warnings%s",
         *(f"{rows:,}" for rows in (quality.rows.accepted, quality.rows.filtered, quality.rows.quarantined)),
         len(quality.warnings),
+        f"; changed: {join_words(list(dict.fromkeys(changed)))}" if changed else "",
     )
     raise_faults(DataError, f"validate {problem.name}", quality.faults)
     return quality
 
 
-def _validate_source(engine: Engine, problem: Problem, snapshot: Snapshot, name: str, folder: Path) -> SourceQuality:
+def _validate_source(
+    engine: Engine, problem: Problem, snapshot: Snapshot, name: str, folder: Path, earlier: Quality | None
+) -> SourceQuality:
     source, delivered = problem.sources[name], snapshot.sources[name]
     place = quote_text(snapshot.table_uri(name))
     raw = f"(SELECT *, file_row_number AS _id FROM read_parquet({place}, file_row_number = true))"  # noqa: S608
@@ -78,6 +94,7 @@ def _validate_source(engine: Engine, problem: Problem, snapshot: Snapshot, name:
     filtered = dict(
         engine.execute(f"SELECT name, count(*) FROM {name}_filtered GROUP BY 1").fetchall()  # noqa: S608
     )
+    profile = profile_snapshot(engine, name, source) if source.kind == "snapshot" else None
     return SourceQuality(
         description=source.description,
         kind=source.kind,
@@ -99,6 +116,8 @@ def _validate_source(engine: Engine, problem: Problem, snapshot: Snapshot, name:
         freshness=measure_freshness(engine, name, source, snapshot.as_of),
         volume=measure_volume(engine, name, source, snapshot.as_of),
         references=tuple(measure_reference(engine, name, reference) for reference in source.references),
+        profile=profile,
+        changes=find_changes(engine, name, source, raw, profile, earlier) if earlier else (),
     )
 
 

@@ -69,6 +69,9 @@ def sample_runs(runs: Sequence[PipelineRun]) -> Iterator[Sample]:
     ages = [run.source_age_hours for run in runs if run.source_age_hours]
     for source, hours in (ages[-1] if ages else {}).items():
         yield Sample("tidemill_data_age_seconds", hours * _HOUR_SECONDS, {"source": source})
+    changes = [run.source_changes for run in runs if run.source_changes]
+    for source, count in (changes[-1] if changes else {}).items():
+        yield Sample("tidemill_data_changes", count, {"source": source})
 
 
 def _sample_inputs(result: MonitoringResult) -> Iterator[Sample]:

@@ -247,7 +247,7 @@ class WindowFinding(_Frozen):
     """One finding in words."""
 
     severity: Literal["critical", "warning", "note"]
-    topic: Literal["traffic", "features", "drift", "skew", "labels", "performance", "value"]
+    topic: Literal["data", "traffic", "features", "drift", "skew", "labels", "performance", "value"]
     title: str
     text: str
     action: str

@@ -15,12 +15,13 @@ def monitor(contract: str, accepted: Input[Artifact], features_uri: str, as_of: 
     from components.base.settings import load_settings
     from components.base.times import parse_time
     from components.data.quality import Quality
+    from components.monitoring.findings.collect import add_changes
     from components.monitoring.monitor import monitor_window, publish_result
     from components.tasks import open_task
 
     settings = load_settings()
     task = open_task(fetch_problem(contract, settings))
     folder = Path(accepted.path)
-    since = read(Quality, folder / "quality.json").since
-    found = monitor_window(task, folder, features_uri, parse_time(as_of), settings, since)
-    publish_result(task, found, settings, Path(result.path))
+    quality = read(Quality, folder / "quality.json")
+    found = monitor_window(task, folder, features_uri, parse_time(as_of), settings, quality.since)
+    publish_result(task, add_changes(task.problem, found, quality.changes), settings, Path(result.path))

@@ -113,7 +113,8 @@ def is_raised(rule, prometheus) -> bool:
 def test_every_query_of_the_dashboards_is_answered(store, tmp_path):
     write_now(store, documents.recovered())
     write_record(store, make_run(1, "training"))
-    write_record(store, make_run(2, "monitoring", source_age_hours={"flights": 3.0}))
+    measured = {"source_age_hours": {"flights": 3.0}, "source_changes": {"flights": 0}}
+    write_record(store, make_run(2, "monitoring", **measured))
     with watching(store, tmp_path) as prometheus:
         wait_until(lambda: prometheus.query("tidemill_monitoring_rows"), "the first scrape")
         queries = dashboard_queries(PROBLEM.name, interval="10s")

@@ -51,13 +51,16 @@ _FRESHNESS = Row(
             gauge_by("tidemill_data_age_seconds", "source"),
             unit="s",
             limit=f"min({_WARN}) * {_HOUR_SECONDS}",
-            width=8,
+            width=6,
         ).explain("Age of the newest row of each source at the last run; the line is the contract's earliest warning."),
-        series("Age of served features", gauge_by("tidemill_view_age_p95_seconds", "view"), unit="s", width=8).explain(
+        series("Changes of the data", gauge_by("tidemill_data_changes", "source"), width=6).explain(
+            "Changes that the last run found in the new rows of each source: the quality report names them."
+        ),
+        series("Age of served features", gauge_by("tidemill_view_age_p95_seconds", "view"), unit="s", width=6).explain(
             "95th percentile of the age of served values, by view."
         ),
         series(
-            "Unknown entities", gauge_by("tidemill_view_unknown_ratio", "view"), unit="percentunit", width=8
+            "Unknown entities", gauge_by("tidemill_view_unknown_ratio", "view"), unit="percentunit", width=6
         ).explain("Share of rows whose entity is not in the online store, by view."),
         stat("Time of the data", Query(_DATA_TIME, "{{pipeline}}"), unit="dateTimeAsIso", width=24).explain(
             "Time up to which the last good run read data."

@@ -18,7 +18,7 @@ Cron = Annotated[
     ),
 ]
 # The alerts that a new model can help against; against a broken feed or a slow endpoint it cannot.
-RetrainingAlert = Literal["DriftMatters", "PerformanceBelowLimit", "ValueBelowLimit"]
+RetrainingAlert = Literal["DataChanged", "DriftMatters", "PerformanceBelowLimit", "ValueBelowLimit"]
 
 
 class PredictionLogSettings(Section):

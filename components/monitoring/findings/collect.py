@@ -12,6 +12,7 @@ from typing import Literal
 from components.base.contract.problem import Problem
 from components.base.task import Task
 from components.base.text.wording import say_plainly, write_count, write_money, write_percent, write_score
+from components.data.quality import DataChange
 from components.monitoring.findings.inputs import (
     find_drift,
     find_features,
@@ -53,6 +54,23 @@ def list_findings(
         _find_value(problem, result),
     )
     return tuple(sorted(found, key=lambda finding: _SEVERITIES[finding.severity]))
+
+
+def add_changes(problem: Problem, result: MonitoringResult, changes: Sequence[DataChange]) -> MonitoringResult:
+    """Add a finding for each source whose new rows differ from those before, found by validation."""
+    sources = dict.fromkeys(change.source for change in changes)
+    found = [
+        WindowFinding(
+            severity="warning",
+            topic="data",
+            title=f"The data of {source} changed",
+            text=" ".join(change.words for change in changes if change.source == source),
+            action=describe_reaction(problem, "DataChanged", "The runbook is DataChanged."),
+        )
+        for source in sources
+    ]
+    findings = sorted([*result.findings, *found], key=lambda finding: _SEVERITIES[finding.severity])
+    return result.model_copy(update={"findings": tuple(findings)})
 
 
 def _find_traffic(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:

@@ -15,6 +15,7 @@ Sure = Literal["more", "less", "chance", "unknown"]
 _TOPICS = {
     "traffic": "The number of {noun} that were predicted is not as expected.",
     "features": "Data that the decisions rest on came late or incomplete.",
+    "data": "The data that come in are other ones than before.",
     "drift": "The {noun} are no longer like those that the model learned from.",
     "skew": "The data in daily use differ from the data that the model learned from.",
     "labels": "Outcomes are reported late or not at all, so that less is known of what was earned.",
@@ -24,6 +25,7 @@ _TOPICS = {
 _CAUSES = {
     "PerformanceBelowLimit": "the model had become too weak",
     "ValueBelowLimit": "the decisions earned too little",
+    "DataChanged": "the data had changed",
     "DriftMatters": "the cases had changed",
 }
 _HOLDS = {

@@ -40,6 +40,7 @@ def test_every_condition_that_the_platform_promises_has_an_alert():
         "PredictionLogDropping",
         "PipelineFailed",
         "PipelineOverdue",
+        "DataChanged",
         "DataLate",
         "MonitoringStale",
         "RetrainingStuck",
@@ -107,8 +108,9 @@ def test_every_named_field_is_in_the_contract_and_every_other_threshold_has_a_re
 def test_only_alerts_that_the_contract_names_retrain():
     retraining = {alert.name for alert in ALERTS.values() if alert.action == "retrain"}
     assert retraining == set(PROBLEM.retraining.alerts) == {"PerformanceBelowLimit", "ValueBelowLimit"}
-    drift_too = with_field(PROBLEM, "retraining.alerts", ["DriftMatters"])
-    assert {alert.name for alert in list_alerts(drift_too) if alert.action == "retrain"} == {"DriftMatters"}
+    for name in ("DriftMatters", "DataChanged"):
+        another = with_field(PROBLEM, "retraining.alerts", [name])
+        assert {alert.name for alert in list_alerts(another) if alert.action == "retrain"} == {name}
     nothing = with_field(PROBLEM, "retraining.alerts", [])
     assert {alert.action for alert in list_alerts(nothing)} == {"none"}
     assert set(get_args(RetrainingAlert)) <= {alert.name for alert in ALERTS.values()}

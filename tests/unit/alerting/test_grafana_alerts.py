@@ -151,7 +151,7 @@ def test_the_lint_refuses_one_id_for_two_rules():
     doubled["groups"][0]["rules"][1]["uid"] = RULES[0]["uid"]
     assert f"uid {RULES[0]['uid']} must be of one rule, but 2 have it." in list(lint_rules(doubled))
     doubled["groups"][0]["rules"][1]["title"] = RULES[0]["title"]
-    words = "title 'DataLate-flights' in Tidemill flight-delays must be of one rule, but 2 have it."
+    words = f"title '{RULES[0]['title']}' in Tidemill flight-delays must be of one rule, but 2 have it."
     assert words in list(lint_rules(doubled))
 
 

@@ -8,7 +8,7 @@ import pytest
 from components.base.run_records import read_records
 from components.base.step_faults import StepFault, write_fault
 from components.data.quality import Quality
-from components.data.run_end import ClusterRun, publish_quality, record_cluster_run
+from components.data.run_end import ClusterRun, find_earlier_quality, publish_quality, record_cluster_run
 
 AS_OF = "2013-04-01T00:00:00+00:00"
 
@@ -54,6 +54,21 @@ def test_the_record_carries_the_age_of_each_source_at_its_time(store):
         "assumptions": [],
         "outcomes": {"source": "trips", "target": "late", "totals": {"rows": 1, "positive": 0}, "months": []},
     }  # fmt: skip
+    change = {"source": "trips", "column": "city", "kind": "category", "words": "trips.city has 'OSLO'."}
+    quality["sources"]["zones"]["changes"] = [change]
     publish_quality(store, Quality.model_validate_json(json.dumps(quality)))
     record_cluster_run(store, make_run("SUCCEEDED"))
-    assert read_records(store, "trips")[0].source_age_hours == {"trips": 30.5}
+    (record,) = read_records(store, "trips")
+    assert record.source_age_hours == {"trips": 30.5}
+    assert record.source_changes == {"trips": 0, "zones": 1}
+
+
+def test_the_earlier_report_is_the_newest_that_is_a_day_older(store):
+    empty = {"rows": {"in": 0, "accepted": 0, "filtered": 0, "quarantined": 0}, "faults": [], "warnings": []}
+    outcomes = {"source": "trips", "target": "late", "totals": {"rows": 0, "positive": 0}, "months": []}
+    rest = {"snapshot": "s3://b/1/", "verdict": "pass", "sources": {}, "assumptions": [], "outcomes": outcomes, **empty}
+    times = [datetime(2013, 4, day, hour, tzinfo=UTC) for day, hour in ((1, 5), (1, 6), (2, 5), (2, 6))]
+    for time in times:
+        publish_quality(store, Quality.model_validate({"problem": "trips", "as_of": time, **rest}))
+    found = [find_earlier_quality(store, "trips", time) for time in times]
+    assert [report and report.as_of for report in found] == [None, None, times[0], times[1]]

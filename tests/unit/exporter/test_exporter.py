@@ -51,7 +51,8 @@ def full(store):
     for result in (*documents.healthy(), documents.concept_shift()):
         write_result(store, result)
     write_record(store, make_run(1, "training", seconds=61.0))
-    write_record(store, make_run(2, "refresh", source_age_hours={"flights": 30.0, "weather": 1.5}))
+    measured = {"source_age_hours": {"flights": 30.0, "weather": 1.5}, "source_changes": {"flights": 0, "weather": 2}}
+    write_record(store, make_run(2, "refresh", **measured))
     write_record(store, make_run(3, "monitoring"))
     write_record(store, make_run(4, "monitoring", status="failed"))
     return store
@@ -95,6 +96,8 @@ def test_pipelines_are_shown_by_their_last_run_and_their_last_success(full):
         ("tidemill_pipeline_runs_total", (*monitoring, ("status", "failed"))): 1,
         ("tidemill_pipeline_runs_total", (*monitoring, ("status", "done"))): 1,
         ("tidemill_data_age_seconds", (("source", "flights"),)): 30 * 3600,
+        ("tidemill_data_changes", (("source", "flights"),)): 0,
+        ("tidemill_data_changes", (("source", "weather"),)): 2,
     }
     assert {key: shown.get(key) for key in expected} == expected
 

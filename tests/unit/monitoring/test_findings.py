@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from components.monitoring.findings.collect import list_findings
+from components.data.quality import DataChange
+from components.monitoring.findings.collect import add_changes, list_findings
 from components.monitoring.results import Estimate, EstimatedPerformance, FeatureSkew, Skew
 from components.tasks import open_task
 from tests.unit.monitoring.flights_world import PROBLEM
@@ -118,6 +119,21 @@ def test_harmless_drift_is_one_note_that_counts_all():
     assert (finding.severity, finding.action) == ("note", "Nothing to do.")
     assert finding.title.startswith(f"{len(FEATURES)} unimportant features drifted")
     assert f"and {len(FEATURES) - 4} more" in finding.text
+
+
+def test_changes_of_the_data_are_one_warning_a_source_and_may_retrain():
+    changes = [
+        DataChange(source=source, column=column, kind="empty", words=f"{source}.{column} is empty.")
+        for source, column in (("flights", "carrier"), ("weather", "temp"), ("weather", "visib"))
+    ]
+    flights, weather = add_changes(PROBLEM, HEALTHY, changes).findings
+    assert (flights.severity, flights.topic, flights.title) == ("warning", "data", "The data of flights changed")
+    assert weather.text == "weather.temp is empty. weather.visib is empty."
+    assert weather.action == "No retraining starts. The runbook is DataChanged."
+    retraining = PROBLEM.retraining.model_copy(update={"alerts": ["DataChanged"]})
+    (asked, _) = add_changes(PROBLEM.model_copy(update={"retraining": retraining}), HEALTHY, changes).findings
+    assert asked.action.startswith("The alert DataChanged asks the governor to retrain")
+    assert add_changes(PROBLEM, HEALTHY, ()) == HEALTHY
 
 
 @pytest.mark.parametrize(
