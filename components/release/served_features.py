@@ -95,7 +95,7 @@ def judge_features(
         compared,
         lambda one: one.different_ratio,
         limits.maximum_skew_ratio,
-        "{feature} is served with another value than training would have got in {measured} of {rows} newest rows",
+        "is served with another value than training would have got",
     )
     if held != wanted:
         reason = f"The online store holds {held}, and the features of training are of {wanted}: no value is compared."
@@ -107,15 +107,15 @@ def judge_features(
             compared,
             lambda one: one.missing_rise,
             limits.maximum_missing_rise,
-            "{feature} has no value in the online store in {measured} more of {rows} newest rows than training lacked",
+            "has no value in the online store more often than in training",
         ),
         _judge_worst(
             EXPIRED,
             compared,
             lambda one: one.expired_rise,
             limits.maximum_expired_rise,
-            "{feature} is too old in {measured} more of {rows} newest rows than training lacked; "
-            f"`make refresh AS_OF={held or wanted:%Y-%m-%dT%H:%M:%S}` fills the online store anew",
+            "is too old in the online store more often than it was missing in training",
+            f" `make refresh AS_OF={held or wanted:%Y-%m-%dT%H:%M:%S}` fills it anew.",
         ),
     )
 
@@ -134,9 +134,12 @@ def _judge_worst(
     measure: Callable[[FeatureDifference], float],
     limit: float,
     words: str,
+    advice: str = "",
 ) -> Gate:
     worst = max(compared, key=measure)
     value = max(measure(worst), 0.0)
-    told = words.format(feature=say_plainly(worst.feature), measured=write_percent(value), rows=f"{worst.rows:,}")
-    told = told if value else f"No feature of {len(compared)} is worse than in training ({worst.rows:,} newest rows)"
-    return limit_gate(name, value, limit, f"{told} (limit {write_percent(limit)}).")
+    told = f"In {worst.rows:,} newest rows none of {len(compared)} features {words}"
+    if value:
+        share = f"{write_percent(value)} of {worst.rows:,} newest rows"
+        told = f"{say_plainly(worst.feature).capitalize()} {words}: {share}"
+    return limit_gate(name, value, limit, f"{told} (limit {write_percent(limit)}).{advice if value > limit else ''}")

@@ -149,7 +149,7 @@ def test_release_whose_requests_are_transformed_otherwise_than_in_training_is_re
     blocking = skew_of(tmp_path / "second")
     assert set(blocking) == {"training_serving_skew"}
     assert blocking["training_serving_skew"].reason == (
-        "distance is served with another value than training would have got in 100.0% of 40 newest rows (limit 5.0%)."
+        "Distance is served with another value than training would have got: 100.0% of 40 newest rows (limit 5.0%)."
     )
     assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
     assert read_endpoint("flight-delays", settings).version == "1"
@@ -163,7 +163,7 @@ def test_release_is_refused_when_the_online_store_holds_nobody(quick_replay, fil
     told = read_deployment(tmp_path / "second")
     assert (told.outcome, told.champion) == ("refused", "1")
     assert set(skew_of(tmp_path / "second")) == {"training_serving_skew", "missing_features"}
-    words = "has no value in the online store in 100.0% more of 40 newest rows than training lacked (limit 10.0%)"
+    words = "has no value in the online store more often than in training: 100.0% of 40 newest rows (limit 10.0%)."
     assert words in " ".join(told.reasons)
     assert read_endpoint("flight-delays", settings).version == "1"
 
@@ -178,8 +178,8 @@ def test_release_is_refused_when_what_the_store_holds_has_expired(
     blocking = skew_of(tmp_path / "second")
     assert set(blocking) == {"missing_features", "expired_features"}
     assert blocking["expired_features"].reason.endswith(
-        "is too old in 100.0% more of 40 newest rows than training lacked; "
-        "`make refresh AS_OF=2013-07-01T00:00:00` fills the online store anew (limit 5.0%)."
+        "is too old in the online store more often than it was missing in training: 100.0% of 40 newest rows "
+        "(limit 5.0%). `make refresh AS_OF=2013-07-01T00:00:00` fills it anew."
     )
     assert read_endpoint("flight-delays", settings).version == "1"
 
