@@ -76,7 +76,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "unit/models/test_steps.py::test_every_other_model_that_opened_the_same_test_rows_is_counted",
         "unit/models/test_steps.py::test_model_that_is_judged_again_opens_nothing_new",
         "unit/models/test_evaluate.py::test_each_earlier_opening_halves_the_error_that_an_interval_may_make",
-        "unit/models/test_evaluate.py::test_gain_that_the_first_opening_proves_is_not_proven_by_the_third",
+        "unit/models/test_gates.py::test_gain_that_the_first_opening_proves_is_not_proven_by_the_third",
         "unit/models/test_evaluate.py::test_verdict_says_how_often_the_test_rows_were_opened",
         "unit/models/test_evaluate.py::test_model_that_selection_did_not_choose_may_not_open_the_test",
     ),

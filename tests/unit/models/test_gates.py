@@ -1,12 +1,15 @@
 """Gates: the right verdict, in the right direction, with reasons that can be read."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from components.base.contract.problem import Guard
 from components.base.gate import Gate
-from components.base.statistics.resampling import Gain, Interval
+from components.base.statistics.resampling import Gain, Interval, bound_gain, draw_resamples
 from components.models.documents import ComparisonRecord
 from components.models.gates import (
     Lift,
@@ -50,6 +53,16 @@ def test_both_gains_must_be_proven_against_the_current_solution(task):
 def test_a_certain_and_useful_gain_passes_though_its_bound_is_below_the_useful_one(task):
     useful = PROVEN.model_copy(update={"primary": gain(0.006, 0.001)})
     assert gate_champion(task, useful, "1", 1000).verdict == "pass"
+
+
+def test_gain_that_the_first_opening_proves_is_not_proven_by_the_third(task):
+    """Three of a hundred resamples show no gain: fewer than the 5 % of the first, more than the 1.25 % of the third."""
+    hours = pd.Series(pd.date_range("2013-01-01", periods=40 * 24, freq="h", tz="UTC"))
+    first = draw_resamples(hours, seed=0)
+    draws = (np.arange(1000) - 30) / 1e5
+    gains = [bound_gain(0.006, draws, replace(first, confidence=confidence)) for confidence in (0.95, 0.9875)]
+    compared = [PROVEN.model_copy(update={"primary": one}) for one in gains]
+    assert [gate_champion(task, one, "1", 960).verdict for one in compared] == ["pass", "hold"]
 
 
 def test_a_certain_gain_below_the_useful_one_does_not_pass(task):
