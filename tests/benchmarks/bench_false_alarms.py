@@ -72,7 +72,7 @@ def prepare_demo(task: Task, folder: Path) -> Prepared:
         land_deliveries(task.problem.name, until=AS_OF)
         validate_snapshot(task.problem, ingest_sources(task.problem, time, store), folder / "accepted")
         features = publish_features(task.problem, folder / "accepted", store)
-        return prepare_rows(task, folder / "accepted", features, time, folder / "prepared")
+        return prepare_rows(task, folder / "accepted", features, time, folder / "prepared", folder / "test")
 
 
 def judge(training: TrainingRows, profile: Profile, days: int) -> tuple[np.ndarray, float]:
