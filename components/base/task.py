@@ -192,6 +192,9 @@ class Task(Protocol):
     def combine(self, kind: Kind, members: dict[str, Any], stacker: Any, X: "pd.DataFrame", y: "pd.Series[Any]") -> Any:
         """Wrap fitted members as one estimator without fitting any of them again."""
 
+    def find_stacker(self, estimator: Any) -> Any:
+        """Return the fitted stacker of an estimator whose members `combine` stacked, calibrated or not."""
+
     def calibrate(
         self, core: Any, features: list[str], first: "pd.DataFrame", second: "pd.DataFrame"
     ) -> tuple[Any, dict[str, Any]]:

@@ -12,7 +12,6 @@ Which rows decide what
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,43 +19,17 @@ import numpy as np
 import pandas as pd
 
 from components.base.dataset import Prepared
-from components.base.statistics.folds import Fold, sample_folds, sample_tables, split_train
-from components.base.task import Kind, Output, Task
+from components.base.statistics.folds import Fold, sample_folds, split_train
+from components.base.task import Output, Task
 from components.models.artifact import Model, ModelDescription
 from components.models.calibrate import calibrate_model, fit_policy
 from components.models.combine import HeldOut, compare_kinds
 from components.models.documents import ModelDetails, Tuned
 from components.models.parallel import quiet_fits, run_all, use_one_thread
+from components.models.recipe import Recipe, fit_member
 from components.models.refit import refit_model
 
 logger = logging.getLogger(__name__)
-
-# With more rows the members of an ensemble are fitted one after the other: the step stays below 3 GB.
-_ROWS_SIDE_BY_SIDE = 200_000
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """How the model is made of rows: all but its calibration and its policy."""
-
-    task: Task
-    prepared: Prepared
-    kind: Kind
-    pipelines: dict[str, Any]
-    """Of each member, by family; unfitted."""
-    stacker: Any
-    """Fitted; None unless the kind is stacking."""
-
-    def fit(self, *tables: pd.DataFrame) -> Any:
-        """Fit the members on tables of rows that follow each other, thinned out, and combine them."""
-        sampled = sample_tables(tables, self.task.problem.search.fit_rows)
-        rows, outcomes = sampled[self.prepared.feature_names], sampled[self.prepared.target]
-        del sampled
-        fits = [partial(_fit, pipeline, rows, outcomes) for pipeline in self.pipelines.values()]
-        # An encoded copy of many rows is as large as all else: one at a time.
-        fitted = run_all(fits) if len(rows) <= _ROWS_SIDE_BY_SIDE else [run_all([one])[0] for one in fits]
-        members = dict(zip(self.pipelines, fitted, strict=True))
-        return self.task.combine(self.kind, members, self.stacker, rows, outcomes)
 
 
 def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
@@ -74,7 +47,8 @@ def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
         use_one_thread()
         stacker = task.fit_stacker(held_out.outputs, held_out.outcomes) if winner.kind == "stacking" else None
 
-    recipe = _Recipe(task, prepared, winner.kind, {family: pipelines[family] for family in winner.families}, stacker)
+    members = {family: pipelines[family] for family in winner.families}
+    recipe = Recipe(task, prepared.features, prepared.target, winner.kind, members, stacker)
     core = recipe.fit(train)
     with quiet_fits():
         use_one_thread()
@@ -111,7 +85,7 @@ def _predict_out_of_fold(task: Task, prepared: Prepared, train: pd.DataFrame, pi
 
     def predict_fold(fold: Fold, pipeline: Any) -> Output:
         learned = train.iloc[fold.fit]
-        fitted = _fit(pipeline, learned[prepared.feature_names], learned[prepared.target])
+        fitted = fit_member(pipeline, learned[prepared.feature_names], learned[prepared.target])
         return task.predict(fitted, train.iloc[fold.score][prepared.feature_names])
 
     outputs = run_all([partial(predict_fold, fold, pipeline) for fold in folds for pipeline in pipelines])
@@ -126,9 +100,3 @@ def _predict_out_of_fold(task: Task, prepared: Prepared, train: pd.DataFrame, pi
         predicted_at=train["predicted_at"].iloc[rows].reset_index(drop=True),
         folds=np.repeat(np.arange(len(folds)), [len(fold.score) for fold in folds]),
     )
-
-
-def _fit(pipeline: Any, rows: pd.DataFrame, outcomes: "pd.Series[Any]") -> Any:
-    from sklearn.base import clone
-
-    return clone(pipeline).fit(rows, outcomes)

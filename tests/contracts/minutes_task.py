@@ -170,6 +170,9 @@ class MinutesTask:
         frozen = [(name, FrozenEstimator(member)) for name, member in members.items()]
         return VotingRegressor(frozen, weights=weights).fit(X.head(2), y.head(2))
 
+    def find_stacker(self, estimator):
+        return SimpleNamespace(coef_=estimator.weights)
+
     def calibrate(self, core, features, first, second):
         return core, {"method": "none", "reason": "A forecast is ordered with an offset; nothing is calibrated."}
 

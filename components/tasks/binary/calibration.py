@@ -51,6 +51,13 @@ def calibrate_by(method: Calibration, core: Any, rows: pd.DataFrame, outcomes: p
     return CalibratedClassifierCV(FrozenEstimator(core), method=method).fit(rows, outcomes)
 
 
+def find_core(estimator: Any) -> Any:
+    """Return the classifier under a calibration; without a calibration, the estimator itself."""
+    from sklearn.calibration import CalibratedClassifierCV
+
+    return estimator.estimator.estimator if isinstance(estimator, CalibratedClassifierCV) else estimator
+
+
 def replace_core(estimator: Any, core: Any) -> Any:
     """Return the calibration around another fitted classifier; without a calibration, the classifier itself."""
     from sklearn.calibration import CalibratedClassifierCV

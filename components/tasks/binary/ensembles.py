@@ -31,6 +31,11 @@ def fit_stacker(probabilities: Array, y: Array) -> Any:
     return LogisticRegression().fit(probabilities, y.astype(int))
 
 
+def find_stacker(stacking: Any) -> Any:
+    """Return the logistic regression that `combine_members` froze into a stacking."""
+    return stacking.final_estimator.estimator
+
+
 def combine_members(kind: Kind, members: dict[str, Any], stacker: Any, X: pd.DataFrame, y: pd.Series) -> Any:
     """Wrap fitted members as one classifier without fitting any of them again.
 

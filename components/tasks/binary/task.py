@@ -155,6 +155,10 @@ class BinaryTask:
         """Choose among no calibration, sigmoid and isotonic by log loss."""
         return calibration.calibrate(core, features, self.problem.target.name, first, second)
 
+    def find_stacker(self, estimator: Any) -> Any:
+        """Return the logistic regression over the members' probabilities."""
+        return ensembles.find_stacker(calibration.find_core(estimator))
+
     def replace_core(self, estimator: Any, core: Any) -> Any:
         """Put another classifier under the calibration."""
         return calibration.replace_core(estimator, core)
