@@ -71,6 +71,7 @@ STEPS: dict[str, StepResources] = {
     "tune": _LARGE,
     "ensemble": _LARGE,
     "evaluate": StepResources(memory_limit="4Gi"),
+    "refit": _LARGE,
     "register": StepResources(),
     "materialize": StepResources(),
     # Waits for an endpoint to start, and for the soak time of a rollout.

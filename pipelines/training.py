@@ -12,7 +12,7 @@ from kfp.dsl import Artifact
 from components.base.steps import frame
 from components.data.steps import ingest, validate
 from components.features.steps import build, explore, materialize, prepare
-from components.models.steps import ensemble, evaluate, recall, select, tune
+from components.models.steps import ensemble, evaluate, recall, refit, select, tune
 from components.release.steps import deploy, register
 from components.reports.steps import present
 from pipelines.resources import set_up_everywhere
@@ -67,13 +67,16 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
     combined = ensemble(**rows, searches=tune_chosen(prepared, selected))
     model = combined.outputs["model"]
     evaluated = evaluate(**rows, test=test, model=model, leaderboard=leaderboard)
+    evaluation = evaluated.outputs["evaluation"]
+    served = refit(**rows, test=test, model=model, evaluation=evaluation).output
     registered = register(
         **rows,
         test=test,
         profile=explored.output,
         leaderboard=leaderboard,
         model=model,
-        evaluation=evaluated.outputs["evaluation"],
+        evaluation=evaluation,
+        served=served,
         snapshot=ingested.output,
         features_uri=features_uri,
         run_id=run_id,
@@ -90,7 +93,8 @@ def training(problem: str, as_of: str = "", due: str = "") -> Artifact:
         leaderboard=leaderboard,
         tuned=combined.outputs["tuned"],
         model=model,
-        evaluation=evaluated.outputs["evaluation"],
+        evaluation=evaluation,
+        served=served,
         release=registered.outputs["release"],
         deployment=deployed.output,
         run_id=run_id,

@@ -1,7 +1,7 @@
 """The prepared rows of one release: three roles, their features and the split ledger, in two folders.
 
 `features/prepare.py` writes both. Explore, select, tune and ensemble are given the first alone: what they cannot read
-they cannot choose by. `evaluate` and `register`, which runs after it, are given the test rows too.
+they cannot choose by. `evaluate` and the steps after it, `refit` and `register`, are given the test rows too.
 
 Layout of the folder
     train.parquet validation.parquet    key, request and feature columns, `predicted_at`, `label_at` and the target
@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,6 +99,12 @@ class Prepared:
                 "their folder is not given here. Judge by train and validation rows."
             )
         return self.test_folder
+
+
+def spread_rows(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Take at most `count` rows at even distances, the first and the last among them."""
+    positions = np.linspace(0, len(table) - 1, min(count, len(table))).round().astype(int)
+    return table.iloc[positions].reset_index(drop=True)
 
 
 def write_prepared(prepared: Prepared) -> None:

@@ -1,7 +1,8 @@
 """A fitted model on disk: `model.skops` holds the estimator, `model.json` everything else that a prediction needs.
 
-Written by `ensemble`, read by `evaluate`, by registration and by the predictor. Never pickle: skops builds only the
-types of `TRUSTED_TYPES` and refuses a file that names any other.
+Written by `ensemble` and `refit`, read by `evaluate`, by registration and by the predictor. A version of the registry
+holds the served model, and in its folder `judged` the one that was judged, where that is another. Never pickle: skops
+builds only the types of `TRUSTED_TYPES` and refuses a file that names any other.
 """
 
 import importlib
@@ -23,6 +24,8 @@ from components.base.tables import fingerprint_files
 from components.base.task import Kind, Output, Policy, Task
 from components.models.documents import ModelDetails
 
+JUDGED = "judged"
+"""The folder of the judged model in a version that serves another one; it is read as any model."""
 _ESTIMATOR = "model.skops"
 _DESCRIPTION = "model.json"
 _SCHEMA = "schema.json"

@@ -2,12 +2,17 @@
 
 In: the files of the registry's champion, the prepared rows. Out: a loaded `Champion`, the objection to comparing with
 it, the number of other models that the rows were opened for. Called by the `evaluate` step and by `evaluate`.
+
+A champion is compared by the model that it serves, if that has learned from none of the test rows: then they are all
+later than what it knows, and it is what the challenger would replace. With a shorter while between two trainings the
+test rows overlap those of the champion's own release, from which its served model has learned: then by its judged
+model, which is older by its test rows, as the judged challenger is by these.
 """
 
 import hashlib
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,17 +23,15 @@ from numpy.typing import NDArray
 
 from components.base.adapters.mlflow_records import ModelFiles
 from components.base.contract.problem import Column, Problem
-from components.base.dataset import Prepared
+from components.base.dataset import ROLES, Prepared, Role
 from components.base.errors import ModelRefusedError
 from components.base.settings import Settings
 from components.base.tables import read_table
 from components.base.task import Task
-from components.models.artifact import Model, load_model, read_description
+from components.models.artifact import JUDGED, Model, load_model, read_description
 from components.models.documents import Leaderboard
 
 logger = logging.getLogger(__name__)
-
-_FITTED_ROLES = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,18 @@ class Champion:
 
     version: str
     loaded: Model | ModelRefusedError
-    """The model, or why it can no longer be read."""
+    """The served model, or why it can no longer be read."""
     ledger: pd.DataFrame
     """Columns `row_hash` and `role`."""
     problem: Problem | None = None
     """The contract that it was trained under."""
+    judged: Model | ModelRefusedError | None = None
+    """The model of train and validation rows alone; None where that is the served one."""
+
+    @property
+    def fitted_roles(self) -> tuple[Role, ...]:
+        """The roles of its ledger from which `loaded` has learned."""
+        return ROLES if self.judged else ("train", "validation")
 
     @property
     def model(self) -> Model:
@@ -71,12 +81,23 @@ def fetch_champion(task: Task, settings: Settings) -> Champion | None:
 
 def read_champion(task: Task, files: ModelFiles) -> Champion:
     """Read a champion from its files on this machine."""
-    loaded: Model | ModelRefusedError
-    try:
-        loaded = load_model(task, files.model_folder)
-    except ModelRefusedError as error:
-        loaded = error
-    return Champion(files.version, loaded, read_table(files.ledger_path), files.problem)
+
+    def load(folder: Path) -> Model | ModelRefusedError:
+        try:
+            return load_model(task, folder)
+        except ModelRefusedError as error:
+            return error
+
+    folder = files.model_folder
+    judged = load(folder / JUDGED) if (folder / JUDGED).is_dir() else None
+    return Champion(files.version, load(folder), read_table(files.ledger_path), files.problem, judged)
+
+
+def pick_model(prepared: Prepared, champion: Champion) -> Champion:
+    """Return the champion by its judged model where the served one has learned from some of these test rows."""
+    if champion.judged and _count_fitted(prepared, champion):
+        return replace(champion, loaded=champion.judged, judged=None)
+    return champion
 
 
 def fetch_champion_parameters(problem_name: str, settings: Settings) -> dict[str, dict[str, Any]]:
@@ -115,6 +136,14 @@ def require_selected(model: Model, leaderboard: Leaderboard) -> None:
         )
 
 
+def describe_met(champion: Champion, met: Champion) -> str:
+    """Put into words by which of its models the champion is compared."""
+    words = f"Version {champion.version} was fitted on none of the test rows and scored on all of them"
+    if met is champion:
+        return f"{words}, by the model that it serves."
+    return f"{words}, by its judged model: the one that it serves has learned from some of them."
+
+
 def find_objection(
     prepared: Prepared, champion: Champion, rows: pd.DataFrame, problem: Problem | None = None
 ) -> str | None:
@@ -134,9 +163,7 @@ def find_objection(
                 f"Champion version {champion.version} was trained under another identity of examples "
                 f"({', '.join(changed)}), so it is unknown whether it was fitted on these test rows. Release by hand."
             )
-    fitted = champion.ledger.loc[champion.ledger["role"].isin(_FITTED_ROLES), "row_hash"]
-    known = int(np.isin(_test_hashes(prepared), fitted.to_numpy()).sum())
-    if known:
+    if known := _count_fitted(prepared, champion):
         return (
             f"Champion version {champion.version} was fitted on {known:,} of these {len(rows):,} test rows, so its "
             "scores on them would flatter it. Choose a later `as_of`."
@@ -186,6 +213,12 @@ def _identify(problem: Problem) -> dict[str, Any]:
         "examples.predicted_at": spec.predicted_at,
         **{f"column {name}": (column.type, column.expression) for name, column in columns.items()},
     }
+
+
+def _count_fitted(prepared: Prepared, champion: Champion) -> int:
+    """Count the test rows from which the champion has learned."""
+    fitted = champion.ledger.loc[champion.ledger["role"].isin(champion.fitted_roles), "row_hash"]
+    return int(np.isin(_test_hashes(prepared), fitted.to_numpy()).sum())
 
 
 def _test_hashes(prepared: Prepared) -> NDArray[np.uint64]:

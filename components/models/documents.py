@@ -175,6 +175,49 @@ class RefitRecord(Document):
     reason: str
 
 
+class OutputShift(Document):
+    """How answers change with newer rows, measured on rows from which neither model has learned."""
+
+    rows: int
+    psi: float
+    """Of the outputs; the greatest of their columns."""
+    flipped_ratio: float
+    """Share of the decisions, under the capacity, that are other ones; 0 where decisions are numbers."""
+    loss_gain: float
+    """By how much newer rows lower the mean loss; positive is better."""
+
+
+class GoldenShift(Document):
+    """How the served model answers golden rows, from which it has learned, beside the judged one; decides nothing."""
+
+    rows: int
+    mean_difference: float
+    """Of the outputs, absolute."""
+    flipped: int
+    """Decisions that are other ones, before any capacity."""
+
+
+class ReleaseRefit(Document):
+    """Which model a release serves, with the check behind it. Whatever `evaluate` found is of the judged model."""
+
+    is_refitted: bool
+    """Whether the recipe, fitted on all roles, is served; else the judged model is."""
+    rows: int
+    """That the served model learned from, before any thinning out."""
+    until: str
+    """The newest of them by time of prediction."""
+    shifts: tuple[OutputShift, ...]
+    """On the later half of the test rows with the earlier one learned, then the other way round; empty unchecked."""
+    golden: GoldenShift | None
+    """None where the judged model is served."""
+    reason: str
+
+    @property
+    def is_kept_back(self) -> bool:
+        """Whether the contract wanted newer rows, and the check did not allow it."""
+        return bool(self.shifts) and not self.is_refitted
+
+
 class ModelDetails(Document):
     """What `ensemble` found on its way to the model."""
 

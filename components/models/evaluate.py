@@ -29,7 +29,7 @@ from components.base.text.wording import say_plainly
 from components.models import gates as gating
 from components.models.artifact import Model
 from components.models.baselines import Baseline, fit_baselines, save_current_solution
-from components.models.champion import Champion, find_objection, fingerprint_test
+from components.models.champion import Champion, describe_met, find_objection, fingerprint_test, pick_model
 from components.models.documents import (
     BootstrapRecord,
     ChampionRecord,
@@ -184,12 +184,11 @@ def _score_contenders(prepared: Prepared, model: Model, champion: Champion | Non
         models: dict[Contender, Model] = {"challenger": model}
         record = None
         if champion:
-            objection = find_objection(prepared, champion, opened.rows, task.problem)
+            met = pick_model(prepared, champion)
+            objection = find_objection(prepared, met, opened.rows, task.problem)
             if objection is None:
-                models["champion"] = champion.model
-            reason = objection or (
-                f"Version {champion.version} was fitted on none of the test rows and scored on all of them."
-            )
+                models["champion"] = met.model
+            reason = objection or describe_met(champion, met)
             record = ChampionRecord(version=champion.version, comparable=objection is None, reason=reason)
         cards = {
             role: score_contender(opened, one.family, one.predict(opened.rows), one.policy)

@@ -118,3 +118,30 @@ def evaluate(
     save_evaluation(task, result, evaluation.path)
     metrics.metadata.update(list_metrics(result.evaluation))
     task.show_in_kubeflow(result.predictions, classification)
+
+
+@step
+def refit(
+    contract: str,
+    prepared: Input[Artifact],
+    test: Input[Artifact],
+    model: Input[Artifact],
+    evaluation: Input[Artifact],
+    served: Output[Artifact],
+):
+    """Fit the recipe of an accepted release once more on all rows, where contract and check allow it."""
+    from pathlib import Path
+
+    from components.base.contract.stored import fetch_problem
+    from components.base.dataset import read_prepared
+    from components.base.documents import read
+    from components.base.settings import load_settings
+    from components.models.artifact import load_model
+    from components.models.documents import Evaluation
+    from components.models.refit import refit_release, save_release
+    from components.tasks import open_task
+
+    task = open_task(fetch_problem(contract, load_settings()))
+    verdict = read(Evaluation, Path(evaluation.path) / "evaluation.json").verdict
+    rows, judged = read_prepared(prepared.path, test.path), load_model(task, model.path)
+    save_release(Path(served.path), *refit_release(rows, judged, verdict))

@@ -25,7 +25,7 @@ from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
 from components.base.task import Task
 from components.models.artifact import fingerprint_model, load_model
-from components.release.record import Deployment, Release, RolloutStage, SmokeTest
+from components.release.record import Deployment, Release, RolloutStage, SmokeTest, served_fingerprint
 from components.release.smoke_test import read_trial_rows, run_smoke_test
 from components.serving.host import ServingHost, open_host, read_served_version
 from components.serving.inference_service import ServedVersion, Stage, plan_rollout, render_yaml
@@ -42,7 +42,7 @@ class _Case:
     version: str | None
     """Of the release; None where the registry refused it."""
     model_fingerprint: str
-    """Of the model that was evaluated."""
+    """Of the model that the release serves."""
     champion: str | None
     """The registry's, before."""
     release_folder: Path
@@ -83,7 +83,7 @@ def deploy_release(task: Task, release_folder: Path, folder: Path, settings: Set
     folder.mkdir(parents=True, exist_ok=True)
     release = documents.read(Release, release_folder / "release.json")
     champion = tracking.find_aliases(task.problem.name, settings).get("champion")
-    fingerprint = release.fingerprints["model"]
+    fingerprint = served_fingerprint(release.fingerprints)
     case = _Case(task, release.version, fingerprint, champion, release_folder, folder, settings)
     if release.version is None or release.verdict != "promote":
         deployment = case.conclude("kept", [_format_champion(release.version, champion), *release.reasons])
@@ -118,7 +118,7 @@ def promote_release(task: Task, version: str, by: str, reason: str, settings: Se
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         files = tracking.download_version(name, version, folder / "release", settings)
-        fingerprint = read_served_version(task.problem, version, settings).fingerprints["model"]
+        fingerprint = served_fingerprint(read_served_version(task.problem, version, settings).fingerprints)
         champion = tracking.find_aliases(name, settings).get("champion")
         case = _Case(task, version, fingerprint, champion, files.model_folder, folder / "deployment", settings)
         case.folder.mkdir()
@@ -155,7 +155,7 @@ def _roll_out(case: _Case, version: str) -> Deployment:
             running = host.try_candidate(candidate, files.model_folder, case.folder / "predictor.log")
             smoke_test = run_smoke_test(candidate, running, model, rows, settings)
         else:
-            reason = f"The registry's files of version {version} are not the model that was evaluated."
+            reason = f"The registry's files of version {version} are not the model that was registered."
             smoke_test = SmokeTest(gates=(limit_gate("changed_models", 1, 0, reason),))
         canary_gates: list[Gate] = []
         for stage in stages[:-1]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from components.base.contract.problem import Problem
-from components.base.dataset import Prepared
+from components.base.dataset import Prepared, spread_rows
 from components.base.task import Output
 from components.serving.client import Answers
 
@@ -35,12 +35,6 @@ def choose_golden_rows(problem: Problem, prepared: Prepared) -> pd.DataFrame:
     """Take rows of the test period at even distances in time: request columns and features, no outcome."""
     columns = list(dict.fromkeys([*problem.examples.request, *prepared.feature_names]))
     return spread_rows(prepared.read("test"), problem.serving.golden_rows)[columns]
-
-
-def spread_rows(table: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Take at most `count` rows at even distances, the first and the last among them."""
-    positions = np.linspace(0, len(table) - 1, min(count, len(table))).round().astype(int)
-    return table.iloc[positions].reset_index(drop=True)
 
 
 def greatest_difference(answers: Answers, expected: Expected) -> float:

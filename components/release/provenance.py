@@ -62,7 +62,7 @@ class Provenance(Document):
     fingerprints: Mapping[str, str]
     """Of the output of each step, as in `Release`."""
     files: Mapping[str, str]
-    """SHA-256 of every other file of the version, by name."""
+    """SHA-256 of every other file of the version, by its path."""
     made_by: Maker
 
 
@@ -92,9 +92,9 @@ def describe_maker(settings: Settings) -> Maker:
 
 
 def fingerprint_folder(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of the folder but the provenance, by name."""
-    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != PROVENANCE)
-    return {file.name: fingerprint_file(file) for file in files}
+    """Return the SHA-256 of each file of the folder but the provenance, by its path in the folder."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != PROVENANCE)
+    return {file.relative_to(folder).as_posix(): fingerprint_file(file) for file in files}
 
 
 def fetch_version(problem: str, version: str, folder: Path, settings: Settings) -> RecordedVersion:

@@ -32,6 +32,8 @@ STEPS = {
     "predictions": "ensemble",
     "gates": "evaluate",
     "verdict": "evaluate",
+    "served": "refit",
+    "answers": "refit",
 }
 """The step that makes each output of a training, in the order of the steps."""
 
@@ -54,14 +56,14 @@ class Release(Document):
     model_uri: str | None
     """`models:/<problem>/<version>`."""
     storage_uri: str
-    """The folder with model.skops, model.json and what else serving needs."""
+    """The folder with model.skops, model.json and what else serving needs: the served model."""
     as_of: str
     family: str
     kind: str
     feature_service: str
     fingerprints: Mapping[str, str]
-    """SHA-256 in hexadecimal of `contract`, `snapshot`, `features`, `prepared`, `trials`, `model`, `predictions`
-    (of the golden rows) and `gates`."""
+    """SHA-256 in hexadecimal of each output of `STEPS` but the verdict. `predictions` are those of the judged model
+    (`model`) for the golden rows, `answers` those of the served one (`served`)."""
     golden_rows: int
     registered_at: str
     compared_with: str | None = None
@@ -168,6 +170,11 @@ class Deployment(Document):
     def gates(self) -> tuple[Gate, ...]:
         """Every gate of the endpoint, in the order in which they were applied."""
         return (*(self.smoke_test.gates if self.smoke_test else ()), *self.canary_gates)
+
+
+def served_fingerprint(fingerprints: Mapping[str, str]) -> str:
+    """Return which of a version's fingerprints is of its served model; an older platform served the judged one."""
+    return fingerprints.get("served", fingerprints["model"])
 
 
 def fingerprint_contract(problem: Problem) -> str:

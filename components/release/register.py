@@ -1,7 +1,9 @@
 """Register a model with everything that serving, monitoring, auditing and the next comparison need.
 
-In: the contract, the model, its evaluation and the origin of its data. Out: a run and, unless the model is refused, a
-version in the registry, and the folder of a `Release`. Called by the `register` step.
+In: the contract, the judged model with its evaluation, the served one, and the origin of their data. Out: a run and,
+unless the model is refused, a version in the registry, and the folder of a `Release`. Called by the `register` step.
+
+A version is its served model; the judged one, where that is another, lies in its folder `judged`.
 
 Which models get a version: `promote` and `hold` do (a held model may win once more labels have matured), a refused one
 is a run with its reasons only, so that no reader fetches it as the latest version. Only `promote` gets the alias
@@ -32,9 +34,10 @@ from components.base.task import Task
 from components.features.explore.profile import Profile, add_scores, read_profile, write_profile
 from components.features.feast.feature_store import declared_views
 from components.features.online.store import ServedViews
-from components.models.artifact import TRUSTED_TYPES, Model, fingerprint_model, load_model
-from components.models.documents import Evaluation, Leaderboard
+from components.models.artifact import JUDGED, TRUSTED_TYPES, Model, fingerprint_model, load_model
+from components.models.documents import Evaluation, Leaderboard, ReleaseRefit
 from components.models.parallel import quiet_fits
+from components.models.refit import REFIT
 from components.release.golden_rows import choose_golden_rows
 from components.release.links import link_run
 from components.release.provenance import PROVENANCE, PROVENANCE_TAG, Provenance, describe_maker, fingerprint_folder
@@ -58,7 +61,10 @@ class Evidence:
 
     prepared: Prepared
     model_folder: Path
+    """The model that was judged."""
     evaluation_folder: Path
+    served_folder: Path
+    """What refit wrote: the model that is served, and which one that is."""
     profile_folder: Path
     """What explore wrote; its profile is of the training rows."""
     leaderboard: Path
@@ -73,7 +79,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class _Candidate:
-    model: Model
+    judged: Model
+    served: Model
+    """The judged one, or its recipe fitted again: `refit` says which."""
+    refit: ReleaseRefit
     evaluation: Evaluation
     golden: pd.DataFrame
     fingerprints: dict[str, str]
@@ -92,7 +101,7 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
     write_table(candidate.golden, folder / "golden.parquet")
     shutil.copyfile(evidence.prepared.newest_path, folder / "newest.parquet")
     with tempfile.TemporaryDirectory() as files:
-        _gather_files(task, evidence, candidate.model, folder, Path(files))
+        _gather_files(task, evidence, candidate, folder, Path(files))
         _write_provenance(evidence, candidate, Path(files), settings)
         record = _record(problem, evidence, candidate, Path(files), link_run(evidence.run_id, settings))
         registered = tracking.log_release(record, settings)
@@ -108,7 +117,7 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
 
 def _read_candidate(task: Task, evidence: Evidence) -> _Candidate:
     """Read what the run made, and fingerprint the output of each step: equal digits, equal outputs."""
-    model = load_model(task, evidence.model_folder)
+    judged, served = (load_model(task, folder) for folder in (evidence.model_folder, evidence.served_folder))
     evaluation = documents.read(Evaluation, evidence.evaluation_folder / "evaluation.json")
     golden = choose_golden_rows(task.problem, evidence.prepared)
     fingerprints = {
@@ -116,18 +125,22 @@ def _read_candidate(task: Task, evidence: Evidence) -> _Candidate:
         "snapshot": _last_part(evidence.snapshot),
         "features": _last_part(evidence.features_uri),
         "prepared": evidence.prepared.fingerprint,
-        "trials": model.description.details.trials if model.description.details else "",
+        "trials": judged.description.details.trials if judged.description.details else "",
         "model": fingerprint_model(evidence.model_folder),
-        "predictions": fingerprint_predictions(model, golden),
+        "predictions": fingerprint_predictions(judged, golden),
         "gates": fingerprint_gates(evaluation.gates),
+        "served": fingerprint_model(evidence.served_folder),
+        "answers": fingerprint_predictions(served, golden),
     }
-    return _Candidate(model, evaluation, golden, fingerprints)
+    refit = documents.read(ReleaseRefit, evidence.served_folder / REFIT)
+    return _Candidate(judged, served, refit, evaluation, golden, fingerprints)
 
 
-def _gather_files(task: Task, evidence: Evidence, model: Model, release: Path, files: Path) -> None:
+def _gather_files(task: Task, evidence: Evidence, candidate: _Candidate, release: Path, files: Path) -> None:
     """Copy what serving, monitoring and the next comparison need into one folder."""
-    for file in evidence.model_folder.iterdir():
-        shutil.copyfile(file, files / file.name)
+    shutil.copytree(evidence.served_folder, files, dirs_exist_ok=True)
+    if candidate.refit.is_refitted:
+        shutil.copytree(evidence.model_folder, files / JUDGED)
     for name in ("evaluation.json", "baseline.json"):
         shutil.copyfile(evidence.evaluation_folder / name, files / name)
     shutil.copyfile(evidence.prepared.folder / "ledger.parquet", files / "ledger.parquet")
@@ -135,11 +148,12 @@ def _gather_files(task: Task, evidence: Evidence, model: Model, release: Path, f
         shutil.copyfile(release / name, files / name)
     write_problem(task.problem, files / "problem.json")
     documents.write(ServedViews(views=tuple(declared_views(task.problem))), files / "views.json")
-    # What drift is measured against: monitoring reads no row of training or test again.
+    # What drift is measured against: monitoring reads no row of training or test again. Outputs are the judged model's:
+    # the served one may have learned from these rows, and is surer of them than it will be of rows to come.
     column = f"challenger__{task.output_columns[0]}"
     tested = read_table(evidence.evaluation_folder / "predictions.parquet", [column])
     profile = add_scores(read_profile(evidence.profile_folder / "profile.json"), tested[column])
-    shift = _measure_score_shift(task.problem, model, evidence.prepared, profile)
+    shift = _measure_score_shift(task.problem, candidate.judged, evidence.prepared, profile)
     write_profile(profile.model_copy(update={"score_shift": shift}), files / "profile.json")
 
 
@@ -186,7 +200,7 @@ def _write_provenance(evidence: Evidence, candidate: _Candidate, files: Path, se
 def _record(
     problem: Problem, evidence: Evidence, candidate: _Candidate, files: Path, links: Mapping[str, str]
 ) -> tracking.ReleaseRecord:
-    model, evaluation = candidate.model, candidate.evaluation
+    model, evaluation = candidate.served, candidate.evaluation
     described = model.description
     policy = {name: value for name, value in described.policy.items() if name != "kind"}
     searched = described.details.parameters if described.details else {}
@@ -214,6 +228,7 @@ def _record(
             "as_of": evidence.as_of,
             "verdict": evaluation.verdict,
             "reasons": "\n".join(evaluation.reasons),
+            "refit": candidate.refit.reason,
             "feature_service": problem.features.service,
             "owner": problem.owner.team,
             "snapshot": evidence.snapshot,
@@ -263,8 +278,8 @@ def _describe(
         model_uri=f"models:/{problem.name}/{version}" if version else None,
         storage_uri=registered.storage_uri,
         as_of=evidence.as_of,
-        family=candidate.model.family,
-        kind=candidate.model.description.kind,
+        family=candidate.served.family,
+        kind=candidate.served.description.kind,
         feature_service=problem.features.service,
         fingerprints=candidate.fingerprints,
         golden_rows=len(candidate.golden),

@@ -23,6 +23,7 @@ from components.models.artifact import fingerprint_model, load_model, save_model
 from components.models.champion import read_champion
 from components.models.ensemble import build_ensemble
 from components.models.evaluate import evaluate_model, save_evaluation
+from components.models.refit import refit_release
 from components.models.select import select_candidates
 from components.models.tune import tune_candidates
 from components.release.provenance import RecordedVersion
@@ -98,3 +99,7 @@ def rebuild_version(task: Task, version: RecordedVersion, folder: Path, settings
     save_evaluation(task, evaluated, folder / "evaluation")
     yield compare("gates", fingerprint_gates(evaluated.evaluation.gates))
     yield compare("verdict", evaluated.evaluation.verdict)
+    served, _ = refit_release(prepared, model, evaluated.evaluation.verdict)
+    save_model(folder / "served", served)
+    yield compare("served", fingerprint_model(folder / "served"))
+    yield compare("answers", fingerprint_predictions(served, golden))

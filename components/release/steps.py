@@ -14,6 +14,7 @@ def register(
     leaderboard: Input[Artifact],
     model: Input[Artifact],
     evaluation: Input[Artifact],
+    served: Input[Artifact],
     snapshot: str,
     features_uri: str,
     run_id: str,
@@ -31,7 +32,7 @@ def register(
     from components.release.register import Evidence, register_release
     from components.tasks import open_task
 
-    made = {"model": model, "evaluation": evaluation, "profile": profile}
+    made = {"model": model, "evaluation": evaluation, "served": served, "profile": profile}
     folders = {f"{name}_folder": Path(artifact.path) for name, artifact in made.items()}
     origin = {"snapshot": snapshot, "features_uri": features_uri, "run_id": run_id, "as_of": as_of}
     rows = read_prepared(prepared.path, test.path)

@@ -15,6 +15,7 @@ def present(
     tuned: Input[Artifact],
     model: Input[Artifact],
     evaluation: Input[Artifact],
+    served: Input[Artifact],
     release: Input[Artifact],
     deployment: Input[Artifact],
     run_id: str,
@@ -35,7 +36,7 @@ def present(
 
     data = {"accepted": accepted, "prepared": prepared, "profile": profile}
     models = {"leaderboard": leaderboard, "tuned": tuned, "model": model, "evaluation": evaluation}
-    artifacts = {**data, **models, "release": release, "deployment": deployment}
+    artifacts = {**data, **models, "served": served, "release": release, "deployment": deployment}
     places = {name: Path(artifact.path) for name, artifact in artifacts.items()}
     settings = load_settings()
     task = open_task(fetch_problem(contract, settings))

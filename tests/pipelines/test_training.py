@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 STEPS = (
-    "frame ingest validate build prepare explore recall select tune ensemble evaluate register materialize deploy "
-    "present"
+    "frame ingest validate build prepare explore recall select tune ensemble evaluate refit register materialize "
+    "deploy present"
 ).split()
 # Steps that read or change the world outside: contract, object store, registry, online store, endpoint.
 NEVER_REUSED = {"frame", "ingest", "build", "recall", "evaluate", "register", "materialize", "deploy", "present"}
@@ -67,7 +67,7 @@ def test_no_step_before_evaluate_is_given_test_rows(compiled: dict[str, Any]) ->
         for place in task["inputs"].get("artifacts", {}).values()
         if place.get("taskOutputArtifact") == {"producerTask": "prepare", "outputArtifactKey": "test"}
     }
-    assert given == {"evaluate", "register"}
+    assert given == {"evaluate", "refit", "register"}
     assert "ensemble" in compiled["root"]["dag"]["tasks"]["evaluate"]["dependentTasks"]
 
 

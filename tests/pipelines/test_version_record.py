@@ -34,12 +34,14 @@ from components.features.explore.explore import explore_training_rows
 from components.features.online.materialize import fill_online_store
 from components.features.online.store import open_online_features
 from components.features.prepare import prepare_rows
-from components.models.artifact import load_model, save_model
+from components.models.artifact import JUDGED, fingerprint_model, load_model, save_model
 from components.models.ensemble import build_ensemble
 from components.models.evaluate import evaluate_model, save_evaluation
+from components.models.refit import refit_release, save_release
 from components.models.select import select_candidates
 from components.models.tune import tune_candidates
 from components.release.provenance import fetch_version
+from components.release.record import fingerprint_predictions
 from components.release.register import Evidence, register_release
 from components.release.reproduce import rebuild_version
 from components.release.smoke_test import judge_newest, read_trial_rows
@@ -51,17 +53,19 @@ from pipelines.simulation.demo_data import land_deliveries
 
 PROBLEMS = Path(__file__).parents[2] / "pipelines" / "problems"
 NAME, AS_OF = "flight-delays", "2013-03-01T00:00:00+00:00"
-OUTPUTS = "contract snapshot features prepared trials model predictions gates verdict".split()
+OUTPUTS = "contract snapshot features prepared trials model predictions gates verdict served answers".split()
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory, seaweedfs: SeaweedFS) -> Iterator[Settings]:
-    """An installation of its own with the problem cut to five weeks, two families and four trials."""
+    """An installation of its own with the problem cut to five weeks, two families, four trials and a weak rule."""
     folder = tmp_path_factory.mktemp("reproduce")
     contract = yaml.safe_load((PROBLEMS / f"{NAME}.yaml").read_text())
     contract["split"] |= {"train_days": 21, "validation_days": 7, "test_days": 7, "minimum_rows": 500}
     contract["search"] |= {"candidates": ["logistic", "hist_gradient_boosting"], "keep": 2, "trials": 4}
     contract["search"] |= {"select_rows": 3000, "tune_rows": 3000}
+    # A rule that knows one rate for all, so that the few rows make a release that is accepted, and fitted once more.
+    contract["baseline"] |= {"minimum_rows": 1_000_000}
     (folder / "problems").mkdir()
     (folder / "problems" / f"{NAME}.yaml").write_text(yaml.safe_dump(contract))
     places = {
@@ -93,13 +97,16 @@ def version(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> str
     explore_training_rows(task, prepared, folder / "profile")
     board = select_candidates(task, prepared)
     write(board, folder / "leaderboard.json")
-    model = build_ensemble(task, prepared, tune_candidates(task, prepared, board))
-    save_model(folder / "model", model)
-    save_evaluation(task, evaluate_model(prepared, model), folder / "evaluation")
+    save_model(folder / "model", build_ensemble(task, prepared, tune_candidates(task, prepared, board)))
+    model = load_model(task, folder / "model")
+    evaluated = evaluate_model(prepared, model)
+    save_evaluation(task, evaluated, folder / "evaluation")
+    save_release(folder / "served", *refit_release(prepared, model, evaluated.evaluation.verdict))
     evidence = Evidence(
         prepared=prepared,
         model_folder=folder / "model",
         evaluation_folder=folder / "evaluation",
+        served_folder=folder / "served",
         profile_folder=folder / "profile",
         leaderboard=folder / "leaderboard.json",
         snapshot=snapshot.prefix,
@@ -137,6 +144,20 @@ def test_version_is_built_again_on_one_core_with_other_seed_zone_and_locale(vers
     assert "every output is as it was registered" in done.stdout
 
 
+def test_version_holds_the_served_model_and_the_judged_one(version: str, settings: Settings, tmp_path: Path) -> None:
+    recorded = fetch_version(NAME, version, tmp_path / "version", settings)
+    folder, digits = recorded.files.model_folder, recorded.provenance.fingerprints
+
+    assert fingerprint_model(folder) == digits["served"] != digits["model"] == fingerprint_model(folder / JUDGED)
+    task, golden = open_task(recorded.files.problem), read_table(folder / "golden.parquet")
+    served, judged = load_model(task, folder), load_model(task, folder / JUDGED)
+    assert served.policy == judged.policy
+    assert [fingerprint_predictions(one, golden) for one in (served, judged)] == [
+        digits["answers"],
+        digits["predictions"],
+    ]
+
+
 def test_first_output_that_differs_is_the_one_whose_input_does(
     version: str, settings: Settings, tmp_path: Path
 ) -> None:
@@ -151,7 +172,9 @@ def test_first_output_that_differs_is_the_one_whose_input_does(
     assert compared[-1].step == "tune"
 
 
-@pytest.mark.parametrize("name", ["problem.json", "model.skops", "golden.parquet", "provenance.json"])
+@pytest.mark.parametrize(
+    "name", ["problem.json", "model.skops", "judged/model.skops", "golden.parquet", "provenance.json"]
+)
 def test_edited_file_of_the_registry_is_named(name: str, version: str, settings: Settings, tmp_path: Path) -> None:
     place = tracking.find_version(NAME, version, settings).storage_uri
     store = open_store(settings)
@@ -185,11 +208,12 @@ def test_edited_snapshot_is_named(name: str, version: str, settings: Settings, t
 def test_chain_behind_a_version_names_each_stage_and_its_file(version: str, settings: Settings, tmp_path: Path) -> None:
     chain = {link.stage: link for link in explain_version(NAME, version, tmp_path, settings)}
 
-    assert list(chain) == ["cause", "run", "contract", "data", "code", "judgement", "release"]
+    assert list(chain) == ["cause", "run", "contract", "data", "code", "judgement", "served model", "release"]
     assert "no ruling names this version" in chain["cause"].words[0]
     assert "1 March 2013" in chain["run"].words[0]
     assert any(words.startswith("flights: ") and "2013-02-01" in words for words in chain["data"].words)
     assert any("beats_current_solution" in words for words in chain["judgement"].words)
+    assert chain["served model"].words[0].startswith("The recipe is fitted once more on all ")
     assert chain["judgement"].place.endswith("evaluation.json")
 
 

@@ -24,7 +24,7 @@ from components.release.register import Evidence, register_release
 from components.tasks import open_task
 from components.tasks.binary.policy import ThresholdPolicy
 from components.tasks.binary.rule import GroupRate
-from tests.unit.made_models import make_evaluation, make_model, save_leaderboard
+from tests.unit.made_models import make_evaluation, make_model, save_judged, save_leaderboard
 
 PROBLEM = load_problem(Path(__file__).parents[2] / "pipelines" / "problems" / "flight-delays.yaml")
 TASK = open_task(PROBLEM)
@@ -140,6 +140,7 @@ def register_made(folder: Path, prepared: Prepared, run_id: str, verdict: str, s
         prepared=prepared,
         model_folder=folder / "model",
         evaluation_folder=folder / "evaluation",
+        served_folder=save_judged(folder / "served", folder / "model"),
         profile_folder=make_profile(folder / "profile", prepared),
         leaderboard=save_leaderboard(folder),
         snapshot="s3://b/s/11",

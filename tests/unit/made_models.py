@@ -1,5 +1,6 @@
 """Models and evaluations for tests, made without the steps that make them in a run."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -17,8 +18,10 @@ from components.models.documents import (
     Evaluation,
     Generalisation,
     Leaderboard,
+    ReleaseRefit,
     TestRecord,
 )
+from components.models.refit import REFIT
 
 CONTRACT = Path(__file__).parents[2] / "pipelines" / "problems" / "flight-delays.yaml"
 
@@ -96,6 +99,21 @@ def make_evaluation(verdict="promote", **fields) -> Evaluation:
         **fields,
     }
     return Evaluation(**given)
+
+
+def save_judged(folder: Path, model_folder: Path) -> Path:
+    """Write what refit leaves where the judged model is served, and return its folder."""
+    shutil.copytree(model_folder, folder, dirs_exist_ok=True)
+    record = ReleaseRefit(
+        is_refitted=False,
+        rows=300,
+        until="2013-06-02T00:00:00+00:00",
+        shifts=(),
+        golden=None,
+        reason="The judged model is served.",
+    )
+    documents.write(record, folder / REFIT)
+    return folder
 
 
 def save_leaderboard(folder: Path, champion: dict[str, dict[str, float]] | None = None) -> Path:

@@ -24,7 +24,7 @@ class ReleaseRecord:
     example: "pd.DataFrame"
     """A few rows of the model's inputs: the input example, and by their types the signature."""
     files: Path
-    """A folder, stored flat beside MLmodel; its `model.skops` is the very file that was evaluated."""
+    """A folder, whose files are stored beside MLmodel; its `model.skops` is the very file that refit wrote."""
     parameters: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]

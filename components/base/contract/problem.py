@@ -259,6 +259,19 @@ class Search(Section):
     seed: int = 0
 
 
+class Release(Section):
+    """Which model an accepted release serves: the judged one, or its recipe fitted once more on newer rows too."""
+
+    refit: Literal["all", "judged"] = Field(
+        default="judged",
+        description="rows that the served model learns from: all of train, validation and test, or those of the judged",
+    )
+    maximum_flipped_ratio: Ratio = Field(
+        default=0.1,
+        description="largest share of decisions that newer rows may change; beyond it the judged model serves",
+    )
+
+
 class Rollout(Section):
     """How long a candidate is watched on a cluster at each share of the requests, and what withdraws it there."""
 
@@ -324,6 +337,7 @@ class Problem(Section):
     fairness: list[Fairness] = Field(default=[])
     accepted_findings: list[AcceptedFinding] = Field(default=[])
     search: Search
+    release: Release = Release()
     serving: Serving
     refresh: Refresh = Refresh()
     monitoring: Monitoring

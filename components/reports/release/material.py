@@ -13,12 +13,13 @@ from components.base.contract.problem import Problem
 from components.base.dataset import Prepared, read_prepared
 from components.base.documents import D, read
 from components.base.task import Task
-from components.base.text.wording import say_plainly
+from components.base.text.wording import say_plainly, write_count, write_date
 from components.data.dictionary import Dictionary
 from components.data.quality import Quality
 from components.features.explore.documents import Findings
 from components.models.artifact import ModelDescription
-from components.models.documents import Contender, ContenderRecord, Evaluation, Leaderboard, Tuned
+from components.models.documents import Contender, ContenderRecord, Evaluation, Leaderboard, ReleaseRefit, Tuned
+from components.models.refit import REFIT
 from components.release.record import Deployment, Release
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Material:
     tuned: Tuned | None = None
     model: ModelDescription | None = None
     evaluation: Evaluation | None = None
+    refit: ReleaseRefit | None = None
     release: Release | None = None
     deployment: Deployment | None = None
     prepared: Prepared | None = None
@@ -81,6 +83,21 @@ class Material:
         )
 
     @property
+    def measured_on(self) -> str | None:
+        """Whose figures the report shows, where that is not the served model; None where it is."""
+        if self.refit is None or not self.refit.is_refitted:
+            return None
+        return (
+            "Every figure of the new model was measured on the judged model. The model that is served is its recipe "
+            f"fitted once more on all {write_count(self.refit.rows)} rows, to {write_date(self.refit.until)}."
+        )
+
+    @property
+    def served(self) -> str | None:
+        """What a reader must know of the served model: whose the figures are, or that newer rows had to stay out."""
+        return self.refit.reason if self.refit and self.refit.is_kept_back else self.measured_on
+
+    @property
     def contenders(self) -> dict[Contender, ContenderRecord]:
         """Who was judged on the test rows, in the order of `_ROLES`."""
         judged = self.evaluation.contenders if self.evaluation else {}
@@ -109,7 +126,7 @@ def read_material(task: Task, run_id: str, as_of: str, places: Mapping[str, Path
         run_id: The run's id in Kubeflow Pipelines.
         as_of: ISO 8601, UTC.
         places: Path of each step's artifact: accepted, prepared, profile, leaderboard, tuned, model, evaluation,
-            release, deployment.
+            served, release, deployment.
     """
 
     def read_if_left(kind: type[D], step: str, file: str = "") -> D | None:
@@ -130,6 +147,7 @@ def read_material(task: Task, run_id: str, as_of: str, places: Mapping[str, Path
         tuned=read_if_left(Tuned, "tuned"),
         model=read_if_left(ModelDescription, "model", "model.json"),
         evaluation=read_if_left(Evaluation, "evaluation", "evaluation.json"),
+        refit=read_if_left(ReleaseRefit, "served", REFIT),
         release=read_if_left(Release, "release", "release.json"),
         deployment=deployment,
         prepared=read_prepared(places["prepared"]) if "prepared" in places else None,

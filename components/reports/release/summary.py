@@ -20,7 +20,7 @@ from components.models.documents import (
     Evaluation,
     Leaderboard,
 )
-from components.release.record import Deployment
+from components.release.record import Deployment, Release
 from components.reports.release.material import REFERENCES, Material
 
 
@@ -83,6 +83,8 @@ class ReleaseSummary(Document):
     verdict_in_words: str
     fingerprints: dict[str, str] = Field(default={})
     """Of the output of each step, as the release has them."""
+    served: str = ""
+    """Which model the release serves, judged or fitted again, and why, in words."""
     cut_short: str | None = None
     """Why this run may differ from the next one of the same rows, in words."""
 
@@ -120,8 +122,9 @@ def summarise(material: Material) -> ReleaseSummary:
         champion_version=deployment.champion,
         deployment=deployment.outcome,
         endpoint=deployment.endpoint,
-        verdict_in_words=_format_verdict(release.version, evaluation, deployment),
+        verdict_in_words=_format_verdict(material, release, evaluation, deployment),
         fingerprints=dict(release.fingerprints),
+        served=material.refit.reason if material.refit else "",
         cut_short=material.cut_short,
     )
 
@@ -154,8 +157,9 @@ def _describe(role: Contender, contender: ContenderRecord, metric: str) -> Conte
     )
 
 
-def _format_verdict(version: str | None, evaluation: Evaluation, deployment: Deployment) -> str:
+def _format_verdict(material: Material, release: Release, evaluation: Evaluation, deployment: Deployment) -> str:
     """Write in sentences what was decided, why, and what it is worth against what it was compared with."""
+    version = release.version
     decided = {
         "promoted": f"Version {version} is promoted: it answers at the endpoint {deployment.endpoint}.",
         "refused": f"Version {version} passed its evaluation, but the endpoint refused it.",
@@ -173,4 +177,4 @@ def _format_verdict(version: str | None, evaluation: Evaluation, deployment: Dep
         f"It earns {abs(gain.estimate):,.0f} {evaluation.currency} {words} per 1,000 predictions than the "
         f"{say_plainly(reference)}{interval}."
     )
-    return " ".join([decided + kept, worth, *reasons])
+    return " ".join([decided + kept, worth, *reasons, *filter(None, [material.served])])

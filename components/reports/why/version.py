@@ -16,7 +16,8 @@ from components.base.contract.problem import Problem
 from components.base.settings import Settings
 from components.base.text.wording import format_time, join_words
 from components.data.snapshot import read_snapshot
-from components.models.documents import Evaluation
+from components.models.documents import Evaluation, ReleaseRefit
+from components.models.refit import REFIT
 from components.release.provenance import Provenance, fetch_version
 from components.reports.library import find_release_report
 from components.reports.sources import list_rulings
@@ -46,6 +47,7 @@ def explain_version(problem: str, version: str, folder: Path, settings: Settings
         _tell_data(provenance, settings),
         _tell_maker(provenance),
         _tell_judgement(files),
+        *_tell_refit(files),
         *_tell_stages(recorded.record, tracking.find_aliases(problem, settings)),
     ]
 
@@ -110,6 +112,13 @@ def _tell_judgement(files: ModelFiles) -> Link:
     evaluation = documents.read(Evaluation, path)
     gates = [f"{gate.verdict}: {gate.name}. {gate.reason}" for gate in evaluation.gates]
     return Link("judgement", (f"Verdict: {evaluation.verdict}.", *gates), f"{files.storage_uri}/{path.name}")
+
+
+def _tell_refit(files: ModelFiles) -> Iterator[Link]:
+    """Tell which model is served; an older platform served the judged one without a record."""
+    path = files.model_folder / REFIT
+    if path.is_file():
+        yield Link("served model", (documents.read(ReleaseRefit, path).reason,), f"{files.storage_uri}/{path.name}")
 
 
 def _tell_stages(record: VersionRecord, aliases: Mapping[str, str]) -> Iterator[Link]:

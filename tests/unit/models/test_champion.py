@@ -1,5 +1,6 @@
-"""The champion as a comparator: what it must share with the present contract, and a model that no longer loads."""
+"""The champion as a comparator: by which of its models, what it must share with the contract, and when it is none."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from components.base.contract.load import load_problem
 from components.base.errors import ModelRefusedError
 from components.base.settings import load_settings
 from components.base.tables import write_table
-from components.models.artifact import save_model
-from components.models.champion import Champion, fetch_champion, find_objection
+from components.models.artifact import JUDGED, save_model
+from components.models.champion import Champion, fetch_champion, find_objection, read_champion
 from components.models.evaluate import evaluate_model
 
 EMPTY_LEDGER = pd.DataFrame({"row_hash": np.array([], dtype="uint64"), "role": []})
@@ -87,3 +88,45 @@ def test_model_that_no_longer_loads_holds_the_release(task, problem, prepared, m
     assert judged.champion.comparable is False
     with pytest.raises(ModelRefusedError, match=re.escape("must be readable")):
         _ = champion.model
+
+
+@pytest.fixture
+def refitted(task, problem, prepared, model, small, tmp_path):
+    """Judge with a champion whose served model is another than its judged one; it knows 20 test rows in a role."""
+
+    def write(role):
+        rows = prepared.read("train")
+        fitted = task.build_candidate("naive_bayes", small.FEATURES).fit(rows[small.NAMES], rows["late"])
+        save_model(tmp_path, dataclasses.replace(model, estimator=fitted))
+        save_model(tmp_path / JUDGED, model)
+        ledger = prepared.read_ledger()
+        known = ledger[ledger["role"] == "test"].head(20).assign(role=role) if role else EMPTY_LEDGER
+        write_table(known, tmp_path / "ledger.parquet")
+        files = tracking.ModelFiles("3", tmp_path, tmp_path / "ledger.parquet", problem, "file:///here")
+        return evaluate_model(prepared, model, read_champion(task, files))
+
+    return write
+
+
+def test_champion_is_met_by_the_model_that_it_serves_on_rows_that_this_has_not_seen(refitted):
+    judged = refitted(None)
+    outputs = [judged.predictions[f"{role}__probability"] for role in ("champion", "challenger")]
+    assert not np.array_equal(*outputs)
+    assert judged.evaluation.champion.reason.endswith("scored on all of them, by the model that it serves.")
+
+
+def test_champion_is_met_by_its_judged_model_on_rows_that_the_served_one_has_seen(refitted):
+    """The judged model is the challenger itself here, so that its scores tell which of both was met."""
+    judged = refitted("test")
+    outputs = [judged.predictions[f"{role}__probability"] for role in ("champion", "challenger")]
+    np.testing.assert_array_equal(*outputs)
+    assert "by its judged model: the one that it serves has learned from some of them" in (
+        judged.evaluation.champion.reason
+    )
+
+
+@pytest.mark.parametrize("role", ["train", "validation"])
+def test_champion_is_not_met_on_rows_that_both_of_its_models_have_seen(refitted, role):
+    judged = refitted(role)
+    assert "champion" not in judged.evaluation.contenders
+    assert "was fitted on 20 of these 560 test rows" in judged.evaluation.champion.reason

@@ -19,7 +19,7 @@ from components.models.documents import Importance
 from components.release.register import Evidence, register_release
 from components.tasks.binary.policy import ThresholdPolicy
 from components.tasks.binary.rule import GroupRate
-from tests.unit.made_models import make_contender, make_evaluation, make_model, save_leaderboard
+from tests.unit.made_models import make_contender, make_evaluation, make_model, save_judged, save_leaderboard
 from tests.unit.monitoring.flights_world import FEATURES, PROBLEM, START, TASK, make_flights
 
 RISK = "origin_departure_delay_3h"
@@ -55,6 +55,7 @@ def promote_model(settings, folder, features=FEATURES):
         prepared=_prepare(folder / "prepared", rows, features),
         model_folder=folder / "model",
         evaluation_folder=_evaluate(folder / "evaluation", rows, model),
+        served_folder=save_judged(folder / "served", folder / "model"),
         profile_folder=_profile(folder / "profile", rows, model.features),
         leaderboard=save_leaderboard(folder),
         snapshot="s3://b/s/11",

@@ -277,7 +277,7 @@ def test_model_that_changed_in_the_registry_is_refused_before_it_serves(release,
 
     told = read_deployment(tmp_path / "deployment")
     assert told.outcome == "refused"
-    assert told.reasons[0] == "The registry's files of version 1 are not the model that was evaluated."
+    assert told.reasons[0] == "The registry's files of version 1 are not the model that was registered."
 
 
 def test_predictor_that_cannot_start_is_refused_with_the_end_of_its_log(

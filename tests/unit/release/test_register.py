@@ -1,5 +1,6 @@
 """Registration over a real MLflow on SQLite, with a small model of the real contract."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -24,11 +25,12 @@ from components.base.tables import write_table
 from components.features.explore.profile import build_profile, profile_numbers, read_profile, write_profile
 from components.features.feast.feature_store import declared_views
 from components.features.online.store import ServedViews
-from components.models.artifact import fingerprint_model, load_model, save_model
+from components.models.artifact import JUDGED, fingerprint_model, load_model, save_model
 from components.models.baselines import Baseline, load_current_solution, save_current_solution
-from components.models.documents import ComparisonRecord, CrossValidated, ModelDetails
+from components.models.documents import ComparisonRecord, CrossValidated, ModelDetails, ReleaseRefit
+from components.models.refit import REFIT
 from components.release.provenance import describe_maker, explain_maker, read_provenance
-from components.release.record import Release
+from components.release.record import Release, fingerprint_predictions
 from components.release.register import Evidence, register_release
 from components.tasks import open_task
 from components.tasks.binary.policy import ThresholdPolicy
@@ -128,6 +130,7 @@ def evidence(tmp_path):
         prepared=prepared,
         model_folder=tmp_path / "model",
         evaluation_folder=tmp_path / "evaluation",
+        served_folder=made_models.save_judged(tmp_path / "served", tmp_path / "model"),
         profile_folder=make_profile(tmp_path / "profile", prepared),
         leaderboard=made_models.save_leaderboard(tmp_path, {"logistic": {"C": 0.5}}),
         snapshot="s3://tidemill/flight-delays/snapshots/5a5a/",
@@ -159,6 +162,43 @@ def test_registered_model_comes_back_as_it_was_evaluated(evidence, settings, tmp
     served = documents.read(ServedViews, files.model_folder / "views.json")
     assert list(served.views) == declared_views(PROBLEM)
     assert list(pd.read_parquet(files.ledger_path)) == ["row_hash", "role"]
+
+
+@pytest.fixture
+def refitted(evidence):
+    """The evidence of a release that serves its recipe fitted on newer rows."""
+    judged, record = (
+        load_model(TASK, evidence.model_folder),
+        documents.read(ReleaseRefit, evidence.served_folder / REFIT),
+    )
+    newer = copy.deepcopy(judged.estimator)
+    newer[-1].intercept_ += 0.5
+    save_model(evidence.served_folder, dataclasses.replace(judged, estimator=newer))
+    documents.write(record.model_copy(update={"is_refitted": True}), evidence.served_folder / REFIT)
+    return evidence
+
+
+def test_version_of_a_refitted_release_is_its_served_model_with_the_judged_one_beside_it(refitted, settings, tmp_path):
+    release = register_release(TASK, refitted, tmp_path / "release", settings)
+    folder = tracking.download_version("flight-delays", release.version, tmp_path / "back", settings).model_folder
+    record, golden = tracking.find_version("flight-delays", release.version, settings), folder / "golden.parquet"
+
+    digits = read_provenance(folder, record).fingerprints
+    assert digits["served"] == fingerprint_model(folder) == fingerprint_model(refitted.served_folder)
+    assert digits["model"] == fingerprint_model(folder / JUDGED) == fingerprint_model(refitted.model_folder)
+    models = {"answers": load_model(TASK, folder), "predictions": load_model(TASK, folder / JUDGED)}
+    for name, model in models.items():
+        assert fingerprint_predictions(model, pd.read_parquet(golden)) == digits[name]
+    assert documents.read(ReleaseRefit, folder / REFIT).reason == record.tags["refit"]
+    # Of test rows, from which the served model has learned.
+    assert read_profile(folder / "profile.json").scores == profile_numbers(pd.Series(np.linspace(0.1, 0.9, 400)))
+
+
+def test_version_that_serves_what_was_judged_holds_one_model(evidence, settings, tmp_path):
+    release = register_release(TASK, evidence, tmp_path / "release", settings)
+    folder = tracking.download_version("flight-delays", release.version, tmp_path / "back", settings).model_folder
+    assert not (folder / JUDGED).exists()
+    assert release.fingerprints["served"] == release.fingerprints["model"]
 
 
 def test_registered_files_are_all_that_monitoring_needs(evidence, settings, tmp_path):

@@ -224,6 +224,16 @@ def release(version="3"):
             "registered_at": AS_OF}  # fmt: skip
 
 
+def refit(is_refitted=True):
+    shifts = [{"rows": 1000, "psi": 0.01, "flipped_ratio": 0.02, "loss_gain": 0.001}] * 2
+    golden = {"rows": 200, "mean_difference": 0.01, "flipped": 4}
+    if is_refitted:
+        return {"is_refitted": True, "rows": 13500, "until": AS_OF, "shifts": shifts, "golden": golden,
+                "reason": "Fitted once more on all rows."}  # fmt: skip
+    return {"is_refitted": False, "rows": 11500, "until": "2013-06-02T00:00:00+00:00", "shifts": shifts, "golden": None,
+            "reason": "The judged model is served, for 40% would flip."}  # fmt: skip
+
+
 def deployment(outcome="promoted"):
     replay = {"rows": 200, "v1_difference": 0.0, "v2_difference": 1e-17, "different_decisions": 0,
         "positive_decisions": 3,
@@ -249,6 +259,7 @@ def write_places(folder, documents):
         "findings": "profile/findings.json",
              "leaderboard": "leaderboard", "tuned": "tuned", "model": "model/model.json",
              "evaluation": "evaluation/evaluation.json", "release": "release/release.json",
+             "refit": "served/refit.json",
              "deployment": "deployment/deployment.json"}  # fmt: skip
     for name, document in documents.items():
         path = folder / files[name]
@@ -287,6 +298,6 @@ def write_rows(folder):
 
 def all_documents(**changed):
     return {"quality": quality(), "dictionary": dictionary(), "findings": findings(), "leaderboard": leaderboard(),
-            "tuned": tuned(), "model": model(), "evaluation": evaluation(), "release": release(),
+            "tuned": tuned(), "model": model(), "evaluation": evaluation(), "release": release(), "refit": refit(),
             "deployment": deployment(),
             **changed}  # fmt: skip

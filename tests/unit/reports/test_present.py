@@ -175,6 +175,30 @@ def test_card_holds_answer_gates_limits_and_owner(tmp_path):
     assert all(line.startswith("* ") for line in card.split("### Limits")[1].split("###")[0].strip().splitlines())
 
 
+def test_figures_of_a_refitted_release_are_said_to_be_of_the_judged_model(tmp_path):
+    material = read(tmp_path, docs.all_documents())
+    words = (
+        "Every figure of the new model was measured on the judged model. The model that is served is its recipe fitted "
+        "once more on all 13,500 rows, to 1 July 2013."
+    )
+    page = render_report(material, {})
+    for section in ("answer", "test", "gates"):
+        start = page.index(f'aria-labelledby="{section}"')
+        assert words in text_of(page[start : page.index("</section>", start)])
+    assert words in render_card(material)
+    assert "**Trained on**: 13,500 flights" in render_card(material)
+    assert summarise(material).verdict_in_words.endswith(words)
+
+
+def test_newer_rows_that_had_to_stay_out_are_said_in_report_card_and_verdict(tmp_path):
+    material = read(tmp_path, docs.all_documents(refit=docs.refit(is_refitted=False)))
+    words = "The judged model is served, for 40% would flip."
+    assert words in text_of(render_report(material, {}))
+    assert words in render_card(material)
+    assert "measured on the judged model" not in render_card(material)
+    assert summarise(material).verdict_in_words.endswith(words)
+
+
 def test_ceiling_that_was_reached_is_shown_as_a_run_that_may_differ(tmp_path):
     documents = docs.all_documents()
     documents["tuned"]["trials"] = 30
