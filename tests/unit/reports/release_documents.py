@@ -28,6 +28,10 @@ def interval(estimate, spread=0.1):
     return {"estimate": estimate, "low": estimate - spread, "high": estimate + spread}
 
 
+def gain(estimate, spread=0.1):
+    return interval(estimate, spread) | {"floor": estimate - spread * 0.8}
+
+
 def outcomes(rows, late):
     return {"rows": rows, "mean": late / rows, "counts": {"late": late, "on time": rows - late}}
 
@@ -76,7 +80,7 @@ def evaluation(verdict="promote", champion=False):
              "limit": 500.0, "reason": "It earns more."},
         ],
         "contenders": contenders,
-        "comparisons": {name: {"primary": interval(0.1), "value_per_1000": interval(21234.5, 500)} for name in names},
+        "comparisons": {name: {"primary": gain(0.1), "value_per_1000": gain(21234.5, 500)} for name in names},
         "champion": {"version": "2", "comparable": True, "reason": "Never saw the test rows."} if champion else None,
         "policy_curve": [], "value_by_day": {
             role: {f"2013-06-0{day}": value for day in (3, 4)}
