@@ -72,6 +72,12 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "unit/models/test_refit.py::test_recipe_is_fitted_again_on_train_and_validation_rows",
         "unit/models/test_refit.py::test_model_whose_outputs_would_move_stays_as_it_was_judged",
     ),
+    "the recipe once more on all rows, served unless it answers otherwise than the judged model": (
+        "unit/models/test_refit.py::test_accepted_release_serves_its_recipe_fitted_on_all_roles",
+        "unit/models/test_refit.py::test_newest_rows_that_mean_the_opposite_keep_the_judged_model",
+        "unit/models/test_refit.py::test_more_decisions_that_flip_than_the_contract_allows_keep_the_judged_model",
+        "unit/models/test_refit.py::test_release_that_is_not_accepted_or_not_to_be_refitted_serves_what_was_judged",
+    ),
     "opens the test rows once": (
         "unit/models/test_steps.py::test_every_other_model_that_opened_the_same_test_rows_is_counted",
         "unit/models/test_steps.py::test_model_that_is_judged_again_opens_nothing_new",
