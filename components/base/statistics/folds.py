@@ -30,8 +30,9 @@ def split_train(problem: Problem, train: pd.DataFrame) -> list[Fold]:
 
 
 def split_folds(predicted_at: pd.Series, label_at: pd.Series, folds: int, gap: pd.Timedelta) -> list[Fold]:
-    """Cut the rows into `folds` + 1 runs of equal size in time; fold i scores run i + 1 after fitting on those before.
+    """Cut the newer half of the rows into runs of equal size in time; fold i scores run i after fitting on all before.
 
+    No fold fits on less than the older half: parameters that suit a tenth of the rows would be too simple for all.
     Rows are fitted on when they were predicted at least `gap` before the first scored row and their label was known by
     then. Rows predicted at one moment stay in one run.
 
@@ -43,7 +44,7 @@ def split_folds(predicted_at: pd.Series, label_at: pd.Series, folds: int, gap: p
     """
     times, labels = predicted_at.reset_index(drop=True), label_at.reset_index(drop=True)
     ordered = times.sort_values(ignore_index=True)
-    starts = [ordered.iloc[len(ordered) * number // (folds + 1)] for number in range(1, folds + 1)]
+    starts = [ordered.iloc[len(ordered) * number // (2 * folds)] for number in range(folds, 2 * folds)]
     ends = [*starts[1:], ordered.iloc[-1] + pd.Timedelta(microseconds=1)]
     split = [
         Fold(

@@ -26,12 +26,12 @@ _ENCODINGS: dict[Family, Encoding] = {
 DEFAULTS: dict[Family, dict[str, Any]] = {
     "logistic": {"C": 0.1},
     "hist_gradient_boosting": {
-        "learning_rate": 0.08,
-        "max_iter": 100,
+        "learning_rate": 0.05,
+        "max_iter": 200,
         "max_leaf_nodes": 24,
         "min_samples_leaf": 60,
         "l2_regularization": 1.0,
-        "max_features": 0.7,
+        "max_features": 0.5,
     },
     "random_forest": {"max_features": 0.3, "min_samples_leaf": 15, "max_samples": 0.25},
     "extra_trees": {"max_features": 0.5, "min_samples_leaf": 15, "max_samples": 0.25},
@@ -55,8 +55,8 @@ def suggest_parameters(family: Family, trial: "Trial") -> dict[str, Any]:
         return {"C": trial.suggest_float("C", 1e-3, 30.0, log=True)}
     if family == "hist_gradient_boosting":
         return {
-            "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.3, log=True),
-            "max_iter": trial.suggest_int("max_iter", 40, 200, step=20),
+            "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.15, log=True),
+            "max_iter": trial.suggest_int("max_iter", 100, 300, step=50),
             "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 6, 48, log=True),
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 10, 300, log=True),
             "l2_regularization": trial.suggest_float("l2_regularization", 1e-2, 30.0, log=True),

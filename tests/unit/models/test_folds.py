@@ -43,10 +43,11 @@ def test_every_label_of_a_fit_is_known_before_the_first_scored_prediction(hours,
         assert set(earlier.fit) <= set(later.fit)
 
 
-def test_scored_rows_are_all_but_the_first_run():
+def test_scored_rows_are_the_newer_half_and_every_fold_fits_on_the_older_one():
     times = pd.Series(pd.date_range(START, periods=400, freq="h"))
     split = split_folds(times, times + pd.Timedelta(hours=1), 3, pd.Timedelta(0))
-    assert np.concatenate([fold.score for fold in split]).tolist() == list(range(100, 400))
+    assert np.concatenate([fold.score for fold in split]).tolist() == list(range(200, 400))
+    assert split[0].fit.tolist() == list(range(200))
 
 
 def test_folds_without_history_are_refused():
@@ -62,11 +63,11 @@ def test_sample_keeps_the_share_of_every_season():
 
 
 def test_sampling_thins_every_fold_by_the_same_share():
-    times = pd.Series(pd.date_range(START, periods=400, freq="h"))
+    times = pd.Series(pd.date_range(START, periods=600, freq="h"))
     split = split_folds(times, times, 3, pd.Timedelta(0))
-    assert [(len(fold.fit), len(fold.score)) for fold in split] == [(100, 100), (200, 100), (300, 100)]
-    assert [(len(fold.fit), len(fold.score)) for fold in sample_fits(split, 30)] == [(10, 100), (20, 100), (30, 100)]
-    assert [(len(fold.fit), len(fold.score)) for fold in sample_folds(split, 200)] == [(50, 50), (100, 50), (150, 50)]
+    assert [(len(fold.fit), len(fold.score)) for fold in split] == [(300, 100), (400, 100), (500, 100)]
+    assert [(len(fold.fit), len(fold.score)) for fold in sample_fits(split, 50)] == [(30, 100), (40, 100), (50, 100)]
+    assert [(len(fold.fit), len(fold.score)) for fold in sample_folds(split, 300)] == [(150, 50), (200, 50), (250, 50)]
     assert sample_fits(split, 10_000)[2].fit.tolist() == split[2].fit.tolist()
 
 
