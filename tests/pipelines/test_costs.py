@@ -84,8 +84,8 @@ def test_threshold_falls_when_a_right_action_earns_more_and_a_wrong_one_costs_le
 
 def test_value_gate_asks_for_the_gain_that_the_values_mean(made: list[Made]) -> None:
     before, after = (one.gate for one in made)
-    assert "at least +500 is required" in before
-    assert "at least +1,500 is required" in after
+    assert "(+500 and certainly more than 0 is required)" in before
+    assert "(+1,500 and certainly more than 0 is required)" in after
     gains = [one.evaluation.comparisons["current_solution"].value_per_1000.estimate for one in made]
     assert gains[0] != gains[1]
 
