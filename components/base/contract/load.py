@@ -41,8 +41,8 @@ def parse_problem(text: str, where: str) -> Problem:
     # The rules parse SQL; a process that reads checked contracts, such as the predictor, does without 10 MB of parser.
     from components.base.contract.rules import find_cautions, find_faults
 
-    node = _compose(text, where)
-    doubled = [_place(node, where, loc) + "must be given once, but is given twice." for loc in _doubled_keys(node)]
+    node = compose_text(text, where)
+    doubled = [name_place(node, where, loc) + "must be given once, but is given twice." for loc in _doubled_keys(node)]
     raise_faults(ContractError, f"problem {where}", doubled)
     content = yaml.safe_load(text)
     before = {change.new: change.old for change in list_changes(content.get("version"))}
@@ -50,7 +50,7 @@ def parse_problem(text: str, where: str) -> Problem:
         logger.warning("problem %s: %s", where, describe_upgrade(content["version"]))
 
     def place(loc: Location) -> str:
-        return _place(node, where, before.get(loc, loc))
+        return name_place(node, where, before.get(loc, loc))
 
     content, unresolved = resolve_amounts(upgrade_contract(content))
     broken = [place(loc) + words for loc, words in unresolved]
@@ -138,7 +138,12 @@ def problem_schema() -> str:
     return json.dumps(schema, indent=1) + "\n"
 
 
-def _compose(text: str, where: str) -> yaml.Node:
+def compose_text(text: str, where: str) -> yaml.MappingNode:
+    """Parse YAML into nodes, which know their places in the text.
+
+    Raises:
+        ContractError: the text is no YAML, or no mapping of sections.
+    """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
@@ -149,14 +154,15 @@ def _compose(text: str, where: str) -> yaml.Node:
 
 
 def _doubled_keys(node: yaml.Node, loc: Location = ()) -> Iterator[Location]:
-    for key, child in _children(node):
+    for key, child in list_children(node):
         yield from _doubled_keys(child, (*loc, key))
     if isinstance(node, yaml.MappingNode):
         keys = [key.value for key, _ in node.value]
         yield from ((*loc, key) for key in sorted({k for k in keys if keys.count(k) > 1}))
 
 
-def _children(node: yaml.Node) -> list[tuple[str | int, yaml.Node]]:
+def list_children(node: yaml.Node) -> list[tuple[str | int, yaml.Node]]:
+    """Return the parts of a mapping or a list, each by its key or number; of anything else none."""
     if isinstance(node, yaml.MappingNode):
         return [(key.value, value) for key, value in node.value]
     if isinstance(node, yaml.SequenceNode):
@@ -164,11 +170,11 @@ def _children(node: yaml.Node) -> list[tuple[str | int, yaml.Node]]:
     return []
 
 
-def _place(node: yaml.Node, where: str, loc: Sequence[str | int]) -> str:
+def name_place(node: yaml.Node, where: str, loc: Sequence[str | int]) -> str:
     """Return `<file>:<line> <field>: `, the line being that of the nearest part that is in the file."""
     found = node
     for part in loc:
-        found = dict(_children(found)).get(part, found)
+        found = dict(list_children(found)).get(part, found)
     return f"{where}:{found.start_mark.line + 1} `{'.'.join(map(str, loc))}` "
 
 
