@@ -12,6 +12,7 @@ MONTHS ?= 6
 REASON ?=
 VERSION ?=
 PREDICTION ?=
+FINDING ?=
 A ?=
 B ?=
 REPOSITORY ?= tidemill
@@ -48,6 +49,10 @@ loop: $(READY) ## Simulate the half year after the first release: traffic, drift
 .PHONY: land
 land: $(READY) ## Land the files of a folder for a problem: make land PROBLEM=wine FROM=deliveries
 	@$(TIDEMILL) land $(FROM) --problem $(PROBLEM)
+
+.PHONY: adopt
+adopt: $(READY) ## Write the check that a finding of the last training proposes into the contract: make adopt FINDING=group_carrier
+	@$(TIDEMILL) adopt $(FINDING) --problem $(PROBLEM)
 
 .PHONY: refresh
 refresh: $(READY) ## Bring the features and the online store up to a date, default now: make refresh AS_OF=2013-08-01

@@ -63,6 +63,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "::test_leak_that_the_contract_does_not_accept_stops_the_run_and_leaves_its_picture",
         "unit/features/test_explore.py::test_leak_that_the_contract_accepts_by_name_keeps_the_reason",
     ),
+    "one that proposes a limit becomes a check of the contract by `make adopt`": (
+        "unit/data/test_adopted_checks.py::test_row_that_breaks_an_adopted_limit_goes_to_quarantine",
+        "unit/data/test_adopted_checks.py::test_rows_that_break_an_adopted_limit_together_stop_the_run",
+        "unit/pipelines/test_adopt_command.py::test_finding_is_written_into_the_contract_and_shown",
+    ),
     "the same trials on any number of cores": (
         "unit/models/test_reproducible.py"
         "::test_search_and_model_are_the_same_on_one_core_and_on_two_wherever_the_machine_is",

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from components.base.errors import StepFailedError, TidemillError
 from pipelines.commands import (
+    adopt,
     backup,
     bootstrap,
     compare_places,
@@ -65,6 +66,7 @@ for panel, name, function in (
     (_DATA, "land", land.land),
     (_DATA, "demo-data", demo_data.demo_data),
     (_DATA, "requeue", requeue.requeue),
+    (_DATA, "adopt", adopt.adopt),
     (_WATCH, "serve", serve.serve),
     (_WATCH, "promote", promote.promote),
     (_WATCH, "rollback", rollback.rollback),

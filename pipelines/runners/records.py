@@ -1,4 +1,7 @@
-"""Records of local runs: one JSON per run, `last-run.json` for the newest one. `tidemill runs` lists them."""
+"""Records of local runs: one JSON per run, `last-run.json` for the newest one. `tidemill runs` lists them.
+
+What a step left lies below `<home>/kfp/`; `tidemill adopt` reads the newest findings of explore there.
+"""
 
 import logging
 from pathlib import Path
@@ -6,6 +9,7 @@ from pathlib import Path
 from components.base import documents
 from components.base.errors import DataError
 from components.base.local_run import LocalRun
+from components.features.explore.documents import Findings
 
 
 def write_record(home: Path, record: LocalRun) -> Path:
@@ -25,3 +29,22 @@ def read_records(home: Path) -> list[LocalRun]:
         except DataError as error:
             logging.getLogger(__name__).warning("The list leaves out a run. %s", error)
     return sorted(records, key=lambda record: record.started)
+
+
+def read_last_findings(home: Path, problem: str) -> Findings:
+    """Read what explore wrote last for a problem, also in a run that its findings stopped.
+
+    Raises:
+        DataError: no training of the problem has explored its rows here.
+    """
+    files = sorted(
+        home.glob("kfp/*/explore/profile/findings.json"), key=lambda file: file.stat().st_mtime, reverse=True
+    )
+    for file in files:
+        findings = documents.read(Findings, file)
+        if findings.problem == problem:
+            return findings
+    raise DataError(
+        f"findings of {problem}: a training must have explored the rows on this machine, but none has. Train first: "
+        f"`tidemill run training --problem {problem} --as-of YYYY-MM-DD`."
+    )

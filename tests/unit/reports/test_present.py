@@ -102,6 +102,18 @@ def test_findings_are_shown_with_their_pictures(report):
     assert 'aria-label="A line."' in report
 
 
+def test_lines_that_a_finding_proposes_for_the_contract_stand_beside_it_with_their_command(tmp_path):
+    documents = docs.all_documents()
+    assert "make adopt" not in render_words(tmp_path, documents)
+    basis = "16 values in 9,000 training rows."
+    proposal = {"source": "flights", "column": "carrier", "field": "allowed", "value": ["AA", "NO"], "basis": basis}
+    documents["findings"]["findings"][0]["proposals"] = [proposal, proposal | {"field": "minimum", "value": 10.0}]
+    words = render_words(tmp_path, documents)
+    assert "make adopt PROBLEM=flight-delays FINDING=outcome_over_time" in words
+    assert f"sources.flights.columns.carrier.allowed: [AA, 'NO'] . {basis}" in words.replace("&#39;", "'")
+    assert f"sources.flights.columns.carrier.minimum: 10 . {basis}" in words
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [

@@ -22,6 +22,7 @@ from components.base.text.wording import (
     write_quantity,
 )
 from components.features.explore.findings.finding import Statement, state
+from components.features.explore.proposals import propose_missing, propose_ranges
 from components.features.explore.training_rows import TrainingRows
 
 _BARS = 12
@@ -76,6 +77,7 @@ def find_missing(training: TrainingRows) -> list[Statement]:
         "detail": "Models fill or code missing values inside their own pipeline, so that serving does the same.",
         "alt": "Bars of the share of missing values by feature, the largest first.",
         "effect": ratios[0] if ratios else 0.0,
+        "proposals": propose_missing(training, [one.feature.name for one in ranked]),
     }  # fmt: skip
     return [state(finding, figure)]
 
@@ -101,6 +103,7 @@ def find_outliers(training: TrainingRows) -> list[Statement]:
         "outliers themselves; features whose middle half is one single value have no fences. Far values are kept: "
         "trees ignore the distance, and the linear pipelines scale robustly and clip.",
         "alt": "Bars of the share of far values by feature, the largest first.",
+        "proposals": propose_ranges(training, [one.name for one in ranked]),
     }  # fmt: skip
     return [state(finding, figure)]
 

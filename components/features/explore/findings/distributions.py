@@ -19,6 +19,7 @@ from components.base.text.wording import (
     write_percent,
 )
 from components.features.explore.findings.finding import Statement, state
+from components.features.explore.proposals import propose_ranges
 from components.features.explore.training_rows import Measured, TrainingRows
 
 # A skewness beyond 2 is that of an exponential distribution: most of the range is nearly empty.
@@ -52,6 +53,7 @@ def find_distributions(training: TrainingRows) -> list[Statement]:
         f"than {write_percent(_NEARLY_CONSTANT, 0)} of the rows. The pictures show the middle 98% of each feature.",
         "alt": f"Small histograms of the {min(len(numeric), _SMALL_MULTIPLES)} most informative numeric features.",
         "effect": len(skewed) / len(numeric),
+        "proposals": propose_ranges(training, [one.feature.name for one in numeric]),
     }  # fmt: skip
     return [state(finding, _plot_distributions(training, numeric[:_SMALL_MULTIPLES]))]
 

@@ -26,6 +26,7 @@ from components.base.text.wording import (
     write_points,
 )
 from components.features.explore.findings.finding import Statement, state
+from components.features.explore.proposals import propose_missing
 from components.features.explore.training_rows import TrainingRows
 from components.tasks.binary.explore.association import difference_of_rates
 
@@ -100,6 +101,7 @@ def find_speaking_gaps(training: TrainingRows) -> list[Statement]:
         f"that are missing together are one: {listed}.",
         "alt": "For each gap the share of the outcome where values are missing and where they are present.",
         "feature": worst.columns[0], "effect": min(1.0, abs(worst.difference)),
+        "proposals": propose_missing(training, [name for gap in gaps for name in gap.columns]),
     }  # fmt: skip
     return [state(finding, _plot_gaps(training, gaps[:_BARS]))]
 

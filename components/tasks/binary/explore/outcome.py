@@ -23,6 +23,7 @@ from components.base.text.figures import (
 )
 from components.base.text.wording import say_plainly, write_capacity, write_count, write_date, write_percent
 from components.features.explore.findings.finding import Statement, state
+from components.features.explore.proposals import propose_values
 from components.features.explore.training_rows import TrainingRows
 from components.tasks.binary.explore.association import Rate, count_outcomes, cramers_v, rate_by_bin
 
@@ -114,6 +115,7 @@ def find_groups(training: TrainingRows) -> list[Statement]:
             "alt": f"Share of {training.problem.outcome} by {say_plainly(name)} with intervals, "
             f"from {top} down to {bottom}.",
             "effect": cramers_v(count_outcomes(one.codes, training.y, len(one.labels))),
+            "proposals": propose_values(training, name),
         }  # fmt: skip
         statements.append(state(finding, _plot_groups(training, groups)))
     return statements
