@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,8 +25,8 @@ from rich.table import Table
 
 from components.base.contract.load import load_problem
 from components.base.dataset import Feature
-from components.base.settings import load_settings
 from tests.benchmarks.bench_offline_store import read_memory
+from tests.benchmarks.environments import make_environment
 
 CONTRACT = Path("pipelines") / "problems" / "flight-delays.yaml"
 # Evidently brings 32 packages that nothing here needs, so it has an environment of its own.
@@ -140,7 +139,7 @@ def run_evidently(folder: Path) -> dict:
     """Measure Evidently once: it takes minutes."""
     script = Path(__file__).with_name("drift_evidently.py")
     rows = [str(folder / f"{name}.parquet") for name in (f"rows_{WINDOWS[-1]}", f"reference_{REFERENCES[-1]}")]
-    return run([str(evidently_environment() / "bin" / "python"), str(script), *rows])
+    return run([str(make_environment("evidently", PINS) / "bin" / "python"), str(script), *rows])
 
 
 def run(command: list[str]) -> dict:
@@ -149,15 +148,6 @@ def run(command: list[str]) -> dict:
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else {}
-
-
-def evidently_environment() -> Path:
-    """Return Evidently's virtual environment, made from PyPI when it is missing."""
-    place = load_settings().home / "bench" / "evidently"
-    if not (place / "lib").exists() or not list(place.glob("lib/*/site-packages/evidently")):
-        venv.create(place, with_pip=True, clear=True)
-        subprocess.run([str(place / "bin" / "pip"), "install", "--quiet", *PINS], check=True)
-    return place
 
 
 def write_files(folder: Path) -> None:

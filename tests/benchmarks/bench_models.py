@@ -6,7 +6,6 @@ their rounds from validation rows; ours is the model that the training chose, tu
 
 import json
 import subprocess
-import venv
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +14,7 @@ from rich.table import Table
 from components.base.documents import read
 from components.base.settings import load_settings
 from components.models.documents import Evaluation
+from tests.benchmarks.environments import make_environment
 
 PINS = ("lightgbm==4.7.0", "catboost==1.2.10", "pandas==2.3.3", "scikit-learn==1.9.1", "pyarrow")
 
@@ -43,13 +43,14 @@ def find_training() -> Path:
 
 
 def run_peers(prepared: Path) -> dict[str, dict[str, float]]:
-    """Fit the peers in their environment, made from PyPI when it is missing, and return what they print."""
-    place = load_settings().home / "bench" / "models"
-    if not list(place.glob("lib/*/site-packages/catboost")):
-        venv.create(place, with_pip=True, clear=True)
-        subprocess.run([str(place / "bin" / "pip"), "install", "--quiet", *PINS], check=True)
+    """Fit the peers in their environment and return what they print."""
     script = Path(__file__).with_name("models_peers.py")
-    command = [str(place / "bin" / "python"), str(script), str(prepared / "prepared"), str(prepared / "test")]
+    command = [
+        str(make_environment("models", PINS) / "bin" / "python"),
+        str(script),
+        str(prepared / "prepared"),
+        str(prepared / "test"),
+    ]
     found: dict[str, dict[str, float]] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
 

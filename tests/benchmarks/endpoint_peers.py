@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-import venv
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.base.settings import load_settings
 from components.serving.predictor.requests import write_v1
 from tests.benchmarks.endpoint_world import World
+from tests.benchmarks.environments import make_environment
 
 _START_SECONDS = 180
 # A port that was free may be taken by the time that a server binds it.
@@ -152,7 +151,7 @@ class MLServer(Server):
         (folder / "model-settings.json").write_text(
             json.dumps({**model, "parameters": {"uri": str(self.world.estimator.absolute())}})
         )
-        return [str(mlserver_environment() / "bin" / "mlserver"), "start", str(folder)]
+        return [str(make_environment("mlserver", _MLSERVER_PINS) / "bin" / "mlserver"), "start", str(folder)]
 
     def body(self, rows: slice) -> dict[str, Any]:
         return {
@@ -209,15 +208,6 @@ def tensors(rows: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for name in rows
     ]
-
-
-def mlserver_environment() -> Path:
-    """Return MLServer's virtual environment, made from PyPI when it is missing."""
-    place = load_settings().home / "bench" / "mlserver"
-    if not (place / "bin" / "mlserver").exists():
-        venv.create(place, with_pip=True, clear=True)
-        subprocess.run([str(place / "bin" / "pip"), "install", "--quiet", *_MLSERVER_PINS], check=True)
-    return place
 
 
 def free_port() -> int:

@@ -7,9 +7,8 @@ whatever reads a contract finds numbers only, and so does the contract that lies
 from copy import deepcopy
 from typing import Any
 
+from components.base.contract.upgrade import Location
 from components.base.expressions import evaluate
-
-Location = tuple[str | int, ...]
 
 AMOUNTS: tuple[tuple[str, str], ...] = (
     ("business", "minimum_lift_per_1000"),

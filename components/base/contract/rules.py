@@ -11,11 +11,11 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from components.base.contract.problem import Problem, Source
+from components.base.contract.upgrade import Location
 from components.base.errors import ContractError, suggest_name
 from components.base.schedule import find_next
 from components.base.statistics.resampling import FEWEST_DAYS
 
-Location = tuple[str | int, ...]
 Fault = tuple[Location, str]
 
 
