@@ -3,7 +3,9 @@
 In: nothing. Out: objects that `feast apply` and `components/features/feast/feature_store.py` register. The values come
 from the SQL file of the same name as the view; `build` runs it and checks the result against the schema declared here.
 
-Every row's `event_timestamp` is the moment its value was known, so a point-in-time join cannot see the future.
+Every row's `event_timestamp` is the moment its value was known, so a point-in-time join cannot see the future. A row
+comes with an outcome or an observation and counts until the next one: a window of three hours ends at the newest
+outcome before the prediction, not at the prediction. docs/own-problem.md has the SQL of the other kind.
 """
 
 from datetime import timedelta
@@ -66,15 +68,22 @@ tailnum = _entity("tailnum", "Registration of the aircraft")
 def _delays(entity: Entity, of: str) -> list[Field]:
     """Declare the delays that a carrier and an airport of departure have in common."""
     late, minutes, key = "share of flights", "minutes", entity.name
+    newest = "up to its newest outcome"
     capped = "a flight that never left counts as 180, none as more"
     return [
-        _number(f"{key}_late_ratio_3h", late, f"Late flights of the {of} among outcomes of the last 3 hours"),
-        _number(f"{key}_late_ratio_24h", late, f"Late flights of the {of} among outcomes of the last 24 hours"),
-        _number(f"{key}_late_ratio_7d", late, f"Late flights of the {of} among outcomes of the last 7 days"),
-        _number(f"{key}_departure_delay_3h", minutes, f"Mean departure delay of the {of}, 3 hours; {capped}"),
-        _number(f"{key}_departure_delay_24h", minutes, f"Mean departure delay of the {of}, 24 hours; {capped}"),
-        _number(f"{key}_cancelled_ratio_24h", late, f"Cancelled flights of the {of}, last 24 hours"),
-        _number(f"{key}_flights_24h", "flights", f"Outcomes of the {of} in the last 24 hours"),
+        _number(f"{key}_late_ratio_3h", late, f"Late flights of the {of} in the 3 hours {newest}"),
+        _number(f"{key}_late_ratio_24h", late, f"Late flights of the {of} in the 24 hours {newest}"),
+        _number(f"{key}_late_ratio_7d", late, f"Late flights of the {of} in the 7 days {newest}"),
+        _number(
+            f"{key}_departure_delay_3h", minutes, f"Mean departure delay of the {of} in the 3 hours {newest}; {capped}"
+        ),
+        _number(
+            f"{key}_departure_delay_24h",
+            minutes,
+            f"Mean departure delay of the {of} in the 24 hours {newest}; {capped}",
+        ),
+        _number(f"{key}_cancelled_ratio_24h", late, f"Cancelled flights of the {of} in the 24 hours {newest}"),
+        _number(f"{key}_flights_24h", "flights", f"Outcomes of the {of} in the 24 hours {newest}"),
     ]
 
 
@@ -93,9 +102,9 @@ origin_weather = _view(
         _number("weather_wind_from_east", "miles per hour", "Part of the wind that blows from the east"),
         _number("weather_wind_from_north", "miles per hour", "Part of the wind that blows from the north"),
         _number("weather_visibility", "miles", "Visibility, 10 at most"),
-        _number("weather_visibility_lowest_6h", "miles", "Lowest visibility of the last 6 hours"),
+        _number("weather_visibility_lowest_6h", "miles", "Lowest visibility of the 6 hours up to the observation"),
         _number("weather_precipitation", "inches", "Precipitation in the hour"),
-        _number("weather_precipitation_6h", "inches", "Precipitation of the last 6 hours"),
+        _number("weather_precipitation_6h", "inches", "Precipitation of the 6 hours up to the observation"),
         _number("weather_pressure", "millibar", "Pressure at sea level"),
         _number("weather_pressure_change_6h", "millibar", "Change of the pressure over 6 hours"),
     ],
@@ -142,14 +151,23 @@ route_delays = _view(
     timedelta(days=14),
     "How flights of the route did lately, counted when their outcome was known",
     [
-        _number("route_late_ratio_24h", "share of flights", "Late flights of the route, last 24 hours"),
-        _number("route_late_ratio_14d", "share of flights", "Late flights of the route, last 14 days"),
+        _number(
+            "route_late_ratio_24h",
+            "share of flights",
+            "Late flights of the route in the 24 hours up to its newest outcome",
+        ),
+        _number(
+            "route_late_ratio_14d",
+            "share of flights",
+            "Late flights of the route in the 14 days up to its newest outcome",
+        ),
         _number(
             "route_departure_delay_14d",
             "minutes",
-            "Mean departure delay of the route, 14 days; a flight that never left counts as 180, none as more",
+            "Mean departure delay of the route in the 14 days up to its newest outcome; "
+            "a flight that never left counts as 180, none as more",
         ),
-        _number("route_flights_14d", "flights", "Outcomes of the route in the last 14 days"),
+        _number("route_flights_14d", "flights", "Outcomes of the route in the 14 days up to its newest outcome"),
     ],
     look_back=timedelta(days=14),
 )
@@ -164,8 +182,10 @@ aircraft_state = _view(
         _number("aircraft_last_departure_delay", "minutes", "Departure delay of its last known flight"),
         _number("aircraft_last_arrival_delay", "minutes", "Arrival delay of its last known flight"),
         _number("aircraft_ready_hour", "hours", "Local time at which it could leave New York again"),
-        _number("aircraft_flights_24h", "flights", "Its known flights of the last 24 hours"),
-        _number("aircraft_late_ratio_28d", "share of flights", "Its late flights, last 28 days"),
+        _number("aircraft_flights_24h", "flights", "Its known flights of the 24 hours up to its newest outcome"),
+        _number(
+            "aircraft_late_ratio_28d", "share of flights", "Its late flights in the 28 days up to its newest outcome"
+        ),
     ],
     look_back=timedelta(days=28),
 )

@@ -202,7 +202,10 @@ class RuleBaseline(Section):
 
     name: Name
     description: Text
-    group_by: list[Name] = Field(min_length=1)
+    group_by: list[Name] = Field(
+        min_length=1,
+        description="request features: texts, whole numbers, weekdays; an hour_of_day counts by whole hours",
+    )
     minimum_rows: int = Field(gt=0)
 
 

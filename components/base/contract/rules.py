@@ -128,10 +128,28 @@ def _feature_rules(problem: Problem) -> Iterator[Fault]:
             yield loc, f"must have one column for {feature.transform}, but got {len(feature.columns)}."
     of = "a request feature"
     yield from _unknown(("baseline", "group_by"), problem.baseline.group_by, request, of)
+    yield from _group_rules(problem)
     known = [*request, *problem.examples.request]
     for section in ("slices", "fairness"):
         for index, part in enumerate(getattr(problem, section)):
             yield from _unknown((section, index, "column"), [part.column], known, of)
+
+
+def _group_rules(problem: Problem) -> Iterator[Fault]:
+    """Check that the groups of the current solution are those that the contract names: a float has no groups."""
+    source = problem.sources.get(problem.examples.source)
+    columns = source.columns if source else {}
+    for name in problem.baseline.group_by:
+        feature = problem.features.request.get(name)
+        if feature is None or feature.transform != "identity":
+            continue
+        column = columns.get(feature.columns[0])
+        if column and column.type == "float":
+            yield (
+                ("baseline", "group_by"),
+                f"must name features with groups, but {name} is a float, of which each value would be a group. Name "
+                f"one of a text or an int: deliver or derive {feature.columns[0]} in steps, and send that in requests.",
+            )
 
 
 def _assumption_rules(problem: Problem) -> Iterator[Fault]:

@@ -91,7 +91,7 @@ class TrainingRows:
     @property
     def times(self) -> pd.Series:
         """The time of each prediction."""
-        times: pd.Series = self.rows[self.problem.examples.predicted_at]
+        times: pd.Series = self.rows["predicted_at"]
         return times
 
     @cached_property
@@ -129,7 +129,7 @@ class TrainingRows:
 def read_training_rows(task: Task, prepared: Prepared) -> TrainingRows:
     """Read the training rows and count their profile."""
     rows = prepared.read("train")
-    times = rows[task.problem.examples.predicted_at]
+    times = rows["predicted_at"]
     days = (times.dt.floor("D") - times.min().floor("D")).dt.days.to_numpy(dtype=np.intp)
     profile = build_profile(rows, prepared.features, prepared.target)
     outcomes = rows[prepared.target].to_numpy(dtype=np.float64)

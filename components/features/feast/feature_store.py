@@ -158,12 +158,15 @@ def join_features(store: "FeatureStore", problem: Problem, entities: pd.DataFram
         entities: (n, keys + 1): the key columns of all views, and `event_timestamp`, a time in UTC.
 
     Returns:
-        (n, features): the rows in order, one column a feature, in the order of `declared_views`.
+        (n, features): the rows in order, one column a feature, in the order of `declared_views`; none without views.
 
     Raises:
         DataError: rows were lost, doubled or moved.
     """
     views = declared_views(problem)
+    if not views:
+        # Feast refuses to join nothing; a service without views is a model of request features.
+        return pa.table({})
     names = [feature.name for view in views for feature in view.features]
     references = [f"{view.name}:{feature.name}" for view in views for feature in view.features]
     numbered = entities.assign(**{_ROW: np.arange(len(entities))})

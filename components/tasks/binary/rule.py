@@ -39,7 +39,10 @@ class GroupRate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.column_stack([1 - rates, rates])
 
     def _name_groups(self, X: pd.DataFrame) -> pd.Series:
-        """Join the columns into one name a row; a number counts by its whole part, as people say `at 17 o'clock`."""
+        """Join the columns into one name a row; an hour of the day counts by its whole part.
+
+        No other number has a fraction: the contract refuses a float here.
+        """
         parts = []
         for column in self.group_by:
             values = X[column]

@@ -108,6 +108,11 @@ def test_every_fault_names_its_line() -> None:
             "must have one column",
         ),
         (
+            "group_by: [carrier, scheduled_hour]",
+            "group_by: [carrier, distance]",
+            "`baseline.group_by` must name features with groups, but distance is a float",
+        ),
+        (
             "request: [carrier, flight",
             "request: [carriers, flight",
             "must name a column of flights, but got 'carriers'.",

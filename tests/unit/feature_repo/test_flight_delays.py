@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from components.base.adapters.duckdb import connect_duckdb
 from components.base.contract.load import load_problem
 from components.features.build import render_sql
 from components.features.feast.feature_store import REPOSITORY, declarations_folder, declared_views
@@ -41,6 +44,28 @@ def test_windows_do_not_outlive_the_view(view):
     longest = max((int(found[1]) * hours[found[2]] for found in windows if found), default=None)
     if longest is not None and view.ttl_seconds is not None:
         assert view.ttl_seconds <= longest * 3600
+
+
+def test_window_of_the_docs_ends_at_the_prediction():
+    """At any minute the newest row holds the share of late flights of the three hours before that minute."""
+    (sql,) = re.findall(r"```sql\n(.*?)```", (REPOSITORY.parent / "docs/own-problem.md").read_text(), re.DOTALL)
+    rng = np.random.default_rng(2)
+    minutes = np.sort(rng.integers(0, 3 * 1440, 60))
+    flights = pd.DataFrame({
+        "carrier": rng.choice(["AA", "UA"], 60),
+        "outcome_at": pd.Timestamp("2013-01-01", tz="UTC") + pd.to_timedelta(minutes, unit="min"),
+        "late": rng.random(60) < 0.4,
+    })  # fmt: skip
+    connection = connect_duckdb()
+    connection.register("flights", flights)
+    rows = connection.execute(sql).df().sort_values("event_timestamp")
+    for at in pd.date_range("2013-01-01", "2013-01-04", freq="17min", tz="UTC"):
+        in_window = flights[(flights["outcome_at"] <= at) & (flights["outcome_at"] > at - pd.Timedelta(hours=3))]
+        for carrier in ("AA", "UA"):
+            wanted = in_window.loc[in_window["carrier"] == carrier, "late"].mean()
+            known = rows[(rows["carrier"] == carrier) & (rows["event_timestamp"] <= at)]["carrier_late_ratio_3h"]
+            got = known.iloc[-1] if len(known) else np.nan
+            assert got == pytest.approx(wanted, nan_ok=True)
 
 
 def _feast(*arguments, home):

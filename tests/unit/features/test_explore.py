@@ -80,6 +80,12 @@ def test_explore_needs_no_other_rows_than_train(explored):
     assert result.rows == 6000
 
 
+def test_the_column_of_the_time_of_prediction_may_have_any_name(problem, tmp_path, explored):
+    named = problem.examples.model_copy(update={"predicted_at": "asked_at", "label_at": "paid_back_at"})
+    found = explore(problem.model_copy(update={"examples": named}), tmp_path, make_rows())
+    assert found.findings == explored[1].findings
+
+
 def test_every_finding_has_its_own_picture_with_alternative_text(explored):
     folder, result = explored
     assert len({finding.picture for finding in result.findings}) == len(result.findings) >= 10

@@ -6,10 +6,13 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from feast import FeatureService
 
 from components.base.errors import DataError, PermanentError
 from components.base.settings import load_settings
+from components.base.tables import write_table
 from components.features.build import build_tables
 from components.features.online import materialize, sqlite
 from components.features.online.materialize import Materialized, fill_online_store
@@ -68,6 +71,23 @@ def test_filling_again_changes_nothing(problem, settings, features, late):
     assert _dump(settings) == held
     assert first.kept_from is None
     assert first.entities["plane_profile"] == 1
+
+
+def test_service_without_views_fills_nothing_and_is_served(problem, settings, late, tmp_path, monkeypatch):
+    requested = FeatureService(name="requested", features=[])
+    monkeypatch.setattr("feature_repo.flight_delays.views.requested", requested, raising=False)
+    only = problem.model_copy(update={"features": problem.features.model_copy(update={"service": "requested"})})
+    assert build_tables(only, write_nothing(only, tmp_path), tmp_path / "features") == {}
+    assert fill_online_store(settings, only, str(tmp_path / "features"), late).entities == {}
+    (served,) = open_online_features(only, settings).read([ROW])
+    assert (served.values, served.missing, served.ages) == ({}, (), {})
+
+
+def write_nothing(problem, folder):
+    """Write an accepted file a source; nothing reads them."""
+    for name in problem.sources:
+        write_table(pd.DataFrame({"x": [1]}), folder / f"{name}.parquet")
+    return folder
 
 
 def test_an_earlier_as_of_after_a_later_one_keeps_the_later(problem, settings, features, early, late, caplog):

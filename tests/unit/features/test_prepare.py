@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from feast import FeatureService
 
 from components.base.dataset import ROLES, read_prepared
 from components.base.errors import DataError
@@ -68,6 +69,32 @@ def test_every_example_comes_back_once_and_the_ledger_holds_them(prepared, small
     assert ledger["role"].value_counts().to_dict() == {role: prepared.rows[role] for role in ROLES}
     assert ledger["row_hash"].is_unique
     assert set(ledger["row_hash"]) <= set(examples["row_hash"])
+
+
+def test_service_without_views_gives_a_model_of_request_features(small, home, as_of, tmp_path, monkeypatch, prepared):
+    requested = FeatureService(name="requested", features=[])
+    monkeypatch.setattr("feature_repo.flight_delays.views.requested", requested, raising=False)
+    features = small.features.model_copy(update={"service": "requested"})
+    only = prepare(small.model_copy(update={"features": features}), home, as_of, tmp_path)
+    assert only.feature_names == [feature.name for feature in prepared.features if feature.origin == "request"]
+    for role in ROLES:
+        rows = only.read(role)
+        pd.testing.assert_frame_equal(rows, prepared.read(role)[list(rows)])
+
+
+def test_columns_of_the_times_may_have_any_name(small, home, as_of, tmp_path, prepared):
+    """Only the contract and the accepted rows name them: prepared rows are the same."""
+    names = {"predicted_at": "asked_at", "outcome_at": "known_at"}
+    flights = small.sources["flights"]
+    columns = {names.get(name, name): column for name, column in flights.columns.items()}
+    source = flights.model_copy(update={"columns": columns, "available_at": "known_at"})
+    examples = small.examples.model_copy(update={"predicted_at": "asked_at", "label_at": "known_at"})
+    renamed = small.model_copy(update={"sources": {**small.sources, "flights": source}, "examples": examples})
+    accepted = pd.read_parquet(home / "accepted" / "flights.parquet").rename(columns=names)
+    (tmp_path / "accepted").mkdir()
+    accepted.to_parquet(tmp_path / "accepted" / "flights.parquet")
+    (tmp_path / "features").symlink_to(home / "features")
+    assert prepare(renamed, tmp_path, as_of, tmp_path).fingerprint == prepared.fingerprint
 
 
 def test_rows_that_are_joined_in_small_pieces_are_the_same(prepared, small, home, as_of, tmp_path, monkeypatch):
