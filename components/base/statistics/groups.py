@@ -5,20 +5,29 @@ import itertools
 import numpy as np
 import pandas as pd
 
-# A number with more values than this is grouped by quartiles.
+# A number with more values than this is grouped by quarters of the rows.
 _MOST_GROUPS = 30
+_QUARTERS = 4
 MISSING = "missing"
 
 
 def name_groups(column: pd.Series) -> pd.Series:
-    """Return the group of each row as text: the value, or the quartile of a number with many values."""
+    """Return the group of each row as text: the value, or the quarter of a number with many values.
+
+    A value of more than a quarter of the rows is a group of its own, and the others share what is left.
+    """
     named = column.astype(object)
     if pd.api.types.is_numeric_dtype(column) and column.nunique() > _MOST_GROUPS:
-        edges = np.unique(np.nanquantile(column.to_numpy(dtype=np.float64), [0, 0.25, 0.5, 0.75, 1]))
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        shares = column.value_counts(normalize=True)
+        frequent = shares.index[shares > 1 / _QUARTERS]
+        is_rest = ~np.isin(numbers, frequent) & ~np.isnan(numbers)
+        quarters = max(round(_QUARTERS * is_rest.sum() / column.notna().sum()), 1)
+        edges = np.unique(np.quantile(numbers[is_rest], np.linspace(0, 1, quarters + 1)))
         labels = np.array([f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)])
-        places = np.searchsorted(edges[1:-1], column.fillna(edges[0]).to_numpy(), side="left")
-        named = pd.Series(labels[places], index=column.index, dtype=object)
-        return named.where(column.notna(), MISSING)
+        places = np.searchsorted(edges[1:-1], numbers, side="left")
+        named = column.map("{:.4g}".format).where(~is_rest, labels[places])
+        return named.astype(object).where(column.notna(), MISSING)
     if pd.api.types.is_float_dtype(column):
         named = column.map("{:.6g}".format).astype(object)
     return named.where(column.notna(), MISSING).astype(str)

@@ -16,9 +16,10 @@ from pydantic import Field
 
 from components.base.dataset import Feature
 from components.base.errors import DataError
-from components.base.statistics.counts import BinCounts, CategoryCounts, NumericCounts
+from components.base.statistics.counts import BinCounts, CategoryCounts, NumericCounts, choose_edges
 
-# Twenty bins of equal mass in the reference: with a day of 900 rows a bin still expects 45.
+# Twenty bins of equal mass in the reference, and one for each value of more rows than such a bin: with a day of 900
+# rows a bin of equal mass still expects 45.
 NUMERIC_BINS = 20
 # More categories than this are rarer than one row in fifty: their sum drifts, one of them is noise.
 CATEGORIES_KEPT = 50
@@ -115,12 +116,9 @@ def add_scores(profile: Profile, probabilities: ArrayLike, edges: Sequence[float
 
 
 def profile_numbers(values: pd.Series, bins: int = NUMERIC_BINS) -> NumericCounts:
-    """Count numbers in bins at quantiles of themselves; equal quantiles are one edge, infinite values make none."""
+    """Count numbers in bins of equal mass of themselves; a frequent value is a bin of its own."""
     numbers = values.to_numpy(dtype=np.float64)
-    finite = numbers[np.isfinite(numbers)]
-    levels = np.linspace(0, 1, bins + 1)[1:-1]
-    edges = np.unique(np.quantile(finite, levels, method="higher")) if len(finite) else np.array([])
-    return NumericCounts(edges=tuple(edges.tolist()), counts=(), missing=0).count(numbers)
+    return NumericCounts(edges=choose_edges(numbers, bins), counts=(), missing=0).count(numbers)
 
 
 def profile_names(values: pd.Series) -> CategoryCounts:

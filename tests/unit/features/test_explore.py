@@ -133,6 +133,17 @@ def test_a_planted_leak_is_critical_and_comes_first(problem, tmp_path):
     assert "1 of 6 features look like the answer itself: delay" in first.headline
 
 
+def test_copy_of_a_rare_outcome_is_a_leak(problem, tmp_path):
+    """With 3 % of the rows late, all quantiles of the copy are 0."""
+    rows = make_rows()
+    rows["late"] = (np.random.default_rng(1).random(len(rows)) < 0.03).astype("int8")
+    rows["fined"] = rows["late"].astype("float64")
+    training = read(problem, tmp_path, rows, (*FEATURES, Feature("fined", "numeric", "view", "The answer")))
+    (leak,) = find_leaks(training)
+    assert (leak.finding.severity, leak.finding.blamed) == ("critical", ("fined",))
+    assert training.measured["fined"].association.strength > 0.95
+
+
 @pytest.fixture
 def explore_leak(problem, tmp_path):
     """Explore rows with a feature that knows the answer, under a contract that accepts these findings."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from components.base.dataset import Feature
 from components.base.errors import DataError
-from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_psi
+from components.base.statistics.counts import CategoryCounts, NumericCounts, measure_output_psi, measure_psi
 from components.features.explore.profile import (
     CATEGORIES_KEPT,
     NUMERIC_BINS,
@@ -96,6 +96,35 @@ def test_bins_hold_about_equal_numbers_of_reference_rows():
     bins = profile_numbers(pd.Series(np.random.default_rng(0).normal(size=10_000)))
     assert len(bins.counts) == NUMERIC_BINS
     assert max(bins.counts) - min(bins.counts) <= 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(-3, 3) | st.floats(-1e9, 1e9), min_size=1, max_size=80))
+def test_value_of_more_rows_than_a_bin_holds_is_a_bin_of_its_own(values):
+    numbers = np.array(values, dtype=np.float64)
+    bins = profile_numbers(pd.Series(numbers))
+    found, rows = np.unique(numbers, return_counts=True)
+    for value in found[rows * NUMERIC_BINS > len(numbers)]:
+        others = [*numbers[numbers != value], np.nextafter(value, np.inf), np.nextafter(value, -np.inf)]
+        assert bins.code([value]) not in bins.code(others)
+
+
+@pytest.mark.parametrize(
+    ("training", "served"),
+    [
+        (np.repeat([0.0, 1.0], [970, 30]), np.ones(900)),
+        (np.repeat([0.0, 1.0, 4.0], [960, 20, 20]), np.repeat([0.0, 3.0], [360, 540])),
+        (np.full(1000, 5.0), np.full(900, 9.0)),
+        (np.repeat([0.0, 1.0], [30, 970]), np.zeros(900)),
+    ],
+    ids=["rare flag", "rare counts", "constant", "frequent flag"],
+)
+def test_number_with_most_rows_at_one_value_is_seen_to_move(training, served):
+    before = profile_numbers(pd.Series(training))
+    now = before.count(served)
+    assert measure_psi(before, now) > limit_psi(before, now, 0.25)
+    assert measure_output_psi(training, served) > 0.25
+    assert measure_psi(before, before.count(training)) == measure_output_psi(training, training) == 0
 
 
 def test_numbers_beyond_the_reference_fall_into_the_outer_bins():

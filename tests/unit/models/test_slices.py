@@ -93,6 +93,12 @@ def test_number_with_many_values_is_grouped_by_quartiles():
     }
 
 
+def test_value_of_most_rows_is_a_group_of_its_own():
+    """Of 1,000 rows 550 are 0, and the other 450 make two groups: half of the rows in two quarters."""
+    groups = name_groups(pd.Series([0.0] * 550 + list(range(1, 451))))
+    assert groups.value_counts().to_dict() == {"0": 550, "1 to 225.5": 225, "225.5 to 450": 225}
+
+
 def test_number_with_few_values_and_text_are_grouped_by_value():
     assert name_groups(pd.Series([1.0, 2.0, None])).tolist() == ["1", "2", "missing"]
     assert name_groups(pd.Series(["EWR", None], dtype=object)).tolist() == ["EWR", "missing"]
