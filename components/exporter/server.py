@@ -14,6 +14,7 @@ query `tidemill_monitoring_last_success_timestamp_seconds`.
 
 import argparse
 import logging
+import signal
 import sys
 import threading
 import time
@@ -22,11 +23,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from components.base.adapters.s3 import ObjectStore
+from components.base.adapters.uvicorn import open_listener, read_address, serving_app
 from components.base.contract.load import load_problem
 from components.base.contract.problem import Problem
 from components.base.errors import SettingsError, TidemillError
@@ -163,17 +170,25 @@ def running_exporter(
         OSError: the port is taken.
     """
     readers = [ProblemReader(problem, store, timing or Timing()) for problem in problems]
-    registry = CollectorRegistry()
-    registry.register(MonitoringCollector(readers))
-    server, thread = start_http_server(port, host, registry)
+    app = _build_app(readers)
     try:
-        yield Exporter(server.server_port, f"http://{host}:{server.server_port}/metrics")
+        with open_listener(host, port) as listener, serving_app(app, listener):
+            yield Exporter(listener.getsockname()[1], f"{read_address(listener)}/metrics")
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
         for reader in readers:
             reader.close()
+
+
+def _build_app(readers: Sequence[ProblemReader]) -> Starlette:
+    registry = CollectorRegistry()
+    registry.register(MonitoringCollector(readers))
+
+    # In a thread of its own, because it waits for the store.
+    def metrics(request: Request) -> Response:
+        write, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(write(registry), headers={"content-type": content_type})
+
+    return Starlette(routes=[Route(path, metrics) for path in ("/", "/metrics")])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -195,6 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A scrape must not wait longer than the interval between two reads.
     patience = min(Timing.patience_seconds, options.refresh_seconds / 2)
     timing = Timing(options.refresh_seconds, patience, options.expire_seconds)
+    # The first process of a container ignores SIGTERM unless it takes it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with running_exporter(problems, store, options.port, options.host, timing) as exporter:
             sys.stdout.write(f"metrics: {exporter.url}\n")

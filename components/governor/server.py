@@ -5,17 +5,16 @@ follows them. A run that was started goes on without the governor, and is found 
 `components/governor/__main__.py`.
 """
 
-import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
 
 from components.base.adapters.s3 import open_store
+from components.base.adapters.uvicorn import open_listener, read_address, serve_app
 from components.base.clock import read_clock
 from components.base.contract.problem import Problem
 from components.base.errors import SettingsError
@@ -100,20 +99,11 @@ def serve(governor: Governor, host: str, port: int, tick_seconds: float) -> None
     """Listen, print the address, and work until a signal."""
     # A daemon thread: a pass that waits for a dead service must not delay the end; the next start repeats it.
     work = threading.Thread(target=governor.worker.run, args=(tick_seconds,), name="governor-worker", daemon=True)
-    with socket.create_server((host, port)) as listener:
-        # The backlog of 100 that create_server takes would refuse a burst of notifications.
-        listener.listen(2048)
-        shown = f"[{host}]" if ":" in host else host
-        print(f"governor listens on http://{shown}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
-        config = uvicorn.Config(
-            governor.app,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
+    with open_listener(host, port) as listener:
+        print(f"governor listens on {read_address(listener)}", flush=True)  # noqa: T201
         work.start()
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            serve_app(governor.app, listener, grace_seconds=_GRACE_SECONDS)
         finally:
             governor.worker.stop()
             work.join(_GRACE_SECONDS)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -17,9 +18,8 @@ def serve_reports(
 
     Which store and which problems: TIDEMILL_S3_ENDPOINT, TIDEMILL_BUCKET, TIDEMILL_PROBLEMS.
     """
-    import uvicorn
-
     from components.base.adapters.s3 import open_store
+    from components.base.adapters.uvicorn import open_listener, read_address, serve_app
     from components.base.contract.load import load_problems
     from components.base.settings import load_settings
     from components.reports.library import Library
@@ -28,7 +28,9 @@ def serve_reports(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load_settings()
     app = create_app(Library(open_store(settings), list(load_problems(settings.problems))))
-    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+    with open_listener(host, port) as listener, suppress(KeyboardInterrupt):
+        logging.getLogger(__name__).info("listens on %s", read_address(listener))
+        serve_app(app, listener, grace_seconds=2)
 
 
 if __name__ == "__main__":

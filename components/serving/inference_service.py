@@ -42,8 +42,9 @@ _SPOOL_FOLDER = "/var/spool/tidemill"
 _SPOOL_RESERVE_MIB = 256
 # A gateway and kube-proxy name a pod for some seconds after it began to end: it goes on answering meanwhile.
 _DRAIN_SECONDS = 8
-# Requests in flight get the predictor's 20 seconds of grace after that, the prediction log 4 more.
-_GRACE_SECONDS = _DRAIN_SECONDS + 26
+# After that the predictor ends its connections by answers (3 seconds), awaits requests in flight (20) and stores its
+# log (4); the rest is for the end of the process.
+_GRACE_SECONDS = _DRAIN_SECONDS + 3 + 20 + 4 + 3
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ limits of a rollout are about what users ask.
 KServe's own prediction routes cost more than the model, answer 500 to a missing column and read bodies of any size.
 """
 
-import asyncio
 import logging
 import os
 import re
@@ -37,8 +36,6 @@ from components.serving.predictor.model import Prediction
 from components.serving.predictor.requests import LOG_HEADER, VERSION_HEADER, RequestError, RequestSchema, Row
 from components.serving.predictor.tensors import answer_v2, list_answer_datatypes, parse_v2
 
-# A body of a megabyte arrives in far less; what trickles in slower only holds a connection.
-_BODY_SECONDS = 10
 _LOGGED_CHARACTERS = 300
 _REQUEST_ID = "x-request-id"
 _REQUEST_ID_FORM = re.compile(r"[!-~]{1,128}")
@@ -224,14 +221,10 @@ async def _read_body(request: Request, maximum_bytes: int) -> bytes:
     if announced.isdigit() and int(announced) > maximum_bytes:
         raise RequestError(too_large.format(announced[:20]), 413)
     body = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > maximum_bytes:
-                    raise RequestError(too_large.format("more"), 413)
-    except TimeoutError as error:
-        raise RequestError(f"the body must arrive within {_BODY_SECONDS} seconds, but did not.", 408) from error
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > maximum_bytes:
+            raise RequestError(too_large.format("more"), 413)
     return bytes(body)
 
 

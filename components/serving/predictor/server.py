@@ -28,6 +28,7 @@ from kserve.protocol.rest.server import RESTServer
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from components.base import documents
+from components.base.adapters.uvicorn import open_listener, read_address, serve_app
 from components.base.contract.load import read_problem
 from components.base.errors import TransientError
 from components.base.settings import Settings, load_settings
@@ -40,8 +41,10 @@ from components.serving.predictor.tensors import describe_inputs, describe_outpu
 from components.tasks import open_task
 
 logger = logging.getLogger(__name__)
-# Requests in flight are answered before the process ends; Kubernetes kills after 30.
+# Requests in flight are answered before the process ends.
 _GRACE_SECONDS = 20
+# KServe's own; longer than most gateways keep an idle connection, so that it is the gateway that closes it.
+_KEEP_ALIVE_SECONDS = 65
 
 
 class Predictor(kserve.Model):  # type: ignore[misc]
@@ -137,14 +140,14 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
         """Serve one predictor until SIGTERM, then answer what is in flight and return."""
         (model,) = models
         self.register_model(model)
-        server = RESTServer(
+        # It puts KServe's routes into KServe's application; the server is ours.
+        RESTServer(kserve_app, self.dataplane, self.model_repository_extension, self.http_port).create_application()
+        serve_app(
             build_app(model, kserve_app),
-            self.dataplane,
-            self.model_repository_extension,
-            self.http_port,
-            grace_period=_GRACE_SECONDS,
+            self._listener,
+            grace_seconds=_GRACE_SECONDS,
+            keep_alive_seconds=_KEEP_ALIVE_SECONDS,
         )
-        server.run(sockets=[self._listener])
 
 
 def serve(predictor: Predictor, host: str, port: int) -> None:
@@ -159,12 +162,11 @@ def serve(predictor: Predictor, host: str, port: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(os.EX_OK))
     predictor.load()
     served = predictor.served
-    with socket.create_server((host, port), backlog=2048) as listener:
+    with open_listener(host, port) as listener:
         server = PredictorServer(listener)
         _quiet()
-        bound = listener.getsockname()[1]
         form = "compiled" if served.scorer.is_compiled else "as its scikit-learn pipeline"
-        where = f"http://{host}:{bound}"
+        where = read_address(listener)
         logger.info("predictor: %s version %s (%s) listens on %s", predictor.name, served.version, form, where)
         server.start([predictor])
 

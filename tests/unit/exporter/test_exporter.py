@@ -208,7 +208,7 @@ def test_one_problem_that_cannot_be_read_hides_no_other(full):
     assert 'tidemill_monitoring_rows{problem="flight-delays"}' in text
 
 
-def test_the_command_prints_its_free_port_and_answers_on_loopback(store_settings):
+def test_the_command_prints_its_free_port_answers_on_loopback_and_ends_with_a_signal(store_settings):
     environment = {**os.environ, **store_settings.child_environment()}
     command = [sys.executable, "-m", "components.exporter", "--problem", str(CONTRACT), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
@@ -219,6 +219,7 @@ def test_the_command_prints_its_free_port_and_answers_on_loopback(store_settings
             assert "tidemill_exporter_last_read_success" in CLIENT.get(url[1]).text
         finally:
             process.terminate()
+            assert process.wait(60) == 0
 
 
 def test_the_command_says_what_is_missing(monkeypatch, caplog):

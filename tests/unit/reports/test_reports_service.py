@@ -158,8 +158,8 @@ def test_the_program_listens_on_loopback_and_ends_with_a_signal(store, store_set
     command = [sys.executable, "-m", "components.reports", "--port", "0"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
-            line = next(line for line in process.stderr if "running on" in line)
-            url = line.split("running on ")[1].split(" ")[0]
+            line = next(line for line in process.stderr if "listens on" in line)
+            url = line.split("listens on ")[1].strip()
             assert url.startswith("http://127.0.0.1:")
             assert "No run yet" in httpx.get(url, trust_env=False).text
         finally:

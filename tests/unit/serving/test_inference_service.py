@@ -107,7 +107,8 @@ def test_a_pod_reads_its_settings_from_files_and_drains_within_its_grace():
     assert "envFrom" not in container
     assert predictor["enableServiceLinks"] is False
     drain = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert predictor["terminationGracePeriodSeconds"] >= drain + 20 + 4
+    # Connections end by their answers, requests in flight are awaited, the log is stored.
+    assert predictor["terminationGracePeriodSeconds"] >= drain + 3 + 20 + 4
 
 
 @pytest.mark.parametrize("champion", [None, CHAMPION])
