@@ -1,10 +1,10 @@
 """Start a program that cannot outlive the process that started it.
 
-In: a command. Out: a running `OwnedProcess`. Called by the object store's server and by the predictor's. Linux sends
-the child a signal when the *thread* that started it ends, so a thread of its own starts the child and waits for it. The
-request for that signal is made by this file, run as a small program that then becomes the command (`execv`): doing it
-in `preexec_fn` would run Python between fork and exec, which deadlocks in programs with threads. Elsewhere than on
-Linux the child is stopped by `stop` alone.
+In: a command. Out: a running `OwnedProcess`. Called by the object store's server and by the predictor's; the process of
+a step, which kfp starts, calls `end_with_parent` itself. Linux sends the child a signal when the *thread* that started
+it ends, so a thread of its own starts the child and waits for it. The request for that signal is made by this file, run
+as a small program that then becomes the command (`execv`): doing it in `preexec_fn` would run Python between fork and
+exec, which deadlocks in programs with threads. Elsewhere than on Linux the child is stopped by `stop` alone.
 """
 
 import ctypes
@@ -87,14 +87,20 @@ def _own(plan: ChildPlan, started: "Future[subprocess.Popen[bytes]]") -> None:
     process.wait()
 
 
-def _become(parent: int, command: list[str]) -> None:
-    """Request the signal, then become the command."""
+def end_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when the parent's thread that started it ends; at once if it has ended.
+
+    Args:
+        parent: The process id of the parent, as the parent knows it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # The parent may have ended before the request was made.
-    if os.getppid() == parent:
-        os.execv(command[0], command)  # noqa: S606
+    if os.getppid() != parent:
+        sys.exit(f"the parent, process {parent}, must still run, but it has ended.")
 
 
 if __name__ == "__main__":
-    _become(int(sys.argv[1]), sys.argv[2:])
+    end_with_parent(int(sys.argv[1]))
+    # The request holds for the command too.
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606

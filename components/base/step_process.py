@@ -1,9 +1,9 @@
 """The process of one step: kfp's executor, tried again after a transient fault; the reason of a failure is kept.
 
-In: the arguments of `kfp.dsl.executor_main`; from the environment STEP_ATTEMPTS, and STEP_RUN_ID on a cluster. Out: the
-outputs of the step; or a `StepFault` in the object store and exit code 1. Called by the command of each step on a
-cluster, which `pipelines/runners/compile.py` writes; on one machine kfp's executor runs alone, and its log has the
-reason.
+In: the arguments of `kfp.dsl.executor_main`; from the environment STEP_ATTEMPTS, STEP_RUN_ID on a cluster, and
+STEP_OWNER on one machine. Out: the outputs of the step; or a `StepFault` in the object store and exit code 1. Called by
+the command of each step, which `step.py` writes. On one machine nothing is tried again, the run's log has the reason,
+and the process ends with the one that runs the pipeline.
 
 Why not `set_retry`: Argo retries every exit code, also that of data which break the contract, and starts a pod of 20 s
 for each try. Only the process knows whether an error is transient.
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from components.base.child_process import end_with_parent
 from components.base.errors import TidemillError, TransientError
 
 log = logging.getLogger(__name__)
@@ -90,4 +91,6 @@ def _execute() -> None:
 
 
 if __name__ == "__main__":
+    if owner := os.environ.get("STEP_OWNER"):
+        end_with_parent(int(owner))
     run_step(_execute, sys.argv[sys.argv.index("--function_to_execute") + 1])

@@ -22,6 +22,7 @@ from components.base.adapters import mlflow as tracking
 from components.base.contract.problem import Problem
 from components.base.errors import EndpointUnavailableError
 from components.base.gate import Gate, limit_gate
+from components.base.run_lock import require_run
 from components.base.settings import Settings
 from components.base.task import Task
 from components.models.artifact import fingerprint_model, load_model
@@ -76,7 +77,7 @@ def deploy_release(task: Task, release_folder: Path, folder: Path, settings: Set
     """Try a release that `evaluate` would promote, and make it the champion when its endpoint passes every gate.
 
     Raises:
-        PermanentError: the online store was not filled, or nothing can deploy to this platform.
+        PermanentError: the online store was not filled, nothing can deploy to this platform, or the run is over.
         EndpointUnavailableError: the host could not promote; the alias has not moved.
         TransientError: the registry or its artifact store does not answer.
     """
@@ -90,12 +91,7 @@ def deploy_release(task: Task, release_folder: Path, folder: Path, settings: Set
     elif release.version == champion:
         deployment = _finish(case, release.version)
     elif release.compared_with != champion:
-        compared, present = (f"version {one}" if one else "none" for one in (release.compared_with, champion))
-        change = (
-            f"The champion changed meanwhile: version {release.version} was compared with {compared}, and the champion "
-            f"is now {present}. Run the pipeline again."
-        )
-        deployment = case.conclude("kept", [change])
+        deployment = case.conclude("kept", [_describe_change(release.version, release.compared_with, champion)])
     else:
         deployment = _roll_out(case, release.version)
     log.info("deploy: %s: %s", deployment.outcome, deployment.reasons[0].splitlines()[0])
@@ -149,22 +145,22 @@ def _roll_out(case: _Case, version: str) -> Deployment:
         stages = plan_rollout(candidate, champion, settings)
         rollout = _write_rollout(stages, case.folder)
         host = open_host(settings)
-        if fingerprint_model(files.model_folder) == case.model_fingerprint:
-            rows = read_trial_rows(case.release_folder, files.model_folder)
-            model = load_model(case.task, files.model_folder)
-            running = host.try_candidate(candidate, files.model_folder, case.folder / "predictor.log")
-            smoke_test = run_smoke_test(candidate, running, model, rows, settings)
-        else:
-            reason = f"The registry's files of version {version} are not the model that was registered."
-            smoke_test = SmokeTest(gates=(limit_gate("changed_models", 1, 0, reason),))
-        canary_gates: list[Gate] = []
-        for stage in stages[:-1]:
-            if any(gate.blocks for gate in (*smoke_test.gates, *canary_gates)):
-                break
-            canary_gates.extend(host.shift(candidate, stage.percent))
+        smoke_test = _try_out(case, candidate, files.model_folder, host)
+    canary_gates: list[Gate] = []
+    for stage in stages[:-1]:
+        if any(gate.blocks for gate in (*smoke_test.gates, *canary_gates)):
+            break
+        canary_gates.extend(host.shift(candidate, stage.percent))
     gates = [*smoke_test.gates, *canary_gates]
     found = {"smoke_test": smoke_test, "canary_gates": tuple(canary_gates)}
     failed = [gate.reason for gate in gates if gate.blocks]
+    # All that took a while: the run may be over by now, or somebody may have changed the champion.
+    require_run()
+    now = tracking.find_aliases(case.problem.name, settings).get("champion")
+    if now != case.champion:
+        host.withdraw(candidate, read_served_version(files.problem, now, settings) if now else None)
+        change = _describe_change(version, case.champion, now)
+        return case.conclude("kept", [change], champion=now, previous=now, **found)
     if failed:
         host.withdraw(candidate, champion)
         tracking.withdraw(case.problem.name, version, failed, settings)
@@ -176,8 +172,20 @@ def _roll_out(case: _Case, version: str) -> Deployment:
     return case.conclude("promoted", reasons, **found)
 
 
+def _try_out(case: _Case, candidate: ServedVersion, model_folder: Path, host: ServingHost) -> SmokeTest:
+    """Run the smoke test of a candidate whose files are the ones that were registered."""
+    if fingerprint_model(model_folder) != case.model_fingerprint:
+        reason = f"The registry's files of version {candidate.version} are not the model that was registered."
+        return SmokeTest(gates=(limit_gate("changed_models", 1, 0, reason),))
+    rows = read_trial_rows(case.release_folder, model_folder)
+    model = load_model(case.task, model_folder)
+    running = host.try_candidate(candidate, model_folder, case.folder / "predictor.log")
+    return run_smoke_test(candidate, running, model, rows, case.settings)
+
+
 def _finish(case: _Case, version: str) -> Deployment:
     """Finish what a crash left undone after the alias had moved; every gate was passed before that."""
+    require_run()
     previous = tracking.promote(case.problem.name, version, case.settings)
     candidate = read_served_version(case.problem, version, case.settings)
     before = read_served_version(case.problem, previous, case.settings) if previous else None
@@ -201,6 +209,14 @@ def _serve(host: ServingHost, version: ServedVersion) -> None:
             f"deploy {version.problem.name}: version {version.version} must answer every request at the endpoint "
             f"{version.endpoint}, but got {live} (version: percent). The registry's champion is unchanged. Run again."
         )
+
+
+def _describe_change(version: str, compared: str | None, champion: str | None) -> str:
+    before, now = (f"version {one}" if one else "none" for one in (compared, champion))
+    return (
+        f"The champion changed meanwhile: version {version} was compared with {before}, and the champion "
+        f"is now {now}. Run the pipeline again."
+    )
 
 
 def _format_champion(version: str | None, champion: str | None) -> str:

@@ -25,6 +25,7 @@ from components.base.adapters import mlflow as tracking
 from components.base.contract.load import write_problem
 from components.base.contract.problem import Problem
 from components.base.dataset import Prepared
+from components.base.run_lock import require_run
 from components.base.settings import Settings
 from components.base.statistics.capacity import number_days
 from components.base.statistics.resampling import Interval
@@ -93,6 +94,7 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
 
     Raises:
         ModelRefusedError: the model cannot be read.
+        PermanentError: the run is over.
         TransientError: MLflow, its database or its artifact store does not answer.
     """
     problem = task.problem
@@ -104,8 +106,10 @@ def register_release(task: Task, evidence: Evidence, folder: Path, settings: Set
         _gather_files(task, evidence, candidate, folder, Path(files))
         _write_provenance(evidence, candidate, Path(files), settings)
         record = _record(problem, evidence, candidate, Path(files), link_run(evidence.run_id, settings))
+        require_run()
         registered = tracking.log_release(record, settings)
     if registered.version and candidate.evaluation.verdict == "promote":
+        require_run()
         tracking.challenge(problem.name, registered.version, settings)
     aliases = tracking.find_aliases(problem.name, settings)
     release = _describe(problem, evidence, candidate, registered, aliases)

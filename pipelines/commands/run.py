@@ -59,9 +59,9 @@ def run_pipelines(
         TidemillError: a date, the contract or a setting is wrong; nothing was started.
     """
     from components.base.contract.load import load_problem
+    from components.base.run_lock import claim_run
     from components.base.settings import load_settings
     from pipelines.runners.run import Job, run_pipeline
-    from pipelines.runners.run_lock import claim_run
     from pipelines.runners.services import embedded_services
     from pipelines.runners.terminal import Terminal, open_console
     from pipelines.simulation.demo_data import land_deliveries

@@ -14,10 +14,6 @@ import yaml
 
 from components.base.runner import Pipeline
 
-# The main program of a step: ours around kfp's, which retries transient faults and keeps the reason of a failure. Not
-# on one machine: `kfp.local` runs no other program than its own.
-_EXECUTOR, _PROCESS = "-m kfp.dsl.executor_main", "-m components.base.step_process"
-
 
 def import_pipeline(name: Pipeline) -> Any:
     """Import a pipeline, and kfp with it."""
@@ -49,9 +45,7 @@ def compile_to(path: Path, name: Pipeline, image: str | None = None) -> None:
     compiler.Compiler().compile(prepare_for_cluster(import_pipeline(name)), str(path))
     spec, platform = yaml.safe_load_all(path.read_text())
     for executor in spec["deploymentSpec"]["executors"].values():
-        container = executor["container"]
-        container["command"] = [part.replace(_EXECUTOR, _PROCESS) for part in container["command"]]
-        container["image"] = image or container["image"]
+        executor["container"]["image"] = image or executor["container"]["image"]
     for component in spec["components"].values():
         for task in component.get("dag", {}).get("tasks", {}).values():
             # Only on one machine the items of a loop would take the cores from each other.

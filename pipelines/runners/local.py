@@ -15,9 +15,9 @@ from typing import Literal
 from components.base import documents
 from components.base.errors import DataError, PermanentError, TransientError
 from components.base.local_run import LocalRun
+from components.base.run_lock import LOCK, RECORD, read_state
 from components.base.runner import ListedRun, Pipeline, RecurringRun, RunProgress, RunReport
 from pipelines.runners.records import read_records
-from pipelines.runners.run_lock import LOCK, RECORD, read_state
 
 # The last lines of a run that died show why.
 _TAIL_CHARACTERS = 600

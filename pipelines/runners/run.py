@@ -20,8 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.base.adapters.s3 import open_store
-from components.base.errors import StepFailedError, TidemillError
+from components.base.errors import PermanentError, StepFailedError, TidemillError
 from components.base.local_run import LocalRun, StepRecord
+from components.base.run_lock import STEP_RUN_FOLDER, claim_run
 from components.base.run_records import PipelineRun
 from components.base.runner import Pipeline
 from components.base.settings import Settings
@@ -54,16 +55,24 @@ def run_pipeline(settings: Settings, job: Job, terminal: Terminal) -> LocalRun:
     """Run the pipeline, show it and record it, whether it ends well or not.
 
     Raises:
+        PermanentError: another process has begun a run of this name.
         StepFailedError: when a step failed; the record is written and the error shown before.
     """
     terminal.show_title(job.problem, job.as_of, job.pipeline)
     kind = "" if job.pipeline == "training" else f"{job.pipeline}-"
     name = job.name or f"{job.problem}-{kind}{job.as_of[:10]}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     folder = settings.home / "runs" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    with claim_run(folder) as is_ours:
+        if not is_ours:
+            raise PermanentError(f"run {name}: a name must run once, but this one has. Give the run another name.")
+        return _run_claimed(settings, job, folder, terminal)
+
+
+def _run_claimed(settings: Settings, job: Job, folder: Path, terminal: Terminal) -> LocalRun:
+    """Run the pipeline in a folder that is claimed, with the errors of `run_pipeline`."""
     started, clock = datetime.now(UTC), time.monotonic()
     log = KfpLog(folder / "run.log", terminal)
-    with temporary_files_below(folder):
+    with temporary_files_below(folder), _owning_steps(folder):
         presented = _call_pipeline(settings, job, log)
     # Keep what a person or the exporter reads; the tables of a folder stay where they are.
     for file in presented.iterdir() if presented and presented.is_dir() else ():
@@ -97,6 +106,16 @@ def temporary_files_below(folder: Path) -> Iterator[None]:
             os.environ["TMPDIR"] = before
         tempfile.tempdir = None
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _owning_steps(folder: Path) -> Iterator[None]:
+    """Let the steps that are started in the block end with this process, and see whether its run is in force."""
+    os.environ.update({"STEP_OWNER": str(os.getpid()), STEP_RUN_FOLDER: str(folder.absolute())})
+    try:
+        yield
+    finally:
+        del os.environ["STEP_OWNER"], os.environ[STEP_RUN_FOLDER]
 
 
 def _call_pipeline(settings: Settings, job: Job, log: KfpLog) -> Path | None:

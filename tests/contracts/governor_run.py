@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from pipelines.runners.run_lock import claim_run
+from components.base.run_lock import claim_run
 
 if __name__ == "__main__":
     home, key = Path(os.environ["TIDEMILL_HOME"]), sys.argv[sys.argv.index("--run-id") + 1]

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from components.base.errors import TransientError
+from components.base.run_lock import claim_run, read_state
 from components.base.runner import ListedRun, RunReport
 from pipelines.runners.local import LocalRunner
-from pipelines.runners.run_lock import claim_run, read_state
 
 ROOT = Path(__file__).parents[2]
 RUN = (sys.executable, str(Path(__file__).with_name("governor_run.py")))
@@ -136,7 +136,7 @@ def test_a_record_that_was_cut_off_is_a_failure(tmp_path):
 def test_a_look_at_a_folder_does_not_keep_a_run_from_its_claim(tmp_path):
     """Thousands of looks while runs claim: each claim is granted."""
     folder = tmp_path / "runs"
-    look = "import sys, pathlib; from pipelines.runners.run_lock import read_state\npath = pathlib.Path(sys.argv[1])"
+    look = "import sys, pathlib; from components.base.run_lock import read_state\npath = pathlib.Path(sys.argv[1])"
     look += "\nwhile True: read_state(path)"
     for number in range(20):
         (folder / str(number)).mkdir(parents=True)

@@ -20,6 +20,7 @@ import pyarrow as pa
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.contract.problem import Problem
 from components.base.errors import DataError, raise_faults
+from components.base.run_lock import require_run
 from components.base.settings import Settings
 from components.features.feast.feature_store import apply, declared_views, open_feature_store
 from components.features.online.reader import OnlineFeatures, OnlineView, ServedFeatures
@@ -47,7 +48,7 @@ def fill_online_store(settings: Settings, problem: Problem, features_uri: str, a
 
     Raises:
         DataError: what is read back differs from the feature tables.
-        PermanentError: the online store is damaged, or another filling began in the meantime.
+        PermanentError: the online store is damaged, another filling began in the meantime, or the run is over.
         EndpointUnavailableError: the online store does not answer.
     """
     online_store, views = open_online_store(settings), declared_views(problem)
@@ -72,6 +73,7 @@ def fill_online_store(settings: Settings, problem: Problem, features_uri: str, a
             for fault in _differences(view, row, served, as_of)
         ]
         raise_faults(DataError, "materialize", faults)
+        require_run()
         draft.swap()
     # Only now, so that after a failure the registered declarations still describe what the store holds.
     apply(open_feature_store(settings, features_uri), problem)

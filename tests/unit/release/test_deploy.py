@@ -17,8 +17,9 @@ import yaml
 from components.base import documents
 from components.base.adapters import mlflow as tracking
 from components.base.contract.load import load_problem
-from components.base.errors import EndpointUnavailableError, ModelRefusedError
+from components.base.errors import EndpointUnavailableError, ModelRefusedError, PermanentError
 from components.base.gate import Gate, limit_gate
+from components.base.run_lock import STEP_RUN_FOLDER
 from components.features.online.reader import Filling
 from components.release import deploy as deploy_module
 from components.release import smoke_test
@@ -416,6 +417,70 @@ def test_rollback_is_a_command_that_needs_a_reason(passed, release, settings, tm
     assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
     assert tracking.find_version("flight-delays", "2", settings).tags["rolled_back"] == "It flags every flight."
     assert main(["rollback", "--problem", "flight-delays", "--reason", "And again."]) == 1
+
+
+HELD_RUN = """
+import sys, time
+from pathlib import Path
+from components.base.run_lock import claim_run
+with claim_run(Path(sys.argv[1])):
+    print("claimed", flush=True)
+    time.sleep(600)
+"""
+
+
+@contextmanager
+def running_run(folder: Path):
+    """A process that has begun a run, as the main process of a step's run."""
+    command = [sys.executable, "-c", HELD_RUN, str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "claimed\n"
+        yield process
+        process.kill()
+
+
+def test_a_step_whose_run_was_killed_during_the_smoke_test_promotes_nothing(release, settings, tmp_path, monkeypatch):
+    candidate = release("run-1")
+    before = tracking.find_aliases("flight-delays", settings)
+    with running_run(tmp_path / "run") as run:
+
+        def kill_the_run(*_) -> SmokeTest:
+            run.kill()
+            run.wait()
+            return SmokeTest(gates=(limit_gate("v1_difference", 0.0, 1e-9, "V1 is right."),))
+
+        monkeypatch.setattr(deploy_module, "run_smoke_test", kill_the_run)
+        monkeypatch.setenv(STEP_RUN_FOLDER, str(tmp_path / "run"))
+        words = "run run: it must be running when a step changes the registry, the endpoint or the online store, but"
+        with pytest.raises(PermanentError, match=re.escape(f"{words} it has died.")):
+            deploy_release(TASK, candidate, tmp_path / "deployment", settings)
+    assert tracking.find_aliases("flight-delays", settings) == before == {"challenger": "1"}
+    assert read_endpoint("flight-delays", settings) is None
+
+
+def test_a_step_whose_run_is_under_way_promotes(passed, release, settings, tmp_path, monkeypatch):
+    candidate = release("run-1")
+    with running_run(tmp_path / "run"):
+        monkeypatch.setenv(STEP_RUN_FOLDER, str(tmp_path / "run"))
+        assert deploy_release(TASK, candidate, tmp_path / "deployment", settings).outcome == "promoted"
+
+
+def test_a_champion_that_changes_during_the_smoke_test_stays(release, settings, tmp_path, monkeypatch):
+    for run in ("run-1", "run-2"):
+        replace_smoke_test(monkeypatch, limit_gate("v1_difference", 0.0, 1e-9, "V1 is right."))
+        deploy_release(TASK, release(run), tmp_path / run, settings)
+    third = release("run-3")
+
+    def roll_back(*_) -> SmokeTest:
+        rollback_release(PROBLEM, "It flags every flight.", settings)
+        return SmokeTest(gates=())
+
+    monkeypatch.setattr(deploy_module, "run_smoke_test", roll_back)
+    deployment = deploy_release(TASK, third, tmp_path / "run-3", settings)
+    assert (deployment.outcome, deployment.champion) == ("kept", "1")
+    assert "compared with version 2, and the champion is now version 1" in deployment.reasons[0]
+    assert tracking.find_aliases("flight-delays", settings)["champion"] == "1"
+    assert read_endpoint("flight-delays", settings).version == "1"
 
 
 def test_rollback_that_the_host_refuses_leaves_the_champion(passed, release, settings, tmp_path, monkeypatch):
