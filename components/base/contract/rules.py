@@ -10,6 +10,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from components.base.contract.names import OF_FILES, OF_OUTCOMES, OF_ROWS, taken_from, taken_from_requests
 from components.base.contract.problem import Problem, Source
 from components.base.contract.upgrade import Location
 from components.base.errors import ContractError, suggest_name
@@ -22,6 +23,7 @@ Fault = tuple[Location, str]
 def find_faults(problem: Problem) -> list[Fault]:
     """Check the rules across sections and return every fault."""
     rules = (
+        _name_rules,
         _source_rules,
         _example_rules,
         _feature_rules,
@@ -58,6 +60,23 @@ def _sql_faults(loc: Location, sql: str, known: Iterable[str], of: str) -> Itera
         yield loc, f"must be one DuckDB expression, but got {sql!r}: {str(error).splitlines()[0]}"
         return
     yield from _unknown(loc, sorted(columns), known, of)
+
+
+def _name_rules(problem: Problem) -> Iterator[Fault]:
+    """Check that no column has the name of one that the platform adds."""
+    for source, declared in problem.sources.items():
+        for name in declared.columns:
+            yield from ((("sources", source, "columns", name), words) for words in taken_from(name, OF_FILES))
+    examples, target = problem.examples, problem.target.name
+    for name in dict.fromkeys([*examples.key, *examples.request]):
+        yield from ((("examples", "request"), words) for words in taken_from_requests(name))
+    for name in problem.features.request:
+        yield from ((("features", "request", name), words) for words in taken_from(name, OF_ROWS))
+    yield from ((("target", "name"), words) for words in taken_from(target, OF_ROWS))
+    if target in (*examples.key, *examples.request, *problem.features.request):
+        yield ("target", "name"), f"must differ from request columns and features, but got {target!r}. Rename it."
+    for name in problem.target.outcomes:
+        yield from ((("target", "outcomes", name), words) for words in taken_from(name, OF_OUTCOMES))
 
 
 def _source_rules(problem: Problem) -> Iterator[Fault]:

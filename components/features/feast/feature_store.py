@@ -9,6 +9,7 @@ import importlib
 import logging
 import string
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,10 +23,11 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
+from components.base.contract.names import OF_ROWS, taken_from
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
 from components.base.engine import EngineName
-from components.base.errors import ContractError, DataError, suggest_name
+from components.base.errors import ContractError, DataError, raise_faults, suggest_name
 from components.base.settings import Settings
 from components.features.online.reader import Key, OnlineView
 
@@ -106,8 +108,8 @@ def declared_views(problem: Problem) -> list[OnlineView]:
     """Return the views of the problem's feature service as declared in feature_repo/, by name.
 
     Raises:
-        ContractError: the declarations are missing, lack the service, or have a feature of another type than Float64
-            and String, or a name twice.
+        ContractError: the declarations are missing, lack the service, have a feature of another type than Float64 and
+            String, a name twice or one of the platform's, or a key that requests do not hold.
     """
     with _quick_import():
         from feast import FeatureService, FeatureView
@@ -122,15 +124,30 @@ def declared_views(problem: Problem) -> list[OnlineView]:
         )
     by_name = {item.name: item for item in declared if isinstance(item, FeatureView)}
     views = [describe_view(by_name[projection.name]) for projection in service.feature_view_projections]
-    names = [feature.name for view in views for feature in view.features]
-    taken = {*problem.features.request, *problem.sources[problem.examples.source].columns}
-    doubled = sorted({name for name in names if names.count(name) > 1 or name in taken})
-    if doubled:
-        raise ContractError(
-            f"service {problem.features.service}: names of features must differ from each other and from request "
-            f"features and columns, but got {', '.join(doubled)} twice. Rename them in feature_repo/."
-        )
+    raise_faults(ContractError, f"service {problem.features.service}", list(_name_faults(problem, views)))
     return sorted(views, key=lambda view: view.name)
+
+
+def _name_faults(problem: Problem, views: Sequence[OnlineView]) -> Iterator[str]:
+    """Yield in words which names of features or keys cannot be told from others; SQL knows no case."""
+    request = problem.features.request
+    held = {*request, *problem.sources[problem.examples.source].columns, problem.target.name}
+    names = [feature.name for view in views for feature in view.features]
+    counts = Counter(name.lower() for name in names)
+    doubled = sorted({name for name in names if counts[name.lower()] > 1 or name.lower() in held})
+    if doubled:
+        yield (
+            "names of features must differ from each other, whatever their case, and from the target, request features "
+            f"and columns, but got {', '.join(doubled)} twice. Rename them in feature_repo/."
+        )
+    for name in names:
+        yield from (f"feature {words}" for words in taken_from(name, OF_ROWS))
+    for view in views:
+        if unknown := [key for key in view.keys if key not in {*request, *problem.examples.request}]:
+            yield (
+                f"keys of {view.name} must be columns of examples.request or features of features.request, by which a "
+                f"row is looked up, but got {', '.join(unknown)}. Let the caller send them."
+            )
 
 
 def registered_views(problem: Problem, settings: Settings) -> list[OnlineView]:

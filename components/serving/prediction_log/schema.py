@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from components.base.contract.types import ColumnType
 from components.base.dataset import Feature
-from components.base.errors import ContractError, DataError
+from components.base.errors import DataError
 from components.base.task import Task
 
 REQUEST_ID = "request_id"
@@ -116,14 +116,10 @@ class SegmentHeader:
     def of(
         cls, task: Task, features: Iterable[Feature], views: Sequence[str], version: str, policy: dict[str, Any]
     ) -> Self:
-        """Derive the header of a served model.
-
-        Raises:
-            ContractError: a request column has the name of a column of the log.
-        """
+        """Derive the header of a served model."""
         problem = task.problem
         types = problem.sources[problem.examples.source].columns
-        header = cls(
+        return cls(
             problem=problem.name,
             model_version=version,
             policy=policy,
@@ -135,14 +131,6 @@ class SegmentHeader:
             features={feature.name: feature.kind for feature in features},
             views=tuple(views),
         )
-        names = header.schema().names
-        doubled = sorted({name for name in header.request if names.count(name) > 1})
-        if doubled:
-            raise ContractError(
-                f"problem {problem.name}: `examples.request` must not use names of the prediction log, "
-                f"but got {', '.join(doubled)}. Rename the columns in the source's `columns`."
-            )
-        return header
 
     def schema(self) -> pa.Schema:
         """Return the schema of the parquet files, with format and policy as metadata."""

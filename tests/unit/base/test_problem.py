@@ -123,6 +123,28 @@ def test_rules_across_sections_are_checked(old: str, new: str, words: str) -> No
     assert words in faults_of(edited((old, new)))
 
 
+@pytest.mark.parametrize("name", ["predicted_at", "decision", "version", "row_hash", "event_timestamp", "feature__x"])
+def test_request_column_with_a_name_of_the_platform_is_refused_with_its_line(name: str) -> None:
+    text = FLIGHTS if f"      {name}:" in FLIGHTS else FLIGHTS.replace("      distance:", f"      {name}:")
+    text = text.replace("scheduled_at, distance]", f"scheduled_at, {name}]")
+    line = next(number for number, words in enumerate(FLIGHTS.splitlines(), 1) if words.startswith("  request:"))
+    assert f"flight-delays.yaml:{line} `examples.request` must not " in faults_of(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("    scheduled_hour:", "    label_at:", "`features.request.label_at` must not be named 'label_at'"),
+        ("  name: late\n", "  name: predicted_at\n", "`target.name` must not be named 'predicted_at'"),
+        ("  name: late\n", "  name: distance\n", "`target.name` must differ from request columns and features"),
+        ("    cancelled:", "    rows:", "`target.outcomes.rows` must not be named 'rows'"),
+        ("      seats:", "      filename:", "`sources.planes.columns.filename` must not be named 'filename'"),
+    ],
+)
+def test_name_that_the_platform_uses_itself_is_refused(old: str, new: str, words: str) -> None:
+    assert words in faults_of(edited((old, new)))
+
+
 def test_key_given_twice_is_refused() -> None:
     assert "`title` must be given once" in faults_of(FLIGHTS + "\ntitle: Another\n")
 

@@ -8,7 +8,7 @@ import pytest
 from components.base import run_order
 from components.base.contract.load import load_problem, write_problem
 from components.base.contract.stored import fetch_problem, store_problem
-from components.base.errors import ObjectMissingError
+from components.base.errors import ContractError, ObjectMissingError
 from components.base.steps import frame
 
 PROBLEM = load_problem(Path(__file__).parents[3] / "pipelines" / "problems" / "flight-delays.yaml")
@@ -39,6 +39,17 @@ def test_frame_gives_the_time_of_the_run_or_the_one_for_which_it_was_due(monkeyp
     assert (fetch_problem(contract, store_settings), as_of) == (PROBLEM, "2013-07-01T00:00:00+00:00")
     again, due = frame.python_func(problem="flight-delays", as_of="", due="2026-11-26T05:00:00Z")
     assert (again, due) == (contract, "2026-11-26T05:00:00+00:00")
+
+
+def test_frame_refuses_features_that_the_contract_cannot_name(monkeypatch, store_settings, tmp_path):
+    contract = Path(store_settings.problems / "flight-delays.yaml").read_text()
+    clashing = contract.replace("      distance:", "      plane_seats:").replace("distance]", "plane_seats]")
+    (tmp_path / "flight-delays.yaml").write_text(clashing.replace("f.distance", "f.plane_seats"))
+    for name, value in store_settings.child_environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TIDEMILL_PROBLEMS", str(tmp_path))
+    with pytest.raises(ContractError, match="but got plane_seats twice"):
+        frame.python_func(problem="flight-delays", as_of="2013-07-01", due="not read")
 
 
 def test_a_run_waits_for_the_pipeline_before_it_only_when_its_schedule_started_it(monkeypatch, store_settings):

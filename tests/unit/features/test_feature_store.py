@@ -4,6 +4,7 @@ import math
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from components.base.errors import ContractError, DataError
 from components.base.settings import load_settings
 from components.features.build import build_tables
+from components.features.feast import feature_store
 from components.features.feast.feature_store import (
     apply,
     declared_views,
@@ -205,6 +207,37 @@ def test_a_feature_named_like_a_request_column_is_refused(problem):
     clashing = problem.model_copy(update={"sources": {**problem.sources, "flights": flights}})
     with pytest.raises(ContractError, match=re.escape("but got plane_seats twice. Rename them in feature_repo/.")):
         declared_views(clashing)
+
+
+@pytest.mark.parametrize(
+    ("taken", "name", "words"),
+    [
+        (
+            "seats",
+            "Route_Flights_14d",
+            "whatever their case, and from the target, request features and columns, but got",
+        ),
+        ("seats", "row_hash", "feature must not be named 'row_hash', which the platform uses itself."),
+        ("seats", "late", "but got late twice"),
+    ],
+)
+def test_feature_names_that_cannot_be_told_apart_are_refused(problem, monkeypatch, taken, name, words):
+    views = feature_store.describe_view
+
+    def renamed(view):
+        described = views(view)
+        features = [replace(one, name=name if one.name.endswith(taken) else one.name) for one in described.features]
+        return replace(described, features=tuple(features))
+
+    monkeypatch.setattr(feature_store, "describe_view", renamed)
+    with pytest.raises(ContractError, match=re.escape(words)):
+        declared_views(problem)
+
+
+def test_a_key_that_no_request_holds_is_refused(problem):
+    examples = problem.examples.model_copy(update={"request": ["carrier", "flight", "origin", "dest", "distance"]})
+    with pytest.raises(ContractError, match=re.escape("row is looked up, but got tailnum. Let the caller send them.")):
+        declared_views(problem.model_copy(update={"examples": examples}))
 
 
 def test_an_unknown_service_and_an_undeclared_problem_are_refused(problem):
