@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from components.base.adapters.duckdb import quote_name, quote_text
 from components.base.engine import Engine
+from components.features.feast.source_columns import describe_columns, fit_keys, name_family
 from components.features.feast.source_query import utc_time
 
 # Large enough that the cost of a batch does not count, small enough to stream: 16 numbers a row make 13 MB.
@@ -63,11 +64,21 @@ def join_features(engine: Engine, rows: pa.Table, at: pa.Array, views: Sequence[
         views: their features' names differ from each other and from the rows' columns.
 
     Raises:
-        duckdb.Error: a file or a column cannot be read, or a key's type does not fit.
+        DataError: a view lacks a column, or a key has another type there: 1 is neither '01' nor '1.4' nor true.
+        duckdb.Error: a file or a column cannot be read.
     """
-    row_times = _select_row_times(rows, at, views)
-    engine.add_table("row_times", row_times)
-    readers = [engine.stream(_join_query(view, row_times), BATCH_ROWS) for view in views]
+    types = [describe_columns(engine, view.path, _columns(view)) for view in views]
+    keys = fit_keys(engine, rows, [(view.path, view.keys, of_view) for view, of_view in zip(views, types, strict=True)])
+    # Finer digits are cut off, as DuckDB does with those of the event times.
+    at_us = at.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
+    places = {key: f"key{place}" for place, key in enumerate(keys)}
+    columns = {"row_number": pa.array(np.arange(rows.num_rows)), "at_us": at_us}
+    engine.add_table("row_times", pa.table(columns | {places[key]: values for key, values in keys.items()}))
+    matched = {key: (place, keys[key].type) for key, place in places.items()}
+    readers = [
+        engine.stream(_join_query(view, of_view, matched, at_us), BATCH_ROWS)
+        for view, of_view in zip(views, types, strict=True)
+    ]
     schema = pa.schema([*rows.schema, *(field for reader in readers for field in reader.schema)], rows.schema.metadata)
     return pa.RecordBatchReader.from_batches(schema, _side_by_side(engine, rows, readers, schema))
 
@@ -84,62 +95,59 @@ def _side_by_side(
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _select_row_times(rows: pa.Table, at: pa.Array, views: Sequence[AsOfView]) -> pa.Table:
-    """Select what is joined on: the place of each row, its time `at_us`, and its keys as columns `key <name>`."""
-    # Finer digits are cut off, as DuckDB does with those of the event times.
-    at_us = at.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
-    columns = {"row_number": pa.array(np.arange(rows.num_rows)), "at_us": at_us}
-    for key in dict.fromkeys(key for view in views for key in view.keys):
-        # A column that holds only nulls has no type of its own.
-        untyped = pa.types.is_null(rows[key].type)
-        columns[f"key {key}"] = rows[key].cast(pa.string()) if untyped else rows[key]
-    return pa.table(columns)
+def _columns(view: AsOfView) -> list[str]:
+    return [*view.keys.values(), *view.features.values(), view.time, *([view.created] if view.created else [])]
 
 
-def _join_query(view: AsOfView, row_times: pa.Table) -> str:
+def _join_query(
+    view: AsOfView, types: Mapping[str, str], keys: Mapping[str, tuple[str, pa.DataType]], at_us: pa.Array
+) -> str:
     matches = []
-    for key, column in view.keys.items():
-        # Empty files of text columns have no type of their own either: read as integers they would not compare.
-        type_of_key = row_times.schema.field(f"key {key}").type
-        is_text = pa.types.is_string(type_of_key) or pa.types.is_large_string(type_of_key)
-        matches.append(f"r.{quote_name(f'key {key}')} = v.{quote_name(column)}{'::VARCHAR' if is_text else ''}")
+    for place, (key, column) in enumerate(view.keys.items()):
+        name, kind = keys[key]
+        left, right = f"r.{name}", f"v.key{place}"
+        # Of two types a column without a value: it equals nothing, but must compare.
+        is_same = name_family(types[column]) == name_family(kind)
+        matches.append(f"{left} = {right}" if is_same else f"{left}::VARCHAR = {right}::VARCHAR")
     matches.append(f"r.at_us >= v.{'asof_known' if view.known_only else 'asof_time'}")
     fresh = "TRUE" if view.ttl_us is None else f"v.asof_time >= r.at_us - {view.ttl_us}"
     values = [
-        f"CASE WHEN {fresh} THEN v.{quote_name(column)} END AS {quote_name(name)}"
-        for name, column in view.features.items()
+        f"CASE WHEN {fresh} THEN v.value{place} END AS {quote_name(name)}" for place, name in enumerate(view.features)
     ]
     return (
         f"SELECT {', '.join(values)} FROM row_times AS r "  # noqa: S608
-        f"ASOF LEFT JOIN ({_candidate_rows(view, row_times['at_us'])}) AS v ON {' AND '.join(matches)} "
+        f"ASOF LEFT JOIN ({_candidate_rows(view, at_us)}) AS v ON {' AND '.join(matches)} "
         "ORDER BY r.row_number"
     )
 
 
-def _candidate_rows(view: AsOfView, at_us: pa.ChunkedArray) -> str:
-    keys = ", ".join(quote_name(column) for column in view.keys.values()) or "NULL"
-    rows = (
-        f"SELECT *, {_microseconds(view.time)} AS asof_time "  # noqa: S608
-        f"FROM read_parquet({quote_text(view.path)}) WHERE {_reachable(view, at_us)}"
-    )
+def _candidate_rows(view: AsOfView, at_us: pa.Array) -> str:
+    """Build the query of the rows that may be joined, by names that no column of the file can have."""
+    keys = [f"key{place}" for place in range(len(view.keys))]
+    selected = [f"{quote_name(column)} AS key{place}" for place, column in enumerate(view.keys.values())]
+    selected += [f"{quote_name(column)} AS value{place}" for place, column in enumerate(view.features.values())]
+    selected.append(f"{_microseconds(view.time)} AS asof_time")
+    if view.created is not None:
+        selected.append(f"{_microseconds(view.created)} AS asof_created")
+    rows = f"SELECT {', '.join(selected)} FROM read_parquet({quote_text(view.path)}) WHERE {_reachable(view, at_us)}"  # noqa: S608
     if view.created is None:
         return rows
+    partition = f"PARTITION BY {', '.join(keys) or 'NULL'}"
     if not view.known_only:
-        newest_first = f"{quote_name(view.created)} DESC NULLS LAST"
-        return f"{rows} QUALIFY row_number() OVER (PARTITION BY {keys}, asof_time ORDER BY {newest_first}) = 1"
+        newest_first = "ORDER BY asof_created DESC NULLS LAST"
+        return f"SELECT * FROM ({rows}) QUALIFY row_number() OVER ({partition}, asof_time {newest_first}) = 1"  # noqa: S608
     # A row counts from `known` on, until a row of higher order is known. Those that never count, as a better one was
     # known before or at the same time, are left out; then the last known is the best known.
-    created = _microseconds(view.created)
-    history = f"PARTITION BY {keys} ORDER BY asof_known, asof_order"
+    history = f"{partition} ORDER BY asof_known, asof_order"
     return (
-        f"SELECT *, greatest(asof_time, {created}) AS asof_known, row(asof_time, {created}) AS asof_order "  # noqa: S608
-        f"FROM ({rows}) WHERE {quote_name(view.created)} IS NOT NULL "
+        "SELECT *, greatest(asof_time, asof_created) AS asof_known, row(asof_time, asof_created) AS asof_order "  # noqa: S608
+        f"FROM ({rows}) WHERE asof_created IS NOT NULL "
         f"QUALIFY asof_order = max(asof_order) OVER ({history} ROWS UNBOUNDED PRECEDING) "
         f"AND asof_known IS DISTINCT FROM lead(asof_known) OVER ({history})"
     )
 
 
-def _reachable(view: AsOfView, at_us: pa.ChunkedArray) -> str:
+def _reachable(view: AsOfView, at_us: pa.Array) -> str:
     """Leave out, while parquet is read, what is later than every row or older than `ttl_us` for each."""
     first, last = (value.as_py() for value in pc.min_max(at_us).values())
     if last is None:

@@ -34,10 +34,11 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel
 
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_text
-from components.base.engine import EngineName, open_engine
+from components.base.engine import EngineName, open_engine, using_engine
 from components.base.errors import DataError, TidemillError, raise_faults
 from components.features.feast.asof import BATCH_ROWS, AsOfView, join_features
-from components.features.feast.source_query import SourceRows, query_all_rows, query_latest_rows
+from components.features.feast.source_columns import describe_columns
+from components.features.feast.source_query import SourceRows, list_columns, query_all_rows, query_latest_rows
 
 _logger = logging.getLogger(__name__)
 # What Feast looks for in the rows of a view without entity.
@@ -123,7 +124,8 @@ class AsOfOfflineStore(OfflineStore):  # type: ignore[misc]
         """Join the newest known feature values to each row of the entity frame.
 
         Raises:
-            DataError: the entity frame is no pandas frame, lacks a key, or has a column named like a feature.
+            DataError: the entity frame is no pandas frame, lacks a key, has a column named like a feature, or holds
+                numbers for times.
         """
         if not isinstance(entity_df, pd.DataFrame):
             raise DataError(
@@ -135,7 +137,7 @@ class AsOfOfflineStore(OfflineStore):  # type: ignore[misc]
             _as_of_view(config, view, feature_refs, full_feature_names, filter_by_created_timestamp)
             for view in feature_views
         ]
-        _check_entity_frame(entity_df, views)
+        _check_entity_frame(entity_df, time_column, views)
         at = pd.to_datetime(entity_df[time_column], utc=True)
         return AsOfRetrievalJob(
             lambda: _join(config, entity_df, at, views),
@@ -164,7 +166,7 @@ class AsOfOfflineStore(OfflineStore):  # type: ignore[misc]
         path = resolve_path(config, data_source)
         columns = (join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
         rows = SourceRows(path, *columns, start_date, end_date, _ENTITYLESS_KEY)
-        return AsOfRetrievalJob(lambda: _stream(config, query_latest_rows(rows)))
+        return AsOfRetrievalJob(lambda: _stream_rows(config, rows, query_latest_rows(rows)))
 
     @staticmethod
     def pull_all_from_table_or_query(  # noqa: PLR0913, PLR0917 - the signature is Feast's
@@ -181,7 +183,7 @@ class AsOfOfflineStore(OfflineStore):  # type: ignore[misc]
         path = resolve_path(config, data_source)
         columns = (join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
         rows = SourceRows(path, *columns, start_date, end_date, _ENTITYLESS_KEY)
-        return AsOfRetrievalJob(lambda: _stream(config, query_all_rows(rows)))
+        return AsOfRetrievalJob(lambda: _stream_rows(config, rows, query_all_rows(rows)))
 
     def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
         """Warn, as Feast does, when a source cannot be read yet or lacks its event time."""
@@ -245,7 +247,7 @@ def _as_of_view(
     )
 
 
-def _check_entity_frame(entity_frame: pd.DataFrame, views: Sequence[AsOfView]) -> None:
+def _check_entity_frame(entity_frame: pd.DataFrame, time_column: str, views: Sequence[AsOfView]) -> None:
     columns = list(entity_frame.columns)
     keys = dict.fromkeys(key for view in views for key in view.keys)
     features = [name for view in views for name in view.features]
@@ -255,6 +257,13 @@ def _check_entity_frame(entity_frame: pd.DataFrame, views: Sequence[AsOfView]) -
         for name in features
         if name in columns
     ]
+    kind = pd.api.types.infer_dtype(entity_frame[time_column])
+    if kind in ("integer", "floating", "mixed-integer", "mixed-integer-float", "decimal", "boolean"):
+        # Numbers would count as nanoseconds since 1970, whatever they are.
+        faults.append(
+            f"`{time_column}` must hold times, but got {kind} values. Make times of them, with their unit: "
+            "pd.to_datetime(..., unit='s', utc=True)."
+        )
     raise_faults(DataError, "entity frame", faults)
 
 
@@ -266,6 +275,12 @@ def _join(
         store = config.offline_store
         engine = open_engine(store.engine, store.memory_limit, store.threads)
         return join_features(engine, entities, pa.Array.from_pandas(at), views)
+
+
+def _stream_rows(config: RepoConfig, rows: SourceRows, query: str) -> pa.RecordBatchReader:
+    with explain_duckdb_errors("feature source"), using_engine("duckdb") as engine:
+        describe_columns(engine, rows.path, list_columns(rows))
+    return _stream(config, query)
 
 
 def _stream(config: RepoConfig, query: str) -> pa.RecordBatchReader:

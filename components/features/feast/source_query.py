@@ -46,14 +46,18 @@ def query_latest_rows(rows: SourceRows) -> str:
     return f"{_select(rows)} QUALIFY row_number() OVER (PARTITION BY {partition} ORDER BY {newest_first}) = 1"
 
 
+def list_columns(rows: SourceRows) -> list[str]:
+    """Return the columns that the files must have."""
+    return list(dict.fromkeys([*rows.keys, *rows.features, rows.time, *([rows.created] if rows.created else [])]))
+
+
 def utc_time(column: str) -> str:
     """Read dates, texts and timestamps of any unit as TIMESTAMPTZ, those without a zone as UTC."""
     return f"CAST({quote_name(column)} AS TIMESTAMPTZ)"
 
 
 def _select(rows: SourceRows) -> str:
-    names = [*rows.keys, *rows.features, rows.time, *([rows.created] if rows.created else [])]
-    columns = [quote_name(name) for name in dict.fromkeys(names)] if rows.features else ["*"]
+    columns = [quote_name(name) for name in list_columns(rows)] if rows.features else ["*"]
     if rows.key_of_all and not rows.keys:
         name, value = rows.key_of_all
         columns.append(f"{quote_text(value)} AS {quote_name(name)}")
@@ -69,7 +73,7 @@ def _select(rows: SourceRows) -> str:
 
 
 def _times(rows: SourceRows) -> list[str]:
-    return [quote_name(column) for column in (rows.time, rows.created) if column]
+    return [utc_time(column) for column in (rows.time, rows.created) if column]
 
 
 def _literal(time: datetime) -> str:

@@ -1,15 +1,28 @@
 """Training rows from the offline store, through Feast's own FeatureStore."""
 
 import re
+from datetime import timedelta
+from decimal import Decimal
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from feast import FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, RequestSource
+from feast import (
+    Entity,
+    FeatureService,
+    FeatureStore,
+    FeatureView,
+    Field,
+    FileSource,
+    RepoConfig,
+    RequestSource,
+    ValueType,
+)
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, String
 
 from components.base.errors import DataError
+from components.features.feast.offline_store import AsOfOfflineStore
 from tests.unit.features.carrier_delays import AIRPORT, CARRIER, FEATURES, at, carrier_rows, carrier_view, open_store
 
 
@@ -202,3 +215,104 @@ def test_every_missing_key_and_taken_name_of_the_entity_frame_is_named(store):
 def test_an_entity_frame_that_is_no_pandas_frame_is_refused(store):
     with pytest.raises(DataError, match=re.escape("`entity_df` must be a pandas frame, but got str")):
         store.get_historical_features(entity_df="SELECT 1", features=FEATURES)
+
+
+def _store_of(folder, rows, key="carrier", features=("late_ratio",), **source):
+    rows.to_parquet(folder / "carrier.parquet", index=False)
+    store = open_store(folder, str(folder))
+    entity = Entity(name=key, join_keys=[key], value_type=ValueType.STRING)
+    schema = [Field(name=key, dtype=String), *(Field(name=name, dtype=Float64) for name in features)]
+    options = {"created_timestamp_column": "", **source}
+    store.apply([entity, carrier_view(entities=[entity], schema=schema, ttl=timedelta(days=30), source=options)])
+    return store
+
+
+def _join(store, entities, *features, **options):
+    names = [f"carrier_delays:{name}" for name in features or ("late_ratio",)]
+    joined = store.get_historical_features(entity_df=pd.DataFrame(entities), features=names, **options).to_df()
+    return joined[[name.split(":")[1] for name in names]].to_numpy().tolist()
+
+
+ASKED = {"carrier": ["AA"], "event_timestamp": [at(9)]}
+REVISED = pd.DataFrame({"carrier": ["AA"] * 2, "event_timestamp": [at(1)] * 2, "late_ratio": [0.2, 0.5]})
+
+
+@pytest.mark.parametrize("name", ["asof_time", "asof_known", "asof_created", "asof_order", "key0", "value0"])
+@pytest.mark.parametrize("known_only", [False, True])
+def test_columns_that_no_view_declares_change_nothing(tmp_path, name, known_only):
+    rows = REVISED.assign(created=[at(1), at(2)], **{name: [at(30), at(0)]})
+    store = _store_of(tmp_path, rows, created_timestamp_column="created")
+    assert _join(store, ASKED, filter_by_created_timestamp=known_only) == [[0.5]]
+
+
+@pytest.mark.parametrize(
+    ("created", "right"),
+    [(["2013-1-2", "2013-1-10"], 0.5), (["2013-01-02T20:00:00-09:00", "2013-01-03T01:00:00+05:00"], 0.2)],
+)
+def test_times_of_writing_in_text_are_compared_as_times(tmp_path, created, right):
+    store = _store_of(tmp_path, REVISED.assign(created=created), created_timestamp_column="created")
+    assert _join(store, ASKED) == [[right]]
+    latest = AsOfOfflineStore.pull_latest_from_table_or_query(
+        store.config,
+        store.get_feature_view("carrier_delays").batch_source,
+        *(["carrier"], ["late_ratio"], "event_timestamp", "created", at(0), at(9)),
+    )
+    assert latest.to_arrow()["late_ratio"].to_pylist() == [right]
+
+
+def test_a_column_that_differs_by_case_only_is_never_taken_for_another(tmp_path):
+    rows = REVISED[:1].rename(columns={"late_ratio": "Late_Ratio"}).assign(late_ratio=[0.7])
+    store = _store_of(tmp_path, rows)
+    with pytest.raises(DataError, match=re.escape("column `late_ratio` must exist, but does not.")) as refused:
+        _join(store, ASKED)
+    assert "must differ by more than case; got carrier, event_timestamp, Late_Ratio, late_ratio_1." in str(
+        refused.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [
+        (["1.4"], [1]),
+        (["01"], [1]),
+        (["t"], [True]),
+        ([1], [True]),
+        ([1.0], ["1"]),
+        ([1], ["1"]),
+        ([1], [1.4]),
+        ([2**53], [float(2**53 + 2)]),
+        (["Orléans".encode()], ["Orléans"]),
+        ([pd.Timestamp("2013-01-01")], ["2013-01-01"]),
+        ([Decimal("1.0")], [1]),
+    ],
+)
+def test_keys_of_two_types_are_refused_with_both(tmp_path, held, asked):
+    rows = pd.DataFrame({"carrier": held, "event_timestamp": [at(1)], "late_ratio": [0.2]})
+    store = _store_of(tmp_path, rows)
+    with pytest.raises(DataError, match=re.escape("key `carrier` must have the type of `carrier` in ")):
+        _join(store, {"carrier": asked, "event_timestamp": [at(2)]})
+
+
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [
+        (["é", "e"], ["é", None]),
+        ([1, 2], [1, None]),
+        ([1, 2], pd.array([1, None], dtype="Int64")),
+        (pd.array([2**53 + 1, 2**53], dtype="int64"), pd.array([2**53 + 1, None], dtype="Int64")),
+        ([True, False], [True, None]),
+        (["AA", "UA"], pd.Categorical(["AA", None])),
+        (pd.to_datetime(["2013-01-01", "2013-01-02"]), pd.to_datetime(["2013-01-01", None], utc=True)),
+    ],
+)
+def test_a_key_meets_its_equal_whatever_pandas_made_of_the_column(tmp_path, held, asked):
+    rows = pd.DataFrame({"carrier": held, "event_timestamp": [at(1)] * 2, "late_ratio": [0.2, 0.5]})
+    found = _join(_store_of(tmp_path, rows), {"carrier": asked, "event_timestamp": [at(2)] * 2})
+    assert [value[0] if value[0] == value[0] else None for value in found] == [0.2, None]
+
+
+@pytest.mark.parametrize("times", [[1_356_998_400 + 999], [1.36e9], [Decimal(1_356_998_400)]])
+def test_numbers_in_the_place_of_times_are_refused(store, times):
+    flights = pd.DataFrame({"carrier": ["UA"], "event_timestamp": times})
+    with pytest.raises(DataError, match=re.escape("`event_timestamp` must hold times, but got")):
+        store.get_historical_features(entity_df=flights, features=FEATURES)
