@@ -31,6 +31,7 @@ from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_error
 from components.base.contract.problem import Problem, Split
 from components.base.dataset import ROLES, Feature, Prepared, Role, write_prepared
 from components.base.errors import DataError, raise_faults
+from components.base.statistics.folds import check_folds, split_train
 from components.base.tables import open_table_writer, write_table
 from components.base.task import Task
 from components.features.feast.feature_store import declared_views, join_features, open_scratch_store
@@ -56,13 +57,16 @@ def prepare_rows(task: Task, accepted: Path, features_uri: str, as_of: datetime,
         test_out: Folder to be written with the test rows and the newest requests.
 
     Raises:
-        DataError: keys are doubled, a target is unknown, a role has too few rows, or outcomes that no model can learn
-            from; all are named.
+        DataError: keys are doubled, a target is unknown, a role has too few rows, or a role or a fold of train has
+            outcomes that no model can learn from; all are named.
     """
     problem = task.problem
     examples = drop_old_examples(problem.split, read_examples(task, accepted, as_of), as_of)
     roles = assign_roles(problem.split, examples["predicted_at"], examples["label_at"], as_of)
     raise_faults(DataError, "prepare", _faults(task, examples, roles))
+    train = examples[roles == "train"]
+    # Before hours of training, not in the middle of them.
+    check_folds(task, train, split_train(problem, train))
     places = {role: (test_out if role == "test" else out) / f"{role}.parquet" for role in ROLES}
     limits = {"train_start": examples["predicted_at"].min(), **split_limits(problem.split, as_of)}
     prepared = Prepared(

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from components.base.dataset import Prepared
-from components.base.statistics.folds import Fold, sample_folds, split_train
+from components.base.statistics.folds import Fold, check_folds, sample_folds, split_train
 from components.base.task import Output, Task
 from components.models.artifact import Model, ModelDescription
 from components.models.calibrate import calibrate_model, fit_policy
@@ -81,7 +81,7 @@ def build_ensemble(task: Task, prepared: Prepared, tuned: Tuned) -> Model:
 
 def _predict_out_of_fold(task: Task, prepared: Prepared, train: pd.DataFrame, pipelines: Sequence[Any]) -> HeldOut:
     """Predict the scored rows of every fold by every member, fitted on the rows before them."""
-    folds = sample_folds(split_train(task.problem, train), task.problem.search.tune_rows)
+    folds = check_folds(task, train, sample_folds(split_train(task.problem, train), task.problem.search.tune_rows))
 
     def predict_fold(fold: Fold, pipeline: Any) -> Output:
         learned = train.iloc[fold.fit]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from components.base.dataset import Feature
 
@@ -60,6 +61,17 @@ def build_pipeline(
     columns = ColumnTransformer([entry for entry in transformers if entry[2]])
     codes = list(range(len(numeric), len(numeric) + len(categorical)))
     return Pipeline([("columns", columns), ("model", build_model(codes))])
+
+
+def fill_empty_numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows to fit on with 0 in every number column that holds no value at all.
+
+    A column that was not delivered yet tells nothing, which a constant says too; gradient boosting cannot be fitted on
+    a column without any value. Rows to predict keep theirs: no split is made of a constant.
+    """
+    numbers = rows.select_dtypes("number")
+    empty = [str(name) for name in numbers if numbers[name].isna().all()]
+    return rows.assign(**dict.fromkeys(empty, 0.0)) if empty else rows
 
 
 def _build_scaling(imputer: Any) -> Any:

@@ -16,6 +16,7 @@ from components.base.statistics.folds import sample_tables
 from components.base.task import Kind, Task
 from components.models.artifact import Model
 from components.models.parallel import run_all
+from components.models.pipelines import fill_empty_numbers
 
 # With more rows the members of an ensemble are fitted one after the other: the step stays below 3 GB.
 _ROWS_SIDE_BY_SIDE = 200_000
@@ -73,7 +74,7 @@ def read_recipe(model: Model) -> Recipe:
 
 
 def fit_member(pipeline: Any, rows: pd.DataFrame, outcomes: "pd.Series[Any]") -> Any:
-    """Fit a copy of a pipeline."""
+    """Fit a copy of a pipeline; a number column without any value takes no part."""
     from sklearn.base import clone
 
-    return clone(pipeline).fit(rows, outcomes)
+    return clone(pipeline).fit(fill_empty_numbers(rows), outcomes)

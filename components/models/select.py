@@ -18,10 +18,11 @@ import pandas as pd
 
 from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
-from components.base.statistics.folds import Fold, sample_fits, split_train
+from components.base.statistics.folds import Fold, check_folds, sample_fits, split_train
 from components.base.task import Task
 from components.models.documents import FoldRecord, Leaderboard, LeaderboardEntry, Spread
 from components.models.parallel import run_all
+from components.models.recipe import fit_member
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def select_candidates(task: Task, prepared: Prepared) -> Leaderboard:
     """Cross-validate all entrants and return the leaderboard, best first by the primary metric."""
     started = time.monotonic()
     train, problem = prepared.read("train"), task.problem
-    folds = sample_fits(split_train(problem, train), problem.search.select_rows)
+    folds = check_folds(task, train, sample_fits(split_train(problem, train), problem.search.select_rows))
     entries = score_entrants(task, train, folds, list_entrants(task, prepared))
     chosen, note = choose_entries(task, entries)
     times, outcomes = train["predicted_at"], train[prepared.target].to_numpy(dtype=np.float64)
@@ -132,13 +133,11 @@ def choose_entries(task: Task, entries: Sequence[LeaderboardEntry]) -> tuple[lis
 
 
 def _score_fold(task: Task, train: pd.DataFrame, fold: Fold, entrant: Entrant) -> FoldResult:
-    from sklearn.base import clone
-
     target = task.problem.target.name
     fit, scored = train.iloc[fold.fit], train.iloc[fold.score]
     started = time.thread_time()
     try:
-        output = task.predict(clone(entrant.estimator).fit(fit, fit[target]), scored)
+        output = task.predict(fit_member(entrant.estimator, fit, fit[target]), scored)
     except Exception as error:  # any family may break on any data; the others go on
         logger.warning("select: %s failed: %s", entrant.name, error)
         return FoldResult({}, math.nan, time.thread_time() - started, f"{type(error).__name__}: {error}")

@@ -22,7 +22,7 @@ import pandas as pd
 from components.base.adapters.optuna import open_journal
 from components.base.dataset import Prepared
 from components.base.errors import ModelRefusedError
-from components.base.statistics.folds import Fold, sample_folds, split_train
+from components.base.statistics.folds import Fold, check_folds, sample_folds, split_train
 from components.base.task import Task
 from components.models.batch import (
     Attempt,
@@ -35,6 +35,7 @@ from components.models.batch import (
 )
 from components.models.documents import Leaderboard, Spread, Tuned, TunedFamily
 from components.models.parallel import run_all
+from components.models.pipelines import fill_empty_numbers
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -66,7 +67,7 @@ def tune_family(search: FamilySearch) -> TunedFamily:
     """
     task, started = search.task, time.monotonic()
     train = search.prepared.read("train")
-    folds = sample_folds(split_train(task.problem, train), task.problem.search.tune_rows)
+    folds = check_folds(task, train, sample_folds(split_train(task.problem, train), task.problem.search.tune_rows))
     encoded = run_all([partial(_encode_fold, search, train, fold) for fold in folds])
     trials = [describe_attempt(attempt, len(folds)) for attempt in _try_all(search, encoded, started)]
     complete = [trial for trial in trials if trial.state == "complete"]
@@ -141,7 +142,7 @@ def _encode_fold(search: FamilySearch, train: pd.DataFrame, fold: Fold) -> Encod
     fit, scored, names = train.iloc[fold.fit], train.iloc[fold.score], search.prepared.feature_names
     columns = search.task.build_candidate(search.family, search.prepared.features).named_steps["columns"]
     return EncodedFold(
-        fit=columns.fit_transform(fit[names]),
+        fit=columns.fit_transform(fill_empty_numbers(fit[names])),
         fit_outcomes=fit[search.prepared.target].to_numpy(dtype=np.float64),
         scored=columns.transform(scored[names]),
         scored_outcomes=scored[search.prepared.target].to_numpy(dtype=np.float64),

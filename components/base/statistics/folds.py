@@ -6,13 +6,17 @@ score, one pair a fold. Called by select, tune and ensemble, which all compare o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from components.base.contract.problem import Problem
-from components.base.errors import DataError
+from components.base.errors import DataError, raise_faults
+
+if TYPE_CHECKING:
+    from components.base.task import Task
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,27 @@ def split_folds(predicted_at: pd.Series, label_at: pd.Series, folds: int, gap: p
             f"(rows={len(times)}, gap={gap}). Give more history, or lower `split.folds`."
         )
     return split
+
+
+def check_folds(task: "Task", train: pd.DataFrame, folds: list[Fold]) -> list[Fold]:
+    """Return the folds if a model can learn and be scored in each, as roles are checked.
+
+    A family that fails on one fold would be lost without anybody having decided it.
+
+    Raises:
+        DataError: naming the folds, the times of their rows and what these lack.
+    """
+    times, outcomes = train["predicted_at"], train[task.problem.target.name].to_numpy(dtype=np.float64)
+    faults = [
+        f"fold {number} of {len(folds)}: the {len(rows):,} rows to {what}, predicted from "
+        f"{times.iloc[rows].min():%Y-%m-%d} to {times.iloc[rows].max():%Y-%m-%d}, {fault} "
+        "Give more history, lower `split.folds`, or leave old rows out with `split.train_days`."
+        for number, fold in enumerate(folds, 1)
+        for what, rows in (("fit on", fold.fit), ("score", fold.score))
+        for fault in task.find_outcome_faults(outcomes[rows])
+    ]
+    raise_faults(DataError, "folds", faults)
+    return folds
 
 
 def sample_evenly(positions: NDArray[np.intp], rows: int) -> NDArray[np.intp]:

@@ -13,7 +13,7 @@ from components.base.contract.problem import Problem
 from components.base.dataset import Prepared, read_prepared
 from components.base.documents import D, read
 from components.base.task import Task
-from components.base.text.wording import say_plainly, write_count, write_date
+from components.base.text.wording import join_words, say_plainly, write_count, write_date
 from components.data.dictionary import Dictionary
 from components.data.quality import Quality
 from components.features.explore.documents import Findings
@@ -32,6 +32,7 @@ _ROLES: dict[Contender, str] = {
     "current_solution": "Current solution",
     "dummy": "Dummy",
 }
+_NO_TRIAL = "no trial of its search came to an end"
 REFERENCES: tuple[Contender, ...] = ("champion", "current_solution")
 
 
@@ -81,6 +82,22 @@ class Material:
             f"Not reproducible: {', '.join(places)}, for the ceiling of {self.problem.search.ceiling_seconds:g} s was "
             "reached, and another machine comes further. Raise search.ceiling_seconds, or lower search.trials."
         )
+
+    @property
+    def failed(self) -> str | None:
+        """Which families of the contract took no part because they failed, and why, in words; None without one."""
+        lost = {
+            entry.name: entry.error
+            for entry in (self.leaderboard.entries if self.leaderboard else ())
+            if entry.kind == "candidate" and entry.error and not entry.is_cut_short
+        }
+        if self.leaderboard and self.tuned:
+            tuned = {entry.family for entry in self.tuned.families}
+            lost |= dict.fromkeys([name for name in self.leaderboard.chosen if name not in tuned], _NO_TRIAL)
+        if not lost:
+            return None
+        named = join_words([f"{say_plainly(name)} ({error})" for name, error in lost.items()])
+        return f"{len(lost)} of {len(self.problem.search.candidates)} families failed and took no part: {named}."
 
     @property
     def measured_on(self) -> str | None:

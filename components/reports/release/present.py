@@ -137,6 +137,7 @@ def _render(material: Material, template: str, **values: Any) -> str:
         answer=build_answer(material),
         finding_pictures=material.pictures,
         cut_short=material.cut_short,
+        failed_families=material.failed,
         measured_on=material.measured_on,
         served=material.served,
         **values,

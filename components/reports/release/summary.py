@@ -177,4 +177,4 @@ def _format_verdict(material: Material, release: Release, evaluation: Evaluation
         f"It earns {abs(gain.estimate):,.0f} {evaluation.currency} {words} per 1,000 predictions than the "
         f"{say_plainly(reference)}{interval}."
     )
-    return " ".join([decided + kept, worth, *reasons, *filter(None, [material.served])])
+    return " ".join([decided + kept, worth, *reasons, *filter(None, [material.failed, material.served])])

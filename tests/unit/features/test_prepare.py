@@ -194,6 +194,21 @@ def test_row_hash_is_the_md5_of_key_and_time(small, tmp_path, write_accepted, ma
     assert str(hashes.dtype) == "uint64"
 
 
+def test_fold_of_train_without_both_classes_is_refused_by_name(small, tmp_path, write_accepted, make, as_of):
+    """Nobody is late before the last days of train: the first folds would fit on one class."""
+    flights = _flights(make)
+    flights["late"] = flights["late"] & (flights["scheduled_at"] >= as_of - timedelta(days=17))
+    accepted = write_accepted(tmp_path / "accepted", flights)
+    with pytest.raises(DataError, match=re.escape("folds: ")) as caught:
+        prepare_rows(open_task(small), accepted, "nowhere", as_of, tmp_path / "prepared", tmp_path / "test")
+    first = str(caught.value).splitlines()[1]
+    assert re.fullmatch(
+        r"  fold 1 of 3: the \d+ rows to fit on, predicted from 2013-01-01 to 2013-01-\d\d, must have both classes of "
+        r"`late`, but got only 0\. Give more history, lower `split.folds`, or .*",
+        first,
+    )
+
+
 def test_doubled_keys_small_roles_and_single_classes_are_told_at_once(small, tmp_path, write_accepted, make, as_of):
     flights = _flights(make)
     late_week = flights["scheduled_at"] >= as_of - timedelta(days=6)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from components.models.parallel import quiet_fits
+from components.models.recipe import fit_member
 from components.tasks.binary.candidates import DEFAULTS, build_candidate, suggest_parameters
 
 
@@ -52,13 +53,17 @@ def test_family_takes_features_of_one_kind_only(small, family, kind):
     assert np.isfinite(fitted.predict_proba(rows)).all()
 
 
-def test_feature_that_was_always_missing_does_not_break_the_fit(small):
+@pytest.mark.parametrize("family", DEFAULTS)
+def test_feature_that_was_always_missing_does_not_break_the_fit_and_tells_nothing(small, family):
     rows = small.make_rows(0, 10, seed=3)
     empty = rows.assign(noise=np.nan, shop=pd.Series([None] * len(rows), dtype=object))
     names = small.NAMES
-    for family in ("logistic", "random_forest"):
-        fitted = build_candidate(family, small.FEATURES).fit(empty[names], rows["late"])
-        assert np.isfinite(fitted.predict_proba(rows[names])).all()
+    with quiet_fits():
+        fitted = fit_member(build_candidate(family, small.FEATURES), empty[names], rows["late"])
+    forecast = fitted.predict_proba(empty[names])
+    assert np.isfinite(forecast).all()
+    if family == "hist_gradient_boosting":
+        assert (fitted.predict_proba(rows.assign(shop=empty["shop"])[names]) == forecast).all()
 
 
 def test_scaling_is_fitted_inside_the_pipeline(small):

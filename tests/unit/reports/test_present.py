@@ -221,6 +221,16 @@ def test_ceiling_that_was_reached_is_shown_as_a_run_that_may_differ(tmp_path):
     assert summarise(read(tmp_path, docs.all_documents())).cut_short is None
 
 
+def test_family_without_a_finished_trial_is_named_beside_the_answer(tmp_path):
+    documents = docs.all_documents()
+    documents["leaderboard"]["chosen"] = ["logistic", "mlp"]
+    words = "mlp (no trial of its search came to an end)"
+    for page in (render_report(read(tmp_path, documents), {}),):
+        start = page.index('aria-labelledby="answer"')
+        assert words in text_of(page[start : page.index("</section>", start)])
+    assert words in summarise(read(tmp_path, documents)).verdict_in_words
+
+
 def test_intervals_of_few_test_days_are_said_to_be_too_narrow(tmp_path):
     documents = docs.all_documents()
     words = "They are too narrow: the test rows span 7 days"

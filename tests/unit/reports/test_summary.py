@@ -1,5 +1,6 @@
 """The summary says what was decided with the numbers of the steps, and adds none of its own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from components.base import documents
 from components.base.gate import Gate, Verdict
 from components.base.statistics.resampling import Gain, Interval
+from components.base.text.wording import say_plainly
 from components.data.quality import Quality
 from components.models.documents import ComparisonRecord, Evaluation, Leaderboard
 from components.release.record import Deployment, Release
@@ -58,7 +60,8 @@ def test_promotion_is_said_with_version_endpoint_and_gain() -> None:
     words = summarise(material()).verdict_in_words
     assert words == (
         "Version 3 is promoted: it answers at the endpoint flight-delays. It earns 400 USD more per 1,000 predictions "
-        "than the current solution (95 % interval 399 to 401). Every gate passed."
+        "than the current solution (95 % interval 399 to 401). Every gate passed. "
+        "1 of 5 families failed and took no part: mlp (ran out of time)."
     )
 
 
@@ -82,6 +85,16 @@ def test_failed_candidate_is_listed_with_its_reason() -> None:
     board = summarise(material()).leaderboard
     assert [row.note for row in board] == ["chosen", "dummy", "ran out of time"]
     assert board[2].score is None
+
+
+def test_failed_candidate_is_named_in_the_verdict() -> None:
+    found = material()
+    (failed,) = [entry for entry in found.leaderboard.entries if entry.error]
+    words = summarise(found).verdict_in_words
+    assert f"1 of 5 families failed and took no part: {say_plainly(failed.name)} (ran out of time)." in words
+    late = [entry.model_copy(update={"is_cut_short": entry.error is not None}) for entry in found.leaderboard.entries]
+    hasty = replace(found, leaderboard=found.leaderboard.model_copy(update={"entries": tuple(late)}))
+    assert "failed" not in summarise(hasty).verdict_in_words
 
 
 def test_gates_of_evaluation_and_endpoint_stand_in_one_list() -> None:
