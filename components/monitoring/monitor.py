@@ -145,7 +145,7 @@ def _measure(material: _Material, features_uri: str, new_labels: int) -> Monitor
         model_version=champion.version,
         model_rows=int(rows.of_champion.sum()),
         previous_version=champion.previous,
-        traffic=describe_traffic(material.task, rows, predictions.repeated_rows),
+        traffic=describe_traffic(material.task, rows, predictions.repeated_rows, predictions.reused_keys),
         features=features,
         drift=describe_drift(reference, counted, features, limits),
         views=describe_ages(reference, counted),

@@ -4,8 +4,9 @@ In: the segments of the log in the object store. Out: `Predictions`, one parquet
 monitor; the log's writer, `serving/prediction_log/schema.py`, defines the columns.
 
 The window is copied as a stream, and columns are read from the copy when they are needed: a million rows are never in
-memory at once. Of rows with equal (request_id, row), a request that was sent again, the first logged counts; repeats
-are found within the window only. Segments of different model versions have different columns; a column that a version
+memory at once. Of rows with equal (request_id, row) and equal request columns, a request that was sent again, the first
+logged counts; rows whose key came before with other content all count, and how many there are is said. Both are found
+within the window only. Segments of different model versions have different columns; a column that a version
 does not have is null in its rows.
 """
 
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_text
+from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.adapters.s3 import ObjectStore
 from components.base.errors import DataError, raise_faults, suggest_name
 from components.base.tables import write_table
@@ -51,7 +52,9 @@ class Predictions:
     """Parquet; repeated requests are left out."""
     window: Window
     repeated_rows: int
-    """Rows that were sent again under the same request id."""
+    """Rows that were sent again under the same key with the same content."""
+    reused_keys: int = 0
+    """Keys of rows that came with more than one content: a fault of the caller."""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -107,32 +110,42 @@ def fetch_predictions(task: Task, store: ObjectStore, window: Window, folder: Pa
         StoreUnavailableError: the object store does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path, replayed = folder / "predictions.parquet", 0
+    path = folder / "predictions.parquet"
     first, last = window.start.date(), (window.end - timedelta(microseconds=1)).date()
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     logged = [found for day in days for found in store.list_objects(day_prefix(task.problem.name, day))]
     segments = [found for found in logged if found.key.endswith(".parquet")]
     copies = copy_segments(store, segments, window, folder)
-    if copies:
-        replayed = _unite_copies(copies, path)
-    else:
+    if not copies:
         write_table(SegmentHeader.of(task, [], [], "", {}).schema().empty_table(), path)
-    return Predictions(path, window, replayed)
+        return Predictions(path, window, 0)
+    repeated, reused = _unite_copies(copies, path, task.problem.examples.request)
+    return Predictions(path, window, repeated, reused)
 
 
-def _unite_copies(copies: Sequence[Path], path: Path) -> int:
-    """Make one file of the copies, the first logged row of each request id and place; return how many are left out."""
+def _unite_copies(copies: Sequence[Path], path: Path, request: Sequence[str]) -> tuple[int, int]:
+    """Make one file of the copies, the first logged row of each key and content.
+
+    Returns:
+        How many rows are left out, and how many keys came with more than one content.
+    """
+    # A segment from before a change of the contract may lack a request column.
+    logged = {name for copy in copies for name in pq.read_schema(copy).names}
+    content = ", ".join(quote_name(name) for name in request if name in logged)
+    key = f'{REQUEST_ID}, "{ROW}"'
     source = f"read_parquet([{', '.join(quote_text(str(copy)) for copy in copies)}], union_by_name = true"
-    identity = f'PARTITION BY {REQUEST_ID}, "{ROW}" ORDER BY {LOGGED_AT}, filename, file_row_number'
+    identity = f"PARTITION BY {key}, hash({content}) ORDER BY {LOGGED_AT}, filename, file_row_number"
     with explain_duckdb_errors("prediction log"), connect_duckdb(MEMORY_LIMIT) as connection:
         connection.execute(
             "CREATE TABLE replays AS SELECT filename, file_row_number "  # noqa: S608 - paths of our own
             f"FROM {source}, filename = true, file_row_number = true) QUALIFY row_number() OVER ({identity}) > 1"
         )
-        replayed = int(connection.table("replays").shape[0])
-        if not replayed and len(copies) == 1:
+        repeated = int(connection.table("replays").shape[0])
+        contents = f"SELECT 1 FROM {source}) GROUP BY {key} HAVING count(DISTINCT hash({content})) > 1"  # noqa: S608
+        reused = int(connection.sql(contents).shape[0])
+        if not repeated and len(copies) == 1:
             copies[0].replace(path)
-            return 0
+            return 0, reused
         kept = (
             f"SELECT * EXCLUDE (filename, file_row_number) FROM {source}, filename = true, file_row_number = true) "  # noqa: S608
             "ANTI JOIN replays USING (filename, file_row_number)"
@@ -140,4 +153,4 @@ def _unite_copies(copies: Sequence[Path], path: Path) -> int:
         connection.execute(f"COPY ({kept}) TO {quote_text(str(path))} (FORMAT parquet)")
     for copy in copies:
         copy.unlink()
-    return replayed
+    return repeated, reused

@@ -64,7 +64,9 @@ class Traffic(_Frozen):
     rows: int
     """Rows predicted in the window, without repeated requests."""
     repeated_rows: int = _renamed("replayed_rows", "repeated_rows")
-    """Rows that were sent again under the same request id."""
+    """Rows that were sent again under the same key with the same content."""
+    reused_keys: int = 0
+    """Keys that came with more than one content: each of their rows counts."""
     versions: dict[str, int]
     """Rows by model version."""
     actions: int

@@ -94,7 +94,7 @@ def read_served_rows(
     )
 
 
-def describe_traffic(task: Task, rows: ServedRows, repeated_rows: int) -> Traffic:
+def describe_traffic(task: Task, rows: ServedRows, repeated_rows: int, reused_keys: int) -> Traffic:
     """Count rows, and actions under the capacity, by version and day."""
     acted = task.operate(rows.decisions, rows.output, rows.event_time, rows.logged_ratio).astype(bool)
     days, outputs = number_days(rows.event_time), rows.output[:, 0]
@@ -103,6 +103,7 @@ def describe_traffic(task: Task, rows: ServedRows, repeated_rows: int) -> Traffi
     return Traffic(
         rows=len(days),
         repeated_rows=repeated_rows,
+        reused_keys=reused_keys,
         versions={str(name): int(count) for name, count in rows.versions.value_counts().sort_index().items()},
         actions=int(acted.sum()),
         mean_output=float(outputs.mean()) if len(days) else None,

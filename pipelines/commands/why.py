@@ -10,7 +10,7 @@ from pipelines.commands.options import DEMO_PROBLEM, Problem
 def why(
     problem: Problem = DEMO_PROBLEM,
     version: Annotated[str | None, typer.Option(metavar="NUMBER", help="Version. Default: the champion.")] = None,
-    prediction: Annotated[str | None, typer.Option(metavar="ID", help="A logged answer, by its request's id.")] = None,
+    prediction: Annotated[str | None, typer.Option(metavar="ID", help="A logged answer, by its key.")] = None,
     row: Annotated[int, typer.Option(min=0, help="Place of the row in that request.")] = 0,
 ) -> None:
     """Tell what asked for a version, what it was made of, what judged it and what became of it; or explain an answer.

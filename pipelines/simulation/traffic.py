@@ -79,7 +79,7 @@ class Sender:
 
     def send(self, request: HourlyRequest) -> None:
         """Send one request, again when the endpoint is busy."""
-        headers = {"content-type": "application/json", "x-request-id": request.request_id}
+        headers = {"content-type": "application/json", "idempotency-key": request.request_id}
         for _ in range(_ATTEMPTS):
             answer = self._client.post(self._path, content=request.body, headers=headers)
             if answer.status_code == 200:

@@ -122,7 +122,7 @@ def test_one_that_is_deleted_answers_until_no_service_names_it_and_keeps_its_log
     answered = []
 
     def ask(client):
-        answer = client.post(url, json=body, headers={"x-request-id": (request := uuid.uuid4().hex)})
+        answer = client.post(url, json=body, headers={"idempotency-key": (request := uuid.uuid4().hex)})
         assert answer.status_code == 200
         answered.append(request)
 

@@ -40,7 +40,7 @@ class RunningPredictor:
         return httpx.post(self.url + path, timeout=20, **arguments)
 
     def predict(self, *rows: dict, request_id: str | None = None) -> list[dict]:
-        headers = {} if request_id is None else {"x-request-id": request_id}
+        headers = {} if request_id is None else {"idempotency-key": request_id}
         answer = self.post(V1, json={"instances": list(rows)}, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.json()["predictions"]

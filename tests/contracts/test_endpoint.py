@@ -172,7 +172,7 @@ WRONG = {
         V1,
         {"json": {"instances": [{**FLIGHT, "orgin": "EWR"}]}},
         400,
-        'must not have "orgin"; it takes carrier, flight, origin, dest, tailnum, scheduled_at, distance. '
+        'must not have "orgin"; it takes carrier, flight, origin, dest, tailnum, scheduled_at, distance, instance_id. '
         "Did you mean 'origin'?",
     ),
     "text for number": (
@@ -333,23 +333,26 @@ def test_metrics_count_requests_rows_and_missing_features(server):
     assert 'request_predict_seconds_count{model_name="flight-delays"}' in httpx.get(server.url + "/metrics").text
 
 
-def test_a_request_id_is_repeated_or_made(server):
+def test_key_and_trace_of_a_request_are_repeated_or_made(server):
     body = {"instances": [FLIGHT]}
-    given = server.post(V1, json=body, headers={"x-request-id": "order-66/a"})
-    assert given.headers["x-request-id"] == "order-66/a"
-    made = {server.post(V1, json=body).headers["x-request-id"] for _ in range(3)}
-    assert len(made) == 3
+    headers = {"x-request-id": "order-66/a", "idempotency-key": "loan-17"}
+    given = server.post(V1, json=body, headers=headers)
+    assert {name: given.headers[name] for name in headers} == headers
+    made = [server.post(V1, json=body).headers for _ in range(3)]
+    assert len({answer["idempotency-key"] for answer in made}) == 3
+    assert all(answer["idempotency-key"] == answer["x-request-id"] for answer in made)
     refused = server.post(V1, json={}, headers={"x-request-id": "b"})
     assert (refused.status_code, refused.headers["x-request-id"]) == (400, "b")
 
 
-@pytest.mark.parametrize("request_id", ["", "two words", "x" * 129, "naïve"])
-def test_a_malformed_request_id_is_refused_with_words(server, request_id):
-    headers = [(b"x-request-id", request_id.encode()), (b"content-type", b"application/json")]
+@pytest.mark.parametrize("header", ["x-request-id", "idempotency-key"])
+@pytest.mark.parametrize("name", ["", "two words", "x" * 129, "naïve"])
+def test_a_malformed_name_of_a_request_is_refused_with_words(server, header, name):
+    headers = [(header.encode(), name.encode()), (b"content-type", b"application/json")]
     answer = server.post(V1, json={"instances": [FLIGHT]}, headers=headers)
     assert answer.status_code == 400
-    assert "x-request-id must be 1 to 128 printable ASCII characters without spaces" in answer.json()["error"]
-    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+    assert f"{header} must be 1 to 128 printable ASCII characters without spaces" in answer.json()["error"]
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers[header])
 
 
 def test_metrics_tell_times_decisions_and_lookups(server):

@@ -1,6 +1,7 @@
 """The prediction log over the real predictor and a real object store: what is in it, and what it survives."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -105,7 +106,7 @@ async def load(predictor: RunningPredictor, requests: int, prefix: str, at_a_tim
             for i in numbers:
                 body = {"instances": [FLIGHT, {**FLIGHT, "flight": i % 9000 + 1}]}
                 try:
-                    answer = await session.post(V1, json=body, headers={"x-request-id": f"{prefix}-{i}"})
+                    answer = await session.post(V1, json=body, headers={"idempotency-key": f"{prefix}-{i}"})
                     statuses.append(answer.status_code)
                 except httpx.HTTPError:
                     statuses.append(0)
@@ -128,7 +129,7 @@ def test_the_rows_of_a_smoke_test_are_answered_and_neither_logged_nor_counted(sh
     answer = httpx.post(f"{shared.url}{V1}", json={"instances": [FLIGHT]}, headers=header, timeout=20)
     assert answer.status_code == 200
     assert shared.metric(rows) == before
-    assert shared.read(answer.headers["x-request-id"]).empty
+    assert shared.read(answer.headers["idempotency-key"]).empty
     ready = httpx.get(f"{shared.url}/v2/models/flight-delays/ready", timeout=20)
     assert ready.headers["x-model-version"] == "7"
 
@@ -170,7 +171,7 @@ def test_both_protocols_are_logged_alike_and_a_replay_counts_once(shared):
     typed = schema.parse_v1(httpx.Request("POST", "http://a", json={"instances": flights}).content)
     for _ in range(2):
         shared.predict(*flights, request_id="one")
-    shared.post(V2, json=write_v2(schema, typed), headers={"x-request-id": "two"})
+    shared.post(V2, json=write_v2(schema, typed), headers={"idempotency-key": "two"})
     wait_until(lambda: len(shared.read("one", "two")) == 6)
     rows = shared.read("one", "two")
     once = drop_replays(rows)
@@ -181,6 +182,31 @@ def test_both_protocols_are_logged_alike_and_a_replay_counts_once(shared):
         once[once["request_id"] == name][told].sort_values("row", ignore_index=True) for name in ("one", "two")
     )
     pd.testing.assert_frame_equal(first, second)
+
+
+def test_each_request_of_a_trace_is_a_prediction_of_its_own(shared):
+    keys_made = {
+        shared.post(V1, json={"instances": [FLIGHT]}, headers={"x-request-id": "trace"}).headers["idempotency-key"]
+        for _ in range(3)
+    }
+    wait_until(lambda: len(shared.read(*keys_made)) == 3)
+    assert keys(shared.read(*keys_made)) == {(key, 0) for key in keys_made}
+    assert shared.read("trace").empty
+
+
+def test_a_row_is_logged_under_its_own_id_where_it_has_one(shared):
+    """Sent again in another place of another request of the other protocol, it is still the same prediction."""
+    other = {**FLIGHT, "flight": 2}
+    shared.predict({**FLIGHT, "instance_id": "loan-1"}, {**other, "instance_id": None}, request_id="request")
+    typed = RequestSchema.of(PROBLEM).parse_v1(json.dumps({"instances": [other, FLIGHT]}).encode())
+    body = write_v2(RequestSchema.of(PROBLEM), typed)
+    names = {"name": "instance_id", "datatype": "BYTES", "shape": [2], "data": ["loan-2", "loan-1"]}
+    answer = shared.post(V2, json={"inputs": [*body["inputs"], names]})
+    assert answer.status_code == 200, answer.text
+    wait_until(lambda: len(shared.read("loan-1", "loan-2", "request")) == 4)
+    rows = shared.read("loan-1", "loan-2", "request")
+    assert keys(drop_replays(rows)) == {("loan-1", 0), ("loan-2", 0), ("request", 1)}
+    assert set(rows[rows["request_id"] == "loan-1"]["flight"]) == {FLIGHT["flight"]}
 
 
 def test_only_predictions_that_were_answered_are_logged_and_counted(shared):

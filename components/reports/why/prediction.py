@@ -51,7 +51,7 @@ def explain_prediction(task: Task, request_id: str, row: int, folder: Path, sett
 
     Args:
         task: The task of the contract.
-        request_id: `id` of the request, as the endpoint returned it.
+        request_id: The answer's `idempotency-key`, or the row's `instance_id`.
         row: Place of the row in its request, from 0.
         folder: Gets the files of the version that answered.
         settings: Name registry and object store.

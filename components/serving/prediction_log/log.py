@@ -17,8 +17,8 @@ What happens when something is gone:
                       quarter of a second are lost, and were never counted as spooled
     SIGTERM           everything is spooled, then stored within `_CLOSE_SECONDS`; the rest stays in the spool
 
-`monitoring.log.sampling_ratio` of the contract decides by a hash of the request id: a repeated request is decided as
-the first one.
+`monitoring.log.sampling_ratio` of the contract decides by a hash of the request's key: a repeated request is decided as
+the first one, whatever names its rows have.
 """
 
 import hashlib

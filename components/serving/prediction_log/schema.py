@@ -5,8 +5,8 @@ parquet files, and a `SegmentHeader`, with which a segment can be read by a late
 Called by the predictor's log and by the monitor.
 
 One row a predicted row, in `<problem>/predictions/day=<day of event_time>/<segment>.parquet`. A request that was sent
-twice under one id is there twice: of equal (`request_id`, `row`) the first `logged_at` counts. The model's policy is in
-the metadata of the file.
+twice under one key is there twice: of equal (`request_id`, `row`) and equal request columns the first `logged_at`
+counts. The model's policy is in the metadata of the file.
 
 Format 1 knew binary problems only: its output was the column `probability`, and its policy the column `threshold` of
 every row. `upgrade_table` and `SegmentHeader.read` read it as format 2; a line of a segment is the same in both.
@@ -26,8 +26,9 @@ from components.base.errors import DataError
 from components.base.task import Task
 
 REQUEST_ID = "request_id"
+"""The request's `idempotency-key`, given or made, or the row's own `instance_id`."""
 ROW = "row"
-"""Place of the row in its request, from 0."""
+"""Place of the row in its request, from 0; 0 for a row with an `instance_id`."""
 EVENT_TIME = "event_time"
 """The time at which the online features were read: in production the wall clock."""
 LOGGED_AT = "logged_at"

@@ -45,7 +45,7 @@ from components.serving.prediction_log.schema import (
     output_column,
 )
 from components.serving.predictor.model import Prediction
-from components.serving.predictor.requests import Row
+from components.serving.predictor.requests import INSTANCE_ID, Row
 
 logger = logging.getLogger(__name__)
 # A block must hold a whole line; a line has some kilobytes.
@@ -87,8 +87,8 @@ class LineWriter:
             orjson.dumps(
                 (
                     0,
-                    request_id,
-                    i,
+                    row.get(INSTANCE_ID) or request_id,
+                    0 if row.get(INSTANCE_ID) else i,
                     round(prediction.looked_up.read_at * _SECOND),
                     logged,
                     *prediction.output,

@@ -28,6 +28,8 @@ VERSION_HEADER = "x-model-version"
 """Names the version that answers whether it is ready."""
 LOG_HEADER = "x-prediction-log"
 """`off`: nobody acts on the answer; it is neither logged nor counted."""
+INSTANCE_ID = "instance_id"
+"""Names a row, if its caller wants to: in the prediction log rows of one name and one content are one."""
 # Enough to correct a client; a body of a thousand wrong rows does not become an answer of a thousand lines.
 _MAXIMUM_FAULTS = 5
 _MAXIMUM_TEXT = 200
@@ -57,6 +59,7 @@ class RequestField:
     minimum: float | None
     maximum: float | None
     example: Any
+    is_required: bool = True
 
     def read(self, value: Any) -> Any:
         """Return the typed value.
@@ -81,6 +84,7 @@ class RequestSchema:
     """What a request of one problem looks like."""
 
     fields: tuple[RequestField, ...]
+    """The columns of the contract, which every row has."""
     maximum_rows: int
 
     @classmethod
@@ -105,6 +109,16 @@ class RequestSchema:
         """Names of the request columns, in the contract's order."""
         return [field.name for field in self.fields]
 
+    @property
+    def taken_fields(self) -> tuple[RequestField, ...]:
+        """The fields that a row may have: the contract's, and a name of the row."""
+        return self.fields if INSTANCE_ID in self.names else (*self.fields, _INSTANCE_ID)
+
+    @property
+    def taken_names(self) -> list[str]:
+        """Names of the fields that a row may have."""
+        return [field.name for field in self.taken_fields]
+
     def example(self) -> Row:
         """Return one row as a caller would write it."""
         return {field.name: field.example for field in self.fields}
@@ -124,7 +138,8 @@ class RequestSchema:
                 raise RequestError(f"`instances` must be a list of at least one row, but got {got}.")
             self.check_rows(len(instances))
             faults: list[str] = []
-            rows = [self._read_row(row, f"instances[{i}]", faults) for i, row in enumerate(instances)]
+            fields = self.taken_fields
+            rows = [self._read_row(row, fields, f"instances[{i}]", faults) for i, row in enumerate(instances)]
             raise_request_faults(faults)
             return rows
 
@@ -139,22 +154,26 @@ class RequestSchema:
                 f"a request must hold at most {self.maximum_rows} rows, but got {rows}. Send several requests.", 413
             )
 
-    def _read_row(self, row: Any, where: str, faults: list[str]) -> Row:
+    def _read_row(self, row: Any, fields: Sequence[RequestField], where: str, faults: list[str]) -> Row:
         if not isinstance(row, dict):
             faults.append(f"{where} must be an object with {', '.join(self.names)}, but got {shorten(row)}.")
             return {}
         typed: Row = {}
-        for field in self.fields:
+        for field in fields:
             if field.name not in row:
-                faults.append(f"{where} must have `{field.name}`, but it is missing.")
+                if field.is_required:
+                    faults.append(f"{where} must have `{field.name}`, but it is missing.")
                 continue
             try:
                 typed[field.name] = field.read(row[field.name])
             except WrongValueError as fault:
                 faults.append(f"{where}.{field.name} {fault}.")
         if len(row) > len(typed):
-            faults.extend(_unknown(row, self.names, where))
+            faults.extend(_unknown(row, self.taken_names, where))
         return typed
+
+
+_INSTANCE_ID = RequestField(INSTANCE_ID, "string", True, None, None, "loan-17", is_required=False)
 
 
 def write_v1(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -4,10 +4,11 @@ In: ASGI requests. Out: V1 and V2 answers, and `{"error": "..."}` with the right
 `server`. Readiness, metadata, liveness and metrics stay KServe's; what is not listed here is closed, above all the
 repository API that would let anybody unload the model.
 
-A request may carry an id of its own in the header `x-request-id`; it gets one if not, and every answer repeats it. In
-the prediction log two requests of one id are one: a caller that repeats a request should repeat its id. A request with
-the header `x-prediction-log: off` is neither logged nor counted: nobody acts on the answers of a smoke test, and the
-limits of a rollout are about what users ask.
+A request may carry a key of its own in the header `idempotency-key`; it gets one if not, and every answer repeats it.
+In the prediction log two requests of one key and one content are one: a caller that repeats a request should repeat
+its key. A row may carry its own in `instance_id`. The header `x-request-id` is the name of a trace, in which a caller
+may ask many times: it is repeated and identifies nothing. A request with the header `x-prediction-log: off` is neither
+logged nor counted: nobody acts on the answers of a smoke test, and the limits of a rollout are about what users ask.
 
 KServe's own prediction routes cost more than the model, answer 500 to a missing column and read bodies of any size.
 """
@@ -37,8 +38,8 @@ from components.serving.predictor.requests import LOG_HEADER, VERSION_HEADER, Re
 from components.serving.predictor.tensors import answer_v2, list_answer_datatypes, parse_v2
 
 _LOGGED_CHARACTERS = 300
-_REQUEST_ID = "x-request-id"
-_REQUEST_ID_FORM = re.compile(r"[!-~]{1,128}")
+_TRACE, _KEY = "x-request-id", "idempotency-key"
+_NAME_FORM = re.compile(r"[!-~]{1,128}")
 # Enough that no two requests ever get the same.
 _RANDOM_BYTES = 16
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -146,8 +147,7 @@ class _Routes:
         """Answer one prediction request, and count it unless nobody waits for the answer."""
         begun = time.perf_counter()
         metrics = self.endpoint.metrics
-        given = request.headers.get(_REQUEST_ID, "")
-        request_id = given if _REQUEST_ID_FORM.fullmatch(given) else os.urandom(_RANDOM_BYTES).hex()
+        request_id = _read_name(request, _KEY) or os.urandom(_RANDOM_BYTES).hex()
         is_logged = request.headers.get(LOG_HEADER) != "off"
         metrics.begin_request()
         try:
@@ -158,7 +158,7 @@ class _Routes:
             metrics.end_request()
         if is_logged:
             metrics.count_request(protocol, status, time.perf_counter() - begun)
-        return _json(content, status, {_REQUEST_ID: request_id})
+        return _json(content, status, {_KEY: request_id, _TRACE: _read_name(request, _TRACE) or request_id})
 
     async def _predict(self, request: Request, predict: Predict, request_id: str) -> tuple[dict[str, Any], int]:
         """Return the content and the status of the answer; no error leaves it but a lost caller."""
@@ -185,12 +185,13 @@ class _Routes:
         if name != self.endpoint.name:
             raise RequestError(_unknown_model(name, self.endpoint.name), 404)
         headers = request.headers
-        given = headers.get(_REQUEST_ID)
-        if given is not None and not _REQUEST_ID_FORM.fullmatch(given):
-            raise RequestError(
-                f"{_REQUEST_ID} must be 1 to 128 printable ASCII characters without spaces, but got {given[:60]!r}. "
-                "Send such a name, or leave the header out."
-            )
+        for header in (_TRACE, _KEY):
+            given = headers.get(header)
+            if given is not None and not _NAME_FORM.fullmatch(given):
+                raise RequestError(
+                    f"{header} must be 1 to 128 printable ASCII characters without spaces, but got {given[:60]!r}. "
+                    "Send such a name, or leave the header out."
+                )
         kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise RequestError(f"content-type must be application/json, but got {kind[:60]!r}.", 415)
@@ -212,6 +213,12 @@ class _KnownModel:
         known = name == self.endpoint.name
         answer = self.kserve_app if known else _error_response(_unknown_model(name, self.endpoint.name), 404)
         await answer(scope, receive, send)
+
+
+def _read_name(request: Request, header: str) -> str:
+    """Return the name in a header; empty when there is none that may be repeated."""
+    given = request.headers.get(header, "")
+    return given if _NAME_FORM.fullmatch(given) else ""
 
 
 async def _read_body(request: Request, maximum_bytes: int) -> bytes:

@@ -90,13 +90,15 @@ def parse_v2(schema: RequestSchema, datatypes: Mapping[str, str], body: bytes) -
                 raise RequestError(f"`outputs` must be a list like {shown}, but got {shorten(outputs)}.")
             refuse_unknown([str(name) for name in named], list(datatypes), "outputs")
         faults: list[str] = []
-        columns = [_read_tensor(field, tensors[field.name], faults) for field in schema.fields]
+        fields = [field for field in schema.taken_fields if field.name in tensors]
+        columns = [_read_tensor(field, tensors[field.name], faults) for field in fields]
         if not faults and len({len(column) for column in columns}) > 1:
-            lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(schema.names, columns, strict=True))
+            lengths = ", ".join(f"{f.name} {len(column)}" for f, column in zip(fields, columns, strict=True))
             faults.append(f"all tensors must have as many values, but got {lengths}.")
         raise_request_faults(faults)
         schema.check_rows(len(columns[0]))
-        return [dict(zip(schema.names, values, strict=True)) for values in zip(*columns, strict=True)], request
+        names = [field.name for field in fields]
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)], request
 
 
 def answer_v2(
@@ -129,7 +131,7 @@ def _tensors_by_name(inputs: Any, schema: RequestSchema) -> dict[str, dict[str, 
     ]
     raise_request_faults(faults)
     tensors = {tensor["name"]: tensor for tensor in inputs}
-    refuse_unknown(tensors, schema.names, "inputs")
+    refuse_unknown(tensors, schema.taken_names, "inputs")
     if len(tensors) < len(inputs):
         faults.append("each tensor must be given once, but one is given twice.")
     faults.extend(f"inputs must have the tensor `{n}`, but it is missing." for n in schema.names if n not in tensors)

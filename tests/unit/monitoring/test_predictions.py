@@ -57,6 +57,14 @@ def test_rows_of_one_request_are_no_replays(store, tmp_path):
     assert (predictions.rows, predictions.repeated_rows) == (10, 0)
 
 
+def test_one_key_with_other_content_counts_as_often_as_it_comes_and_is_named(store, tmp_path):
+    flights = make_flights(days=2, per_day=24)
+    put_log(store, log_rows(flights, request_id="one"), segment="0")
+    put_log(store, log_rows(flights.head(3), request_id="one"), segment="1")
+    predictions = fetch_predictions(TASK, store, WINDOW, tmp_path)
+    assert (predictions.rows, predictions.repeated_rows, predictions.reused_keys) == (48, 3, 1)
+
+
 def test_segments_with_other_features_are_read_together(store, tmp_path):
     put_log(store, log_rows(make_flights(days=1), features=FEATURES[:2]), segment="old")
     put_log(store, log_rows(make_flights(days=1, seed=1), version="2"), segment="new")

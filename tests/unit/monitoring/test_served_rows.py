@@ -56,10 +56,11 @@ def test_logged_share_of_requests_has_that_share_of_the_capacity():
 def test_traffic_is_counted_by_day_and_version():
     flights = make_flights(days=3)
     rows = make_rows(flights, versions=pd.Series(["1"] * 100 + ["2"] * 80))
-    traffic = describe_traffic(TASK, rows, repeated_rows=7)
+    traffic = describe_traffic(TASK, rows, repeated_rows=7, reused_keys=2)
     assert traffic.versions == {"1": 100, "2": 80}
     assert [day.day for day in traffic.by_day] == ["2013-06-01", "2013-06-02", "2013-06-03"]
     assert (traffic.rows, traffic.repeated_rows) == (sum(day.rows for day in traffic.by_day), 7)
+    assert traffic.reused_keys == 2
     assert traffic.actions == sum(day.actions for day in traffic.by_day) > 0
     assert traffic.mean_output == pytest.approx(flights["probability"].mean())
 
@@ -84,6 +85,6 @@ def test_label_that_never_came_is_overdue():
 
 def test_empty_window_counts_nothing():
     rows = make_rows(make_flights(days=1).head(0))
-    traffic, labels = describe_traffic(TASK, rows, 0), describe_labels(rows, 0)
+    traffic, labels = describe_traffic(TASK, rows, 0, 0), describe_labels(rows, 0)
     assert (traffic.rows, traffic.mean_output, traffic.by_day) == (0, None, ())
     assert (labels.rows, labels.coverage_ratio, labels.lag_hours_p95, labels.by_age) == (0, None, None, ())
