@@ -83,7 +83,9 @@ class Replay(Document):
     """Rows on which it acts."""
     p50_milliseconds: float
     p99_milliseconds: float
-    """Of single V1 requests in the best pass."""
+    """Of single V1 requests in the best pass, without the time for which they waited for a processor."""
+    p99_on_clock_milliseconds: float | None = None
+    """With it; None in the record of an older platform."""
     passes: int
     """V1 passes: more than one when the machine was too busy for the limit."""
     ready_seconds: float

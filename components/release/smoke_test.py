@@ -7,8 +7,9 @@ The expected answer has another source than the predictor's: the scikit-learn pi
 online features of the same time. That these features are those of training, and are there, is judged on the newest
 requests (`served_features`).
 
-The gate of the latency: `serving.p99_milliseconds` against the p99 of single V1 requests, seen from the client. A
-machine that does other work only ever adds time, so a pass above the limit is repeated, and the best of `_PASSES`
+The gate of the latency: `serving.p99_milliseconds` against the p99 of single V1 requests, seen from the client, without
+the time for which other programs had the processors: it is no property of the candidate. What other work costs beside
+that, in caches and on disks, only ever adds time, so a pass above the limit is repeated, and the best of `_PASSES`
 counts. Outputs and decisions are compared over every pass.
 """
 
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
@@ -35,7 +37,7 @@ from components.models.artifact import Model
 from components.release.golden_rows import TOLERANCE, Expected, count_different_decisions, greatest_difference
 from components.release.record import FeatureDifference, Replay, SmokeTest
 from components.release.served_features import compare_features, judge_features, not_judged
-from components.serving.client import Answers, EndpointAddress, replay_v1, replay_v2
+from components.serving.client import Answers, EndpointAddress, Target, replay_v1, replay_v2
 from components.serving.inference_service import ServedVersion
 from components.serving.predictor.compiled.pipeline import pipeline_scorer
 from components.serving.predictor.requests import RequestSchema, Row, request_rows
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from components.features.online.reader import OnlineFeatures, ServedFeatures
 
 _PASSES = 3
+# A wait that adds more than this share is worth a word.
+_BUSY = 0.1
 # Caches of entity keys fill and connections open during the first requests.
 _WARM_UP_ROWS = 20
 
@@ -77,10 +81,19 @@ class _Passes:
     """One entry a pass."""
     v2: Answers
 
+    @property
+    def best(self) -> Answers:
+        """The V1 pass of the best p99."""
+        return min(self.v1, key=lambda answers: float(np.percentile(_own_milliseconds(answers), 99)))
+
     def percentile(self, percent: float) -> float:
-        """Milliseconds within which that share of the single V1 requests was answered, in the pass of the best p99."""
-        best = min(self.v1, key=lambda answers: float(np.percentile(answers.milliseconds, 99)))
-        return float(np.percentile(best.milliseconds, percent))
+        """Milliseconds within which that share of the best pass was answered, without the wait for a processor."""
+        return float(np.percentile(_own_milliseconds(self.best), percent))
+
+    @property
+    def p99_on_clock(self) -> float:
+        """The p99 of the best pass with that wait."""
+        return float(np.percentile(self.best.milliseconds, 99))
 
     def greatest_v1_difference(self, expected: Expected) -> float:
         """Greatest difference of two outputs in any V1 pass; NaN when one is."""
@@ -91,9 +104,13 @@ class _Passes:
         return sum(count_different_decisions(answers, expected) for answers in self.v1)
 
 
+def _own_milliseconds(answers: Answers) -> NDArray[np.float64]:
+    return answers.milliseconds - answers.waited_milliseconds
+
+
 def run_smoke_test(
     candidate: ServedVersion,
-    running: AbstractContextManager[Callable[[], str]],
+    running: AbstractContextManager[Callable[[], Target]],
     model: Model,
     trial: TrialRows,
     settings: Settings,
@@ -185,6 +202,9 @@ def build_gates(problem: Problem, passes: _Passes, expected: Expected) -> tuple[
     p99, limit = passes.percentile(99), problem.serving.p99_milliseconds
     rows = len(expected.decisions)
     decisions = (len(passes.v1) + 1) * rows
+    latency = f"{p99:.1f} ms"
+    if not np.isclose(passes.p99_on_clock, p99, rtol=_BUSY):
+        latency = f"{latency}, with the wait for a processor {passes.p99_on_clock:.1f} ms"
     words = f"outputs of {rows} golden rows differ from the offline model by at most"
     return (
         limit_gate("v1_difference", v1, TOLERANCE, f"V1: {words} {v1:.1e} (limit {TOLERANCE:.0e})."),
@@ -193,7 +213,7 @@ def build_gates(problem: Problem, passes: _Passes, expected: Expected) -> tuple[
             "different_decisions", different, 0, f"{different} of {decisions} decisions differ from the offline model."
         ),
         limit_gate(
-            "p99_milliseconds", p99, limit, f"99 of 100 single requests took at most {p99:.1f} ms (limit {limit:g})."
+            "p99_milliseconds", p99, limit, f"99 of 100 single requests took at most {latency} (limit {limit:g})."
         ),
     )
 
@@ -208,6 +228,7 @@ def _describe(passes: _Passes, expected: Expected, ready_seconds: float) -> Repl
         positive_decisions=sum(passes.v1[0].decisions),
         p50_milliseconds=passes.percentile(50),
         p99_milliseconds=passes.percentile(99),
+        p99_on_clock_milliseconds=passes.p99_on_clock,
         passes=len(passes.v1),
         ready_seconds=ready_seconds,
         missing_features=dict(sorted(missing.items())),

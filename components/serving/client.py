@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.base.errors import EndpointUnavailableError
+from components.base.processor_wait import read_wait_seconds
 from components.base.task import Output
 from components.serving.predictor.requests import LOG_HEADER, RequestSchema, Row, write_v1
 from components.serving.predictor.tensors import write_v2
@@ -28,11 +29,20 @@ _HINT = "Read the predictor's log."
 
 
 @dataclass(frozen=True)
-class EndpointAddress:
-    """One model of one running endpoint."""
+class Target:
+    """Where an endpoint answers."""
 
     url: str
     """`http://host:port`."""
+    process: int | None = None
+    """The process that answers, where it is one of this machine."""
+
+
+@dataclass(frozen=True)
+class EndpointAddress:
+    """One model of one running endpoint."""
+
+    target: Target
     name: str
     schema: RequestSchema
     output_columns: tuple[str, ...]
@@ -50,6 +60,9 @@ class Answers:
     """Names of the features that were missing, a row each."""
     milliseconds: NDArray[np.float64]
     """One measurement a request, of the client's clock."""
+    waited_milliseconds: NDArray[np.float64]
+    """How long of that client and endpoint were ready to run while other programs had the processors; 0 where that
+    cannot be seen."""
 
 
 def replay_v1(address: EndpointAddress, rows: Sequence[Row]) -> Answers:
@@ -59,14 +72,15 @@ def replay_v1(address: EndpointAddress, rows: Sequence[Row]) -> Answers:
         EndpointUnavailableError: the endpoint does not answer, or answers anything but 200 and JSON.
     """
     path = f"/v1/models/{address.name}:predict"
-    with _connect(address.url) as connection, _reading(address.url + path):
-        timed = [_post(connection, path, write_v1([row])) for row in rows]
-        predictions = [answer["predictions"][0] for answer, _ in timed]
+    with _connect(address.target.url) as connection, _reading(address.target.url + path):
+        timed = [_post(connection, path, write_v1([row]), address.target.process) for row in rows]
+        predictions = [answer["predictions"][0] for answer, *_ in timed]
         return Answers(
             output=np.array([[prediction[column] for column in address.output_columns] for prediction in predictions]),
             decisions=tuple(prediction["decision"] for prediction in predictions),
             missing=tuple(tuple(prediction["missing_features"]) for prediction in predictions),
-            milliseconds=np.array([milliseconds for _, milliseconds in timed]),
+            milliseconds=np.array([milliseconds for _, milliseconds, _ in timed]),
+            waited_milliseconds=np.array([waited for *_, waited in timed]),
         )
 
 
@@ -79,15 +93,16 @@ def replay_v2(address: EndpointAddress, rows: Sequence[Row]) -> Answers:
     path = f"/v2/models/{address.name}/infer"
     size = min(_BATCH_ROWS, address.schema.maximum_rows)
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-    with _connect(address.url) as connection, _reading(address.url + path):
-        timed = [_post(connection, path, write_v2(address.schema, batch)) for batch in batches]
-        tensors = [{tensor["name"]: tensor["data"] for tensor in answer["outputs"]} for answer, _ in timed]
+    with _connect(address.target.url) as connection, _reading(address.target.url + path):
+        timed = [_post(connection, path, write_v2(address.schema, batch), address.target.process) for batch in batches]
+        tensors = [{tensor["name"]: tensor["data"] for tensor in answer["outputs"]} for answer, *_ in timed]
         columns = [[value for batch in tensors for value in batch[column]] for column in address.output_columns]
         return Answers(
             output=np.array(columns).T,
             decisions=tuple(value for batch in tensors for value in batch["decision"]),
             missing=tuple(tuple(json.loads(names)) for batch in tensors for names in batch["missing_features"]),
-            milliseconds=np.array([milliseconds for _, milliseconds in timed]),
+            milliseconds=np.array([milliseconds for _, milliseconds, _ in timed]),
+            waited_milliseconds=np.array([waited for *_, waited in timed]),
         )
 
 
@@ -119,17 +134,21 @@ def _reading(where: str) -> Iterator[None]:
         ) from error
 
 
-def _post(connection: http.client.HTTPConnection, path: str, request: dict[str, Any]) -> tuple[Any, float]:
-    """Return the decoded answer and the milliseconds from the first byte sent to the last one read."""
+def _post(
+    connection: http.client.HTTPConnection, path: str, request: dict[str, Any], process: int | None
+) -> tuple[Any, float, float]:
+    """Return the decoded answer, the milliseconds from the first byte sent to the last one read, and their wait."""
     body = json.dumps(request).encode()
+    waited = read_wait_seconds(process)
     start = time.perf_counter()
     connection.request("POST", path, body, {"Content-Type": "application/json", LOG_HEADER: "off"})
     response = connection.getresponse()
     content = response.read()
-    milliseconds = (time.perf_counter() - start) * 1000
+    seconds = time.perf_counter() - start
+    waited = min(seconds, read_wait_seconds(process) - waited)
     if response.status != http.client.OK:
         raise EndpointUnavailableError(
             f"replay http://{connection.host}:{connection.port}{path}: it must answer 200, but got {response.status} "
             f"{content[:500].decode(errors='replace')} {_HINT}"
         )
-    return json.loads(content), milliseconds
+    return json.loads(content), seconds * 1000, waited * 1000

@@ -15,6 +15,7 @@ from components.base.adapters.kubernetes import Kubernetes
 from components.base.contract.problem import Problem
 from components.base.gate import Gate
 from components.base.settings import Settings
+from components.serving.client import Target
 from components.serving.inference_service import ServedVersion
 from components.serving.kserve import KServeHost
 from components.serving.local import LocalHost
@@ -30,7 +31,7 @@ class ServingHost(Protocol):
 
     def try_candidate(
         self, candidate: ServedVersion, model_folder: Path, log_path: Path
-    ) -> AbstractContextManager[Callable[[], str]]:
+    ) -> AbstractContextManager[Callable[[], Target]]:
         """Run a candidate beside what serves, without a request of a user, until the end of the block.
 
         Args:
@@ -39,7 +40,7 @@ class ServingHost(Protocol):
             log_path: Where its log is left.
 
         Returns:
-            A function that waits until the candidate answers and returns its URL; the caller may work before that.
+            A function that waits until the candidate answers and returns where; the caller may work before that.
         """
 
     def shift(self, candidate: ServedVersion, percent: int) -> Sequence[Gate]:

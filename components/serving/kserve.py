@@ -34,7 +34,7 @@ from components.base.adapters.kubernetes import (
 from components.base.errors import EndpointUnavailableError, PermanentError, TidemillError
 from components.base.gate import Gate
 from components.base.settings import Settings
-from components.serving.client import is_answering
+from components.serving.client import Target, is_answering
 from components.serving.gateway import COUNTED_REQUESTS, Gateway, format_count, is_split
 from components.serving.inference_service import ServedVersion, render_canary, render_service, render_stable
 from components.serving.rollout_limits import RolloutLimits
@@ -62,7 +62,7 @@ class KServeHost:
         candidate: ServedVersion,
         model_folder: Path,  # noqa: ARG002  # KServe fetches the files by the version's `storage_uri`
         log_path: Path,
-    ) -> Iterator[Callable[[], str]]:
+    ) -> Iterator[Callable[[], Target]]:
         """Start the candidate's pod without a share of the requests.
 
         The first release of an endpoint has nothing to be beside: it serves from its start, and nobody calls it yet.
@@ -73,7 +73,7 @@ class KServeHost:
         elif _stable_version(service) != candidate.version:
             self._apply_canary(service, candidate, 0)
         try:
-            yield lambda: self._wait_answering(candidate)
+            yield lambda: Target(self._wait_answering(candidate))
         finally:
             self._keep_log(candidate, log_path)
 

@@ -13,6 +13,7 @@ from components.base import documents
 from components.base.documents import Document
 from components.base.gate import Gate
 from components.base.settings import Settings
+from components.serving.client import Target
 from components.serving.inference_service import ServedVersion
 from components.serving.predictor_process import Launch, PredictorProcess
 
@@ -40,11 +41,11 @@ class LocalHost:
     @contextmanager
     def try_candidate(
         self, candidate: ServedVersion, model_folder: Path, log_path: Path
-    ) -> Iterator[Callable[[], str]]:
+    ) -> Iterator[Callable[[], Target]]:
         """Run the predictor as a child on a free port; it does not log, since no one acts on its predictions."""
         launch = Launch(model_folder, candidate.version, candidate.endpoint, log_path, logs_predictions=False)
         with PredictorProcess(launch, self._settings) as predictor:
-            yield predictor.wait_ready
+            yield lambda: Target(predictor.wait_ready(), predictor.process.pid)
 
     def shift(self, candidate: ServedVersion, percent: int) -> Sequence[Gate]:  # noqa: ARG002  # the protocol has them
         """Do nothing: there is one process."""

@@ -19,7 +19,7 @@ from components.base.errors import EndpointUnavailableError
 from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
 from components.base.statistics.counts import measure_output_psi
-from components.serving.client import EndpointAddress, replay_v1
+from components.serving.client import EndpointAddress, Target, replay_v1
 from components.serving.inference_service import ServedVersion
 from components.serving.prediction_log.schema import (
     LOGGED_AT,
@@ -85,7 +85,9 @@ def _compare(candidate: ServedVersion, url: str, logged: pd.DataFrame) -> Iterat
     prefix = output_column("")
     columns = [name for name in logged.columns if name.startswith(prefix)]
     schema = RequestSchema.of(candidate.problem)
-    address = EndpointAddress(url, candidate.endpoint, schema, tuple(name.removeprefix(prefix) for name in columns))
+    address = EndpointAddress(
+        Target(url), candidate.endpoint, schema, tuple(name.removeprefix(prefix) for name in columns)
+    )
     try:
         answers = replay_v1(address, request_rows(schema, logged))
     except EndpointUnavailableError as error:

@@ -154,7 +154,7 @@ def _ask_champion(name: str, settings: Settings) -> GoldenAnswers:
     from pathlib import Path
 
     from components.base.tables import read_table
-    from components.serving.client import EndpointAddress, replay_v1
+    from components.serving.client import EndpointAddress, Target, replay_v1
     from components.serving.endpoint import start_endpoint
     from components.serving.predictor.requests import RequestSchema, request_rows
     from components.tasks import open_task
@@ -162,7 +162,7 @@ def _ask_champion(name: str, settings: Settings) -> GoldenAnswers:
     with tempfile.TemporaryDirectory() as folder, start_endpoint(name, settings) as endpoint:
         files = tracking.download_version(name, endpoint.version, Path(folder), settings)
         schema = RequestSchema.of(files.problem)
-        address = EndpointAddress(endpoint.url, endpoint.name, schema, open_task(files.problem).output_columns)
+        address = EndpointAddress(Target(endpoint.url), endpoint.name, schema, open_task(files.problem).output_columns)
         answers = replay_v1(address, request_rows(schema, read_table(files.model_folder / "golden.parquet")))
     return GoldenAnswers(
         version=endpoint.version,

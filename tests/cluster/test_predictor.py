@@ -19,7 +19,7 @@ import pytest
 from components.base import documents
 from components.base.adapters.s3 import open_store
 from components.release.record import Release
-from components.serving.client import EndpointAddress, replay_v1
+from components.serving.client import EndpointAddress, Target, replay_v1
 from components.serving.host import read_served_version
 from components.serving.inference_service import render_service
 from components.serving.prediction_log.schema import REQUEST_ID, predictions_prefix
@@ -95,7 +95,7 @@ def predictor(environment, tracking_settings, release):
 
 def find_address(host, port):
     schema = RequestSchema.of(PROBLEM)
-    return EndpointAddress(f"http://{host}:{port}", ENDPOINT, schema, tuple(TASK.output_columns))
+    return EndpointAddress(Target(f"http://{host}:{port}"), ENDPOINT, schema, tuple(TASK.output_columns))
 
 
 def test_it_answers_at_the_endpoints_address_with_features_of_the_online_store(

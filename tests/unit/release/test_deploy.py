@@ -26,7 +26,7 @@ from components.release import smoke_test
 from components.release.deploy import deploy_release, rollback_release
 from components.release.golden_rows import Expected
 from components.release.record import Deployment, Release, SmokeTest
-from components.serving.client import Answers, EndpointAddress, is_answering, replay_v1
+from components.serving.client import Answers, EndpointAddress, Target, is_answering, replay_v1
 from components.serving.endpoint import start_endpoint
 from components.serving.local import LocalHost, read_endpoint
 from components.serving.predictor.requests import RequestSchema
@@ -110,7 +110,7 @@ def test_release_passes_over_both_protocols_and_becomes_the_champion(filled, rel
     assert "version 1 (compiled) listens" in (tmp_path / "deployment" / "predictor.log").read_text()
 
     with start_endpoint("flight-delays", settings) as endpoint:
-        address = EndpointAddress(endpoint.url, endpoint.name, RequestSchema.of(PROBLEM), TASK.output_columns)
+        address = EndpointAddress(Target(endpoint.url), endpoint.name, RequestSchema.of(PROBLEM), TASK.output_columns)
         answers = replay_v1(address, [endpoint.example])
         assert endpoint.version == "1"
         assert 0 <= answers.output.item() <= 1
@@ -127,9 +127,9 @@ def quick_replay(monkeypatch):
 
     @contextmanager
     def ready(*_):
-        yield lambda: "http://127.0.0.1:9"
+        yield lambda: Target("http://127.0.0.1:9")
 
-    answered = Answers(np.zeros((1, 1)), (False,), ((),), np.ones(1))
+    answered = Answers(np.zeros((1, 1)), (False,), ((),), np.ones(1), np.zeros(1))
     monkeypatch.setattr(LocalHost, "try_candidate", ready)
     monkeypatch.setattr(smoke_test, "_replay", lambda *_: smoke_test._Passes((answered,), answered))
     monkeypatch.setattr(smoke_test, "_answer_offline", lambda *_: Expected(np.zeros((1, 1)), (False,)))

@@ -13,9 +13,8 @@ from components.serving.client import Answers
 
 
 def answers(probabilities, decisions):
-    return Answers(
-        np.reshape(probabilities, (-1, 1)), tuple(decisions), ((),) * len(decisions), np.ones(len(decisions))
-    )
+    rows = len(decisions)
+    return Answers(np.reshape(probabilities, (-1, 1)), tuple(decisions), ((),) * rows, np.ones(rows), np.zeros(rows))
 
 
 EXPECTED = Expected(np.array([[0.1], [0.6], [0.9]]), (False, True, True))

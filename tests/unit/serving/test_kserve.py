@@ -59,7 +59,7 @@ def install(cluster, monkeypatch):
 
 def try_out(host, candidate, tmp_path):
     with host.try_candidate(candidate, tmp_path, tmp_path / "predictor.log") as wait_ready:
-        return wait_ready()
+        return wait_ready().url
 
 
 def test_the_first_release_is_served_alone(cluster, tmp_path):

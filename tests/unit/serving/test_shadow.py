@@ -61,7 +61,7 @@ def answer_with(monkeypatch, probability, milliseconds=2.0):
     def replay(address, rows):
         sent.append(len(rows))
         output = np.array([[probability(i)] for i in range(len(rows))])
-        return Answers(output, (), (), np.full(len(rows), milliseconds))
+        return Answers(output, (), (), np.full(len(rows), milliseconds), np.zeros(len(rows)))
 
     monkeypatch.setattr(shadow, "replay_v1", replay)
     return sent
