@@ -91,6 +91,10 @@ serve: $(READY) ## Keep the endpoint up and print a request that works: make ser
 why: $(READY) ## Tell the chain behind a version or an answer: make why VERSION=2, make why PREDICTION=request-id
 	@$(TIDEMILL) why --problem $(PROBLEM) $(addprefix --version ,$(VERSION)) $(addprefix --prediction ,$(PREDICTION))
 
+.PHONY: prune
+prune: $(READY) ## Delete what the contract keeps no longer; tidemill prune --plan shows it first: make prune ENV=test
+	@$(TIDEMILL) prune --problem $(PROBLEM) $(addprefix --env ,$(ENV))
+
 .PHONY: rollback
 rollback: $(READY) ## Make the champion before the present one the champion again: make rollback REASON="it flags every flight" ENV=test
 	@$(TIDEMILL) rollback --problem $(PROBLEM) --reason "$(REASON)" $(addprefix --env ,$(ENV))

@@ -25,7 +25,14 @@ from components.data.deliveries import ConvertedDelivery, convert_deliveries
 from components.data.history import choose_deliveries
 from components.data.landing import Delivery, find_deliveries, landing_prefix, missing_months
 from components.data.row_sql import LINEAGE, delivered_columns, text_name, typed_sql
-from components.data.snapshot import DeliveryRows, Snapshot, SnapshotSource, fingerprint_snapshot, snapshot_bytes
+from components.data.snapshot import (
+    MARKER,
+    DeliveryRows,
+    Snapshot,
+    SnapshotSource,
+    fingerprint_snapshot,
+    snapshot_bytes,
+)
 
 log = logging.getLogger(__name__)
 
@@ -127,15 +134,17 @@ def _describe_source(
 
 
 def _publish(unnamed: Snapshot, folder: Path, store: ObjectStore) -> Snapshot:
-    """Upload the tables, then `snapshot.json`, which makes them visible; a finished snapshot is left alone.
+    """Upload the tables, then `snapshot.json`, which makes them visible; a finished snapshot is used again.
 
     A snapshot is named by the SHA-256 of its own description, which holds that of every table.
     """
     fingerprint = fingerprint_snapshot(unnamed)
     prefix = store.uri(f"{unnamed.problem}/snapshots/{fingerprint}") + "/"
     snapshot = unnamed.model_copy(update={"fingerprint": fingerprint, "prefix": prefix})
-    if not store.exists(f"{prefix}snapshot.json"):
-        for name in snapshot.sources:
-            store.put_file(snapshot.table_uri(name), folder / f"{name}.parquet")
-        store.put_bytes(f"{prefix}snapshot.json", snapshot_bytes(snapshot))
+    if store.exists(f"{prefix}{MARKER}"):
+        store.touch(f"{prefix}{MARKER}")
+        return snapshot
+    for name in snapshot.sources:
+        store.put_file(snapshot.table_uri(name), folder / f"{name}.parquet")
+    store.put_bytes(f"{prefix}{MARKER}", snapshot_bytes(snapshot))
     return snapshot

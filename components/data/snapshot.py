@@ -16,6 +16,9 @@ from components.base.documents import Document
 from components.base.errors import DataError, ObjectMissingError, raise_faults
 from components.base.tables import fingerprint_file
 
+MARKER = "snapshot.json"
+"""Its time is that of the snapshot's last use."""
+
 
 class DeliveryRows(Document):
     """What one delivery contributed."""
@@ -87,7 +90,7 @@ def read_snapshot(store: ObjectStore, prefix: str) -> Snapshot:
     """
     place = f"{prefix.rstrip('/')}/"
     try:
-        content = store.get_bytes(f"{place}snapshot.json")
+        content = store.get_bytes(f"{place}{MARKER}")
     except ObjectMissingError as error:
         raise DataError(f"{place}: snapshot.json must lie there, but does not. Run ingest again.") from error
     return Snapshot.model_validate({**json.loads(content), "prefix": place})

@@ -35,7 +35,7 @@ from components.features.online.reader import OnlineView
 _logger = logging.getLogger(__name__)
 _TIMES = ("event_timestamp", "created_timestamp")
 # Names the tables and is written last: without it a prefix is unfinished.
-_MARKER = "features.json"
+MARKER = "features.json"
 _DAY_SECONDS = 86_400
 _DUCKDB_TYPES = {"numeric": "DOUBLE", "categorical": "VARCHAR"}
 
@@ -55,14 +55,15 @@ def publish_features(problem: Problem, accepted: Path, store: ObjectStore, since
     """
     fingerprint = fingerprint_inputs(problem, accepted, since)
     uri = store.uri(f"{problem.name}/features/{fingerprint}")
-    if store.exists(f"{uri}/{_MARKER}"):
+    if store.exists(f"{uri}/{MARKER}"):
+        store.touch(f"{uri}/{MARKER}")
         _logger.info("build: the tables are built already, %s", uri)
         return uri
     with tempfile.TemporaryDirectory() as folder:
         rows = build_tables(problem, accepted, Path(folder), since)
         store.upload_directory(Path(folder), uri)
     marker = {"problem": problem.name, "fingerprint": fingerprint, "rows": rows}
-    store.put_bytes(f"{uri}/{_MARKER}", json.dumps(marker, indent=1).encode())
+    store.put_bytes(f"{uri}/{MARKER}", json.dumps(marker, indent=1).encode())
     _logger.info("build: %s rows to %s", f"{sum(rows.values()):,}", uri)
     return uri
 

@@ -20,7 +20,7 @@ def requeue(
 
     [bold]Example[/]
 
-    tidemill requeue .tidemill/kfp/<run>/validate/accepted --problem flight-delays
+    tidemill requeue .tidemill/runs/<run>/steps/<pipeline>/validate/accepted --problem flight-delays
     """
     from rich.console import Console
     from rich.table import Table

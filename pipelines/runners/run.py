@@ -73,7 +73,7 @@ def _run_claimed(settings: Settings, job: Job, folder: Path, terminal: Terminal)
     started, clock = datetime.now(UTC), time.monotonic()
     log = KfpLog(folder / "run.log", terminal)
     with temporary_files_below(folder), _owning_steps(folder):
-        presented = _call_pipeline(settings, job, log)
+        presented = _call_pipeline(settings, job, log, folder / "steps")
     # Keep what a person or the exporter reads; the tables of a folder stay where they are.
     for file in presented.iterdir() if presented and presented.is_dir() else ():
         if file.is_file() and file.suffix != ".parquet":
@@ -118,14 +118,14 @@ def _owning_steps(folder: Path) -> Iterator[None]:
         del os.environ["STEP_OWNER"], os.environ[STEP_RUN_FOLDER]
 
 
-def _call_pipeline(settings: Settings, job: Job, log: KfpLog) -> Path | None:
-    """Call the pipeline; return the path of its output, or None when a step failed."""
+def _call_pipeline(settings: Settings, job: Job, log: KfpLog, outputs: Path) -> Path | None:
+    """Call the pipeline; return the path of its output below `outputs`, or None when a step failed."""
     with _all_output_to(log):
         from kfp import local
 
         local.init(
             local.SubprocessRunner(use_venv=False),
-            pipeline_root=str(settings.home / "kfp"),
+            pipeline_root=str(outputs),
             enable_caching=True,
             cache_root=str(settings.home / "kfp-cache"),
         )

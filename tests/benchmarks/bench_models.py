@@ -36,7 +36,7 @@ def main() -> None:
 
 def find_training() -> Path:
     """Return the folder of the last training that came to its evaluation."""
-    done = sorted(load_settings().home.glob("kfp/training-*/evaluate/evaluation/evaluation.json"))
+    done = sorted(load_settings().home.glob("runs/*/steps/training-*/evaluate/evaluation/evaluation.json"))
     if not done:
         raise SystemExit("models: a training must have been evaluated here, but none was. Run make demo first.")
     return done[-1].parents[2]

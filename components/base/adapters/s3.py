@@ -205,6 +205,14 @@ class ObjectStore:
             ]
         return sorted(found, key=lambda entry: entry.key)
 
+    def touch(self, place: str) -> None:
+        """Write one object again as it is, so that its time is that of its last use.
+
+        Raises:
+            ObjectMissingError: nothing is stored there.
+        """
+        self.put_bytes(place, self.get_bytes(place))
+
     def delete(self, place: str) -> None:
         """Remove one object; it is no error when there is none."""
         key = self.key(place)

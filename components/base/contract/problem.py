@@ -293,6 +293,16 @@ class Rollout(Section):
     minimum_rows: int = Field(default=200, gt=0, description="fewer rows of a version give no PSI and no ratio")
 
 
+class Keep(Section):
+    """How many days old data stay before `prune` deletes them; without a number, for ever."""
+
+    run_days: int | None = Field(default=None, gt=0, description="what runs left on one machine: logs, steps, pages")
+    snapshot_days: int | None = Field(
+        default=None, gt=0, description="snapshots and feature tables, since a run used them last"
+    )
+    prediction_days: int | None = Field(default=None, gt=0, description="logged predictions, by their day")
+
+
 class Serving(Section):
     """Limits of the endpoint."""
 
@@ -345,6 +355,7 @@ class Problem(Section):
     refresh: Refresh = Refresh()
     monitoring: Monitoring
     retraining: Retraining
+    keep: Keep = Keep()
 
     @property
     def schedules(self) -> dict[Literal["refresh", "monitoring"], str]:

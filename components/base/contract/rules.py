@@ -5,6 +5,7 @@ In: a `Problem` whose schema holds. Out: faults as (field, words), all of them. 
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from math import ceil
 
 import sqlglot
 from sqlglot import exp
@@ -227,6 +228,13 @@ def _watch_rules(problem: Problem) -> Iterator[Fault]:
             ("monitoring", "window_days"),
             f"must be longer than label_delay_hours ({monitoring.label_delay_hours:g}), but got {days} days: "
             "no label would ever be due.",
+        )
+    read_days = monitoring.window_days + ceil(monitoring.label_delay_hours / 24)
+    kept_days = problem.keep.prediction_days
+    if kept_days is not None and kept_days < read_days:
+        yield (
+            ("keep", "prediction_days"),
+            f"must be at least {read_days}, a window of monitoring and the delay of its labels, but got {kept_days}.",
         )
     for section in ("refresh", "monitoring", "retraining"):
         schedule = getattr(problem, section).schedule

@@ -38,7 +38,7 @@ def home(tmp_path, monkeypatch):
 
 
 def leave(home, number, findings):
-    file = home / "kfp" / f"training-{number}" / "explore" / "profile" / "findings.json"
+    file = home / "runs" / "flights" / "steps" / f"training-{number}" / "explore" / "profile" / "findings.json"
     documents.write(findings, file)
     os.utime(file, (number, number))
 
