@@ -86,4 +86,4 @@ def test_no_process_of_a_run_outlives_its_kill(tmp_path: Path) -> None:
         run.send_signal(signal.SIGKILL)
         run.wait()
         wait_for(lambda: not find_processes(home), "the end of every process of the run")
-    assert not list(home.glob("kfp/*/ingest/*"))
+    assert not list(home.glob("runs/*/steps/*/ingest/*"))
