@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
 
 from components.base.contract.problem import Problem
 from components.base.errors import TransientError
@@ -42,6 +44,11 @@ from components.governor.webhooks import (
 
 # A pass takes milliseconds, and a tick seconds: a worker without a pass for two minutes hangs.
 _SILENT_WORKER_SECONDS = 120
+# What an integer of a database holds.
+_MAXIMUM_ID = 2**63 - 1
+# No text in a database has a zero in it.
+_NO_ZERO = r"^[^\x00]*$"
+ProblemFilter = Annotated[str | None, Query(max_length=200, pattern=_NO_ZERO)]
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,8 @@ class PersonRequest(BaseModel):
     """Who requests a run, a pause or a resume, and why."""
 
     model_config = ConfigDict(extra="forbid")
-    by: str = Field(min_length=1, max_length=100)
-    note: str = Field(default="", max_length=1000)
+    by: str = Field(min_length=1, max_length=100, pattern=_NO_ZERO)
+    note: str = Field(default="", max_length=1000, pattern=_NO_ZERO)
 
 
 class ProblemState(BaseModel):
@@ -100,6 +107,9 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(title="Tidemill governor", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(RefusedError, _answer_error)
     app.add_exception_handler(TransientError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_wrong_parameter)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(Exception, _answer_fault)
     _add_webhooks(app, service)
     _add_requests(app, service)
     _add_reads(app, service)
@@ -151,14 +161,14 @@ def _add_requests(app: FastAPI, service: Service) -> None:
 
 def _add_reads(app: FastAPI, service: Service) -> None:
     @app.get("/v1/rulings")
-    def list_rulings(request: Request, problem: str | None = None, limit: int = 100) -> list[RulingRecord]:
+    def list_rulings(request: Request, problem: ProblemFilter = None, limit: int = 100) -> list[RulingRecord]:
         _check_reader(service, request)
         return service.archive.list_rulings(problem, min(max(limit, 1), 1000))
 
     @app.get("/v1/rulings/{ruling}")
     def find_ruling(request: Request, ruling: int) -> RulingRecord:
         _check_reader(service, request)
-        found = service.archive.find_ruling(ruling)
+        found = service.archive.find_ruling(ruling) if 0 < ruling <= _MAXIMUM_ID else None
         if found is None:
             raise RefusedError(404, f"ruling {ruling}: it must exist, but does not. GET /v1/rulings lists them.")
         return found
@@ -193,9 +203,9 @@ def _store_alerts(service: Service, raw: bytes, sender: Sender) -> dict[str, Any
         notification = read_notification(raw, sender, service.problems)
     stored = list(service.inbox.record_signals(notification.signals, service.read_times()))
     results: list[str] = [*stored, *notification.ignored]
-    service.metrics.count_received(results, notification.truncated)
     if stored:
         service.wake()
+    service.metrics.count_received(results, notification.truncated)
     return {"results": {name: results.count(name) for name in results}, "truncated": notification.truncated}
 
 
@@ -277,3 +287,20 @@ def _counting(service: Service) -> Iterator[None]:
 async def _answer_error(_: Request, error: Exception) -> JSONResponse:
     # After 503 the sender sends again.
     return JSONResponse({"error": str(error)}, error.status if isinstance(error, RefusedError) else 503)
+
+
+async def _answer_wrong_parameter(_: Request, error: Exception) -> JSONResponse:
+    faults = error.errors() if isinstance(error, RequestValidationError) else ()
+    words = "; ".join(f"`{fault['loc'][-1]}`: {fault['msg']}, but got {str(fault['input'])[:60]!r}" for fault in faults)
+    return JSONResponse({"error": f"{words}. Send it as the documentation says."}, 400)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    words = f"there is no {request.method} {request.url.path[:200]} here. GET /v1/problems and /v1/rulings are."
+    return JSONResponse({"error": words}, status)
+
+
+async def _answer_fault(_: Request, __: Exception) -> JSONResponse:
+    # The server logs it with its traceback.
+    return JSONResponse({"error": "the governor failed. Its log says why; the request may be right."}, 500)

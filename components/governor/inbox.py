@@ -5,7 +5,7 @@ line; decides nothing. One method is one transaction, and after its return every
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from components.governor.rule import Cause
 from components.governor.schema import Database, EpisodeRow, ProblemRow
 
 SignalResult = Literal["accepted", "duplicate", "cleared", "late"]
+UNKNOWN_START = "0001-01-01T00:00:00.000000+00:00"
+"""Go's time zero: the sender does not know when the alert began."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Signal:
     problem: str
     name: str
     fingerprint: str
+    """Of the labels, by one sender: another one neither repeats nor ends what this one fires."""
     starts_at: str
     """ISO 8601 in UTC with microseconds, so that texts sort like times."""
     is_firing: bool
@@ -97,26 +100,50 @@ class Inbox:
 
     def _record(self, session: Session, signal: Signal, times: Times) -> SignalResult:
         same = (EpisodeRow.problem == signal.problem) & (EpisodeRow.fingerprint == signal.fingerprint)
+        if signal.starts_at == UNKNOWN_START:
+            # Of what fires, it repeats or ends the newest; else it begins or ended now.
+            which = same & EpisodeRow.is_firing if signal.is_firing else same
+            newest = session.scalars(select(func.max(EpisodeRow.starts_at)).where(which)).one()
+            signal = replace(signal, starts_at=newest or times.wall.isoformat(timespec="microseconds"))
+        record = self._fire if signal.is_firing else self._clear
+        return record(session, signal, same, times)
+
+    def _fire(self, session: Session, signal: Signal, same: ColumnElement[bool], times: Times) -> SignalResult:
         this = same & (EpisodeRow.starts_at == signal.starts_at)
-        identity = {"name": signal.name, "fingerprint": signal.fingerprint, "starts_at": signal.starts_at}
-        # Looked up first, so that repeats use up no ids; the insert decides between two that come at once.
-        is_known = session.scalar(select(EpisodeRow.id).where(this)) is not None
-        if is_known or not self._open(session, signal.problem, "alert", times, **identity):
+        if not self._open_alert(session, signal, this, times):
             # An alert that has ended stays ended.
             is_open = session.scalars(select(EpisodeRow.is_firing).where(this)).one()
-            if not signal.is_firing:
-                _end(session, this, times.now)
-                return "cleared" if is_open else "duplicate"
             heard = {"heard_at": times.wall} if is_open else {}
             session.execute(update(EpisodeRow).where(this).values(repeats=EpisodeRow.repeats + 1, **heard))
             return "duplicate" if is_open else "late"
         newest = session.scalars(select(func.max(EpisodeRow.starts_at)).where(same)).one()
-        if newest > signal.starts_at or not signal.is_firing:
+        if newest > signal.starts_at:
             _end(session, this, times.now)
-            return "late" if signal.is_firing else "cleared"
+            return "late"
         # A new start for the same labels: the alert before has ended, even if no "resolved" message arrived.
         _end(session, same & (EpisodeRow.starts_at < signal.starts_at), times.now)
         return "accepted"
+
+    def _clear(self, session: Session, signal: Signal, same: ColumnElement[bool], times: Times) -> SignalResult:
+        """End every episode that began until the signal's start, which Grafana 12 moves to the end of the alert."""
+        until = same & (EpisodeRow.starts_at <= signal.starts_at)
+        if _end(session, until, times.now):
+            return "cleared"
+        # An end that comes before its beginning is kept, so that the beginning starts nothing.
+        this = same & (EpisodeRow.starts_at == signal.starts_at)
+        is_kept = self._open_alert(session, signal, this, times, is_firing=False, cleared_at=times.now)
+        # Another transaction may have opened it meanwhile.
+        return "cleared" if is_kept or _end(session, until, times.now) else "duplicate"
+
+    def _open_alert(
+        self, session: Session, signal: Signal, this: ColumnElement[bool], times: Times, **values: Any
+    ) -> bool:
+        """Insert the episode of an alert unless it is there; return whether it is new."""
+        # Looked up first, so that repeats use up no ids; the insert decides between two that come at once.
+        if session.scalar(select(EpisodeRow.id).where(this)) is not None:
+            return False
+        identity = {"name": signal.name, "fingerprint": signal.fingerprint, "starts_at": signal.starts_at}
+        return self._open(session, signal.problem, "alert", times, **identity, **values)
 
     def _open(self, session: Session, problem: str, cause: Cause, times: Times, **values: Any) -> bool:
         """Insert an episode unless it is there; return whether it is new."""
@@ -125,6 +152,8 @@ class Inbox:
         return self._database.insert_once(session, EpisodeRow, **row)
 
 
-def _end(session: Session, which: ColumnElement[bool], now: datetime) -> None:
+def _end(session: Session, which: ColumnElement[bool], now: datetime) -> bool:
+    """End the episodes among these that fire; return whether there was one."""
     change = {"is_firing": False, "cleared_at": now}
-    session.execute(update(EpisodeRow).where(which, EpisodeRow.is_firing).values(**change))
+    ended = update(EpisodeRow).where(which, EpisodeRow.is_firing).values(**change).returning(EpisodeRow.id)
+    return bool(session.scalars(ended).all())

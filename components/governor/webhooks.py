@@ -20,7 +20,7 @@ from typing import Any, Literal
 import orjson
 
 from components.base.contract.problem import Problem
-from components.governor.inbox import Signal
+from components.governor.inbox import UNKNOWN_START, Signal
 
 Sender = Literal["grafana", "alertmanager"]
 # A notification of 1,000 alerts is some 800 KB; neither sender batches more.
@@ -36,6 +36,8 @@ _STATE_REASON = "grafana_state_reason"
 # Go writes nanoseconds; Python reads microseconds.
 _BEYOND_MICROSECONDS = re.compile(r"(\.\d{6})\d+")
 _TEXT_CHARACTERS = 200
+# More than any sender leaves out of one notification; a counter of Prometheus is a float.
+_MAXIMUM_COUNT = 10**9
 
 
 class RefusedError(Exception):
@@ -114,10 +116,9 @@ def read_notification(raw: bytes, sender: Sender, problems: Mapping[str, Problem
     alerts = body.get("alerts") or []
     if not isinstance(alerts, list):
         raise RefusedError(400, "`alerts` must be a list, but is not.")
-    truncated = body.get("truncatedAlerts")
-    notification = Notification(truncated=truncated if isinstance(truncated, int) else 0)
+    notification = Notification(truncated=_count(body.get("truncatedAlerts")))
     for alert in alerts:
-        found = _read_alert(alert, problems)
+        found = _read_alert(alert, problems, sender)
         if isinstance(found, Signal):
             notification.signals.append(found)
         else:
@@ -125,7 +126,7 @@ def read_notification(raw: bytes, sender: Sender, problems: Mapping[str, Problem
     return notification
 
 
-def _read_alert(alert: Any, problems: Mapping[str, Problem]) -> Signal | str:
+def _read_alert(alert: Any, problems: Mapping[str, Problem], sender: Sender) -> Signal | str:
     """Return the signal of an alert, or the reason why it is ignored."""
     if not isinstance(alert, dict):
         return "malformed"
@@ -140,16 +141,24 @@ def _read_alert(alert: Any, problems: Mapping[str, Problem]) -> Signal | str:
         return "unknown_problem"
     if name not in problems[problem].retraining.alerts:
         return "not_listed"
-    return _read_signal(alert, problem, name) or "malformed"
+    return _read_signal(alert, problem, name, sender) or "malformed"
 
 
-def _read_signal(alert: Mapping[str, Any], problem: str, name: str) -> Signal | None:
+def _read_signal(alert: Mapping[str, Any], problem: str, name: str, sender: Sender) -> Signal | None:
     status, fingerprint, starts_at = alert.get("status"), alert.get("fingerprint"), _format_start(alert.get("startsAt"))
     if status not in ("firing", "resolved") or not starts_at or not isinstance(fingerprint, str):
         return None
-    if not 0 < len(fingerprint) <= _TEXT_CHARACTERS:
+    # Two senders may hash the same labels to the same text, and know nothing of each other's alerts.
+    known_as = f"{sender}:{fingerprint}"
+    # A database takes no text with a zero in it.
+    if not fingerprint or len(known_as) > _TEXT_CHARACTERS or not fingerprint.isprintable():
         return None
-    return Signal(problem, name, fingerprint, starts_at, is_firing=status == "firing")
+    return Signal(problem, name, known_as, starts_at, is_firing=status == "firing")
+
+
+def _count(value: Any) -> int:
+    """Return a number of alerts; 0 for what is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _MAXIMUM_COUNT else 0
 
 
 def _texts(mapping: Any) -> dict[str, str]:
@@ -157,7 +166,12 @@ def _texts(mapping: Any) -> dict[str, str]:
 
 
 def _format_start(text: Any) -> str | None:
-    """Format a time so that texts compare like times; None if it is no time with a zone."""
+    """Format a time so that texts compare like times; None if it is no time with a zone.
+
+    Any time in the year 1 is `UNKNOWN_START`: Go's zero, in whatever zone it was written.
+    """
+    if isinstance(text, str) and text.startswith("0001-"):
+        return UNKNOWN_START
     try:
         time = datetime.fromisoformat(_BEYOND_MICROSECONDS.sub(r"\1", text))
         return time.astimezone(UTC).isoformat(timespec="microseconds") if time.tzinfo else None

@@ -1,12 +1,16 @@
 """The governor's HTTP face: who may come in, how much may come in, and what the answers promise."""
 
 import asyncio
+import hashlib
+import hmac
 import json
+import time
 
 import httpx
 import pytest
 
 from components.base.settings import load_settings
+from components.governor.archive import Archive
 from components.governor.server import assemble
 from tests.unit.governor.world import CONTRACT, MemoryRunner, result
 
@@ -97,6 +101,60 @@ def test_a_refused_notification_is_answered_with_the_reason(client, content, hea
     assert 'tidemill_governor_alerts_received_total{result="refused"} 1.0' in client.get("/metrics").text
 
 
+def test_a_sender_that_ends_its_alert_does_not_end_that_of_another(tmp_path):
+    """Both may hash the same labels to the same fingerprint, and know nothing of each other."""
+    (tmp_path / "secret").write_text(TOKEN)
+    names = ("TIDEMILL_GOVERNOR_TOKEN_FILE", "TIDEMILL_GOVERNOR_HMAC_FILE")
+    known = settings(tmp_path, **dict.fromkeys(names, str(tmp_path / "secret")))
+    governor = assemble(known, {"flight-delays": CONTRACT}, MemoryRunner(), lambda _: result(30_000))
+    client = Client(governor.app)
+    assert client.post(ALERTS, headers=BEARER, content=body(ALERT)).json()["results"] == {"accepted": 1}
+    for status, told in (("firing", "accepted"), ("resolved", "cleared")):
+        raw = body({**ALERT, "status": status, "startsAt": "2026-11-23T00:00:00Z"}, version="1")
+        answer = client.post("/v1/webhooks/grafana", headers=sign(raw), content=raw)
+        assert answer.json()["results"] == {told: 1}
+    assert client.post(ALERTS, headers=BEARER, content=body(ALERT)).json()["results"] == {"duplicate": 1}
+
+
+def sign(raw):
+    timestamp = str(int(time.time()))
+    digits = hmac.new(TOKEN.encode(), f"{timestamp}:{raw}".encode(), hashlib.sha256).hexdigest()
+    return {"X-Grafana-Alerting-Timestamp": timestamp, "X-Grafana-Alerting-Signature": digits}
+
+
+def test_a_number_that_makes_no_sense_costs_no_alert_and_no_ruling(governor, client):
+    answer = client.post(ALERTS, headers=BEARER, content=body(ALERT, truncatedAlerts=-1))
+    assert (answer.status_code, answer.json()) == (200, {"results": {"accepted": 1}, "truncated": 0})
+    governor.worker.make_pass()
+    assert client.get("/v1/rulings/1").json()["choice"] == "run"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/v1/rulings/{2**64}", 404),
+        ("/v1/rulings/-1", 404),
+        ("/v1/rulings/first", 400),
+        ("/v1/rulings?limit=many", 400),
+        ("/v1/rulings?problem=%00", 400),
+        ("/v1/nothing", 404),
+        ("/v1/problems/flight-delays/pause", 405),
+    ],
+)
+def test_whatever_is_wrong_is_answered_in_one_form(client, path, status):
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert list(answer.json()) == ["error"]
+    assert len(answer.json()["error"]) > 20
+
+
+def test_a_fault_of_the_governor_is_answered_in_the_same_form(governor, client, monkeypatch):
+    monkeypatch.setattr(Archive, "list_rulings", lambda *_: 1 / 0)
+    client.transport.raise_app_exceptions = False
+    answer = client.get("/v1/rulings")
+    assert (answer.status_code, list(answer.json())) == (500, ["error"])
+
+
 def test_the_body_of_a_sender_without_token_is_not_read(client):
     """The token is checked first: a huge body of a stranger is answered 401, not read and answered 413."""
     assert client.post(ALERTS, content="x" * (2**20 + 1)).status_code == 401
@@ -147,6 +205,7 @@ def test_a_person_pauses_and_resumes(governor, client):
         ("/v1/problems/wine/pause", BEARER, '{"by": "anna"}', 404),
         ("/v1/problems/flight-delays/runs", BEARER, "{}", 400),
         ("/v1/problems/flight-delays/runs", BEARER, '{"by": "anna", "force": true}', 400),
+        ("/v1/problems/flight-delays/runs", BEARER, r'{"by": "anna\u0000"}', 400),
     ],
 )
 def test_a_request_that_is_refused_changes_nothing(client, path, headers, content, status):

@@ -82,7 +82,7 @@ def test_a_bearer_token_must_be_the_very_one():
 def test_grafana_tells_one_alert_and_its_blindness_is_none():
     found = read(GRAFANA, "grafana")
     assert [(s.name, s.fingerprint, s.starts_at, s.is_firing) for s in found.signals] == [
-        ("ValueBelowLimit", "c6ea", "2026-11-22T23:00:00.000000+00:00", True)
+        ("ValueBelowLimit", "grafana:c6ea", "2026-11-22T23:00:00.000000+00:00", True)
     ]
     assert found.ignored == ["no_data"]
 
@@ -114,6 +114,7 @@ def test_alertmanager_tells_of_each_alert_whether_it_fires():
         ({"fingerprint": ""}, "malformed"),
         ({"fingerprint": 7}, "malformed"),
         ({"fingerprint": "x" * 201}, "malformed"),
+        ({"fingerprint": "c6ea\x00"}, "malformed"),
         ({"status": "pending"}, "malformed"),
     ],
 )
@@ -133,10 +134,18 @@ def test_a_resolved_alert_counts_also_when_its_series_is_missing():
         ("2026-11-22T23:00:00.123456789Z", "2026-11-22T23:00:00.123456+00:00"),
         ("2026-11-22T23:00:00.1Z", "2026-11-22T23:00:00.100000+00:00"),
         ("2026-11-23T00:00:00+01:00", "2026-11-22T23:00:00.000000+00:00"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000+00:00"),
+        ("0001-01-01T00:00:00+05:30", "0001-01-01T00:00:00.000000+00:00"),
     ],
 )
 def test_one_time_is_one_text_however_it_is_written(text, told):
     assert read(alert(startsAt=text)).signals[0].starts_at == told
+
+
+@pytest.mark.parametrize(("given", "told"), [(3, 3), (0, 0), (-1, 0), (True, 0), ("3", 0), (2**60, 0), (2.5, 0)])
+def test_only_a_number_of_alerts_counts_as_truncated(given, told):
+    body = json.loads(ALERTMANAGER) | {"truncatedAlerts": given}
+    assert read(json.dumps(body).encode()).truncated == told
 
 
 def test_unknown_fields_and_nulls_change_nothing():

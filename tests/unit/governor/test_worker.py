@@ -7,6 +7,7 @@ import pytest
 
 from components.base.errors import ContractError, StoreUnavailableError
 from components.base.runner import RunReport
+from components.governor.inbox import UNKNOWN_START
 from components.monitoring.results import WindowFinding
 from tests.unit.governor.world import START, World, result
 
@@ -91,6 +92,43 @@ def test_a_new_beginning_of_the_same_alert_ends_the_one_before(world):
     assert world.alert(starts_at="2026-01-01T12:00:00.000000+00:00") == "late"
     world.step()
     assert [record.choice for record in world.archive.list_rulings()] == ["closed", "hold", "closed"]
+
+
+BEGUN, OVER, AGAIN = (f"2026-01-01T0{hour}:00:00.000000+00:00" for hour in (0, 1, 2))
+
+
+def test_an_end_whose_start_was_moved_to_the_end_closes_what_fired(world):
+    """Grafana 12 writes the time of the end into `startsAt` of a resolved alert."""
+    world.newest = result(0)
+    world.alert(starts_at=BEGUN)
+    world.step()
+    assert world.alert(starts_at=OVER, firing=False) == "cleared"
+    world.newest = result(30_000)
+    world.step(hours=1)
+    assert choices(world)[-1] == ("closed", "cleared")
+    assert world.runner.starts == []
+    assert world.alert(starts_at=BEGUN) == "late"
+    assert world.alert(starts_at=AGAIN) == "accepted"
+
+
+def test_an_end_closes_no_episode_that_began_after_it_or_has_other_labels(world):
+    world.alert("a", starts_at=AGAIN)
+    world.alert("b", starts_at=BEGUN)
+    assert world.alert("a", starts_at=OVER, firing=False) == "cleared"
+    assert world.alert("a", starts_at=BEGUN) == "late"
+    assert world.alert("a", starts_at=AGAIN) == world.alert("b", starts_at=BEGUN) == "duplicate"
+
+
+@pytest.mark.parametrize("first", [UNKNOWN_START, BEGUN])
+def test_an_alert_without_a_start_is_paired_by_its_labels(world, first):
+    """Go writes the year 1 for a time that it does not know."""
+    assert world.alert(starts_at=first) == "accepted"
+    assert world.alert(starts_at=UNKNOWN_START) == "duplicate"
+    assert world.alert(starts_at=UNKNOWN_START, firing=False) == "cleared"
+    assert world.alert(starts_at=UNKNOWN_START, firing=False) == "duplicate"
+    world.wall += timedelta(hours=1)
+    if first == UNKNOWN_START:
+        assert world.alert(starts_at=UNKNOWN_START) == "accepted"
 
 
 def test_a_model_that_always_fails_its_gate_never_loops(world, caplog):
