@@ -1,7 +1,7 @@
 """Start the governor: `python -m components.governor --port 8080`, or `tidemill govern`. Ends with SIGTERM or Ctrl-C.
 
 The one module in components that imports pipelines: it gives the governor the runner that starts trainings. On one
-machine it uses the object store that TIDEMILL_S3_ENDPOINT names, or starts the embedded one, which ends with it.
+machine it uses the object store that TIDEMILL_S3_ENDPOINT names, or the embedded one of its home.
 """
 
 import logging
@@ -33,6 +33,7 @@ def govern(
     tidemill govern --port 8080
     """
     from components.base.contract.load import load_problems
+    from components.base.home_lock import hold_alone
     from components.base.settings import load_settings
     from components.governor.server import assemble, open_newest_result, serve
     from pipelines.runners import open_runner
@@ -44,7 +45,7 @@ def govern(
     settings = load_settings()
     problems = load_problems(settings.problems)
     try:
-        with embedded_services(settings):
+        with hold_alone(settings.home, "governor"), embedded_services(settings):
             # The services have written their addresses into the environment.
             settings = load_settings()
             runner = open_runner(settings)

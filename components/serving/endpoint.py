@@ -6,7 +6,7 @@ decides which version the champion is, and the record of this machine follows it
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from components.base.adapters import mlflow as tracking
 from components.base.child_process import OwnedProcess
 from components.base.errors import ModelRefusedError
+from components.base.home_lock import hold_alone
 from components.base.settings import Settings
 from components.base.tables import read_table
 from components.serving.host import read_served_version
@@ -49,6 +50,7 @@ def start_endpoint(
 
     Raises:
         ModelRefusedError: there is no champion, or no such version.
+        PermanentError: the champion is served already.
         EndpointUnavailableError: the predictor did not become ready.
         TransientError: the registry or its artifact store does not answer.
     """
@@ -64,7 +66,8 @@ def start_endpoint(
         name, is_champion = files.problem.serving.endpoint, chosen == champion
         log_path = settings.home / "endpoints" / f"{name}.log"
         launch = Launch(files.model_folder, chosen, name, log_path, port, logs_predictions=is_champion)
-        with PredictorProcess(launch, settings) as predictor:
+        alone = hold_alone(settings.home, f"endpoint {name}") if is_champion else nullcontext()
+        with alone, PredictorProcess(launch, settings) as predictor:
             url = predictor.wait_ready()
             if is_champion:
                 LocalHost(settings).promote(read_served_version(files.problem, chosen, settings))

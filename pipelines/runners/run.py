@@ -21,6 +21,7 @@ from pathlib import Path
 
 from components.base.adapters.s3 import open_store
 from components.base.errors import PermanentError, StepFailedError, TidemillError
+from components.base.home_lock import hold_alone
 from components.base.local_run import LocalRun, StepRecord
 from components.base.run_lock import STEP_RUN_FOLDER, claim_run
 from components.base.run_records import PipelineRun
@@ -55,14 +56,14 @@ def run_pipeline(settings: Settings, job: Job, terminal: Terminal) -> LocalRun:
     """Run the pipeline, show it and record it, whether it ends well or not.
 
     Raises:
-        PermanentError: another process has begun a run of this name.
+        PermanentError: the pipeline of this problem is under way, or a run of this name has begun.
         StepFailedError: when a step failed; the record is written and the error shown before.
     """
     terminal.show_title(job.problem, job.as_of, job.pipeline)
     kind = "" if job.pipeline == "training" else f"{job.pipeline}-"
     name = job.name or f"{job.problem}-{kind}{job.as_of[:10]}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     folder = settings.home / "runs" / name
-    with claim_run(folder) as is_ours:
+    with hold_alone(settings.home, f"{job.pipeline} of {job.problem}"), claim_run(folder) as is_ours:
         if not is_ours:
             raise PermanentError(f"run {name}: a name must run once, but this one has. Give the run another name.")
         return _run_claimed(settings, job, folder, terminal)

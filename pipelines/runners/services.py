@@ -1,4 +1,4 @@
-"""What a cluster would have and one machine lacks: the services of a local run, started and stopped with it."""
+"""What a cluster would have and one machine lacks: the services that the commands of one home share."""
 
 import os
 import socket
@@ -21,7 +21,6 @@ def embedded_services(settings: Settings) -> Iterator[None]:
     """Run the object store and give every child process the environment that it needs.
 
     Raises:
-        PermanentError: another command holds the same TIDEMILL_HOME.
         StoreUnavailableError: the object store did not start.
     """
     settings.home.mkdir(parents=True, exist_ok=True)

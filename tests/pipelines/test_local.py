@@ -2,12 +2,12 @@
 
 import json
 import os
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import boto3
-import psutil
 import pytest
 
 from components.base.adapters.mlflow import find_aliases
@@ -77,9 +77,7 @@ class StoreKiller(Terminal):
     def step_finished(self, step: StepRun) -> None:
         super().step_finished(step)
         if step.name == "ingest":
-            for child in psutil.Process().children(recursive=True):
-                if child.name() == "weed" and os.environ["TIDEMILL_HOME"] in " ".join(child.cmdline()):
-                    child.kill()
+            os.kill(int((Path(os.environ["TIDEMILL_HOME"]) / "object-store" / "lock").read_text()), signal.SIGKILL)
 
 
 def test_run_whose_object_store_dies_says_so_and_the_next_one_goes_on(

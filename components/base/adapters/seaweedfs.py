@@ -1,8 +1,15 @@
-"""Run SeaweedFS on this machine for as long as one run lasts.
+"""Run SeaweedFS on this machine for as long as a command of its home works.
 
-In: the settings. Out: an `S3Endpoint` that answers, with the bucket made. Data, credentials, log and lock live
+In: the settings. Out: an `S3Endpoint` that answers, with the bucket made. Data, credentials, log and locks live
 under `<home>/object-store/` and are kept. Called by the main programs through `running_object_store`, which starts
 nothing when the settings name another S3 service.
+
+The commands of one home share one server: the first starts it, the last ends it. Locks of the kernel, which end with
+their process however that ends, say who is there:
+
+    users   shared by every command that works with the server; the server's keeper takes it for itself to end it
+    start   one command at a time looks for the server and starts it
+    lock    held by the server until it has ended, with its process id
 
 Every listener is bound to 127.0.0.1 on a port of its own. S3, filer and volume requests need credentials that are made
 here; SeaweedFS's gRPC ports trust every user of the machine, so this server is for machines that are not shared.
@@ -16,6 +23,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -23,13 +31,12 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from components.base.adapters.s3 import ObjectStore
 from components.base.adapters.s3_faults import is_full
-from components.base.child_process import ChildPlan, OwnedProcess
+from components.base.child_process import ChildPlan, start_shared
 from components.base.errors import (
-    PermanentError,
     SettingsError,
     StoreAccessError,
     StoreRequestError,
@@ -42,14 +49,12 @@ log = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
 # Starting takes about a second; a machine under load may need ten times as long.
 _START_SECONDS = 30.0
-_START_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 # Between the choice of a port and its use another program may take it; then others are chosen.
 _STARTS = 3
 _TAKEN = re.compile("address already in use|is not available on")
 # SeaweedFS needs about one second to close its volumes; a hung one is killed and loses nothing that it had answered.
 _STOP_SECONDS = 5.0
-# The server of a killed run is killed by the kernel; until it has ended it holds the lock.
-_ORPHAN_SECONDS = 10.0
 _LOG_LINES_SHOWN = 5
 _SERVICES = ("master", "volume", "filer", "s3", "admin")
 _LISTENERS = (*(f"{name}.port" for name in _SERVICES), *(f"{name}.port.grpc" for name in _SERVICES))
@@ -75,7 +80,7 @@ _SIGNING_KEYS = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ
 
 
 class SeaweedFS:
-    """One SeaweedFS server of one home, from `with` to its end."""
+    """The SeaweedFS server of one home, shared with whoever entered it before, from `with` to its end."""
 
     def __init__(self, settings: Settings) -> None:
         """Name the folders; nothing is started yet."""
@@ -83,19 +88,17 @@ class SeaweedFS:
         self._bucket = settings.bucket
         self.log_path = self._folder / "weed.log"
         self._ports: dict[str, int] = {}
-        self._lock: int | None = None
-        self._process: OwnedProcess | None = None
+        self._use: int | None = None
 
     def __enter__(self) -> Self:
-        """Start the server, wait until it answers a signed request, and make the bucket.
+        """Find or start the server, wait until it answers a signed request, and make the bucket.
 
         Raises:
-            PermanentError: another run holds the home.
             StoreRequestError: the disk has no room.
             StoreUnavailableError: the server ended or did not answer in time.
         """
         try:
-            self._start()
+            self._join()
         except BaseException:
             self.stop()
             raise
@@ -104,7 +107,7 @@ class SeaweedFS:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the server; the data are kept."""
+        """Leave the server, and end it when nobody else uses it; the data are kept."""
         self.stop()
 
     @property
@@ -115,49 +118,72 @@ class SeaweedFS:
     @property
     def pid(self) -> int:
         """The server's process id."""
-        if self._process is None:
-            raise StoreUnavailableError(f"{self._folder}: the object store must be started, but it is not.")
-        return self._process.pid
+        return int((self._folder / "lock").read_text())
 
     def stop(self) -> None:
-        """Stop the server if it runs, and release the home."""
-        if self._process is not None:
-            self._process.stop(_STOP_SECONDS)
-            self._process = None
-            # Killed, SeaweedFS leaves its sockets in /tmp.
-            for port in self._ports.values():
-                for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
-                    path.unlink(missing_ok=True)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Leave the server, and wait for its end when nobody else uses it."""
+        if self._use is None:
+            return
+        with suppress(BlockingIOError):
+            # Who has the file alone was the last.
+            fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._end()
+        os.close(self._use)
+        self._use = None
 
-    def _start(self) -> None:
-        started_at = time.monotonic()
+    def _join(self) -> None:
+        began = time.monotonic()
         data = self._folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
-        self._lock = _lock(self._folder)
+        self._use = _wait_for_lock(self._folder / "users", fcntl.LOCK_SH)
+        start = _wait_for_lock(self._folder / "start", fcntl.LOCK_EX)
+        try:
+            lock = self._find()
+            if lock is not None:
+                self._start(data, lock)
+        finally:
+            os.close(start)
+        log.info("object store: ready at %s in %.1f s", self.endpoint.url, time.monotonic() - began)
+
+    def _find(self) -> int | None:
+        """Wait until the server that runs answers, and return None; return the server's lock when none runs."""
+        deadline = time.monotonic() + _START_SECONDS
+        while (lock := _take(self._folder / "lock", fcntl.LOCK_EX)) is None:
+            self._ports = json.loads((self._folder / "ports.json").read_text())
+            if self._is_ready():
+                return None
+            if time.monotonic() > deadline:
+                raise StoreUnavailableError(
+                    f"object store: SeaweedFS, process {self.pid}, must answer, but got no answer in "
+                    f"{_START_SECONDS:.0f} s. End it with `kill {self.pid}`, and see {self.log_path}."
+                )
+            time.sleep(_POLL_SECONDS)
+        return lock
+
+    def _start(self, data: Path, lock: int) -> None:
+        """Start a server that holds the lock, on other ports when another program takes one of the chosen."""
         if is_full(data):
+            os.close(lock)
             usage = shutil.disk_usage(data)
             raise StoreRequestError(
                 f"object store: the disk must have room, but got {usage.free / 2**20:,.0f} MB free "
                 f"of {usage.total / 2**20:,.0f} MB in {data}. Free disk space, or set another TIDEMILL_HOME."
             )
         for attempt in range(1, _STARTS + 1):
-            self._launch(data, self._lock)
-            try:
-                self._wait_until_ready()
-                break
-            except StoreUnavailableError:
-                if attempt == _STARTS or not _TAKEN.search(self.log_path.read_text(errors="replace")):
-                    raise
-                log.warning("object store: a port was taken by another program; it starts again with others")
-        log.info("object store: ready at %s in %.1f s", self.endpoint.url, time.monotonic() - started_at)
+            self._launch(data, lock)
+            ended = self._wait_until_ready()
+            if ended is None:
+                return
+            lock = ended
+            said = self.log_path.read_text(errors="replace")
+            if attempt == _STARTS or not _TAKEN.search(said):
+                os.close(lock)
+                self._fail("its end")
+            log.warning("object store: a port was taken by another program; it starts again with others")
 
     def _launch(self, data: Path, lock: int) -> None:
-        if self._process is not None:
-            self._process.stop(_STOP_SECONDS)
+        """Start the server, which takes the lock over."""
         self._ports = _choose_ports(self._folder / "ports.json")
         # SeaweedFS saves its options and would mix the old ones into ours.
         (data / "mini.options").unlink(missing_ok=True)
@@ -165,7 +191,47 @@ class SeaweedFS:
         command = [str(_weed()), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())]
         with self.log_path.open("wb") as output:
             plan = ChildPlan(command, self._environment(), self._folder, output, kept_files=(lock,))
-            self._process = OwnedProcess(plan)
+            start_shared(plan, self._folder / "users")
+        os.close(lock)
+
+    def _wait_until_ready(self) -> int | None:
+        """Return None when the server answers; when it has ended, its lock."""
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._is_ready():
+            lock = _take(self._folder / "lock", fcntl.LOCK_EX)
+            if lock is not None:
+                return lock
+            if time.monotonic() > deadline:
+                self._fail(f"no answer in {_START_SECONDS:.0f} s")
+            time.sleep(_POLL_SECONDS)
+        return None
+
+    def _fail(self, got: str) -> NoReturn:
+        last = self.log_path.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:]
+        words = f"object store: SeaweedFS must start, but got {got}. See {self.log_path}:"
+        raise StoreUnavailableError("\n  ".join([words, *last]))
+
+    def _is_ready(self) -> bool:
+        return _is_ready(self._ports["master.port"], ObjectStore(self.endpoint, self._bucket, attempts=1))
+
+    def _end(self) -> None:
+        """End the server that nobody uses any more, and wait for it."""
+        path = self._folder / "lock"
+        for signal_number, patience in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, _START_SECONDS)):
+            deadline = time.monotonic() + patience
+            if (lock := _take(path, fcntl.LOCK_EX)) is None:
+                with suppress(ValueError, ProcessLookupError):
+                    os.kill(self.pid, signal_number)
+            while lock is None and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                lock = _take(path, fcntl.LOCK_EX)
+            if lock is not None:
+                os.close(lock)
+                break
+        # Killed, SeaweedFS leaves its sockets in /tmp.
+        for port in self._ports.values():
+            for socket_file in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
+                socket_file.unlink(missing_ok=True)
 
     def _environment(self) -> dict[str, str]:
         endpoint = self.endpoint
@@ -178,23 +244,15 @@ class SeaweedFS:
             **{f"WEED_JWT_{name}_KEY": secrets.token_hex(32) for name in _SIGNING_KEYS},
         }
 
-    def _wait_until_ready(self) -> None:
-        store = ObjectStore(self.endpoint, self._bucket, attempts=1)
-        deadline = time.monotonic() + _START_SECONDS
-        while not _is_ready(self._ports["master.port"], store):
-            is_running = self._process is not None and self._process.is_running()
-            if not is_running or time.monotonic() > deadline:
-                got = f"no answer in {_START_SECONDS:.0f} s" if is_running else "its end"
-                last = self.log_path.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:]
-                words = f"object store: SeaweedFS must start, but got {got}. See {self.log_path}:"
-                raise StoreUnavailableError("\n  ".join([words, *last]))
-            time.sleep(_START_POLL_SECONDS)
-
 
 @contextmanager
 def running_object_store(settings: Settings) -> Iterator[S3Endpoint]:
-    """Give the S3 service that the settings name, or a SeaweedFS that runs as long as the block."""
-    if settings.s3 is not None:
+    """Give the S3 service that the settings name, or the SeaweedFS of the home, which runs as long as the block.
+
+    A process that was started by a command of the home is given the home's own server by its environment: it uses it in
+    its own right, so that it goes on when that command ends.
+    """
+    if settings.s3 is not None and not _is_own(settings.s3, settings.object_store_folder):
         yield settings.s3
         return
     with SeaweedFS(settings) as server:
@@ -228,39 +286,36 @@ def _weed() -> Path:
     )
 
 
-def _lock(folder: Path) -> int:
-    """Take the home for this run; the server inherits the lock, so that it lasts until both have ended."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + _ORPHAN_SECONDS
-    while True:
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        holder = os.pread(descriptor, 32, 0).decode().strip()
-        if _is_alive(holder) or time.monotonic() > deadline:
-            os.close(descriptor)
-            raise PermanentError(
-                f"{folder.parent}: one run at a time must use this home, but process {holder} does. "
-                "Wait for it, stop it, or set another TIDEMILL_HOME."
-            )
-        time.sleep(_START_POLL_SECONDS)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+def _take(path: Path, kind: int) -> int | None:
+    """Lock a file and return its descriptor; None when another process keeps it locked."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
     return descriptor
 
 
-def _is_alive(pid: str) -> bool:
-    """Return whether the process runs; one that has not written its number yet counts as running."""
-    if not pid.isdigit():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        # Of another user, but it runs.
-        pass
-    return True
+def _wait_for_lock(path: Path, kind: int) -> int:
+    """Lock a file that another command holds only while it starts or ends the server."""
+    deadline = time.monotonic() + _STARTS * _START_SECONDS
+    while (descriptor := _take(path, kind)) is None:
+        if time.monotonic() > deadline:
+            raise StoreUnavailableError(
+                f"object store: another command must have started or ended SeaweedFS within "
+                f"{_STARTS * _START_SECONDS:.0f} s, but {path} is still locked. Look with `lslocks`, and end it."
+            )
+        time.sleep(_POLL_SECONDS)
+    return descriptor
+
+
+def _is_own(endpoint: S3Endpoint, folder: Path) -> bool:
+    """Return whether the endpoint is the server of this home: its keys were made here."""
+    return (folder / "credentials.json").is_file() and _credentials(folder) == (
+        endpoint.access_key,
+        endpoint.secret_key,
+    )
 
 
 def _credentials(folder: Path) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """The life of the embedded server: each test starts a real SeaweedFS in a home of its own."""
 
+import fcntl
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -17,7 +19,7 @@ import pytest
 from components.base.adapters import seaweedfs as object_store
 from components.base.adapters.s3 import ObjectStore, open_store
 from components.base.adapters.seaweedfs import SeaweedFS, running_object_store
-from components.base.errors import PermanentError, StoreRequestError, StoreUnavailableError
+from components.base.errors import StoreRequestError, StoreUnavailableError
 from components.base.settings import S3Endpoint, load_settings
 
 REPOSITORY = Path(__file__).parents[3]
@@ -49,6 +51,27 @@ def is_gone(pid):
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def start_run(home):
+    """Start a process that uses the home's server for a minute; return it with the server's process id."""
+    environment = {**os.environ, "TIDEMILL_HOME": str(home.home)}
+    run = subprocess.Popen([sys.executable, "-c", RUN], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE)
+    return run, int(run.stdout.readline())
+
+
+def kill(run):
+    with run:
+        run.kill()
+
+
+def wait_until_gone(folder, seconds=60):
+    """Wait until no server holds the folder."""
+    deadline = time.monotonic() + seconds
+    while (lock := object_store._take(folder / "lock", fcntl.LOCK_EX)) is None:
+        assert time.monotonic() < deadline, "the server still runs"
+        time.sleep(0.05)
+    os.close(lock)
 
 
 def mode(path):
@@ -106,16 +129,43 @@ def test_credentials_and_data_outlive_the_run_and_nothing_else_does(home):
         assert (store.get_bytes("kept"), store.get_bytes("new")) == (b"content", b"other")
 
 
-def test_a_second_run_of_one_home_is_refused_and_does_no_harm(seaweedfs):
-    home = seaweedfs.log_path.parents[1]
-    words = (
-        f"{home}: one run at a time must use this home, but process {os.getpid()} does. "
-        "Wait for it, stop it, or set another TIDEMILL_HOME."
-    )
-    second = SeaweedFS(load_settings({"TIDEMILL_HOME": str(home)}))
-    with pytest.raises(PermanentError, match=re.escape(words)), second:
-        pass
-    once(seaweedfs).put_bytes("still", b"here")
+def test_a_second_command_of_one_home_shares_the_server_and_the_last_ends_it(home):
+    with SeaweedFS(home) as first:
+        pid = first.pid
+        with SeaweedFS(home) as second:
+            assert (second.pid, second.endpoint) == (pid, first.endpoint)
+            once(second).put_bytes("of-two", b"content")
+        # The second has left: the server is the first's, and answers.
+        assert once(first).get_bytes("of-two") == b"content"
+        third = SeaweedFS(home)
+        third.__enter__()
+    # The one that started it has left: it is the third's.
+    assert once(third).get_bytes("of-two") == b"content"
+    third.stop()
+    assert is_gone(pid)
+
+
+def test_eight_commands_that_start_at_once_share_one_server(home):
+    with ThreadPoolExecutor(8) as pool:
+        servers = list(pool.map(lambda _: SeaweedFS(home).__enter__(), range(8)))
+    assert len({server.pid for server in servers}) == 1
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda server: server.stop(), servers))
+    wait_until_gone(servers[0].log_path.parent)
+
+
+def test_the_server_outlives_the_kill_of_the_command_that_started_it_and_ends_with_the_last(home):
+    starter, pid = start_run(home)
+    sharer, shared = start_run(home)
+    assert shared == pid
+    kill(starter)
+    with SeaweedFS(home) as server:
+        assert server.pid == pid
+        once(server).put_bytes("after-the-kill", b"content")
+    assert not is_gone(pid)
+    kill(sharer)
+    wait_until_gone(home.object_store_folder)
+    assert is_gone(pid)
 
 
 def test_a_killed_server_is_told_and_the_next_start_has_the_data(home):
@@ -135,16 +185,15 @@ def test_a_killed_server_is_told_and_the_next_start_has_the_data(home):
         assert not once(server).exists("after")
 
 
-def test_a_server_ends_with_its_killed_run_and_the_home_is_free_again(home):
-    environment = {**os.environ, "TIDEMILL_HOME": str(home.home)}
-    run = subprocess.Popen([sys.executable, "-c", RUN], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE)
-    with run:
-        pid = int(run.stdout.readline())
-        with pytest.raises(PermanentError, match=re.escape(f"but process {run.pid} does.")), SeaweedFS(home):
-            pass
-        os.kill(run.pid, signal.SIGKILL)
-    with SeaweedFS(home):
-        assert is_gone(pid)
+def test_a_server_that_does_not_answer_is_named_with_what_to_do(home, monkeypatch):
+    monkeypatch.setattr(object_store, "_START_SECONDS", 2.0)
+    with SeaweedFS(home) as server:
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreUnavailableError, match=rf"End it with `kill {server.pid}`"), SeaweedFS(home):
+                pass
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
 
 
 def test_a_server_that_cannot_start_shows_its_last_words(home):
@@ -198,6 +247,16 @@ def test_another_service_is_used_as_it_is(home):
     with running_object_store(home.with_store(other)) as endpoint:
         assert endpoint == other
     assert not home.home.exists()
+
+
+def test_a_child_that_is_given_the_homes_own_server_uses_it_in_its_own_right(home):
+    with running_object_store(home) as endpoint:
+        of_child = running_object_store(home.with_store(endpoint))
+        assert of_child.__enter__() == endpoint
+    store = open_store(home.with_store(endpoint))
+    store.put_bytes("after-the-parent", b"content")
+    of_child.__exit__(None, None, None)
+    wait_until_gone(home.object_store_folder)
 
 
 def test_the_service_reaches_a_child_through_its_environment(store, store_settings):
