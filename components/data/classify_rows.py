@@ -16,11 +16,12 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from components.base.adapters.duckdb import quote_name, quote_text
+from components.base.contract.names import LINEAGE
 from components.base.contract.problem import Problem, Reference, Source
 from components.base.engine import Engine, order_of
 from components.base.errors import ContractError, PermanentError
 from components.data.row_checks import RowCheck, row_checks
-from components.data.row_sql import LINEAGE, delivered_columns, name_list, typed_sql
+from components.data.row_sql import delivered_columns, name_list, typed_sql
 
 DUPLICATE, SUPERSEDED, OLDER = "duplicate_delivery", "superseded", "older_than_history"
 _RULES = {

@@ -1,37 +1,42 @@
 """Convert deliveries into parquet whose columns are text as delivered, each delivery once.
 
-In: the deliveries that landed. Out: a `ConvertedDelivery` each, stored as `<problem>/drops/<path>-<etag>.parquet` and
-listed in the watermark `<problem>/drops/watermark.json`. Called by ingest. A delivery with an unchanged ETag is not
-parsed again; a corrected one has another ETag and is.
+In: the deliveries that landed. Out: a `ConvertedDelivery` each, stored as
+`<problem>/drops/<path>-<etag>-<digits>.parquet` and listed in the watermark `<problem>/drops/watermark.json`. Called
+by ingest. A delivery with an unchanged ETag is not parsed again; a corrected one has another ETag and is, as is one
+whose contract reads files otherwise now.
 
-Nothing is lost: a line that has too many or too few fields, or is no UTF-8, becomes a row with the reason in `_fault`.
-`_row` is the line in a CSV (the header is line 1, blank lines do not count), the row in a parquet file (from 1).
+Nothing is lost: a line that has too many or too few fields, or is no text, becomes a row with the reason in `_fault`.
+`_row` is the line in a CSV on which the row begins, as an editor counts them, or the row in a parquet file (from 1).
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 
+import hashlib
 import logging
-from collections.abc import Sequence
-from pathlib import PurePosixPath
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 import duckdb
 from pydantic import ConfigDict, Field
 
-from components.base.adapters.duckdb import explain_duckdb_errors, quote_text
+from components.base.adapters.duckdb import explain_duckdb_errors, quote_name, quote_text
 from components.base.adapters.s3 import ObjectStore
-from components.base.contract.problem import Problem
+from components.base.contract.names import LINEAGE
+from components.base.contract.problem import Problem, Source
 from components.base.documents import Document
 from components.base.errors import DataError, ObjectMissingError, raise_faults, suggest_name
+from components.data.csv_file import read_csv_rows
+from components.data.file_kinds import HEAD_BYTES, find_kind_fault
 from components.data.landing import Delivery, landing_prefix
-from components.data.row_sql import delivered_columns
+from components.data.parquet_file import read_parquet_rows
+from components.data.row_sql import delivered_names
 
 log = logging.getLogger(__name__)
 
 _WATERMARK = "drops/watermark.json"
-_REJECTED = "rejected_lines"
-_CSV_OPTIONS = (
-    "all_varchar = true, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', "
-    f"store_rejects = true, rejects_table = '{_REJECTED}', rejects_scan = 'rejected_scans'"
-)
+# Of the code that reads files: a delivery that was converted by another one is converted again.
+_READER = 2
 
 
 class ConvertedDelivery(Document):
@@ -43,7 +48,10 @@ class ConvertedDelivery(Document):
     uri: str
     """Of the parquet file."""
     columns: tuple[str, ...]
+    """As delivered."""
     rows: int
+    reader: str = ""
+    """How it was read; empty if an older platform did."""
 
 
 class Watermark(Document):
@@ -72,7 +80,11 @@ def convert_deliveries(
     faults: list[str] = []
     for delivery in deliveries:
         before = known.get(delivery.key)
-        is_done = before is not None and before.etag == delivery.etag and store.key(before.uri) in kept
+        is_done = (
+            before is not None
+            and (before.etag, before.reader) == (delivery.etag, _describe_reader(problem.sources[delivery.source]))
+            and store.key(before.uri) in kept
+        )
         try:
             converted[delivery.key] = before if before and is_done else _convert(problem, delivery, store, connection)
         except DataError as error:
@@ -93,63 +105,72 @@ def convert_deliveries(
     return converted
 
 
+def delivered_sql(source: Source, deliveries: Sequence[ConvertedDelivery]) -> str:
+    """Return the relation of converted rows, their columns named as in the contract; NULL where none was delivered."""
+    delivered = {column for delivery in deliveries for column in delivery.columns}
+    texts = [
+        f"{quote_name(own) if own in delivered else 'NULL::VARCHAR'} AS {quote_name(name)}"
+        for name, own in delivered_names(source).items()
+    ]
+    uris = ", ".join(quote_text(delivery.uri) for delivery in deliveries)
+    return f"(SELECT {', '.join([*LINEAGE, *texts])} FROM read_parquet([{uris}], union_by_name = true))"
+
+
 def _convert(
     problem: Problem, delivery: Delivery, store: ObjectStore, connection: duckdb.DuckDBPyConnection
 ) -> ConvertedDelivery:
-    """Write one delivery as parquet: each line with its number `_row` and, if it cannot be read, its `_fault`."""
-    name = PurePosixPath(delivery.key.removeprefix(landing_prefix(problem))).with_suffix("")
-    uri = store.uri(f"{problem.name}/drops/{name}-{delivery.etag}.parquet")
-    source = quote_text(store.uri(delivery.key))
-    is_csv = problem.sources[delivery.source].format == "csv"
-    reader = f"read_csv({source}, {_CSV_OPTIONS})" if is_csv else f"read_parquet({source})"
-    with explain_duckdb_errors(delivery.key):
-        for table in (_REJECTED, "rejected_scans"):
-            connection.execute(f"DROP TABLE IF EXISTS {table}")
-        connection.execute(
-            "CREATE OR REPLACE TEMP TABLE lines AS "
-            f"SELECT COLUMNS(*)::VARCHAR, row_number() OVER () AS _place FROM {reader}"
-        )
-        number = "_place + 1" if is_csv else "_place"
-        select = f"SELECT * EXCLUDE (_place), {number} AS _row, NULL::VARCHAR AS _fault FROM lines"
-        if is_csv and connection.execute(f"SELECT count(*) FROM {_REJECTED}").fetchall()[0][0]:
-            select = _SELECT_WITH_REJECTED
+    """Write one delivery as parquet: each row with its number `_row` and, if it cannot be read, its `_fault`."""
+    source = problem.sources[delivery.source]
+    path_of = PurePosixPath(delivery.key.removeprefix(landing_prefix(problem)))
+    # No character that a pattern would take for another.
+    name = re.sub(r"[^\w./-]", "_", str(path_of.with_suffix("")))
+    reader = _describe_reader(source)
+    digits = hashlib.sha256(f"{delivery.key} {reader}".encode()).hexdigest()[:8]
+    uri = store.uri(f"{problem.name}/drops/{name}-{delivery.etag}-{digits}.parquet")
+    with tempfile.TemporaryDirectory(prefix="ingest-") as folder, explain_duckdb_errors(delivery.key):
+        # A file of a name of ours: one on S3 would be searched as a pattern, and read twice.
+        path = store.get_file(delivery.key, Path(folder) / "delivered")
+        try:
+            columns = _read_rows(connection, path, source)
+        except DataError as error:
+            raise DataError(f"{delivery.key}: {error}") from error
         (rows,) = connection.execute(
-            f"COPY (SELECT *, {quote_text(delivery.key)} AS _drop FROM ({select})) TO {quote_text(uri)} "
-            "(FORMAT parquet, COMPRESSION zstd)"
+            f"COPY (SELECT *, {quote_text(delivery.key)} AS _drop FROM lines) "
+            f"TO {quote_text(uri)} (FORMAT parquet, COMPRESSION zstd)"
         ).fetchall()[0]
-        described = connection.execute("SELECT * EXCLUDE (_place) FROM lines LIMIT 0").description
-    columns = tuple(column[0] for column in described)
-    return ConvertedDelivery(key=delivery.key, etag=delivery.etag, uri=uri, columns=columns, rows=rows)
+    return ConvertedDelivery(key=delivery.key, etag=delivery.etag, uri=uri, columns=columns, rows=rows, reader=reader)
 
 
-# The i-th unreadable line, at line n, comes after n - 1 - i readable ones: the header and the unreadable ones before it
-# do not count. So all lines fall into their order, and their number is their place in it.
-_SELECT_WITH_REJECTED = f"""
-    WITH rejected AS (
-        SELECT line, first(csv_line) AS csv_line, first(error_message) AS message FROM {_REJECTED} GROUP BY line
-    ), faulty AS (
-        SELECT
-            line - 1 - row_number() OVER (ORDER BY line) AS _place,
-            line AS _line,
-            'the line must be readable, but got ' || message || ' in: ' || csv_line AS _fault
-        FROM rejected
-    ), together AS (
-        SELECT *, 0 AS _line, NULL::VARCHAR AS _fault FROM lines UNION ALL BY NAME SELECT * FROM faulty
-    )
-    SELECT * EXCLUDE (_place, _line, _fault), 1 + row_number() OVER (ORDER BY _place, _line) AS _row, _fault
-    FROM together ORDER BY _row
-"""
+def _read_rows(connection: duckdb.DuckDBPyConnection, path: Path, source: Source) -> tuple[str, ...]:
+    """Make the table `lines` of a delivered file and return its columns."""
+    with path.open("rb") as content:
+        fault = find_kind_fault(content.read(HEAD_BYTES), source)
+    if fault:
+        raise DataError(fault)
+    if source.format == "csv":
+        return read_csv_rows(connection, path, source)
+    return read_parquet_rows(connection, path, delivered_names(source).values())
 
 
-def _column_faults(problem: Problem, delivery: Delivery, converted: dict[str, ConvertedDelivery]) -> list[str]:
-    delivered = converted[delivery.key].columns
-    wanted = delivered_columns(problem.sources[delivery.source])
-    unknown = [name for name in delivered if name not in wanted]
-    return [
-        f"{delivery.key}: column {name!r} must be delivered, but is missing.{suggest_name(name, unknown)}"
-        for name in wanted
-        if name not in delivered
-    ]
+def _describe_reader(source: Source) -> str:
+    """Describe what decides how the files of a source are read."""
+    return f"{_READER} {source.format} {source.delimiter} {source.encoding}"
+
+
+def _column_faults(problem: Problem, delivery: Delivery, converted: dict[str, ConvertedDelivery]) -> Iterator[str]:
+    source, delivered = problem.sources[delivery.source], converted[delivery.key].columns
+    names = delivered_names(source)
+    unknown = [own for own in delivered if own not in names.values()]
+    for name, own in names.items():
+        since = source.columns[name].since
+        if own in delivered or (since and delivery.period < since):
+            continue
+        hint = suggest_name(own, unknown)
+        if hint:
+            hint += " `delivered_as` of the column names it as the file does."
+        elif source.columns[name].nullable and not since:
+            hint = " If older deliveries lack it, `since` of the column says from which day on it is delivered."
+        yield f"{delivery.key}: column {own!r} must be delivered, but is missing.{hint}"
 
 
 def _read_watermark(problem: Problem, store: ObjectStore) -> dict[str, ConvertedDelivery]:

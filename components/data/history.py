@@ -36,9 +36,9 @@ from components.base.errors import ObjectMissingError
 from components.base.runner import Pipeline
 from components.base.settings import Settings
 from components.base.times import parse_time
-from components.data.deliveries import ConvertedDelivery
+from components.data.deliveries import ConvertedDelivery, delivered_sql
 from components.data.landing import Delivery
-from components.data.row_sql import typed_sql
+from components.data.row_sql import delivered_names, typed_sql
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,8 @@ def _newest_rows(
     store, connection = tools
     rule = f"max({_time_sql(problem, name)}) FILTER (isfinite({_time_sql(problem, name)}))"
     source = problem.sources[name]
-    digits = hashlib.sha256(f"{rule} {typed_sql(source, 'raw')}".encode()).hexdigest()[:16]
+    how = f"{rule} {typed_sql(source, 'raw')} {delivered_names(source)}"
+    digits = hashlib.sha256(how.encode()).hexdigest()[:16]
     place = f"{problem.name}/drops/newest-{name}-{digits}.json"
     try:
         kept: dict[str, str | None] = json.loads(store.get_bytes(place))
@@ -142,7 +143,7 @@ def _newest_rows(
     known = len(kept)
     for delivery in deliveries:
         if delivery.uri not in kept:
-            rows = typed_sql(source, f"read_parquet({quote_text(delivery.uri)})")
+            rows = typed_sql(source, delivered_sql(source, [delivery]))
             with explain_duckdb_errors(delivery.key):
                 (newest,) = connection.execute(f"SELECT {rule} FROM ({rows})").fetchall()[0]
             kept[delivery.uri] = newest.astimezone(UTC).isoformat() if newest else None

@@ -18,13 +18,14 @@ from pathlib import Path
 
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.adapters.s3 import ObjectStore
+from components.base.contract.names import LINEAGE
 from components.base.contract.problem import Problem, Source
 from components.base.engine import Engine, order_of, using_engine
 from components.base.tables import fingerprint_file
-from components.data.deliveries import ConvertedDelivery, convert_deliveries
+from components.data.deliveries import ConvertedDelivery, convert_deliveries, delivered_sql
 from components.data.history import choose_deliveries
 from components.data.landing import Delivery, find_deliveries, landing_prefix, missing_months
-from components.data.row_sql import LINEAGE, delivered_columns, text_name, typed_sql
+from components.data.row_sql import delivered_columns, delivered_names, text_name, typed_sql
 from components.data.snapshot import (
     MARKER,
     DeliveryRows,
@@ -91,8 +92,7 @@ def _write_available(
     engine: Engine,
 ) -> None:
     """Write the rows that could be known at `as_of`, as text, in the order of landing."""
-    uris = ", ".join(quote_text(delivery.uri) for delivery in deliveries)
-    raw = f"read_parquet([{uris}], union_by_name = true)"
+    raw = delivered_sql(source, deliveries)
     texts = [f"{text_name(name)} AS {quote_name(name)}" for name in delivered_columns(source)]
     limit = f"{quote_text(as_of.isoformat())}::TIMESTAMPTZ"
     times = [quote_name(name) for name in (source.available_at, source.event_timestamp) if name]
@@ -115,7 +115,7 @@ def _describe_source(
 ) -> SnapshotSource:
     table = f"read_parquet({quote_text(str(path))})"
     kept = dict(engine.execute(f"SELECT _drop, count(*) FROM {table} GROUP BY _drop").fetchall())
-    wanted = delivered_columns(source)
+    wanted = delivered_names(source).values()
     return SnapshotSource(
         rows=sum(kept.values()),
         deliveries=tuple(

@@ -11,8 +11,6 @@ from components.base.adapters.duckdb import quote_name
 from components.base.contract.problem import Source
 from components.base.contract.types import ColumnType
 
-# What ingest adds to each delivered row: the key of its file, its line, and why the line could not be read.
-LINEAGE = ("_drop", "_row", "_fault")
 _SQL_TYPES: dict[ColumnType, str] = {
     "string": "VARCHAR",
     "int": "BIGINT",
@@ -25,6 +23,11 @@ _SQL_TYPES: dict[ColumnType, str] = {
 def delivered_columns(source: Source) -> list[str]:
     """Return the columns that a file must hold, in contract order."""
     return [name for name, column in source.columns.items() if column.expression is None]
+
+
+def delivered_names(source: Source) -> dict[str, str]:
+    """Return the columns that a file must hold: by name in the contract, the name in the file."""
+    return {name: source.columns[name].delivered_as or name for name in delivered_columns(source)}
 
 
 def derived_columns(source: Source) -> list[str]:

@@ -6,6 +6,8 @@ tables that are written, so that a new column of the platform is not forgotten h
 
 from collections.abc import Iterator
 
+LINEAGE = ("_drop", "_row", "_fault")
+"""What ingest adds to each delivered row: the key of its file, its line, and why it could not be read."""
 OF_FILES = frozenset({"filename", "file_row_number"})
 """DuckDB's own names in a parquet file: no source may have such a column."""
 OF_ROWS = OF_FILES | {

@@ -7,6 +7,7 @@ faults into words; nothing here does I/O.
 """
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -49,6 +50,12 @@ class Column(Section):
     allowed: list[str] | None = None
     pattern: str | None = None
     expression: Sql | None = None
+    delivered_as: str | None = Field(
+        default=None, min_length=1, description="name of the column in the files, where it is another one"
+    )
+    since: date | None = Field(
+        default=None, description="of a nullable column: deliveries of earlier periods lack it, and it is NULL there"
+    )
 
 
 class Reference(Section):
@@ -90,6 +97,10 @@ class Source(Section):
     kind: Literal["events", "snapshot"]
     path: Text = Field(description="glob below landing/<problem>/")
     format: Literal["csv", "parquet"]
+    delimiter: Literal[",", ";", "\t", "|"] = Field(default=",", description="of CSV")
+    encoding: Literal["utf-8", "utf-16", "latin-1"] = Field(
+        default="utf-8", description="of CSV; utf-16 is little-endian with its mark"
+    )
     key: list[Name] = Field(min_length=1)
     event_timestamp: Name | None = None
     available_at: Name | None = None

@@ -11,7 +11,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from components.base.contract.names import OF_FILES, OF_OUTCOMES, OF_ROWS, taken_from, taken_from_requests
+from components.base.contract.names import LINEAGE, OF_FILES, OF_OUTCOMES, OF_ROWS, taken_from, taken_from_requests
 from components.base.contract.problem import Problem, Source
 from components.base.contract.upgrade import Location
 from components.base.errors import ContractError, suggest_name
@@ -98,7 +98,34 @@ def _source_rules(problem: Problem) -> Iterator[Fault]:
             yield from _ordered(here, column.minimum, column.maximum)
         for index, rule in enumerate(source.filters):
             yield from _sql_faults((*loc, "filters", index), rule.drop_when, source.columns, columns)
+        yield from _delivery_rules(loc, source)
         yield from _reference_rules(problem, loc, source, columns)
+
+
+def _delivery_rules(loc: Location, source: Source) -> Iterator[Fault]:
+    """Check what the contract says of the files of a source."""
+    if source.format != "csv":
+        for field in sorted({"delimiter", "encoding"} & source.model_fields_set):
+            yield (*loc, field), f"must be left out for {source.format}: only CSV has one."
+    taken: dict[str, str] = {}
+    for name, column in source.columns.items():
+        here: Location = (*loc, "columns", name)
+        if column.expression is not None:
+            given = [field for field in ("delivered_as", "since") if getattr(column, field) is not None]
+            yield from (((*here, field), "must be left out of a derived column: no file holds it.") for field in given)
+            continue
+        if column.since and not column.nullable:
+            yield (*here, "since"), "must be of a nullable column, which is NULL before, but it is not nullable."
+        yield from _delivered_name_rules((*here, "delivered_as"), name, column.delivered_as or name, taken)
+
+
+def _delivered_name_rules(loc: Location, name: str, own: str, taken: dict[str, str]) -> Iterator[Fault]:
+    """Check the name of a column in the files against those before it: DuckDB does not tell names apart by case."""
+    other = taken.setdefault(own.lower(), name)
+    if own.lower() in LINEAGE:
+        yield loc, f"must be none of {', '.join(LINEAGE)}, which ingest adds, but got {own!r}."
+    elif other != name:
+        yield loc, f"must be another name in the file than that of {other}, but got {own!r}."
 
 
 def _timestamp(loc: Location, names: list[str], source: Source, of: str) -> Iterator[Fault]:

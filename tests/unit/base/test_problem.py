@@ -113,6 +113,19 @@ def test_every_fault_names_its_line() -> None:
             "`baseline.group_by` must name features with groups, but distance is a float",
         ),
         (
+            "dest: {type: string,",
+            "dest: {type: string, delivered_as: Origin,",
+            "delivered_as` must be another name in the file than that of origin, but got 'Origin'.",
+        ),
+        ("dest: {type: string,", "dest: {type: string, delivered_as: _Row,", "must be none of _drop, _row, _fault,"),
+        ("dest: {type: string,", "dest: {type: string, since: 2013-02-01,", "must be of a nullable column"),
+        (
+            "late:\n        type: bool",
+            "late:\n        type: bool\n        since: 2013-02-01",
+            "out of a derived column",
+        ),
+        ("format: csv", "format: parquet\n    delimiter: ';'", "must be left out for parquet: only CSV has one."),
+        (
             "request: [carrier, flight",
             "request: [carriers, flight",
             "must name a column of flights, but got 'carriers'.",

@@ -71,7 +71,7 @@ def explore(file, cities=FEW, rows=4000, once=0, **changes):
             "started_at": start.astype("datetime64[us, UTC]"), "dear": (rng.random(rows) < 0.3).astype("int8"),
         }
     )  # fmt: skip
-    table = table.assign(**changes)
+    table = table.assign(predicted_at=table["started_at"], **changes)
     folder = file.with_name("prepared")
     folder.mkdir(exist_ok=True)
     table.to_parquet(folder / "train.parquet", index=False)

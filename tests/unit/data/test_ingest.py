@@ -2,13 +2,16 @@
 
 import io
 import json
+import re
 from datetime import UTC, datetime
 
 import pandas as pd
+import pytest
 
+from components.base.errors import DataError
 from components.data.ingest import ingest_sources
 from components.data.snapshot import read_snapshot
-from tests.unit.data.trips import AS_OF, make_problem
+from tests.unit.data.trips import AS_OF, TRIPS, make_problem
 
 
 def rows(store, snapshot, source="trips"):
@@ -139,6 +142,78 @@ def test_parquet_delivery_is_read_as_text_with_its_row(zone, store):
         "fare": "0.1",
         "started_at": "2013-01-05 10:00:00+00",
     }
+
+
+def test_names_of_files_that_are_no_names_of_a_contract_are_mapped(zone, store):
+    """Such as the wine and bank files of the UCI repository: other names, semicolons, Latin-1."""
+    columns = {name: dict(column) for name, column in TRIPS["columns"].items()}
+    for name, own in (("trip", "emp.var.rate"), ("city", "Größe"), ("fare", "_id"), ("started_at", "trip")):
+        columns[name]["delivered_as"] = own
+    problem = make_problem({"columns": columns, "delimiter": ";", "encoding": "latin-1"})
+    zone.land("trips/2013-01.csv", 'emp.var.rate;"Größe"; _id ;trip\n7;Málaga;1,5;2013-01-02\n'.encode("latin-1"))
+    snapshot = ingest_sources(problem, AS_OF, store)
+    found = rows(store, snapshot)[["trip", "city", "fare", "started_at"]].to_dict("records")
+    assert found == [{"trip": "7", "city": "Málaga", "fare": "1,5", "started_at": "2013-01-02"}]
+    assert snapshot.sources["trips"].unknown_columns == ()
+
+
+def test_utf16_is_read_when_the_contract_says_so(zone, store):
+    problem = make_problem({"encoding": "utf-16", "delimiter": "\t"})
+    zone.land("trips/2013-01.csv", "trip\tcity\tfare\tstarted_at\n1\tMálaga\t1\t2013-01-02\n2\n".encode("utf-16"))
+    table = rows(store, ingest_sources(problem, AS_OF, store))
+    assert table["city"].tolist() == ["Málaga", None]
+    assert table["_row"].tolist() == [2, 3]
+
+
+def with_tip(**tip):
+    columns = {**TRIPS["columns"], "tip": {"type": "float", "description": "Tip", "nullable": True, **tip}}
+    return make_problem({"columns": columns})
+
+
+def test_column_that_older_deliveries_lack_is_null_in_them(zone, store):
+    zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01")
+    alone = rows(store, ingest_sources(with_tip(since="2013-02-01"), AS_OF, store))
+    zone.land_trips("2013-02.csv", "2,ROME,1,2013-02-01,0.5", header="trip,city,fare,started_at,tip")
+    both = rows(store, ingest_sources(with_tip(since="2013-02-01"), AS_OF, store))
+    assert alone["tip"].tolist() == [None]
+    assert both["tip"].tolist() == [None, "0.5"]
+
+
+def test_column_that_a_source_stops_delivering_is_named(zone, store):
+    zone.land_trips("2013-02.csv", "2,ROME,1,2013-02-01,0.5", header="trip,city,fare,started_at,tip")
+    zone.land_trips("2013-03.csv", "3,ROME,1,2013-03-01")
+    with pytest.raises(DataError) as stopped:
+        ingest_sources(with_tip(since="2013-02-01"), AS_OF, store)
+    assert str(stopped.value) == (
+        "ingest trips: landing/trips/trips/2013-03.csv: column 'tip' must be delivered, but is missing."
+    )
+    with pytest.raises(DataError, match=re.escape("If older deliveries lack it, `since` of the column says from")):
+        ingest_sources(with_tip(), AS_OF, store)
+
+
+def test_name_of_a_delivery_may_hold_what_a_pattern_is_made_of(problem, zone, store):
+    names = ["2013-01 [a].csv", "2013-01 [b].csv", "2013-02*.csv", "2013-03 what? 100%+#1.csv"]
+    for number, name in enumerate(names, 1):
+        zone.land_trips(name, f"{number},ROME,1,2013-01-01")
+    table = rows(store, ingest_sources(problem, AS_OF, store))
+    assert dict(zip(table["_drop"], table["trip"], strict=True)) == {
+        f"landing/trips/trips/{name}": str(number) for number, name in enumerate(names, 1)
+    }
+
+
+def test_delivery_is_read_again_when_the_contract_reads_it_otherwise(zone, store):
+    zone.land("trips/2013-01.csv", "trip,city,fare,started_at\n1,M\xe1laga,1,2013-01-01\n".encode("latin-1"))
+    assert rows(store, ingest_sources(make_problem(), AS_OF, store))["trip"].tolist() == [None]
+    problem = make_problem({"encoding": "latin-1"})
+    assert rows(store, ingest_sources(problem, AS_OF, store))["city"].tolist() == ["Málaga"]
+
+
+def test_undeclared_columns_named_like_those_of_ingest_change_nothing(problem, zone, store):
+    zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-01,7,x", header="trip,city,fare,started_at,_row,_Drop")
+    snapshot = ingest_sources(problem, AS_OF, store)
+    table = rows(store, snapshot)
+    assert (table["_row"][0], table["_drop"][0]) == (2, "landing/trips/trips/2013-01.csv")
+    assert snapshot.sources["trips"].unknown_columns == ("_Drop", "_row")
 
 
 def test_snapshot_is_read_back_from_its_prefix(problem, zone, store):

@@ -1,17 +1,28 @@
 """Bad deliveries: each is named, nothing is lost, and nothing half-done is visible."""
 
+import csv
+import gzip
 import io
 import re
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from components.base.adapters.duckdb import connect_duckdb
 from components.base.adapters.s3 import ObjectStore
+from components.base.contract.problem import Source
 from components.base.errors import DataError, StoreUnavailableError
 from components.base.settings import S3Endpoint
+from components.data.csv_file import read_csv_rows
 from components.data.ingest import ingest_sources
 from components.data.snapshot import read_snapshot
-from tests.unit.data.trips import AS_OF, make_problem
+from tests.unit.data.trips import AS_OF, TRIPS, make_problem
+
+GOOD = "trip,city,fare,started_at\n1,ROME,1,2013-01-01\n"
 
 
 def rows(store, snapshot):
@@ -83,16 +94,118 @@ def test_truncated_parquet_is_named(zone, store):
         ingest_sources(problem, AS_OF, store)
 
 
-def test_empty_file_lacks_every_column(problem, zone, store):
-    zone.land("trips/2013-01.csv", b"")
-    with pytest.raises(DataError, match="ingest trips: 4 faults"):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "it must be CSV in utf-8, but is empty. Deliver the header"),
+        (b"\n \r\n", "it must be CSV in utf-8, but is empty."),
+        (gzip.compress(GOOD.encode()), "it must be CSV in utf-8, but is compressed by gzip. Unpack it."),
+        (GOOD.encode("utf-16"), "but is text in UTF-16. Set `encoding: utf-16` for the source, or deliver UTF-8."),
+        (b"\xfe\xff" + GOOD.encode("utf-16-be"), "but is text in big-endian UTF-16."),
+        (b"<!DOCTYPE html><html>Access denied</html>", "but is a page of HTML or XML. Fetch the file itself"),
+        (b"  <html>Access denied</html>", "but is a page of HTML or XML."),
+        (b'{"error": "expired"}', "but is JSON. Deliver CSV or parquet."),
+        (b"PAR1...", "but is a parquet file. Set `format: parquet` for the source"),
+        (b"PK\x03\x04...", "but is a zip archive or an Excel workbook."),
+        (b"\x00\x01,\x02", "but is no text: it holds bytes of 0."),
+        (GOOD.replace(",", ";"), "it must be delimited by ',', but looks delimited by ';'. Set `delimiter: ';'`"),
+        (GOOD.replace("fare", "Trip"), "column 'trip' must be named once, but is named 2 times, also in other case."),
+        (GOOD + "2,ROME,1,2013-01-02\r\n", "its lines must all end alike, but some end in '\\n' and '\\r\\n'."),
+        ("Report of January\n\n" + GOOD, "column 'trip' must be delivered, but is missing."),
+    ],
+)
+def test_file_that_is_no_such_csv_is_named_for_what_it_is(problem, zone, store, content, words):
+    zone.land("trips/2013-01.csv", content)
+    with pytest.raises(DataError, match=re.escape("landing/trips/trips/2013-01.csv: ")) as caught:
         ingest_sources(problem, AS_OF, store)
+    assert words in str(caught.value)
 
 
-def test_other_separator_shows_in_the_missing_columns(problem, zone, store):
-    zone.land("trips/2013-01.csv", "trip;city;fare;started_at\n1;ROME;1;2013-01-01\n")
-    with pytest.raises(DataError, match=re.escape("column 'trip' must be delivered, but is missing.")):
+def test_csv_that_is_declared_as_parquet_or_utf16_is_named(zone, store):
+    zone.land("trips/2013-01.csv", GOOD)
+    for change, words in (
+        ({"format": "parquet"}, "it must be a parquet file, but is something else. Deliver parquet, or correct"),
+        ({"encoding": "utf-16"}, "it must be CSV in utf-16, but is in another encoding: it lacks the mark FF FE"),
+    ):
+        with pytest.raises(DataError, match=re.escape(words)):
+            ingest_sources(make_problem(change), AS_OF, store)
+
+
+def test_numbers_of_rows_are_lines_of_the_file_beside_blank_lines_and_values_of_several_lines(problem, zone, store):
+    lines = [
+        "trip,city,fare,started_at",  # 1
+        "1,ROME,1,2013-01-01",
+        "",
+        '2,"RO\nME",1,2013-01-02',  # 4 and 5
+        "3,ROME",  # 6
+        "",
+        "",
+        "4,ROME,1,2013-01-04",  # 9
+        "5,ROME,1,2013-01-05,extra",
+        '6,"ROME"x,1,2013-01-06',  # 11
+        "7,ROME,1,2013-01-07",
+    ]
+    for ending in ("\n", "\r\n"):
+        zone.land("trips/2013-01.csv", "\n\n".replace("\n", ending) + ending.join(lines) + ending)
+        table = rows(store, ingest_sources(problem, AS_OF, store)).set_index("_row")
+        good = table[table["_fault"].isna()]
+        assert {row - 2: trip for row, trip in good["trip"].items()} == {2: "1", 4: "2", 9: "4", 12: "7"}
+        assert good.loc[6, "city"] == "RO\nME"
+        assert [row - 2 for row in table.index[table["_fault"].notna()]] == [6, 10, 11]
+
+
+def test_quote_that_never_ends_loses_no_row_before_it(problem, zone, store):
+    zone.land("trips/2013-01.csv", GOOD + '2,"ROME,1,2013-01-02\n3,ROME,1,2013-01-03\n')
+    table = rows(store, ingest_sources(problem, AS_OF, store))
+    assert table["trip"].tolist() == ["1", None]
+    assert table["_row"].tolist() == [2, 3]
+    assert "unterminated quote" in table["_fault"][1]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.text('ab,"\n #;|\té', max_size=4), min_size=2, max_size=2), max_size=12))
+def test_csv_of_any_texts_is_read_as_it_was_written(tmp_path, values):
+    """Written by the standard library with a blank line now and then; DuckDB cannot tell an empty text from none."""
+    path, written = tmp_path / "delivered", io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(["a", "b"])
+    begins = []
+    for number, row in enumerate(values):
+        written.write("\n" * (number % 3 == 2))
+        begins.append(written.getvalue().count("\n") + 1)
+        writer.writerow(row)
+    path.write_text(written.getvalue(), encoding="utf-8")
+    connection = connect_duckdb()
+    columns = {name: {"type": "string", "description": "A text"} for name in ("a", "b")}
+    read_csv_rows(connection, path, Source.model_validate({**TRIPS, "columns": columns}))
+    found = connection.execute("SELECT a, b, _row, _fault FROM lines ORDER BY _row").fetchall()
+    assert found == [(*(value or None for value in row), line, None) for row, line in zip(values, begins, strict=True)]
+
+
+def test_binary_text_in_parquet_is_read_as_the_text_that_it_is(zone, store):
+    """Older Spark, Impala and ClickHouse do not mark texts as such."""
+    problem = make_problem({"path": "trips/*.parquet", "format": "parquet"})
+    city = pa.array(["Orléans".encode(), b"ROME", b"\xff\xfe", None], pa.binary())
+    columns = {"trip": [1, 2, 3, 4], "city": city, "fare": [1.0] * 4, "started_at": ["2013-01-01"] * 4}
+    written = io.BytesIO()
+    pq.write_table(pa.table({**columns, "photo": pa.array([b"\xff"] * 4, pa.binary())}), written)
+    zone.land("trips/2013-01.parquet", written.getvalue())
+    table = rows(store, ingest_sources(problem, AS_OF, store))
+    assert table["city"].tolist() == ["Orléans", "ROME", None, None]
+    assert table["_fault"].tolist() == [None, None, r"city must be UTF-8 text, but got the bytes \xFF\xFE", None]
+
+
+def test_lists_and_structures_in_parquet_are_refused_by_name(zone, store):
+    problem = make_problem({"path": "trips/*.parquet", "format": "parquet"})
+    columns = {"trip": [[1], [2]], "city": [{"name": "ROME"}] * 2, "fare": [1.0] * 2, "started_at": ["2013-01-01"] * 2}
+    written = io.BytesIO()
+    pq.write_table(pa.table({**columns, "tags": [["a"], ["b"]]}), written)
+    zone.land("trips/2013-01.parquet", written.getvalue())
+    with pytest.raises(DataError, match=re.escape("2 faults")) as caught:
         ingest_sources(problem, AS_OF, store)
+    assert "trip must hold one value a row, but holds BIGINT[]" in str(caught.value)
+    assert "city must hold one value a row, but holds STRUCT(" in str(caught.value)
+    assert "tags" not in str(caught.value)
 
 
 def test_unfinished_snapshot_is_no_snapshot(problem, zone, store):
