@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.base.errors import DataError
+from components.base.tables import make_frame
 
 Role = Literal["train", "validation", "test"]
 ROLES: tuple[Role, ...] = ("train", "validation", "test")
@@ -74,7 +75,7 @@ class Prepared:
         folder = self._find_test_folder() if role == "test" else self.folder
         table = pq.read_table(folder / f"{role}.parquet", columns=None if columns is None else list(columns))
         # Column by column, each given back once it is converted: a million rows are not in memory twice.
-        rows: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+        rows = make_frame(table, split_blocks=True, self_destruct=True)
         del table
         pa.default_memory_pool().release_unused()
         return rows

@@ -17,6 +17,19 @@ import pyarrow.parquet as pq
 from components.base.errors import DataError, suggest_name
 
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
+_NULLABLE = {
+    kind(): dtype()
+    for kind, dtype in (
+        (pa.int8, pd.Int8Dtype),
+        (pa.int16, pd.Int16Dtype),
+        (pa.int32, pd.Int32Dtype),
+        (pa.int64, pd.Int64Dtype),
+        (pa.uint8, pd.UInt8Dtype),
+        (pa.uint16, pd.UInt16Dtype),
+        (pa.uint32, pd.UInt32Dtype),
+        (pa.uint64, pd.UInt64Dtype),
+    )
+}
 
 
 def write_table(table: pd.DataFrame | pa.Table, path: Path | str) -> None:
@@ -69,7 +82,28 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pd.Dat
         raise DataError(
             f"{Path(path).name}: the file must be whole parquet, but got {error}. Write it again."
         ) from error
-    frame: pd.DataFrame = (table.select(columns) if columns is not None else table).to_pandas()
+    return make_frame(table.select(columns) if columns is not None else table)
+
+
+def make_frame(table: pa.Table, **options: Any) -> pd.DataFrame:
+    """Make a DataFrame of an Arrow table; whole numbers of which one is missing stay whole, as Int64.
+
+    Pandas would make floats of them: 4 would have the text '4.0', and what is beyond 2^53 another value.
+
+    Args:
+        table: (n, columns).
+        options: Of `pyarrow.Table.to_pandas`.
+    """
+    gaps = [
+        place
+        for place, column in enumerate(table.itercolumns())
+        if pa.types.is_integer(column.type) and column.null_count
+    ]
+    whole = {place: table.column(place).to_pandas(types_mapper=_NULLABLE.get) for place in gaps}
+    names = table.column_names
+    frame: pd.DataFrame = table.select([name for name in range(len(names)) if name not in whole]).to_pandas(**options)
+    for place, values in whole.items():
+        frame.insert(place, names[place], values.array)
     return frame
 
 

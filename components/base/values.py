@@ -30,8 +30,8 @@ KEY_TYPES: frozenset[ColumnType] = frozenset({"string", "int", "bool", "timestam
 
 def is_missing(value: Any) -> bool:
     """Return whether a value is None, NaN, NaT or pandas' NA."""
-    # NA compared with itself is NA, which is neither true nor false; NaN and NaT differ from themselves.
-    return value is None or str(value) == "<NA>" or bool(value != value)  # noqa: PLR0124
+    # NaN and NaT differ from themselves; NA compared with itself is NA, which is neither true nor false.
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)  # noqa: PLR0124
 
 
 def write_text(value: Any) -> str | None:
@@ -44,7 +44,7 @@ def write_text(value: Any) -> str | None:
         return value
     if is_missing(value):
         return None
-    if isinstance(value, bool) or type(value).__name__ == "bool":
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
         return "true" if value else "false"
     if isinstance(value, Integral):
         return str(int(value))
@@ -52,9 +52,8 @@ def write_text(value: Any) -> str | None:
         # Adding 0 makes 0 of -0.
         return repr(float(value) + 0.0)
     if isinstance(value, datetime):
-        aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         # Of the base class: pandas' own writes nanoseconds too.
-        return datetime.isoformat(aware)
+        return datetime.isoformat(value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
     raise TypeError(f"a value must be a text, a number, true or false, or a time, but got {type(value).__name__}")
 
 

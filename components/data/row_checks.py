@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from components.base.adapters.duckdb import quote_name, quote_text
 from components.base.contract.problem import Column, Source
+from components.base.values import LARGEST_EXACT_FLOAT
 from components.data.row_sql import text_name
 
 _TYPE_WORDS = {
@@ -68,10 +69,12 @@ def _demands(name: str, column: Column) -> Iterator[tuple[str, str, str]]:
     """Yield the name of each check, the SQL of its failure, and the demand in words."""
     value, text = quote_name(name), text_name(name)
     if column.expression is None:
+        number = f"TRY_CAST({text} AS DOUBLE)"
         wrong = {
             "string": "false",
-            # DuckDB would round '5.5' to 6 and read '0x10' as 16.
-            "int": f"({value} = TRY_CAST({text} AS DOUBLE)) IS NOT TRUE",
+            # DuckDB would round '5.5' to 6 and read '0x10' as 16; beyond 2^53 a double cannot tell.
+            "int": f"({value} = {number} AND (abs({number}) < {LARGEST_EXACT_FLOAT} "
+            f"OR regexp_matches({text}, '^[+-]?[0-9]+$'))) IS NOT TRUE",
             "float": f"isfinite({value}) IS NOT TRUE",
             "bool": f"{value} IS NULL",
             "timestamp": f"isfinite({value}) IS NOT TRUE",

@@ -38,6 +38,7 @@ _TIMES = ("event_timestamp", "created_timestamp")
 MARKER = "features.json"
 _DAY_SECONDS = 86_400
 _DUCKDB_TYPES = {"numeric": "DOUBLE", "categorical": "VARCHAR"}
+_KEY_TYPES = {"string": "VARCHAR", "int": "BIGINT", "bool": "BOOLEAN", "timestamp": "TIMESTAMP WITH TIME ZONE"}
 
 
 def publish_features(problem: Problem, accepted: Path, store: ObjectStore, since: datetime | None = None) -> str:
@@ -181,8 +182,8 @@ def _build_view(engine: Engine, problem: Problem, view: OnlineView) -> list[str]
 
 def _schema_faults(engine: Engine, view: OnlineView) -> Iterator[str]:
     declared = {
-        **dict.fromkeys(view.keys, "VARCHAR"),
-        **dict.fromkeys(_TIMES, "TIMESTAMP WITH TIME ZONE"),
+        **{key: _KEY_TYPES[kind] for key, kind in zip(view.keys, view.key_types, strict=True)},
+        **dict.fromkeys(_TIMES, _KEY_TYPES["timestamp"]),
         **{feature.name: _DUCKDB_TYPES[feature.kind] for feature in view.features},
     }
     described = engine.execute(f"DESCRIBE {quote_name(view.name)}").fetchall()

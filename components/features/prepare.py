@@ -32,7 +32,7 @@ from components.base.contract.problem import Problem, Split
 from components.base.dataset import ROLES, Feature, Prepared, Role, write_prepared
 from components.base.errors import DataError, raise_faults
 from components.base.statistics.folds import check_folds, split_train
-from components.base.tables import open_table_writer, write_table
+from components.base.tables import make_frame, open_table_writer, write_table
 from components.base.task import Task
 from components.features.feast.feature_store import declared_views, join_features, open_scratch_store
 from components.features.request import feature_kind, request_table
@@ -114,7 +114,7 @@ def read_examples(task: Task, accepted: Path, as_of: datetime) -> pd.DataFrame:
     """  # noqa: S608 - names and expression come from the checked contract
     with explain_duckdb_errors(f"prepare {spec.source}"):
         table = connect_duckdb().execute(query, {"as_of": as_of}).to_arrow_table()
-    examples: pd.DataFrame = table.to_pandas()
+    examples = make_frame(table)
     times = examples.select_dtypes("datetimetz").columns
     return examples.astype(dict.fromkeys(times, "datetime64[us, UTC]"))
 
@@ -133,7 +133,7 @@ def join_newest(problem: Problem, accepted: Path, features_uri: str, as_of: date
         WHERE {quote_name(spec.predicted_at)} <= $as_of ORDER BY {order} LIMIT {problem.serving.golden_rows}
     """  # noqa: S608 - names come from the checked contract
     with explain_duckdb_errors(f"prepare {spec.source}"):
-        newest = connect_duckdb().execute(query, {"as_of": as_of}).to_arrow_table().to_pandas()
+        newest = make_frame(connect_duckdb().execute(query, {"as_of": as_of}).to_arrow_table())
     times = dict.fromkeys(newest.select_dtypes("datetimetz").columns, "datetime64[us, UTC]")
     requests = newest.iloc[::-1].reset_index(drop=True).astype(times)
     at = pd.Series(as_of, index=requests.index, dtype="datetime64[us, UTC]")
@@ -195,8 +195,7 @@ def model_features(problem: Problem) -> tuple[Feature, ...]:
 
 def add_features(problem: Problem, examples: pd.DataFrame, features_uri: str) -> pd.DataFrame:
     """Put the request features, and those of the views as known at `predicted_at`, beside the examples."""
-    rows: pd.DataFrame = pa.concat_tables(join_pieces(problem, examples, features_uri)).to_pandas()
-    return rows
+    return make_frame(pa.concat_tables(join_pieces(problem, examples, features_uri)))
 
 
 def join_pieces(problem: Problem, examples: pd.DataFrame, features_uri: str) -> Iterator[pa.Table]:
@@ -252,6 +251,6 @@ def _write_roles(roles: "pd.Series[str]", pieces: Iterable[pa.Table], places: Ma
             for role, write_rows in writers.items():
                 chosen = piece.filter(pa.array(own == role))
                 if len(chosen):
-                    digest.update(pd.util.hash_pandas_object(chosen.to_pandas(), index=False).to_numpy().tobytes())
+                    digest.update(pd.util.hash_pandas_object(make_frame(chosen), index=False).to_numpy().tobytes())
                     write_rows(chosen.drop_columns("row_hash"))
     return digest.hexdigest()

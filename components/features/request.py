@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 from components.base.contract.problem import Problem, RequestFeature
+from components.base.values import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,13 +36,13 @@ def request_row(problem: Problem, row: Row) -> dict[str, Value]:
         elif feature.transform == "day_of_week":
             features[name] = _day_of_week(row.get(column), feature.timezone)
         elif feature.transform == "join":
-            texts = [_text(row.get(part)) for part in feature.columns]
+            texts = [write_text(row.get(part)) for part in feature.columns]
             known = [text for text in texts if text is not None]
             features[name] = feature.separator.join(known) if len(known) == len(texts) else None
         elif types[column].type in _NUMERIC_TYPES:
             features[name] = _number(row.get(column))
         else:
-            features[name] = _text(row.get(column))
+            features[name] = write_text(row.get(column))
     return features
 
 
@@ -92,14 +93,14 @@ def _column(
     if feature.transform in ("hour_of_day", "day_of_week"):
         return _local_part(requests[feature.columns[0]], feature)
     if feature.transform == "join":
-        parts = [_map(requests[column], _text, object) for column in feature.columns]
+        parts = [_map(requests[column], write_text, object) for column in feature.columns]
         joined = parts[0]
         for part in parts[1:]:
             joined = joined + feature.separator + part
         return joined.astype(object).where(joined.notna(), None)
     values = requests[feature.columns[0]]
     if kind == "categorical":
-        return _map(values, _text, object)
+        return _map(values, write_text, object)
     if not pd.api.types.is_numeric_dtype(values.dtype):
         return _map(values, _number, "float64")
     numbers = values.to_numpy(dtype="float64", na_value=np.nan)
@@ -151,11 +152,3 @@ def _number(value: object) -> float:
     except OverflowError:
         return math.nan
     return number if math.isfinite(number) else math.nan
-
-
-def _text(value: object) -> str | None:
-    """Return the text of a value; None for None, NaN, NaT and pandas' NA."""
-    if isinstance(value, str):
-        return value
-    is_missing = value is None or str(value) in ("<NA>", "NaT") or value != value  # noqa: PLR0124
-    return None if is_missing else str(value)

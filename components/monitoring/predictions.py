@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.adapters.s3 import ObjectStore
 from components.base.errors import DataError, raise_faults, suggest_name
-from components.base.tables import write_table
+from components.base.tables import make_frame, write_table
 from components.base.task import Task
 from components.monitoring.results import Window
 from components.monitoring.segments import copy_segments
@@ -73,8 +73,7 @@ class Predictions:
             DataError: the log lacks columns; all are named.
         """
         self._require(columns)
-        table: pd.DataFrame = pq.read_table(self.path, columns=list(columns)).select(list(columns)).to_pandas()
-        return table
+        return make_frame(pq.read_table(self.path, columns=list(columns)).select(list(columns)))
 
     def iterate(self, columns: Sequence[str], version: str | None = None) -> Iterator[pa.RecordBatch]:
         """Read the named columns in batches, of all rows or those of one model version.

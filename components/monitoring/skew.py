@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from components.base.contract.problem import Problem
 from components.base.dataset import Feature
+from components.base.tables import make_frame
 from components.features.differences import compare_values
 from components.features.prepare import add_features
 from components.monitoring.results import FeatureSkew, Skew
@@ -55,7 +56,7 @@ def measure_skew(problem: Problem, features: Sequence[Feature], features_uri: st
         features_uri: Folder or `s3://` prefix of the feature tables.
         sample: (n, columns): rows of the prediction log with the columns of `list_sampled_columns`.
     """
-    served = sample.to_pandas()
+    served = make_frame(sample)
     requested = served[list(problem.examples.request)]
     joined = add_features(problem, requested.assign(predicted_at=served[EVENT_TIME]), features_uri)
     compared = []

@@ -19,6 +19,7 @@ from components.base.errors import EndpointUnavailableError
 from components.base.gate import Gate, limit_gate
 from components.base.settings import Settings
 from components.base.statistics.counts import measure_output_psi
+from components.base.tables import make_frame
 from components.serving.client import EndpointAddress, Target, replay_v1
 from components.serving.inference_service import ServedVersion
 from components.serving.prediction_log.schema import (
@@ -71,7 +72,7 @@ def read_logged(problem: Problem, version: str, settings: Settings) -> pd.DataFr
     objects = sorted(store.list_objects(predictions_prefix(problem.name)), key=lambda found: found.modified_at)
     found = [pd.DataFrame({MODEL_VERSION: []})]
     for stored in reversed(objects[-_SEGMENTS:]):
-        table = upgrade_table(pq.read_table(io.BytesIO(store.get_bytes(stored.key)))).to_pandas()
+        table = make_frame(upgrade_table(pq.read_table(io.BytesIO(store.get_bytes(stored.key)))))
         found.append(table[table[MODEL_VERSION] == version])
         if sum(map(len, found)) >= _ROWS:
             break

@@ -12,11 +12,12 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from components.base.contract.names import LINEAGE, OF_FILES, OF_OUTCOMES, OF_ROWS, taken_from, taken_from_requests
-from components.base.contract.problem import Problem, Source
+from components.base.contract.problem import Problem, Reference, Source
 from components.base.contract.upgrade import Location
 from components.base.errors import ContractError, suggest_name
 from components.base.schedule import find_next
 from components.base.statistics.resampling import FEWEST_DAYS
+from components.base.values import KEY_TYPES
 
 Fault = tuple[Location, str]
 
@@ -85,6 +86,7 @@ def _source_rules(problem: Problem) -> Iterator[Fault]:
         loc: Location = ("sources", name)
         columns = f"a column of {name}"
         yield from _unknown((*loc, "key"), source.key, source.columns, columns)
+        yield from _key_rules((*loc, "key"), source.key, source)
         for field in ("event_timestamp", "available_at"):
             value = getattr(source, field)
             yield from _timestamp((*loc, field), [value] if value else [], source, columns)
@@ -128,6 +130,16 @@ def _delivered_name_rules(loc: Location, name: str, own: str, taken: dict[str, s
         yield loc, f"must be another name in the file than that of {other}, but got {own!r}."
 
 
+def _key_rules(loc: Location, key: Iterable[str], source: Source) -> Iterator[Fault]:
+    """Check that a key names rows: every row has one, and equal ones are equal to the last digit."""
+    for name in key:
+        column = source.columns.get(name)
+        if column and column.nullable:
+            yield loc, f"must not be nullable, for rows without it would replace each other, but {name} is."
+        if column and column.type not in KEY_TYPES:
+            yield loc, f"must be of type {', '.join(sorted(KEY_TYPES))}, but {name} is {column.type}. Deliver it so."
+
+
 def _timestamp(loc: Location, names: list[str], source: Source, of: str) -> Iterator[Fault]:
     yield from _unknown(loc, names, source.columns, of)
     for name in names:
@@ -143,8 +155,17 @@ def _reference_rules(problem: Problem, loc: Location, source: Source, of: str) -
         target = problem.sources.get(reference.source)
         if target:
             yield from _unknown(here, reference.to, target.columns, f"a column of {reference.source}")
+            yield from _pair_rules(here, reference, source, target)
         if len(reference.columns) != len(reference.to):
             yield here, f"must pair columns, but got {len(reference.columns)} columns to {len(reference.to)}."
+
+
+def _pair_rules(loc: Location, reference: Reference, source: Source, target: Source) -> Iterator[Fault]:
+    """Check that columns are compared with columns of their own type: to SQL, 1 equals '01'."""
+    for name, to in zip(reference.columns, reference.to, strict=False):
+        column, other = source.columns.get(name), target.columns.get(to)
+        if column and other and column.type != other.type:
+            yield loc, f"must pair columns of one type, but {name} is {column.type} and {to} is {other.type}."
 
 
 def _example_rules(problem: Problem) -> Iterator[Fault]:
@@ -156,6 +177,7 @@ def _example_rules(problem: Problem) -> Iterator[Fault]:
         return
     of = f"a column of {examples.source}"
     yield from _unknown(("examples", "key"), examples.key, source.columns, of)
+    yield from _key_rules(("examples", "key"), examples.key, source)
     yield from _unknown(("examples", "request"), examples.request, source.columns, of)
     for field in ("predicted_at", "label_at"):
         yield from _timestamp(("examples", field), [getattr(examples, field)], source, of)

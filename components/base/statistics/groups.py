@@ -5,6 +5,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from components.base.values import write_text
+
 # A number with more values than this is grouped by quarters of the rows.
 _MOST_GROUPS = 30
 _QUARTERS = 4
@@ -16,7 +18,6 @@ def name_groups(column: pd.Series) -> pd.Series:
 
     A value of more than a quarter of the rows is a group of its own, and the others share what is left.
     """
-    named = column.astype(object)
     if pd.api.types.is_numeric_dtype(column) and column.nunique() > _MOST_GROUPS:
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
         shares = column.value_counts(normalize=True)
@@ -26,8 +27,8 @@ def name_groups(column: pd.Series) -> pd.Series:
         edges = np.unique(np.quantile(numbers[is_rest], np.linspace(0, 1, quarters + 1)))
         labels = np.array([f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)])
         places = np.searchsorted(edges[1:-1], numbers, side="left")
-        named = column.map("{:.4g}".format).where(~is_rest, labels[places])
+        named: pd.Series = column.map("{:.4g}".format).where(~is_rest, labels[places])
         return named.astype(object).where(column.notna(), MISSING)
-    if pd.api.types.is_float_dtype(column):
-        named = column.map("{:.6g}".format).astype(object)
-    return named.where(column.notna(), MISSING).astype(str)
+    write = "{:.6g}".format if pd.api.types.is_float_dtype(column) else write_text
+    texts = [write(value) for value in column.array]
+    return pd.Series(texts, index=column.index, dtype=object).where(column.notna(), MISSING)

@@ -25,11 +25,14 @@ import yaml
 
 from components.base.contract.names import OF_ROWS, taken_from
 from components.base.contract.problem import Problem
+from components.base.contract.types import ColumnType
 from components.base.dataset import Feature
 from components.base.engine import EngineName
 from components.base.errors import ContractError, DataError, raise_faults, suggest_name
 from components.base.settings import Settings
+from components.base.values import KEY_TYPES
 from components.features.online.reader import Key, OnlineView
+from components.features.request import feature_kind
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
@@ -40,6 +43,7 @@ LOOK_BACK_TAG = "look_back_hours"
 # Encoded keys and decoded values that a server keeps: a day of flights has some thousands.
 _CACHED_KEYS = 50_000
 _ROW = "entity_row"
+_KEY_TYPES: dict[str, ColumnType] = {"String": "string", "Int64": "int", "Bool": "bool", "UnixTimestamp": "timestamp"}
 
 
 def open_feature_store(settings: Settings, features_uri: str = "") -> "FeatureStore":
@@ -142,12 +146,29 @@ def _name_faults(problem: Problem, views: Sequence[OnlineView]) -> Iterator[str]
         )
     for name in names:
         yield from (f"feature {words}" for words in taken_from(name, OF_ROWS))
+    yield from _key_faults(problem, views)
+
+
+def _key_faults(problem: Problem, views: Sequence[OnlineView]) -> Iterator[str]:
+    """Yield in words which keys no request holds, or holds in another type: it would never be found by them."""
+    request, columns = problem.features.request, problem.sources[problem.examples.source].columns
     for view in views:
         if unknown := [key for key in view.keys if key not in {*request, *problem.examples.request}]:
             yield (
                 f"keys of {view.name} must be columns of examples.request or features of features.request, by which a "
                 f"row is looked up, but got {', '.join(unknown)}. Let the caller send them."
             )
+        for key, kind in zip(view.keys, view.key_types, strict=True):
+            if key in unknown:
+                continue
+            is_number = key in request and feature_kind(problem, key) == "numeric"
+            sent = "float" if is_number else "string" if key in request else columns[key].type
+            if sent != kind:
+                where = f"features.request.{key}" if key in request else f"sources.{problem.examples.source}.{key}"
+                yield (
+                    f"key `{key}` of {view.name} must have one type, {', '.join(sorted(KEY_TYPES))}, but {where} is "
+                    f"{sent} and feature_repo/ declares {kind}. Declare one of them otherwise."
+                )
 
 
 def registered_views(problem: Problem, settings: Settings) -> list[OnlineView]:
@@ -198,7 +219,11 @@ def join_features(store: "FeatureStore", problem: Problem, entities: pd.DataFram
 
 
 def describe_view(view: "FeatureView") -> OnlineView:
-    """Describe a Feast view, its features in alphabetical order; any but Float64 and String is a ContractError."""
+    """Describe a Feast view, its features in alphabetical order.
+
+    Raises:
+        ContractError: a feature or a key is of a type that the online stores do not hold.
+    """
     kinds: dict[str, Literal["numeric", "categorical"]] = {"Float64": "numeric", "String": "categorical"}
     described = []
     for field in sorted(view.features, key=lambda field: str(field.name)):
@@ -209,11 +234,18 @@ def describe_view(view: "FeatureView") -> OnlineView:
                 "Cast it in the view's SQL."
             )
         described.append(Feature(field.name, kind, view.name, field.description, field.tags.get("unit")))
-    keys = tuple(field.name for field in view.entity_columns)
+    keys = [field.name for field in view.entity_columns]
+    of_keys = {field.name: _KEY_TYPES.get(str(field.dtype)) for field in view.entity_columns}
+    if unknown := [str(field.dtype) for field in view.entity_columns if of_keys[field.name] is None]:
+        raise ContractError(
+            f"view {view.name}: its keys must be of type {', '.join(_KEY_TYPES)}, but got {', '.join(unknown)}. "
+            "Cast them in the view's SQL, and declare them so."
+        )
     look_back = view.tags.get(LOOK_BACK_TAG)
     return OnlineView(
         name=view.name,
-        keys=keys,
+        keys=tuple(keys),
+        key_types=tuple([kind for kind in of_keys.values() if kind]),
         features=tuple(described),
         ttl_seconds=view.ttl.total_seconds() if view.ttl else None,
         look_back_seconds=None if look_back is None else float(look_back) * 3600,
@@ -262,13 +294,17 @@ def stored_seconds(time: datetime) -> int:
 
 
 @lru_cache(maxsize=_CACHED_KEYS)
-def encode_key(columns: Sequence[str], key: Key) -> bytes:
-    """Return the key columns and an entity's key as Feast stores them."""
+def encode_key(columns: Sequence[str], key: Key, types: Sequence[ColumnType] = ()) -> bytes:
+    """Return the key columns and an entity's key as Feast stores them: whole numbers as such, all else as text."""
     from feast.infra.key_encoding_utils import serialize_entity_key
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
-    values = [Value(string_val=part) for part in key]
+    kinds = types or ["string"] * len(key)
+    values = [
+        Value(int64_val=int(part)) if kind == "int" else Value(string_val=part)
+        for part, kind in zip(key, kinds, strict=True)
+    ]
     return bytes(serialize_entity_key(EntityKey(join_keys=columns, entity_values=values), 3))
 
 

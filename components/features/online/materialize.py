@@ -98,7 +98,7 @@ def _newest_rows(
 
 def _differences(view: OnlineView, row: dict[str, Any], served: ServedFeatures, as_of: datetime) -> Iterator[str]:
     is_fresh = view.ttl_seconds is None or (as_of - row["event_timestamp"]).total_seconds() <= view.ttl_seconds
-    entity = ", ".join(str(row[key]) for key in view.keys)
+    entity = ", ".join(view.read_key(row))
     for feature in view.features:
         # `build` lets no NaN through, so a missing value is null in the table.
         wanted = row[feature.name] if is_fresh else None

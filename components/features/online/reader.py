@@ -16,13 +16,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from components.base.contract.types import ColumnType
 from components.base.dataset import Feature
+from components.base.values import write_text
 
 # Entities of a view that are kept in memory: a day of flights has some thousands.
 _CACHED_ENTITIES = 50_000
 _HOUR_SECONDS = 3600
 Value = float | str | None
 Key = tuple[str, ...]
+"""Of an entity: the texts of its values, as `base/values.py` writes them."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class OnlineView:
     """Age above which a value is missing; None: a value never expires."""
     look_back_seconds: float | None = None
     """Age, at the time of a row, of the oldest event that its values depend on; None: it is not declared."""
+    key_types: tuple[ColumnType, ...] = ()
+    """Of the keys, in their order; empty: all are texts."""
+
+    def read_key(self, row: Mapping[Any, Any]) -> Key:
+        """Return the key of the entity that a row of the feature table is about; no part of it may be missing."""
+        return tuple([str(write_text(row[name])) for name in self.keys])
 
 
 class Filling(NamedTuple):
@@ -210,6 +219,6 @@ class CachingReader(ABC):
 
 def _entity_key(row: Mapping[str, Any], columns: Iterable[str]) -> Key | None:
     """Return the texts that name the entity; None when one is missing."""
-    parts = [row.get(column) for column in columns]
-    texts = tuple([part for part in parts if isinstance(part, str) and part])
+    parts = [write_text(row.get(column)) for column in columns]
+    texts = tuple([part for part in parts if part])
     return texts if len(texts) == len(parts) else None

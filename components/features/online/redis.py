@@ -126,9 +126,7 @@ class RedisDraft:
                     known_at = int(row["event_timestamp"].timestamp())
                     # NaN, the one value that differs from itself, is missing as on SQLite.
                     values = [None if value != value else value for value in map(row.get, names)]  # noqa: PLR0124
-                    fields[_field(tuple(str(row[key]) for key in view.keys))] = json.dumps(
-                        [known_at, *values], ensure_ascii=False
-                    )
+                    fields[_field(view.read_key(row))] = json.dumps([known_at, *values], ensure_ascii=False)
                 self._write(table, fields)
         return int(rows.num_rows)
 

@@ -194,7 +194,7 @@ class SqliteReader(CachingReader):
 
     def _read_view(self, name: str, keys: Sequence[Key]) -> dict[Key, Found]:
         view = self._views[name]
-        key_by_stored = {encode_key(view.keys, key): key for key in keys}
+        key_by_stored = {encode_key(view.keys, key, view.key_types): key for key in keys}
         statement = (
             f"SELECT entity_key, feature_name, value, event_ts FROM {quote_name(online_table(name))} "  # noqa: S608
             f"WHERE entity_key IN ({','.join('?' * len(key_by_stored))})"
@@ -240,7 +240,7 @@ class SqliteReader(CachingReader):
 def stored_rows(view: OnlineView, rows: Iterable[Mapping[Any, Any]]) -> Iterator[StoredRow]:
     """Encode rows of a view as Feast stores them, one a feature."""
     for row in rows:
-        key = encode_key(view.keys, tuple(str(row[name]) for name in view.keys))
+        key = encode_key(view.keys, view.read_key(row), view.key_types)
         known, created = stored_seconds(row["event_timestamp"]), stored_seconds(row["created_timestamp"])
         for feature in view.features:
             yield key, feature.name, encode_value(row[feature.name]), known, created

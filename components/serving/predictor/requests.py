@@ -19,6 +19,7 @@ import orjson
 from components.base.contract.problem import Column, Problem
 from components.base.contract.types import ColumnType
 from components.base.errors import PermanentError, suggest_name
+from components.base.values import is_missing, is_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,7 +186,7 @@ def plain_value(value: Any) -> Any:
     """Return a typed value, pandas' included, as JSON can hold it: timestamps as ISO 8601, missing as None."""
     if value is None or isinstance(value, str | bool):
         return value
-    if value != value:  # noqa: PLR0124  (NaN and NaT)
+    if is_missing(value):
         return None
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
@@ -269,9 +270,11 @@ def _read_text(value: Any) -> str:
 
 
 def _read_int(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value % 1:
-        raise WrongValueError(f"must be a whole number, but got {shorten(value)}")
-    return int(value)
+    if is_whole(value):
+        return int(value)
+    is_too_large = not isinstance(value, bool) and isinstance(value, int | float) and not value % 1
+    limits = " of 64 bits, and beyond 2^53 without point or exponent" if is_too_large else ""
+    raise WrongValueError(f"must be a whole number{limits}, but got {shorten(value)}")
 
 
 def _read_float(value: Any) -> float:

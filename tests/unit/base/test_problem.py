@@ -101,6 +101,21 @@ def test_every_fault_names_its_line() -> None:
             "capacity_periods_per_day: 5",
             "must divide the 24 hours of a day, but got 5.",
         ),
+        (
+            "to: [faa]",
+            "to: [alt]",
+            "must pair columns of one type, but dest is string and alt is float.",
+        ),
+        (
+            "tailnum: {type: string, description: Registration}",
+            "tailnum: {type: string, description: Registration, nullable: true}",
+            "`sources.planes.key` must not be nullable, for rows without it would replace each other, but tailnum is.",
+        ),
+        (
+            "key: [carrier, flight, origin, dest, scheduled_at]\n  predicted_at",
+            "key: [carrier, distance, origin, dest, scheduled_at]\n  predicted_at",
+            "`examples.key` must be of type bool, int, string, timestamp, but distance is float.",
+        ),
         ("to: [faa]", "to: [faa, name]", "must pair columns, but got 1 columns to 2."),
         (
             "transform: join, columns: [origin, dest]",

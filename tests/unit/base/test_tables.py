@@ -90,3 +90,14 @@ def test_fingerprint_sees_names_and_contents_and_no_order(tmp_path_factory, cont
     paths[0].write_bytes(paths[0].read_bytes() + b"x")
     assert before != fingerprint_files(paths)
     assert before != fingerprint_files([paths[0].rename(folder / "z"), *paths[1:]])
+
+
+def test_whole_numbers_of_which_one_is_missing_stay_whole(tmp_path):
+    columns = {"number": [2**53 + 1, None], "word": ["a", "b"], "tiny": pa.array([1, None], pa.uint8()), "all": [1, 2]}
+    table = pa.table(columns)
+    write_table(table, tmp_path / "t.parquet")
+    frame = read_table(tmp_path / "t.parquet")
+    assert frame.columns.tolist() == table.column_names
+    assert frame.dtypes.astype(str).tolist() == ["Int64", "object", "UInt8", "int64"]
+    assert frame["number"].tolist() == [2**53 + 1, pd.NA]
+    assert pa.Table.from_pandas(frame, preserve_index=False).to_pydict() == table.to_pydict()

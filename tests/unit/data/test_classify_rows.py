@@ -69,6 +69,10 @@ def test_accepted_rows_are_typed_and_derived_columns_computed(engine, tmp_path):
         (("x", "ROME", "1", DAY), ["trip must be a whole number, but got 'x'"]),
         (("5.5", "ROME", "1", DAY), ["trip must be a whole number, but got '5.5'"]),
         (("0x10", "ROME", "1", DAY), ["trip must be a whole number, but got '0x10'"]),
+        (
+            ("9007199254740992.6", "ROME", "1", DAY),
+            [f"trip must be {words}, but got '9007199254740992.6'" for words in ("a whole number", "at most 1000")],
+        ),
         ((None, "ROME", "1", DAY), ["trip must be given, but got nothing"]),
         (("0", "ROME", "1", DAY), ["trip must be at least 1, but got '0'"]),
         (("1", "ROME", "nan", DAY), ["fare must be a finite number, but got 'nan'"]),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from feast import Entity, FeatureView, Field, FileSource, ValueType
+from feast.types import Float64, Int32, Int64
 
 from components.base.errors import ContractError, DataError
 from components.base.settings import load_settings
@@ -192,9 +194,6 @@ def test_unknown_entities_are_named_feature_by_feature(problem, settings):
 
 
 def test_features_of_another_type_are_refused():
-    from feast import FeatureView, Field, FileSource
-    from feast.types import Int64
-
     source = FileSource(path="planes.parquet", timestamp_field="event_timestamp")
     view = FeatureView(name="plane_profile", schema=[Field(name="seats", dtype=Int64)], source=source)
     with pytest.raises(ContractError, match=re.escape("`seats` must be of type Float64 or String, but got Int64.")):
@@ -232,6 +231,26 @@ def test_feature_names_that_cannot_be_told_apart_are_refused(problem, monkeypatc
     monkeypatch.setattr(feature_store, "describe_view", renamed)
     with pytest.raises(ContractError, match=re.escape(words)):
         declared_views(problem)
+
+
+@pytest.mark.parametrize(("kind", "words"), [("int", "string"), ("float", "string")])
+def test_a_key_of_another_type_than_requests_hold_is_refused(problem, kind, words):
+    flights = problem.sources["flights"]
+    columns = {**flights.columns, "tailnum": flights.columns["tailnum"].model_copy(update={"type": kind})}
+    source = flights.model_copy(update={"columns": columns})
+    changed = problem.model_copy(update={"sources": {**problem.sources, "flights": source}})
+    told = f"sources.flights.tailnum is {kind} and feature_repo/ declares {words}. Declare one of them otherwise."
+    with pytest.raises(ContractError, match=re.escape(told)):
+        declared_views(changed)
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [(ValueType.DOUBLE, Float64), (ValueType.INT32, Int32)])
+def test_a_key_of_a_type_that_no_online_store_holds_is_refused(kind, dtype):
+    thing = Entity(name="thing", join_keys=["thing"], value_type=kind)
+    source = FileSource(path="things.parquet", timestamp_field="event_timestamp")
+    view = FeatureView(name="things", entities=[thing], schema=[Field(name="thing", dtype=dtype)], source=source)
+    with pytest.raises(ContractError, match=re.escape("its keys must be of type String, Int64, Bool, UnixTimestamp")):
+        describe_view(view)
 
 
 def test_a_key_that_no_request_holds_is_refused(problem):

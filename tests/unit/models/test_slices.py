@@ -101,5 +101,13 @@ def test_value_of_most_rows_is_a_group_of_its_own():
 
 def test_number_with_few_values_and_text_are_grouped_by_value():
     assert name_groups(pd.Series([1.0, 2.0, None])).tolist() == ["1", "2", "missing"]
+
+
+def test_groups_have_the_texts_that_values_have_everywhere():
+    whole = pd.Series([4, 12_345_678, None], dtype="Int64")
+    assert name_groups(whole).tolist() == ["4", "12345678", "missing"]
+    assert name_groups(pd.Series([True, None, False], dtype=object)).tolist() == ["true", "missing", "false"]
+    assert name_groups(pd.Series(["a", None])).tolist() == ["a", "missing"]
+    assert name_groups(pd.Series([*range(40), None], dtype="Int64")).iloc[[0, 39, 40]].tolist()[2] == "missing"
     assert name_groups(pd.Series(["EWR", None], dtype=object)).tolist() == ["EWR", "missing"]
     assert name_groups(pd.Series([3, 4])).tolist() == ["3", "4"]

@@ -129,6 +129,10 @@ def test_timestamp_refuses_what_is_no_moment(value):
     [
         ("int", 1.5, "must be a whole number, but got 1.5"),
         ("int", "7", 'must be a whole number, but got "7"'),
+        ("int", 2**63, "must be a whole number of 64 bits, and beyond 2^53 without point or exponent, but got 92233"),
+        ("int", -(2**63) - 1, "must be a whole number of 64 bits, and beyond 2^53"),
+        ("int", 1e300, "must be a whole number of 64 bits, and beyond 2^53"),
+        ("int", float(2**60), "must be a whole number of 64 bits, and beyond 2^53"),
         ("int", math.inf, "must be a whole number, but got "),
         ("float", True, "must be a finite number, but got true"),
         ("float", math.nan, "must be a finite number, but got "),
