@@ -1,7 +1,10 @@
 """`tidemill prune`: delete what a contract keeps no longer. Called by `make prune`."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, get_args
 
 import typer
 
@@ -40,7 +43,7 @@ def prune(
     if contract.keep == Keep():
         typer.echo(f"{problem}: the contract has no `keep`, so everything stays. Nothing is deleted.")
         return
-    with embedded_services(load_settings()):
+    with _no_run_of(problem, load_settings().home), embedded_services(load_settings()):
         settings = load_settings()
         store = open_store(settings)
         expired = find_expired(contract, now, store, settings)
@@ -54,6 +57,22 @@ def prune(
         typer.echo(f"{run}")
     count = f"{len(expired)} folders of the object store, {len(runs)} runs"
     typer.echo(f"{problem}: {count} {'would be' if plan else 'are'} deleted.")
+
+
+@contextmanager
+def _no_run_of(problem: str, home: Path) -> Iterator[None]:
+    """Let no pipeline of the problem run on this machine meanwhile: it might use what is being deleted.
+
+    Raises:
+        PermanentError: one is under way.
+    """
+    from components.base.home_lock import hold_alone
+    from components.base.runner import Pipeline
+
+    with ExitStack() as held:
+        for pipeline in get_args(Pipeline):
+            held.enter_context(hold_alone(home, f"{pipeline} of {problem}"))
+        yield
 
 
 def find_now() -> datetime:

@@ -10,6 +10,7 @@ from components.base.adapters import mlflow as tracking
 from components.base.contract.load import load_problem
 from components.base.contract.problem import Keep
 from components.base.errors import ContractError
+from components.base.home_lock import hold_alone
 from components.base.local_run import LocalRun
 from components.release.retention import delete_expired, find_expired
 from pipelines.commands import prune
@@ -136,6 +137,9 @@ def test_the_command_shows_first_and_then_deletes(store, store_settings, version
     for name, value in {**store_settings.child_environment(), "TIDEMILL_PROBLEMS": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(prune, "find_now", lambda: later(store, 2))
+    with hold_alone(store_settings.home, "refresh of flight-delays"):
+        assert main(["prune"]) == 1
+    assert "refresh of flight-delays: one at a time must be under way" in capsys.readouterr().err
     assert main(["prune", "--plan"]) == 0
     assert "2 folders of the object store, 0 runs would be deleted." in capsys.readouterr().out
     assert store.exists("flight-delays/snapshots/nobody/snapshot.json")
