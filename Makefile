@@ -84,7 +84,7 @@ reproduce: $(READY) ## Build a registered version again from its record and comp
 
 ##@ Serve and watch
 .PHONY: serve
-serve: $(READY) ## Keep the endpoint up and print a request that works: make serve, make serve VERSION=2
+serve: $(READY) ## Keep the endpoint up, follow promotions, print a request that works: make serve, make serve VERSION=2
 	@$(TIDEMILL) serve --problem $(PROBLEM) $(addprefix --version ,$(VERSION))
 
 .PHONY: why

@@ -2,8 +2,14 @@
 
 In: versions to try and to promote. Out: the URL of a candidate; the record, which `make serve` follows and renews.
 Called through `open_host`. One process answers all requests, so there is no share to shift and none to take away.
+
+A promotion waits for a running `make serve`: that holds a lock on `<endpoint>.answering`, in which it writes the
+version that answers.
 """
 
+import fcntl
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,11 +17,16 @@ from pathlib import Path
 
 from components.base import documents
 from components.base.documents import Document
+from components.base.errors import EndpointUnavailableError
 from components.base.gate import Gate
 from components.base.settings import Settings
 from components.serving.client import Target
 from components.serving.inference_service import ServedVersion
 from components.serving.predictor_process import Launch, PredictorProcess
+
+# The start of a predictor takes five seconds; on a loaded machine it may need ten times as long, and is given up then.
+_SWITCH_SECONDS = 120.0
+_POLL_SECONDS = 0.1
 
 
 class EndpointRecord(Document):
@@ -52,12 +63,16 @@ class LocalHost:
         return ()
 
     def live(self, endpoint: str) -> Mapping[str, int]:
-        """Return the version of the record, if there is one, with all requests."""
+        """Return the version that answers, or would if the endpoint were up, with all requests."""
         record = read_endpoint(endpoint, self._settings)
-        return {record.version: 100} if record else {}
+        version = read_answering(endpoint, self._settings) or (record.version if record else None)
+        return {version: 100} if version else {}
 
     def promote(self, candidate: ServedVersion) -> None:
-        """Record the version; one that is recorded already keeps its time."""
+        """Record the version, and wait until a running endpoint has switched to it.
+
+        One that is recorded already keeps its time; one that the endpoint refuses leaves the record of before.
+        """
         name = candidate.endpoint
         known = read_endpoint(name, self._settings)
         if known and known.version == candidate.version:
@@ -70,7 +85,18 @@ class LocalHost:
             since=datetime.now(UTC).isoformat(timespec="seconds"),
             previous=known.version if known else None,
         )
-        documents.write(record, _record_path(name, self._settings))
+        path = _record_path(name, self._settings)
+        documents.write(record, path)
+        deadline = time.monotonic() + _SWITCH_SECONDS
+        while (answering := read_answering(name, self._settings)) not in (None, candidate.version):
+            if time.monotonic() > deadline:
+                if known:
+                    documents.write(known, path)
+                raise EndpointUnavailableError(
+                    f"endpoint {name}: the running endpoint must switch to version {candidate.version} within "
+                    f"{_SWITCH_SECONDS:.0f} seconds, but version {answering} answers. Its terminal says why."
+                )
+            time.sleep(_POLL_SECONDS)
 
     def withdraw(self, candidate: ServedVersion, champion: ServedVersion | None) -> None:
         """Do nothing: the candidate's process has ended."""
@@ -80,6 +106,39 @@ def read_endpoint(name: str, settings: Settings) -> EndpointRecord | None:
     """Return the record of an endpoint; None when it never served."""
     path = _record_path(name, settings)
     return documents.read(EndpointRecord, path) if path.is_file() else None
+
+
+@contextmanager
+def tell_answering(name: str, settings: Settings) -> Iterator[Callable[[str], None]]:
+    """Let promotions of the endpoint wait for this process as long as the block, and be told what version answers."""
+    path = _record_path(name, settings).with_suffix(".answering")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def tell(version: str) -> None:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, version.encode(), 0)
+
+    try:
+        tell("")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield tell
+    finally:
+        os.close(descriptor)
+
+
+def read_answering(name: str, settings: Settings) -> str | None:
+    """Return the version that a running endpoint answers with; None when none runs."""
+    try:
+        file = _record_path(name, settings).with_suffix(".answering").open()
+    except FileNotFoundError:
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read()
+    return None
 
 
 def _record_path(name: str, settings: Settings) -> Path:

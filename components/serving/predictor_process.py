@@ -7,6 +7,7 @@ parent, whatever happens to that.
 
 import os
 import re
+import socket
 import sys
 import time
 from dataclasses import dataclass
@@ -37,10 +38,10 @@ class Launch:
     version: str
     name: str
     log_path: Path
-    port: int = 0
-    """0 takes a free port."""
     logs_predictions: bool = True
     """False for a smoke test: nobody acts on its predictions."""
+    shared: socket.socket | None = None
+    """A listening socket on which it answers too, beside the process that takes its place later."""
 
 
 class PredictorProcess:
@@ -56,14 +57,16 @@ class PredictorProcess:
         launch = self._launch
         options = {"--model-dir": launch.model_folder, "--model-version": launch.version, "--name": launch.name}
         words = [str(word) for option in options.items() for word in option]
-        words += ["--port", str(launch.port), *([] if launch.logs_predictions else ["--no-log"])]
+        words += ["--port", "0", *([] if launch.logs_predictions else ["--no-log"])]
+        kept_files = () if launch.shared is None else (launch.shared.fileno(),)
+        words += [word for descriptor in kept_files for word in ("--shared-socket", str(descriptor))]
         command = [sys.executable, "-m", "components.serving.predictor", *words]
         launch.log_path.parent.mkdir(parents=True, exist_ok=True)
         places = self._settings.child_environment()
         environment = {**os.environ, **places, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self._started = time.monotonic()
         with launch.log_path.open("wb") as log:
-            self.process = OwnedProcess(ChildPlan(command, environment, _ROOT, log))
+            self.process = OwnedProcess(ChildPlan(command, environment, _ROOT, log, kept_files))
         return self
 
     def __exit__(
@@ -73,7 +76,7 @@ class PredictorProcess:
         self.process.stop(_STOP_SECONDS)
 
     def wait_ready(self) -> str:
-        """Wait until the model answers, and return its URL.
+        """Wait until the model answers, and return the URL that is its alone.
 
         Raises:
             EndpointUnavailableError: it ended, or was not ready in time; with the end of its log.

@@ -32,6 +32,4 @@ def rollback(
     settings = load_settings()
     contract = load_problem(settings.problems / f"{problem}.yaml")
     version = rollback_release(contract, reason, settings)
-    typer.echo(
-        f"{problem}: version {version} is the champion again. `tidemill serve` serves it when it is started again."
-    )
+    typer.echo(f"{problem}: version {version} is the champion again. A running `tidemill serve` has switched to it.")

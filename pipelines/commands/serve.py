@@ -3,11 +3,16 @@
 import json
 import os
 import time
+from contextlib import nullcontext
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from pipelines.commands.options import DEMO_PROBLEM, Port, Problem, end_on_sigterm
+
+# Between two looks at what was promoted.
+_LOOK_SECONDS = 0.5
 
 
 def serve(
@@ -18,6 +23,8 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a version on this machine and print a request that works. Ends with Ctrl-C.
+
+    Without --version it follows the champion: one that is promoted meanwhile takes over, and no request is refused.
 
     [bold]Examples[/]
 
@@ -40,8 +47,11 @@ def serve(
             body = json.dumps({"instances": [endpoint.example]})
             typer.echo(f"{endpoint.name} version {endpoint.version} answers at {endpoint.url}. Ctrl-C ends it. Try:\n")
             typer.echo(f"curl -s {url} -H 'Content-Type: application/json' -d '{body}'")
-            while endpoint.process.is_running():
-                time.sleep(0.5)
+            with endpoint.taking_promotions() if version is None else nullcontext(str) as follow:
+                while endpoint.process.is_running():
+                    if words := follow():
+                        typer.echo(f"\n{datetime.now():%H:%M:%S} {words}")
+                    time.sleep(_LOOK_SECONDS)
             raise EndpointUnavailableError(
                 f"{endpoint.name}: the endpoint must keep running, but its process ended. Run `tidemill serve` again."
             )

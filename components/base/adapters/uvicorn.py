@@ -51,7 +51,14 @@ def read_address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve_app(app: Any, listener: socket.socket, *, grace_seconds: int, keep_alive_seconds: int = 5) -> None:
+def serve_app(
+    app: Any,
+    listener: socket.socket,
+    *,
+    grace_seconds: int,
+    keep_alive_seconds: int = 5,
+    shared: socket.socket | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, which is raised again once all is answered.
 
     Args:
@@ -59,9 +66,12 @@ def serve_app(app: Any, listener: socket.socket, *, grace_seconds: int, keep_ali
         listener: A socket that listens.
         grace_seconds: How long requests in flight are awaited after the time of lingering.
         keep_alive_seconds: How long a connection may wait for its next request.
+        shared: One more socket that listens, of which other processes take connections too: what waits there at the end
+            is theirs.
     """
     config = _configure(app, timeout_graceful_shutdown=grace_seconds, timeout_keep_alive=keep_alive_seconds)
-    _LingeringServer(config, LINGER_SECONDS).run(sockets=[listener])
+    listeners = [listener] if shared is None else [listener, shared]
+    _LingeringServer(config, LINGER_SECONDS, shared).run(sockets=listeners)
 
 
 @contextmanager
@@ -161,13 +171,17 @@ class _BoundedProtocol(HttpToolsProtocol):
 class _LingeringServer(uvicorn.Server):
     """A server that ends its connections by answers before it closes what is left."""
 
-    def __init__(self, config: uvicorn.Config, linger_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, linger_seconds: float, shared: socket.socket | None = None) -> None:
         super().__init__(config)
         self._linger_seconds = linger_seconds
+        self._shared = shared
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in sockets or []:
-            await self._stop_listening(listener)
+            if listener is not self._shared:
+                await self._stop_listening(listener)
+        for server in self.servers:
+            server.close()
         # The list that requests in flight hold, too.
         self.server_state.default_headers.append((b"connection", b"close"))
         until = time.monotonic() + self._linger_seconds
@@ -186,8 +200,6 @@ class _LingeringServer(uvicorn.Server):
             await loop.connect_accepted_socket(self._make_protocol, connection)
         # At once, where closing the server takes another turn of the loop.
         listener.shutdown(socket.SHUT_RDWR)
-        for server in self.servers:
-            server.close()
 
     def _make_protocol(self) -> _BoundedProtocol:
         return _BoundedProtocol(self.config, self.server_state, self.lifespan.state)

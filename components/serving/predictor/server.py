@@ -129,12 +129,13 @@ class _TimedLookup:
 class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
     """KServe's model server on a given socket, with our routes in front."""
 
-    def __init__(self, listener: socket.socket) -> None:
-        """Take a listening socket."""
+    def __init__(self, listener: socket.socket, shared: socket.socket | None = None) -> None:
+        """Take a listening socket, and one that other processes share."""
         super().__init__(
             http_port=listener.getsockname()[1], enable_grpc=False, enable_latency_logging=False, workers=1
         )
         self._listener = listener
+        self._shared = shared
 
     def start(self, models: list[Predictor]) -> None:
         """Serve one predictor until SIGTERM, then answer what is in flight and return."""
@@ -147,23 +148,25 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
             self._listener,
             grace_seconds=_GRACE_SECONDS,
             keep_alive_seconds=_KEEP_ALIVE_SECONDS,
+            shared=self._shared,
         )
 
 
-def serve(predictor: Predictor, host: str, port: int) -> None:
+def serve(predictor: Predictor, host: str, port: int, shared: socket.socket | None = None) -> None:
     """Serve a predictor until SIGTERM.
 
     Args:
         predictor: The model by its name in the paths.
         host: 127.0.0.1, or 0.0.0.0 in a pod.
         port: 0 takes a free one, which the log names.
+        shared: A listening socket on which it answers too, beside the process that takes its place later.
     """
     # uvicorn answers what is in flight and then hands the signal on: that is a good end, not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(os.EX_OK))
     predictor.load()
     served = predictor.served
     with open_listener(host, port) as listener:
-        server = PredictorServer(listener)
+        server = PredictorServer(listener, shared)
         _quiet()
         form = "compiled" if served.scorer.is_compiled else "as its scikit-learn pipeline"
         where = read_address(listener)
@@ -211,6 +214,9 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a pod (default: %(default)s)")
     parser.add_argument("--no-log", action="store_true", help="do not log predictions: this is a smoke test")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free port (default: %(default)s)")
+    parser.add_argument(
+        "--shared-socket", type=int, metavar="FD", help="inherited listening socket that another process shares"
+    )
     return parser.parse_args(arguments)
 
 
@@ -231,4 +237,5 @@ def main(arguments: Sequence[str]) -> None:
         served = load_served(options.model_dir, open_task(problem), lookup, options.model_version)
         name = options.name or problem.serving.endpoint
         with logging_predictions(served, settings, is_on=not options.no_log) as log:
-            serve(Predictor(name, served, log), options.host, options.port)
+            shared = None if options.shared_socket is None else socket.socket(fileno=options.shared_socket)
+            serve(Predictor(name, served, log), options.host, options.port, shared)
