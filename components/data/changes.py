@@ -21,7 +21,7 @@ import pandas as pd
 from components.base.adapters.duckdb import quote_name, quote_text
 from components.base.contract.problem import Source
 from components.base.engine import Engine
-from components.base.text.wording import join_words
+from components.base.text.wording import name_first
 from components.data.classify_rows import good_rows
 from components.data.quality import ChangeKind, ColumnProfile, DataChange, Quality, SourceProfile
 from components.data.row_sql import name_list
@@ -108,8 +108,7 @@ def _mark_new(engine: Engine, name: str, source: Source, raw: str, keys: list[st
     ).fetchall()
     rows = sum(count for _, count in found)
     places = [key.rpartition("landing/")[2] for key, count in found if count >= _NAMED_SHARE * rows]
-    more = len(places) - _NAMED
-    return join_words([*places[:_NAMED], f"{more} more"] if more > 0 else places)
+    return name_first(places, _NAMED)
 
 
 def _profile(engine: Engine, source: Source, rows_of: str) -> dict[bool, SourceProfile]:

@@ -12,6 +12,7 @@ from typing import Literal
 from components.base.adapters.duckdb import quote_name
 from components.base.contract.problem import Problem, Reference, Source, Volume
 from components.base.engine import Engine
+from components.base.text.wording import name_first
 from components.data.classify_rows import orphans
 from components.data.quality import (
     Age,
@@ -27,6 +28,8 @@ from components.data.quality import (
 # Against a single month, a ratio would measure that month as much as the newest.
 _FEWEST_EARLIER_MONTHS = 2
 _SHOWN_ORPHANS = 5
+# Months that a warning names; a source that fell silent years ago lacks hundreds.
+_NAMED = 6
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
@@ -181,14 +184,21 @@ def find_warnings(name: str, quality: SourceQuality) -> list[str]:
     freshness, volume = quality.freshness, quality.volume
     if freshness and freshness.status == "warn":
         warnings.append(f"{name}: {_age_words(freshness, freshness.warn_hours)}")
-    if quality.missing_months:
-        warnings.append(f"{name}: nothing was delivered for {', '.join(quality.missing_months)}.")
-    for month in volume.months if volume else ():
-        if volume and month.status != "pass" and month.month != volume.newest_month:
-            warnings.append(f"{name}: {month.month} has {month.ratio:.2f} times the rows a day of the months before.")
+    # A delivery may hold more than the month in which its period begins.
+    held = {month.month for month in volume.months if month.rows} if volume else set()
+    if missing := [month for month in quality.missing_months if month not in held]:
+        warnings.append(f"{name}: nothing was delivered for {name_first(missing, _NAMED)}.")
+    unusual = [
+        f"{month.month} has {month.ratio:.2f} times the rows a day of the months before"
+        for month in (volume.months if volume else ())
+        if volume and month.status != "pass" and month.month != volume.newest_month
+    ]
+    warnings += [f"{name}: {words}." for words in unusual[:_NAMED]]
+    if len(unusual) > _NAMED:
+        warnings.append(f"{name}: {len(unusual) - _NAMED:,} more months have as unusual numbers of rows.")
     warnings += [change.words for change in quality.changes]
     if quality.unknown_columns:
-        warnings.append(f"{name}: the contract does not name {', '.join(quality.unknown_columns)}, left out.")
+        warnings.append(f"{name}: the contract does not name {name_first(quality.unknown_columns)}, left out.")
     return warnings
 
 

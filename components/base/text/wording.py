@@ -137,6 +137,12 @@ def join_words(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
+def name_first(words: Sequence[str], shown: int = 5) -> str:
+    """Join the first words as in a sentence and count the others: `a, b and 7 more`."""
+    more = len(words) - shown
+    return join_words([*words[:shown], f"{more:,} more"] if more > 0 else words)
+
+
 def say_plainly(name: str) -> str:
     """Turn a name of the code into words: `beats_current_solution` -> `beats current solution`."""
     return name.replace("_", " ").strip()

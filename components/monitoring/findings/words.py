@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from components.base.contract.problem import Problem
-from components.base.text.wording import join_words, write_money, write_score
+from components.base.text.wording import name_first, write_money, write_score
 from components.monitoring.results import Estimate, FeatureState
 
 # A sentence names at most this many features; the rest is counted.
@@ -46,6 +46,4 @@ def count_features(features: Sequence[FeatureState], one: str, many: str) -> str
 
 def name_features(features: Sequence[FeatureState]) -> str:
     """Name the first few features."""
-    names = [feature.name for feature in features]
-    more = len(names) - _NAMES
-    return join_words([*names[:_NAMES], f"{more} more"] if more > 0 else names)
+    return name_first([feature.name for feature in features], _NAMES)

@@ -6,6 +6,7 @@ from components.base.statistics.resampling import Interval
 from components.base.text.wording import (
     format_time,
     join_words,
+    name_first,
     say_plainly,
     write_bounds,
     write_bytes,
@@ -81,3 +82,8 @@ def test_bounds_are_written_only_where_both_are_known(unknown):
     assert write_bounds(known, write_score, 0.9875) == "98.75% interval 0.400 to 0.600"
     for estimate in (None, replace(known, low=unknown), replace(known, high=unknown)):
         assert write_bounds(estimate, write_score) == "no interval: too few rows"
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, ""), (1, "1"), (3, "1, 2 and 3"), (560, "1, 2, 3 and 557 more")])
+def test_long_lists_name_the_first_and_count_the_others(count, words):
+    assert name_first([str(number) for number in range(1, count + 1)], 3) == words

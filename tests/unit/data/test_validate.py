@@ -154,6 +154,22 @@ def test_month_that_never_came_in_between_is_a_warning(zone, run):
     assert months["2012-12"] == 0
 
 
+def test_delivery_of_several_months_leaves_out_none_of_them(zone, run, problem):
+    zone.land_trips("2013-01.csv", *(f"{n},ROME,1,2013-0{1 + n % 3}-01" for n in range(1, 10)))
+    quality, _ = run(problem)
+    assert not [words for words in quality.warnings if "nothing was delivered" in words]
+
+
+def test_source_that_was_silent_for_decades_is_said_in_one_sentence(zone, run):
+    zone.land_trips("1970-01.csv", "1,ROME,1,1970-01-01")
+    zone.land_trips("2013-02.csv", "2,ROME,1,2013-02-01")
+    quality, _ = run(make_problem({"volume": Volume(minimum_ratio=0, maximum_ratio=1e9)}))
+    (words,) = [words for words in quality.warnings if "nothing was delivered" in words]
+    assert words == (
+        "trips: nothing was delivered for 1970-02, 1970-03, 1970-04, 1970-05, 1970-06, 1970-07 and 511 more."
+    )
+
+
 def test_a_file_delivered_twice_counts_once(zone, run, problem):
     for name in ("2013-01.csv", "2013-01-again.csv"):
         zone.land_trips(name, *(f"{n},ROME,{n},2013-01-01" for n in range(1, 11)))

@@ -14,6 +14,7 @@ from components.base.text.figures import (
 )
 from components.base.text.wording import (
     join_words,
+    name_first,
     say_plainly,
     write_count,
     write_percent,
@@ -46,7 +47,7 @@ def find_distributions(training: TrainingRows) -> list[Statement]:
     finding = {
         "id": "distributions", "kind": "distribution", "severity": "note",
         "headline": f"Of {len(numeric)} numeric features {lopsided if skewed else 'none leans far to one side'}; "
-        f"{f'{join_words(constant)} hardly vary' if constant else 'none is nearly constant'}.",
+        f"{f'{name_first(constant)} hardly vary' if constant else 'none is nearly constant'}.",
         "detail": f"{write_count(len(columns))} sampled rows. Lopsided: skewness beyond {_SKEWED:g}, as of an "
         f"exponential distribution. Nearly constant: one "
         f"value in more "

@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 
 from components.base.statistics.resampling import Array
 from components.base.text.figures import ACCENT, COLOURS, clip_label, new_figure
-from components.base.text.wording import join_words, say_plainly, write_count
+from components.base.text.wording import name_first, say_plainly, write_count
 from components.features.explore.findings.finding import Statement, state
 from components.features.explore.training_rows import TrainingRows
 
 # From here on two features share two thirds of their variance in ranks.
 REDUNDANT = 0.8
+# Clusters that the headline names.
+_CLUSTERS = 4
 _LARGEST_PICTURE = 14
 
 
@@ -34,7 +36,8 @@ def find_redundant(training: TrainingRows) -> list[Statement]:
     matrix = correlations.to_numpy()
     clusters = cluster_redundant(matrix, REDUNDANT)
     strength, pair = _strongest_pair(correlations)
-    listed = "; ".join(join_words([say_plainly(varying[place]) for place in cluster]) for cluster in clusters)
+    named = [name_first([say_plainly(varying[place]) for place in cluster]) for cluster in clusters]
+    listed = "; ".join([*named[:_CLUSTERS], *([f"{len(named) - _CLUSTERS} more"] if len(named) > _CLUSTERS else [])])
     finding = {
         "id": "redundant_features", "kind": "relation", "severity": "note", "feature": pair[0],
         "headline": f"{len(clusters)} clusters of features say nearly the same: {listed}."
