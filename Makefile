@@ -8,6 +8,7 @@ PYTHON ?= python3.11
 PROBLEM ?= flight-delays
 AS_OF ?=
 FROM ?= deliveries
+REMOVE ?=
 MONTHS ?= 6
 REASON ?=
 VERSION ?=
@@ -47,8 +48,8 @@ loop: $(READY) ## Simulate the half year after the first release: traffic, drift
 
 ##@ Data and pipelines
 .PHONY: land
-land: $(READY) ## Land the files of a folder for a problem: make land PROBLEM=wine FROM=deliveries
-	@$(TIDEMILL) land $(FROM) --problem $(PROBLEM)
+land: $(READY) ## Land the files of a folder for a problem, or REMOVE=sales/2026-10.csv: make land PROBLEM=wine FROM=deliveries
+	@$(TIDEMILL) land $(if $(REMOVE),,$(FROM)) --problem $(PROBLEM) --list $(addprefix --remove ,$(REMOVE))
 
 .PHONY: adopt
 adopt: $(READY) ## Write the check that a finding of the last training proposes into the contract: make adopt FINDING=group_carrier

@@ -14,7 +14,9 @@ from pathlib import PurePosixPath
 from components.base.adapters.s3 import StoredObject
 from components.base.contract.problem import Problem, Source
 from components.base.errors import DataError, raise_faults, suggest_name
+from components.data.file_kinds import find_kind_fault
 
+_UNNAMED = "the name must begin with its period such as 2013-06, but does not. Rename it."
 _PERIOD = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
 
 
@@ -56,19 +58,50 @@ def find_deliveries(problem: Problem, objects: Sequence[StoredObject], as_of: da
     return found
 
 
+def read_period(key: str) -> date | None:
+    """Return the first day of the period that a file is named by; None when its name does not begin with one."""
+    named = _PERIOD.match(PurePosixPath(key).name)
+    try:
+        return date(*map(int, named.groups(default="1"))) if named else None
+    except ValueError:
+        return None
+
+
+def match_sources(problem: Problem, name: str) -> list[str]:
+    """Return the sources that take a file of this name below the landing zone of the problem."""
+    key = PurePosixPath(landing_prefix(problem) + name)
+    return [one for one, source in problem.sources.items() if key.match(landing_prefix(problem) + source.path)]
+
+
+def find_landing_faults(problem: Problem, name: str, head: bytes) -> Iterator[str]:
+    """Yield why a file must not land: it is of no source, of no period, or not what its source delivers.
+
+    Args:
+        problem: The contract.
+        name: Below the landing zone of the problem, such as `sales/2026-10.csv`.
+        head: The first `HEAD_BYTES` of its content.
+    """
+    sources = match_sources(problem, name)
+    paths = {source.path: one for one, source in problem.sources.items()}
+    if not sources:
+        hint = suggest_name(name, paths)
+        yield f"{name}: it must match the path of a source ({', '.join(paths)}), but matches none.{hint}"
+    elif read_period(name) is None:
+        yield f"{name}: {_UNNAMED}"
+    for source in sources:
+        if fault := find_kind_fault(head, problem.sources[source]):
+            yield f"{name}: {fault}"
+
+
 def _deliveries_of(problem: Problem, name: str, objects: Sequence[StoredObject]) -> tuple[list[Delivery], list[str]]:
     pattern = landing_prefix(problem) + problem.sources[name].path
     deliveries, faults = [], []
     for entry in objects:
         if not PurePosixPath(entry.key).match(pattern):
             continue
-        named = _PERIOD.match(PurePosixPath(entry.key).name)
-        try:
-            period = date(*map(int, named.groups(default="1"))) if named else None
-        except ValueError:
-            period = None
+        period = read_period(entry.key)
         if period is None:
-            faults.append(f"{entry.key}: the name must begin with its period such as 2013-06, but does not. Rename it.")
+            faults.append(f"{entry.key}: {_UNNAMED}")
         else:
             deliveries.append(Delivery(name, entry.key, entry.etag, period))
     return deliveries, faults
