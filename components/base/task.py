@@ -226,7 +226,10 @@ class Task(Protocol):
         """Return the best constant forecast for outcomes, repeated for `rows` rows."""
 
     def constant_decisions(self, rows: int) -> Mapping[str, Decisions]:
-        """Return, by name, the decisions of whoever treats all rows alike, shape (rows,): a model has to earn more."""
+        """Return, by name, the decisions of whoever treats all rows alike, shape (rows,): a model has to earn more.
+
+        The first is to do nothing.
+        """
 
     def find_qualified(self, y: Array) -> NDArray[np.bool_]:
         """Return the rows that fairness is about: those that an action would be right for, shape (n,)."""

@@ -22,6 +22,7 @@ from components.models.artifact import load_model, read_description
 from components.models.baselines import load_current_solution
 from components.models.parallel import quiet_fits, use_one_thread
 from components.monitoring.predictions import BATCH_ROWS, Predictions
+from components.monitoring.served_rows import ServedRows
 from components.serving.prediction_log.schema import feature_column
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,12 @@ def score_current_solution(task: Task, predictions: Predictions, model_folder: P
         task, [task.predict(baseline.estimator, table[start : start + BATCH_ROWS]) for start in starts]
     )
     return Alternative(baseline.label, output, baseline.policy.apply(output))
+
+
+def do_nothing(task: Task, rows: ServedRows) -> Alternative:
+    """Decide to do nothing on all rows: a rule that loses money is no measure of what decisions are worth."""
+    name, decisions = next(iter(task.constant_decisions(len(rows.output)).items()))
+    return Alternative(name, np.zeros_like(rows.output), decisions)
 
 
 def score_previous(

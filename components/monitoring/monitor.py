@@ -22,7 +22,13 @@ from components.base.task import Task
 from components.data.history import first_judged
 from components.models.documents import Evaluation
 from components.models.parallel import quiet_fits
-from components.monitoring.alternatives import Alternative, read_columns, score_current_solution, score_previous
+from components.monitoring.alternatives import (
+    Alternative,
+    do_nothing,
+    read_columns,
+    score_current_solution,
+    score_previous,
+)
 from components.monitoring.champion import MonitoredChampion, fetch_monitored_champion
 from components.monitoring.drift import describe_ages, describe_drift, describe_features
 from components.monitoring.findings.collect import list_findings
@@ -165,7 +171,8 @@ def _score_labelled(material: _Material) -> tuple[Performance | None, Value | No
     slices = read_columns(task.problem, predictions, [declared.column for declared in task.problem.slices])
     performance = measure_performance(task, rows, slices, material.evaluation)
     alternatives: dict[Contender, Alternative] = {
-        "current_solution": score_current_solution(task, predictions, champion.files.model_folder)
+        "current_solution": score_current_solution(task, predictions, champion.files.model_folder),
+        "no_action": do_nothing(task, rows),
     }
     files = champion.fetch_previous()
     previous = score_previous(task, predictions, files, champion.files) if files else None

@@ -8,7 +8,7 @@ Conventions
     PSI         population stability index, see `base.statistics.counts.measure_psi`
     output      what a model returns for a row; means are those of its first column
     contender   `served` are the decisions taken; `current_solution` and `previous` (the champion before this one) are
-                what they would have decided on the same rows, under the same capacity
+                what they would have decided on the same rows, under the same capacity; `no_action` is to do nothing
     None        unknown: too few rows, or nothing to compare with
 
 A field that was renamed after version 1 of the document still reads its old name: see `_renamed`.
@@ -22,7 +22,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from components.base.adapters.s3 import ObjectStore
 from components.base.errors import DataError
 
-Contender = Literal["served", "current_solution", "previous"]
+Contender = Literal["served", "current_solution", "no_action", "previous"]
 
 
 def _renamed(old: str, new: str) -> Any:
@@ -243,6 +243,12 @@ class Value(_Frozen):
     limit_per_1000: float
     """Smallest accepted gain over the current solution."""
     is_below_limit: bool
+    """The whole interval of the gain is below the limit, or below 0 over doing nothing."""
+
+    def find_gain(self, name: Contender) -> Estimate | None:
+        """Return the gain of `served` over a contender per 1,000; None if it is unknown."""
+        other = self.contenders.get(name)
+        return other.gain_of_served_per_1000 if other else None
 
 
 class WindowFinding(_Frozen):

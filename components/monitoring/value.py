@@ -45,7 +45,7 @@ def measure_value(
     Args:
         task: The task; its contract has values, capacity and limit.
         rows: All rows of the window.
-        alternatives: The other contenders; `current_solution` is compared with the limit.
+        alternatives: The other contenders; `current_solution` is compared with the limit, `no_action` with 0.
         label: Name of the champion.
     """
     scored, monitoring = rows.scored, task.problem.monitoring
@@ -57,13 +57,17 @@ def measure_value(
     for name, alternative in alternatives.items():
         contenders[name] = _describe(task, rows, _earn(task, rows, alternative), served, resamples)
     limit = monitoring.minimum_value_gain_per_1000
-    gain = contenders["current_solution"].gain_of_served_per_1000 if "current_solution" in contenders else None
     return Value(
         currency=task.problem.business.currency,
         contenders=contenders,
         limit_per_1000=limit,
-        is_below_limit=gain is not None and gain.high is not None and gain.high < limit,
+        is_below_limit=_is_below(contenders, "current_solution", limit) or _is_below(contenders, "no_action", 0.0),
     )
+
+
+def _is_below(contenders: Mapping[Contender, ContenderValue], name: Contender, limit: float) -> bool:
+    gain = contenders[name].gain_of_served_per_1000 if name in contenders else None
+    return gain is not None and gain.high is not None and gain.high < limit
 
 
 def _earn(task: Task, rows: ServedRows, one: Alternative) -> _Earned:

@@ -23,6 +23,8 @@ class Earnings:
     windows: int
     more_than_current: Estimate | None
     """Served minus the current solution, in the currency, over all windows; None if it is unknown in any of them."""
+    more_than_nothing: Estimate | None
+    """Served minus doing nothing, over all windows; None if it is unknown in any of them."""
     more_than_previous: Estimate | None
     """Served minus the model before, over the windows that had one."""
 
@@ -34,12 +36,14 @@ def sum_earnings(results: Sequence[MonitoringResult]) -> Earnings | None:
         return None
     served = [result.value.contenders["served"] for result in known if result.value]
     current = [gain for result in known if (gain := measure_gain(result, "current_solution"))]
+    nothing = [gain for result in known if (gain := measure_gain(result, "no_action"))]
     previous = [gain for result in known if (gain := measure_gain(result, "previous"))]
     return Earnings(
         earned=sum(one.total for one in served),
         rows=sum(one.rows for one in served),
         windows=len(known),
         more_than_current=add_estimates(current) if len(current) == len(known) else None,
+        more_than_nothing=add_estimates(nothing) if len(nothing) == len(known) else None,
         more_than_previous=add_estimates(previous) if previous else None,
     )
 

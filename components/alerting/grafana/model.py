@@ -115,10 +115,11 @@ _PERFORMANCE = Row(
     ),
 )
 _GAIN, _RULE = "tidemill_value_gain_per_1000", {"contender": "current_solution"}
+_NOTHING = {"contender": "no_action"}
 _VALUE = Row(
     "Value",
     (
-        series("Value of the decisions", gauge_by("tidemill_value_per_1000", "contender")).explain(
+        series("Value of the decisions", gauge_by("tidemill_value_per_1000", "contender"), width=8).explain(
             "In the contract's currency per 1,000 predictions: as served, and as each contender would have decided."
         ),
         series(
@@ -127,7 +128,15 @@ _VALUE = Row(
             gauge(f"{_GAIN}_low", "95 % from", **_RULE),
             gauge(f"{_GAIN}_high", "95 % to", **_RULE),
             limit=newest("tidemill_value_limit_per_1000"),
+            width=8,
         ).explain("With its interval. The alert needs the whole interval below the line."),
+        series(
+            "Gain over doing nothing",
+            gauge(_GAIN, "gain", **_NOTHING),
+            gauge(f"{_GAIN}_low", "95 % from", **_NOTHING),
+            gauge(f"{_GAIN}_high", "95 % to", **_NOTHING),
+            width=8,
+        ).explain("With its interval. The alert needs the whole interval below 0: the decisions lose money."),
     ),
 )
 _LABELS = Row(

@@ -21,7 +21,7 @@ from components.monitoring.findings.inputs import (
     find_stale_views,
 )
 from components.monitoring.findings.words import describe_reaction, write_interval, write_money_interval
-from components.monitoring.results import EstimatedPerformance, MonitoringResult, WindowFinding
+from components.monitoring.results import Estimate, EstimatedPerformance, MonitoringResult, Value, WindowFinding
 
 Severity = Literal["critical", "warning", "note"]
 _SEVERITIES: dict[Severity, int] = {"critical": 0, "warning": 1, "note": 2}
@@ -188,17 +188,40 @@ def _find_change_of_concept(task: Task, result: MonitoringResult, expected: floa
         )
 
 
+def _write_gained(gained: Estimate, currency: str) -> str:
+    return f"{write_money(gained.estimate, currency)} ({write_money_interval(gained, currency)}) per 1,000 predictions"
+
+
+def _find_loss(problem: Problem, value: Value) -> Iterator[WindowFinding]:
+    """Find decisions that earn less than doing nothing, whatever the current solution would have lost."""
+    gained = value.find_gain("no_action")
+    if gained is None or gained.estimate >= 0:
+        return
+    is_sure = gained.high is not None and gained.high < 0
+    yield WindowFinding(
+        severity="critical" if is_sure else "warning",
+        topic="value",
+        title="The decisions lose money" if is_sure else "The decisions may lose money",
+        text=f"Against doing nothing the gain is {_write_gained(gained, value.currency)} on "
+        f"{write_count(value.contenders['no_action'].rows)} labelled rows.",
+        action=describe_reaction(problem, "ValueBelowLimit", "The runbook is ValueBelowLimit.")
+        if is_sure
+        else "Nothing starts yet: wait for more labels.",
+    )
+
+
 def _find_value(problem: Problem, result: MonitoringResult) -> Iterator[WindowFinding]:
     value = result.value
-    if value is None or "current_solution" not in value.contenders:
+    if value is None:
         return
-    other, currency = value.contenders["current_solution"], value.currency
-    gained = other.gain_of_served_per_1000
+    yield from _find_loss(problem, value)
+    gained, currency = value.find_gain("current_solution"), value.currency
     if gained is None:
         return
-    words = f"{write_money(gained.estimate, currency)} ({write_money_interval(gained, currency)}) per 1,000 predictions"
+    other = value.contenders["current_solution"]
+    words = _write_gained(gained, currency)
     rule, limit = say_plainly(other.label), write_money(value.limit_per_1000, currency)
-    if value.is_below_limit:
+    if gained.high is not None and gained.high < value.limit_per_1000:
         yield WindowFinding(
             severity="critical",
             topic="value",

@@ -42,11 +42,13 @@ CONTENDER_COLOURS: dict[Contender, str] = {
     "served": ACCENT,
     "previous": COLOURS["champion"],
     "current_solution": COLOURS["current"],
+    "no_action": COLOURS["dummy"],
 }
 CONTENDER_NAMES: dict[Contender, str] = {
     "served": "Served",
     "previous": "Model before",
     "current_solution": "Current solution",
+    "no_action": "Doing nothing",
 }
 # As many features as fit in two rows on a screen.
 _MULTIPLES = 8

@@ -18,7 +18,7 @@ from components.base.text.wording import (
     write_score,
     write_span,
 )
-from components.monitoring.results import Estimate, MonitoringResult, ViewAge
+from components.monitoring.results import Contender, Estimate, MonitoringResult, ViewAge
 from components.reports.history import History
 
 Tone = Literal["good", "hold", "bad", "note"]
@@ -118,9 +118,8 @@ def _build_performance(history: History) -> StatusTile:
 
 
 def _build_value(history: History) -> StatusTile:
-    def find(result: MonitoringResult) -> Estimate | None:
-        other = result.value.contenders.get("current_solution") if result.value else None
-        return other.gain_of_served_per_1000 if other else None
+    def find(result: MonitoringResult, name: Contender = "current_solution") -> Estimate | None:
+        return result.value.find_gain(name) if result.value else None
 
     def read(result: MonitoringResult) -> float | None:
         found = find(result)
@@ -128,14 +127,16 @@ def _build_value(history: History) -> StatusTile:
 
     gain, value = find(history.newest), history.newest.value
     limit, is_below = history.problem.monitoring.minimum_value_gain_per_1000, bool(value and value.is_below_limit)
-    note = write_bounds(gain, write_count) if gain else "not known"
+    bounds, nothing = write_bounds(gain, write_count) if gain else "not known", find(history.newest, "no_action")
+    note = f"gain over the current solution per 1,000 {history.problem.noun}, {bounds}; at least {write_number(limit)}"
+    loses = nothing is not None and nothing.estimate < 0 and not is_below
     return StatusTile(
         label="Value",
         number=write_gain(gain.estimate if gain else None, history.currency),
-        note=f"gain over the current solution per 1,000 {history.problem.noun}, {note}; at least {write_number(limit)}",
+        note=f"{note}. Over doing nothing {write_gain(nothing.estimate, history.currency)}" if nothing else note,
         change=history.format_change(read, lambda moved: write_gain(moved, history.currency)),
-        tone=_tone(gain is not None, is_below),
-        verdict=_verdict(gain is not None, is_below, "below limit"),
+        tone="hold" if loses else _tone(gain is not None, is_below),
+        verdict="may lose money" if loses else _verdict(gain is not None, is_below, "below limit"),
         trend=tuple(history.trend(read)),
         limit=limit,
     )

@@ -1,4 +1,4 @@
-"""What the KPI report says: the answer, four numbers, what moved, what is done and what to decide.
+"""What the KPI report says: the answer, five numbers, what moved, what is done and what to decide.
 
 In: a `History`. Out: a `Kpi`, in words and texts for a reader who knows the business and no statistics. Called by the
 KPI report; every number comes from the monitoring results.
@@ -7,9 +7,10 @@ KPI report; every number comes from the monitoring results.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from components.base.text.wording import MISSING, write_count, write_gain, write_money, write_percent
-from components.monitoring.results import MonitoringResult
+from components.base.text.wording import MISSING, join_words, write_count, write_gain, write_money, write_percent
+from components.monitoring.results import Contender, Estimate, MonitoringResult
 from components.reports.daily.tiles import Tone
 from components.reports.earnings import Earnings, count_right, find_contender, measure_capacity_used, sum_earnings
 from components.reports.history import History, Read, tile_windows
@@ -72,6 +73,20 @@ def build_kpi(history: History) -> Kpi:
 def _judge(history: History, window: Earnings | None) -> tuple[Tone, str]:
     if window is None:
         return "note", "What was earned is not known yet"
+    return _judge_loss(history, window.more_than_nothing) or _judge_gain(history, window)
+
+
+def _judge_loss(history: History, gain: Estimate | None) -> tuple[Tone, str] | None:
+    """Say that acting lost money against doing nothing, which no current solution makes good; None if it did not."""
+    if gain is None or gain.estimate >= 0:
+        return None
+    loss = write_money(abs(gain.estimate), history.currency)
+    if judge_gain(gain) == "less":
+        return "bad", f"The decisions lost {loss} against doing nothing"
+    return "hold", f"The decisions earned {loss} less than doing nothing, which may be chance"
+
+
+def _judge_gain(history: History, window: Earnings) -> tuple[Tone, str]:
     gain, currency = window.more_than_current, history.currency
     if gain is None:
         return "hold", f"The decisions earned {write_money(window.earned, currency)}"
@@ -105,16 +120,20 @@ def _format_earned(history: History, window: Earnings | None, beginning: Earning
 
 
 def _format_others(history: History, earnings: Earnings) -> str:
-    others = {"the current solution": earnings.more_than_current, "the model before": earnings.more_than_previous}
+    others = {
+        "doing nothing": earnings.more_than_nothing,
+        "the current solution": earnings.more_than_current,
+        "the model before": earnings.more_than_previous,
+    }
     compared = [format_gain(gain, history.currency, name) for name, gain in others.items() if gain]
-    return f": {', and '.join(compared)}." if compared else "."
+    return f": {join_words(compared)}." if compared else "."
 
 
 def _build_tiles(history: History, window: Earnings | None, beginning: Earnings | None) -> tuple[KpiTile, ...]:
     newest, currency = history.newest, history.currency
     right, other = count_right(newest), count_right(newest, "current_solution")
     used = measure_capacity_used(history, newest)
-    gain = window.more_than_current if window else None
+    gains = (window.more_than_current, window.more_than_nothing) if window else (None, None)
     compared = "" if other is None else f"; with the current solution {other:.0f} of 100"
     possible = f" of {write_count(newest.traffic.actions / used)} possible ones" if used else ""
     total = f"{write_money(beginning.earned, currency)} since the beginning" if beginning else "not known yet"
@@ -122,12 +141,15 @@ def _build_tiles(history: History, window: Earnings | None, beginning: Earnings 
     taken = f"{write_count(served.actions)} actions with a known outcome" if served else "no outcome is known yet"
     return (
         KpiTile("Earned in this period", write_money(window.earned if window else None, currency), total),
-        KpiTile(
-            "More than the current solution",
-            write_gain(gain.estimate if gain else None, currency),
-            f"between {write_count(gain.low)} and {write_count(gain.high)}"
-            if gain and gain.low is not None
-            else "too few outcomes to say how sure",
+        *(
+            KpiTile(
+                f"More than {name}",
+                write_gain(gain.estimate if gain else None, currency),
+                f"between {write_count(gain.low)} and {write_count(gain.high)}"
+                if gain and gain.low is not None
+                else "too few outcomes to say how sure",
+            )
+            for name, gain in zip(("the current solution", "doing nothing"), gains, strict=True)
         ),
         KpiTile("Right actions", MISSING if right is None else f"{right:.0f} of 100", f"{taken}{compared}"),
         KpiTile("Possible actions used", write_percent(used, 0), f"{actions} actions taken{possible}"),
@@ -142,22 +164,22 @@ def _compare(history: History) -> tuple[KpiRow, ...]:
         served = find_contender(result, "served")
         return served.total if served else None
 
-    def read_gain(result: MonitoringResult) -> float | None:
-        other = find_contender(result, "current_solution")
-        gain = other.gain_of_served_per_1000 if other else None
+    def read_gain(result: MonitoringResult, name: Contender = "current_solution") -> float | None:
+        gain = result.value.find_gain(name) if result.value else None
         return gain.estimate if gain else None
 
     def read_used(result: MonitoringResult) -> float | None:
         used = measure_capacity_used(history, result)
         return None if used is None else used * 100
 
-    more = f"More than the current solution, {currency} per 1,000 {noun}"
+    than = f"{currency} per 1,000 {noun}"
     return (
         _row(history, f"{noun} predicted".capitalize(), lambda result: result.traffic.rows, write_count),
         _row(history, "Actions taken", lambda result: result.traffic.actions, write_count),
         _row(history, "Right actions of 100", count_right, lambda number: f"{number:.0f}"),
         _row(history, f"Earned, {currency}", read_earned, write_count),
-        _row(history, more, read_gain, write_count),
+        _row(history, f"More than the current solution, {than}", read_gain, write_count),
+        _row(history, f"More than doing nothing, {than}", partial(read_gain, name="no_action"), write_count),
         _row(history, "Possible actions used, %", read_used, write_count),
     )
 
@@ -195,7 +217,10 @@ def _advise(history: History, window: Earnings | None) -> tuple[str, ...]:
     said, owner = [], history.problem.owner
     if any(one.choice == "escalate" for one in history.recent_rulings):
         said.append(f"Decide how to go on: the platform has stopped by itself and waits for {owner.contact}.")
-    if history.newest.value and history.newest.value.is_below_limit:
+    loss = window.more_than_nothing if window else None
+    if judge_gain(loss) == "less":
+        said.append("Stop acting on the answers until a better model is in use: each action costs more than it earns.")
+    elif history.newest.value and history.newest.value.is_below_limit:
         now = history.problem.decision.current_solution
         said.append(
             "Watch the next report: a better model has taken over, and it must earn more than the current solution."

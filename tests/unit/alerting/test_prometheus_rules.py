@@ -9,7 +9,7 @@ import yaml
 
 from components.alerting.alerts import list_alerts
 from components.alerting.prometheus_rules import fill_template, render_rules
-from components.alerting.types import Pace
+from components.alerting.types import Pace, Series
 from tests.debian_programs import find_program
 from tests.unit.alerting.rule_tests import render_rule_tests
 from tests.unit.alerting.watched import PROBLEM, with_field
@@ -74,6 +74,17 @@ def test_a_guard_that_is_left_out_fails_the_tests(tmp_path, name, guard):
     assert unguarded != alert.query
     done = run_cases(tmp_path, [dataclasses.replace(alert, query=unguarded)], [alert])
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize(("gain", "fires"), [(-1, True), (1, False)])
+def test_decisions_that_lose_money_alert_however_much_more_the_current_solution_loses(tmp_path, gain, fires):
+    (alert,) = [alert for alert in ALERTS if alert.name == "ValueBelowLimit"]
+    example, other = alert.cases[0], 'tidemill_value_gain_per_1000_high{problem="flight-delays",contender="%s"}'
+    series = {**example.series, other % "current_solution": Series(50_000), other % "no_action": Series(gain)}
+    case = dataclasses.replace(example, name="loses money", fires=fires, series=series)
+    changed = dataclasses.replace(alert, cases=(case,))
+    done = run_cases(tmp_path, [changed], [changed])
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(

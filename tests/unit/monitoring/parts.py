@@ -167,10 +167,12 @@ def value(rows, actions, served, current, previous):
         "served": contender("hist_gradient_boosting", rows, actions, served, None, 0.55),
         "current_solution": contender("carrier_hour_rule", rows, actions - 114, current, served - current, 0.47),
     }
+    # Nobody acts, and nothing is earned.
+    contenders["no_action"] = contender("no action", rows, 0, 0, served, 0)
     if previous is not None:
         contenders["previous"] = contender("logistic", rows, actions - 40, previous, served - previous, 0.51)
-    gain = served - current
-    return doc.Value(currency="USD", contenders=contenders, limit_per_1000=0, is_below_limit=gain + 4_300 < 0)
+    below = min(served - current, served) + 4_300 < 0
+    return doc.Value(currency="USD", contenders=contenders, limit_per_1000=0, is_below_limit=below)
 
 
 def window(number, version="1", factor=1.0, auc=0.728, earned=(30_000, 38_400), **changed):

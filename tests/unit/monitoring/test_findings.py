@@ -52,6 +52,23 @@ def gain(estimate, low, high):
     return change("value", contenders=contenders, limit_per_1000=0.0, is_below_limit=high < 0)
 
 
+def against_nothing(estimate, low, high):
+    """A window that beats the current solution by far."""
+    other = HEALTHY.value.contenders["no_action"]
+    gained = other.model_copy(update={"gain_of_served_per_1000": Estimate(estimate=estimate, low=low, high=high)})
+    contenders = {**HEALTHY.value.contenders, "no_action": gained}
+    return result(value=change("value", contenders=contenders, is_below_limit=high < 0))
+
+
+def test_decisions_that_cost_more_than_they_earn_are_found_whatever_the_current_solution_lost():
+    (sure,) = found(against_nothing(-112, -150, -70), "value")
+    assert (sure.severity, sure.title) == ("critical", "The decisions lose money")
+    assert "Against doing nothing the gain is -112 USD (-150 USD to -70 USD)" in sure.text
+    (unsure,) = found(against_nothing(-112, -250, 26), "value")
+    assert (unsure.severity, unsure.title) == ("warning", "The decisions may lose money")
+    assert found(against_nothing(112, -26, 250), "value") == []
+
+
 def test_healthy_window_says_nothing():
     assert found(HEALTHY) == []
 

@@ -99,6 +99,7 @@ def test_value_is_compared_with_the_current_solution_and_the_previous_champion(r
     assert contenders["served"].label == "version 2"
     assert contenders["current_solution"].label == "carrier_hour_rule"
     assert contenders["previous"].label == "version 1"
+    assert (contenders["no_action"].label, contenders["no_action"].actions) == ("no action", 0)
     assert contenders["previous"].gain_of_served_per_1000.low > 0
 
 

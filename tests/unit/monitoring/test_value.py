@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.base.statistics.capacity import limit_actions
-from components.monitoring.alternatives import Alternative
+from components.monitoring.alternatives import Alternative, do_nothing
 from components.monitoring.value import measure_value
 from components.tasks import open_task
 from components.tasks.binary.policy import value_rows
@@ -97,6 +97,19 @@ def test_value_alert_needs_the_whole_gain_below_the_limit(limit, below):
     flights = make_flights()
     alternatives = {"current_solution": blind(flights)}
     assert measure_value(without_capacity(gain=limit), make_rows(flights), alternatives, "1").is_below_limit is below
+
+
+def test_decisions_that_lose_money_for_sure_are_an_alert_though_the_current_solution_loses_more():
+    """Nobody is late: each action costs, and a rule that acts on all flights costs most."""
+    flights = make_flights()
+    rows = make_rows(flights, outcomes=np.zeros(len(flights)))
+    eager = alternative("eager", np.ones(len(flights)), 0.5)
+    alternatives = {"current_solution": eager, "no_action": do_nothing(TASK, rows)}
+    value = measure_value(without_capacity(), rows, alternatives, "1")
+    assert value.find_gain("current_solution").low > 0
+    assert value.find_gain("no_action").high < 0
+    assert value.contenders["no_action"].label == "no action"
+    assert value.is_below_limit
 
 
 def test_gain_that_is_not_certain_is_no_alert():

@@ -19,6 +19,7 @@ from components.reports.write import write_reports
 from components.tasks import open_task
 from components.tasks.binary import report as binary_report
 from tests.unit.monitoring import documents as docs
+from tests.unit.monitoring import parts
 from tests.unit.pages import assert_stands_alone, text_of
 
 TASK = open_task(docs.problem())
@@ -122,13 +123,38 @@ def test_kpi_report_says_what_was_earned_in_this_period_and_since_the_beginning(
     """Of 28,991 flights 18.3 USD were earned and 28 by the current solution each: 281,213 less, within 124,661."""
     text = text_of(written["kpi.html"].read_text())
     assert "The decisions earned 281,213 USD less than the current solution" in text
-    assert "earned 530,535 USD on 28,991 flights with a known outcome: 281,213 USD less" in text
+    assert "earned 530,535 USD on 28,991 flights with a known outcome: 530,535 USD more than doing nothing" in text
+    assert "281,213 USD less than the current solution" in text
     assert "(between 156,551 and 405,874 USD)" in text
     totals = [one.value.contenders["served"].total for one in docs.story()[:6]]
     assert f"Since the beginning, over 6 periods, they earned {sum(totals):,.0f} USD" in text
     assert "55 of 100" in text
     assert "8,303 actions taken of 8,928 possible ones" in text
     assert "duty-manager@airline.example" in text
+
+
+@pytest.mark.parametrize(("low", "high", "words"), [(-150, -70, "lost"), (-250, 26, "earned")])
+def test_reports_never_say_that_money_was_earned_when_acting_lost_it(low, high, words):
+    """Against a current solution that loses more, decisions at chance level look like earnings of half a million."""
+    result = docs.story()[4]
+    rows, loss = 28_000, doc.Estimate(estimate=-112.0, low=low, high=high)
+    served = parts.contender("version 1", rows, 9_000, -112.0, None, 0.3)
+    contenders = {
+        "served": served,
+        "current_solution": parts.contender("rule", rows, 9_000, -5_112.0, 5_000.0, 0.2),
+        "no_action": parts.contender("no action", rows, 0, 0.0, 0.0, 0).model_copy(
+            update={"gain_of_served_per_1000": loss}
+        ),
+    }
+    value = result.value.model_copy(update={"contenders": contenders, "is_below_limit": high < 0})
+    result = result.model_copy(update={"value": value})
+    kpi, daily = kpi_words([result]), daily_words([result])
+    assert "more than the current solution" not in kpi.split("In this period")[0]
+    assert f"The decisions {words} 3,136 USD" in kpi
+    assert "3,136 USD less than doing nothing" in kpi
+    assert ("Stop acting on the answers" in kpi) is (high < 0)
+    assert ("below limit" in daily) is (high < 0)
+    assert ("may lose money" in daily) is (high >= 0)
 
 
 def test_kpi_report_shows_rulings_in_words_of_the_business(written):
