@@ -108,9 +108,9 @@ def _read_numbered(reader, entities=20):
 
 
 @pytest.fixture(autouse=True)
-def _in_utc(monkeypatch):
-    """Feast's layout of SQLite keeps local times, which are not unique where the clocks go back."""
-    monkeypatch.setenv("TZ", "UTC")
+def _in_a_zone_with_summer_time(monkeypatch):
+    """Feast's layout of SQLite keeps local times, some of which do not exist, or exist twice."""
+    monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     yield
     monkeypatch.undo()
@@ -129,6 +129,8 @@ class OnlineStoreContract:
         @given(routes=ENTITIES)
         @example(routes={("é", "ü😀"): (AS_OF, -0.0, "naïve ☃")})
         @example(routes={("a", 'b","c'): (AS_OF, math.inf, ""), ('a","b', "c"): (AS_OF, 5e-324, None)})
+        @example(routes={("a", "b"): (datetime(2013, 3, 10, 2, 30, tzinfo=UTC), 1.0, "clocks go forward")})
+        @example(routes={("a", "b"): (datetime(2013, 11, 3, 1, 30, tzinfo=UTC), 1.0, "clocks go back")})
         @example(routes={("\x00", " "): (AS_OF + timedelta(microseconds=999_999), math.nan, "\x00")})
         def round_trip(routes):
             problem = uuid.uuid4().hex

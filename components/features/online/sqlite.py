@@ -37,6 +37,9 @@ _COLUMNS = (
     "event_ts timestamp, created_ts timestamp, PRIMARY KEY(entity_key, feature_name)"
 )
 _BATCH_ROWS = 10_000
+# A row of each entity beside those of its features; Feast reads the features by their names, which have no colon. Its
+# own column holds a UTC time as if it were a local one, and some of these do not exist where clocks go forward.
+_KNOWN_AT = ":known_at"
 
 
 class SqliteStore:
@@ -201,18 +204,17 @@ class SqliteReader(CachingReader):
         )
         names = {feature.name for feature in view.features}
         values: dict[Key, dict[str, Any]] = {}
-        known_at: dict[Key, int] = {}
+        known_at: dict[Key, float] = {}
+        exact: dict[Key, float] = {}
         for stored, feature, encoded, event_ts in self._connection.execute(statement, list(key_by_stored)):
             key, value = key_by_stored[stored], decode_value(encoded)
             of_entity = values.setdefault(key, {})
-            if value is not None and feature in names:
+            if feature == _KNOWN_AT:
+                exact[key] = value
+            elif value is not None and feature in names:
                 of_entity[feature] = value
             known_at[key] = event_ts
-        # Feast writes a UTC time as if it were one of the local zone.
-        return {
-            key: Found(datetime.fromtimestamp(known_at[key]).replace(tzinfo=UTC).timestamp(), found)
-            for key, found in values.items()
-        }
+        return {key: Found(exact.get(key) or _read_local(known_at[key]), found) for key, found in values.items()}
 
     @contextmanager
     def _explain_errors(self) -> Iterator[None]:
@@ -237,11 +239,17 @@ class SqliteReader(CachingReader):
         self._inode, self._connection = inode, connection
 
 
+def _read_local(stored: float) -> float:
+    """Return the seconds since 1970 UTC of a row that Feast wrote itself: of a UTC time as if it were a local one."""
+    return datetime.fromtimestamp(stored).replace(tzinfo=UTC).timestamp()
+
+
 def stored_rows(view: OnlineView, rows: Iterable[Mapping[Any, Any]]) -> Iterator[StoredRow]:
-    """Encode rows of a view as Feast stores them, one a feature."""
+    """Encode rows of a view as Feast stores them, one a feature, and one with the time at which they were known."""
     for row in rows:
         key = encode_key(view.keys, view.read_key(row), view.key_types)
         known, created = stored_seconds(row["event_timestamp"]), stored_seconds(row["created_timestamp"])
+        yield key, _KNOWN_AT, encode_value(float(int(row["event_timestamp"].timestamp()))), known, created
         for feature in view.features:
             yield key, feature.name, encode_value(row[feature.name]), known, created
 
