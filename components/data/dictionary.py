@@ -98,7 +98,7 @@ def describe_source(engine: Engine, name: str, source: Source, filters: tuple[Fi
             origin="delivered" if column.expression is None else "derived",
             expression=column.expression,
             nullable=column.nullable,
-            range=range_words(column),
+            range=range_words(source, column_name),
             **_measure_column(engine, name, column_name, column, rows),
             trend=tuple(trends[column_name]),
         )

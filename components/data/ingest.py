@@ -6,7 +6,7 @@ could be known at `as_of` is passed on as it was delivered, also a broken one. T
 same bytes. With a time `since`, deliveries that `history.py` needs no row of are left out.
 
 A row is left out as not yet available when its availability or its event lies after `as_of`. One whose availability
-cannot be computed stays in, so that validation sets it aside with a reason.
+cannot be computed, or lies outside of its plausible days, stays in, so that validation sets it aside with a reason.
 """
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 
@@ -25,7 +25,7 @@ from components.base.tables import fingerprint_file
 from components.data.deliveries import ConvertedDelivery, convert_deliveries, delivered_sql
 from components.data.history import choose_deliveries
 from components.data.landing import Delivery, find_deliveries, landing_prefix, missing_months
-from components.data.row_sql import delivered_columns, delivered_names, text_name, typed_sql
+from components.data.row_sql import delivered_columns, delivered_names, implausible_sql, text_name, typed_sql
 from components.data.snapshot import (
     MARKER,
     DeliveryRows,
@@ -95,8 +95,10 @@ def _write_available(
     raw = delivered_sql(source, deliveries)
     texts = [f"{text_name(name)} AS {quote_name(name)}" for name in delivered_columns(source)]
     limit = f"{quote_text(as_of.isoformat())}::TIMESTAMPTZ"
-    times = [quote_name(name) for name in (source.available_at, source.event_timestamp) if name]
-    known = f"greatest({', '.join(times)}) <= {limit}" if times else "true"
+    times = [name for name in (source.available_at, source.event_timestamp) if name]
+    known = f"greatest({', '.join(map(quote_name, times))}) <= {limit}" if times else "true"
+    # A placeholder of the year 9999 would never come: validation sets such a row aside, now and by name.
+    known = " OR ".join([known, *(implausible_sql(source, name) for name in times)])
     places = " ".join(f"WHEN {quote_text(delivery.key)} THEN {place}" for place, delivery in enumerate(deliveries))
     landed = order_of(engine, [f"CASE _drop {places} END", "_row"])
     engine.execute(

@@ -74,6 +74,9 @@ def measure_volume(engine: Engine, name: str, source: Source, as_of: datetime) -
     status: Literal["pass", "stop", "not judged"] = "not judged"
     if limits and newest and newest.ratio is not None:
         status = "pass" if newest.status == "pass" else "stop"
+    elif limits and newest and months.index(newest) >= _FEWEST_EARLIER_MONTHS:
+        # Of months without rows there is no ratio; a hard limit that cannot be judged does not hold.
+        status = "stop"
     return RowsPerDay(
         newest_month=newest.month if newest else None,
         ratio=newest.ratio if newest else None,
@@ -169,7 +172,13 @@ def find_faults(name: str, source: Source, quality: SourceQuality) -> list[str]:
     freshness, volume = quality.freshness, quality.volume
     if freshness and freshness.status == "stop" and quality.accepted:
         faults.append(f"{name}: {_age_words(freshness, freshness.stop_hours)} Have the missing files delivered.")
-    if volume and volume.status == "stop":
+    if volume and volume.status == "stop" and volume.ratio is None:
+        faults.append(
+            f"{name}: the rows a day of {volume.newest_month} must be {volume.minimum_ratio:g} to "
+            f"{volume.maximum_ratio:g} times the median of earlier months, but that is 0 rows: the volume cannot be "
+            "judged. Have the missing months delivered, or correct the times of the rows."
+        )
+    elif volume and volume.status == "stop":
         faults.append(
             f"{name}: the rows a day of {volume.newest_month} must be {volume.minimum_ratio:g} to "
             f"{volume.maximum_ratio:g} times the median of earlier months, but got {volume.ratio:.2f} times. "
@@ -178,8 +187,14 @@ def find_faults(name: str, source: Source, quality: SourceQuality) -> list[str]:
     return faults
 
 
-def find_warnings(name: str, quality: SourceQuality) -> list[str]:
-    """Return what a person should look at, though the run continues."""
+def find_warnings(name: str, quality: SourceQuality, is_whole: bool) -> list[str]:
+    """Return what a person should look at, though the run continues.
+
+    Args:
+        name: Of the source.
+        quality: Of its rows.
+        is_whole: Whether the rows are its whole history, and not only the end that refresh and monitoring read.
+    """
     warnings = []
     freshness, volume = quality.freshness, quality.volume
     if freshness and freshness.status == "warn":
@@ -196,6 +211,10 @@ def find_warnings(name: str, quality: SourceQuality) -> list[str]:
     warnings += [f"{name}: {words}." for words in unusual[:_NAMED]]
     if len(unusual) > _NAMED:
         warnings.append(f"{name}: {len(unusual) - _NAMED:,} more months have as unusual numbers of rows.")
+    if volume and volume.minimum_ratio is not None and volume.status == "not judged" and is_whole:
+        warnings.append(
+            f"{name}: the volume is not judged: its limits need a whole month and {_FEWEST_EARLIER_MONTHS} before it."
+        )
     warnings += [change.words for change in quality.changes]
     if quality.unknown_columns:
         warnings.append(f"{name}: the contract does not name {name_first(quality.unknown_columns)}, left out.")

@@ -6,18 +6,19 @@ In: a `Source`. Out: `RowCheck`s: when one fails, and its reason in words with v
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 
 from components.base.adapters.duckdb import quote_name, quote_text
-from components.base.contract.problem import Column, Source
+from components.base.contract.problem import Source
 from components.base.values import LARGEST_EXACT_FLOAT
-from components.data.row_sql import text_name
+from components.data.row_sql import implausible_sql, text_name
 
 _TYPE_WORDS = {
     "string": "a text",
     "int": "a whole number",
     "float": "a finite number",
     "bool": "true or false",
-    "timestamp": "a date and time",
+    "timestamp": "a date and time, its zone as an offset",
 }
 # Longer values would make reasons unreadable; the whole text stays in the quarantined row.
 _SHOWN_CHARACTERS = 80
@@ -45,14 +46,17 @@ def row_checks(source: Source) -> list[RowCheck]:
         is_derived = column.expression is not None
         shown = quote_name(name) if is_derived else text_name(name)
         value = f"coalesce('''' || left({shown}::VARCHAR, {_SHOWN_CHARACTERS}) || '''', 'nothing')"
-        for what, fails, demand in _demands(name, column):
+        for what, fails, demand in _demands(source, name):
             words = quote_text(f"{name} must {demand}, but got ")
             checks.append(RowCheck(f"{name}.{what}", name, is_derived, fails, f"{words} || {value}"))
     return checks
 
 
-def range_words(column: Column) -> str | None:
-    """Return the allowed values in words, or None when every value of the type is allowed."""
+def range_words(source: Source, name: str) -> str | None:
+    """Return the allowed values of a column in words, or None when every value of the type is allowed."""
+    column = source.columns[name]
+    if column.type == "timestamp":
+        return _day_words(*source.plausible_days(name))
     unit = f" {column.unit}" if column.unit else ""
     if column.allowed is not None:
         return f"one of {', '.join(column.allowed)}"
@@ -65,9 +69,15 @@ def range_words(column: Column) -> str | None:
     return f"at most {column.maximum:g}{unit}" if column.maximum is not None else None
 
 
-def _demands(name: str, column: Column) -> Iterator[tuple[str, str, str]]:
+def _day_words(first: date | None, last: date | None) -> str | None:
+    if first and last:
+        return f"from {first} to {last}"
+    return f"from {first} on" if first else f"up to {last}" if last else None
+
+
+def _demands(source: Source, name: str) -> Iterator[tuple[str, str, str]]:
     """Yield the name of each check, the SQL of its failure, and the demand in words."""
-    value, text = quote_name(name), text_name(name)
+    value, text, column = quote_name(name), text_name(name), source.columns[name]
     if column.expression is None:
         number = f"TRY_CAST({text} AS DOUBLE)"
         wrong = {
@@ -84,6 +94,17 @@ def _demands(name: str, column: Column) -> Iterator[tuple[str, str, str]]:
         delivered = value if column.expression is not None else text
         given = f"be computable as {column.expression}" if column.expression is not None else "be given"
         yield "missing", f"{delivered} IS NULL", given
+    yield from _range_demands(source, name)
+    if column.allowed is not None:
+        allowed = ", ".join(map(quote_text, column.allowed))
+        yield "allowed", f"{value}::VARCHAR NOT IN ({allowed})", f"be one of {', '.join(column.allowed)}"
+    if column.pattern is not None:
+        matches = f"regexp_matches({value}::VARCHAR, {quote_text(column.pattern)})"
+        yield "pattern", f"NOT {matches}", f"match {column.pattern}"
+
+
+def _range_demands(source: Source, name: str) -> Iterator[tuple[str, str, str]]:
+    value, column = quote_name(name), source.columns[name]
     if column.type in ("int", "float"):
         unit = f" {column.unit}" if column.unit else ""
         # DuckDB holds NaN greater than every number; the check of the type names it.
@@ -92,9 +113,6 @@ def _demands(name: str, column: Column) -> Iterator[tuple[str, str, str]]:
             yield "minimum", f"{number} < {column.minimum!r}", f"be at least {column.minimum:g}{unit}"
         if column.maximum is not None:
             yield "maximum", f"{number} > {column.maximum!r}", f"be at most {column.maximum:g}{unit}"
-    if column.allowed is not None:
-        allowed = ", ".join(map(quote_text, column.allowed))
-        yield "allowed", f"{value}::VARCHAR NOT IN ({allowed})", f"be one of {', '.join(column.allowed)}"
-    if column.pattern is not None:
-        matches = f"regexp_matches({value}::VARCHAR, {quote_text(column.pattern)})"
-        yield "pattern", f"NOT {matches}", f"match {column.pattern}"
+    if column.type == "timestamp" and (days := range_words(source, name)):
+        # Times that never come are no times, and the check of the type names them.
+        yield "range", f"isfinite({value}) AND {implausible_sql(source, name)}", f"be {days}"

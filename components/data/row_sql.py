@@ -6,8 +6,9 @@ when a row became available, and by validation. Nothing is executed here.
 # ruff: noqa: S608 - names and texts come from the checked contract and are quoted
 
 from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 
-from components.base.adapters.duckdb import quote_name
+from components.base.adapters.duckdb import only_times, quote_name, quote_text
 from components.base.contract.problem import Source
 from components.base.contract.types import ColumnType
 
@@ -45,6 +46,27 @@ def name_list(columns: Iterable[str]) -> str:
     return ", ".join(quote_name(column) for column in columns)
 
 
+def _cast_sql(text: str, kind: ColumnType) -> str:
+    if kind == "string":
+        return text
+    if kind == "timestamp":
+        text = only_times(text)
+    return f"TRY_CAST({text} AS {_SQL_TYPES[kind]})"
+
+
+def implausible_sql(source: Source, name: str) -> str:
+    """Return the condition that a timestamp lies outside of its plausible days."""
+    first, last = source.plausible_days(name)
+    limits = [f"{quote_name(name)} < {_day_sql(first)}"] if first else []
+    # The last day of the calendar has no next one.
+    limits += [f"{quote_name(name)} >= {_day_sql(last + timedelta(days=1))}"] if last and last < date.max else []
+    return f"({' OR '.join(limits)})" if limits else "false"
+
+
+def _day_sql(day: date) -> str:
+    return f"{quote_text(f'{day.isoformat()} 00:00:00+00')}::TIMESTAMPTZ"
+
+
 def typed_sql(source: Source, raw: str, extra: Sequence[str] = ()) -> str:
     """Select every column of the contract typed, NULL where the text is none of its type, and each delivered text.
 
@@ -55,12 +77,7 @@ def typed_sql(source: Source, raw: str, extra: Sequence[str] = ()) -> str:
     """
     delivered = delivered_columns(source)
     texts = [f"{quote_name(name)} AS {text_name(name)}" for name in delivered]
-    casts = {
-        name: quote_name(name)
-        if (kind := source.columns[name].type) == "string"
-        else f"TRY_CAST({quote_name(name)} AS {_SQL_TYPES[kind]})"
-        for name in delivered
-    }
+    casts = {name: _cast_sql(quote_name(name), source.columns[name].type) for name in delivered}
     typed = [f"{cast} AS {quote_name(name)}" for name, cast in casts.items()]
     inner = f"SELECT {', '.join([*map(quote_name, extra), *texts, *typed])} FROM {raw}"
     derived = [

@@ -130,7 +130,9 @@ def _assemble(
 ) -> Quality:
     sources = {name: classified[name] for name in problem.sources}
     faults = [fault for name, source in sources.items() for fault in find_faults(name, problem.sources[name], source)]
-    warnings = [warning for name, source in sources.items() for warning in find_warnings(name, source)]
+    warnings = [
+        warning for name, source in sources.items() for warning in find_warnings(name, source, snapshot.since is None)
+    ]
     for result in assumptions:
         if not result.holds:
             broken = faults if result.on_violation == "stop" else warnings

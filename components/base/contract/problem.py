@@ -16,6 +16,11 @@ from components.base.contract.monitoring import Monitoring, Refresh, Retraining
 from components.base.contract.types import Amount, ColumnType, Name, Ratio, Section, Sql, Text
 from components.base.text.wording import say_plainly
 
+# Operational systems write a placeholder where they know no time. The usual ones lie outside of these days: 0001, 1601,
+# 1753, 1899, 1900, 1970 and 1980-01-01 before, 2099-12-31, 2999 and 9999 after. A row with one would be the first event
+# of all, or never be available.
+_EARLIEST_DAY, _LATEST_DAY = date(1990, 1, 1), date(2099, 12, 30)
+
 
 class Decision(Section):
     """The business decision that a prediction serves."""
@@ -49,6 +54,12 @@ class Column(Section):
     maximum: float | None = None
     allowed: list[str] | None = None
     pattern: str | None = None
+    earliest: date | None = Field(
+        default=None, description="first plausible day (UTC) of a timestamp; of a source's event and availability 1990"
+    )
+    latest: date | None = Field(
+        default=None, description="last plausible day (UTC) of a timestamp; of a source's event and availability 2099"
+    )
     expression: Sql | None = None
     delivered_as: str | None = Field(
         default=None, min_length=1, description="name of the column in the files, where it is another one"
@@ -110,6 +121,13 @@ class Source(Section):
     columns: dict[Name, Column] = Field(min_length=1)
     references: list[Reference] = Field(default=[])
     filters: list[Filter] = Field(default=[])
+
+    def plausible_days(self, name: str) -> tuple[date | None, date | None]:
+        """Return the first and the last day that a timestamp may have; None where every day is plausible."""
+        column = self.columns[name]
+        if name not in (self.event_timestamp, self.available_at):
+            return column.earliest, column.latest
+        return column.earliest or _EARLIEST_DAY, column.latest or _LATEST_DAY
 
 
 class Data(Section):

@@ -98,6 +98,7 @@ def _source_rules(problem: Problem) -> Iterator[Fault]:
             if column.expression is not None:
                 yield from _sql_faults(here, column.expression, delivered, f"{columns} as delivered")
             yield from _ordered(here, column.minimum, column.maximum)
+            yield from _day_rules(here, source, column_name)
         for index, rule in enumerate(source.filters):
             yield from _sql_faults((*loc, "filters", index), rule.drop_when, source.columns, columns)
         yield from _delivery_rules(loc, source)
@@ -128,6 +129,17 @@ def _delivered_name_rules(loc: Location, name: str, own: str, taken: dict[str, s
         yield loc, f"must be none of {', '.join(LINEAGE)}, which ingest adds, but got {own!r}."
     elif other != name:
         yield loc, f"must be another name in the file than that of {other}, but got {own!r}."
+
+
+def _day_rules(loc: Location, source: Source, name: str) -> Iterator[Fault]:
+    if source.columns[name].type != "timestamp":
+        for field in ("earliest", "latest"):
+            if getattr(source.columns[name], field) is not None:
+                yield (*loc, field), f"must be given for a timestamp only, but {name} is {source.columns[name].type}."
+        return
+    first, last = source.plausible_days(name)
+    if first and last and first > last:
+        yield loc, f"must have its earliest day before the latest, but got {first} > {last}."
 
 
 def _key_rules(loc: Location, key: Iterable[str], source: Source) -> Iterator[Fault]:

@@ -67,7 +67,7 @@ def join_features(engine: Engine, rows: pa.Table, at: pa.Array, views: Sequence[
         DataError: a view lacks a column, or a key has another type there: 1 is neither '01' nor '1.4' nor true.
         duckdb.Error: a file or a column cannot be read.
     """
-    types = [describe_columns(engine, view.path, _columns(view)) for view in views]
+    types = [describe_columns(engine, view.path, *_columns(view)) for view in views]
     keys = fit_keys(engine, rows, [(view.path, view.keys, of_view) for view, of_view in zip(views, types, strict=True)])
     # Finer digits are cut off, as DuckDB does with those of the event times.
     at_us = at.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
@@ -95,8 +95,9 @@ def _side_by_side(
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _columns(view: AsOfView) -> list[str]:
-    return [*view.keys.values(), *view.features.values(), view.time, *([view.created] if view.created else [])]
+def _columns(view: AsOfView) -> tuple[list[str], list[str]]:
+    """Return the columns of the view's files, and those that are read as times."""
+    return [*view.keys.values(), *view.features.values()], [view.time, *([view.created] if view.created else [])]
 
 
 def _join_query(

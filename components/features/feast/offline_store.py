@@ -38,7 +38,7 @@ from components.base.engine import EngineName, open_engine, using_engine
 from components.base.errors import DataError, TidemillError, raise_faults
 from components.features.feast.asof import BATCH_ROWS, AsOfView, join_features
 from components.features.feast.source_columns import describe_columns
-from components.features.feast.source_query import SourceRows, list_columns, query_all_rows, query_latest_rows
+from components.features.feast.source_query import SourceRows, list_times, query_all_rows, query_latest_rows
 
 _logger = logging.getLogger(__name__)
 # What Feast looks for in the rows of a view without entity.
@@ -279,7 +279,7 @@ def _join(
 
 def _stream_rows(config: RepoConfig, rows: SourceRows, query: str) -> pa.RecordBatchReader:
     with explain_duckdb_errors("feature source"), using_engine("duckdb") as engine:
-        describe_columns(engine, rows.path, list_columns(rows))
+        describe_columns(engine, rows.path, [*rows.keys, *rows.features], list_times(rows))
     return _stream(config, query)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.base.adapters.duckdb import quote_name, quote_text
+from components.base.adapters.duckdb import only_times, quote_name, quote_text
 from components.base.engine import Engine
 from components.base.errors import DataError, raise_faults, suggest_name
 from components.base.values import LARGEST_EXACT_FLOAT
@@ -40,22 +40,41 @@ _FAMILIES = {
 }
 
 
-def describe_columns(engine: Engine, path: str, wanted: Sequence[str]) -> dict[str, str]:
+def describe_columns(engine: Engine, path: str, wanted: Sequence[str], times: Sequence[str]) -> dict[str, str]:
     """Return DuckDB's type of each column of parquet files.
 
+    Args:
+        engine: Reads the files.
+        path: Of the files.
+        wanted: Columns that are read beside `times`.
+        times: Columns that are read as times.
+
     Raises:
-        DataError: a wanted column is not there as it is written; all are named.
+        DataError: a column is not there as it is written, or texts for times are none; all are named.
     """
     rows = engine.execute(f"DESCRIBE FROM read_parquet({quote_text(path)})").fetchall()
     types = {str(row[0]): str(row[1]) for row in rows}
-    missing = [name for name in dict.fromkeys(wanted) if name not in types]
+    missing = [name for name in dict.fromkeys([*wanted, *times]) if name not in types]
     faults = [f"column `{name}` must exist, but does not.{suggest_name(name, types)}" for name in missing]
     if any(name.lower() in map(str.lower, types) for name in missing):
         faults.append(
             f"Names are taken as they are written, and must differ by more than case; got {', '.join(types)}."
         )
+    faults += [fault for name in times if types.get(name) == "VARCHAR" for fault in _time_faults(engine, path, name)]
     raise_faults(DataError, f"feature source {path}", faults)
     return types
+
+
+def _time_faults(engine: Engine, path: str, name: str) -> Iterator[str]:
+    column = quote_name(name)
+    counted = f"count(*), min({column}) FROM read_parquet({quote_text(path)})"
+    wrong = f"{column} IS NOT NULL AND {only_times(column)} IS NULL"
+    rows, first = engine.execute(f"SELECT {counted} WHERE {wrong}").fetchall()[0]
+    if rows:
+        yield (
+            f"column `{name}` must hold times of ISO 8601, their zone as an offset, but in {rows:,} rows it does not, "
+            f"such as {first!r}. Write them so."
+        )
 
 
 def name_family(kind: str | pa.DataType) -> str:

@@ -46,9 +46,9 @@ def query_latest_rows(rows: SourceRows) -> str:
     return f"{_select(rows)} QUALIFY row_number() OVER (PARTITION BY {partition} ORDER BY {newest_first}) = 1"
 
 
-def list_columns(rows: SourceRows) -> list[str]:
-    """Return the columns that the files must have."""
-    return list(dict.fromkeys([*rows.keys, *rows.features, rows.time, *([rows.created] if rows.created else [])]))
+def list_times(rows: SourceRows) -> list[str]:
+    """Return the columns that are read as times."""
+    return [rows.time, *([rows.created] if rows.created else [])]
 
 
 def utc_time(column: str) -> str:
@@ -57,7 +57,8 @@ def utc_time(column: str) -> str:
 
 
 def _select(rows: SourceRows) -> str:
-    columns = [quote_name(name) for name in list_columns(rows)] if rows.features else ["*"]
+    names = dict.fromkeys([*rows.keys, *rows.features, *list_times(rows)])
+    columns = [quote_name(name) for name in names] if rows.features else ["*"]
     if rows.key_of_all and not rows.keys:
         name, value = rows.key_of_all
         columns.append(f"{quote_text(value)} AS {quote_name(name)}")
@@ -73,7 +74,7 @@ def _select(rows: SourceRows) -> str:
 
 
 def _times(rows: SourceRows) -> list[str]:
-    return [utc_time(column) for column in (rows.time, rows.created) if column]
+    return [utc_time(column) for column in list_times(rows)]
 
 
 def _literal(time: datetime) -> str:

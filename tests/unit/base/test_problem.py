@@ -116,6 +116,16 @@ def test_every_fault_names_its_line() -> None:
             "key: [carrier, distance, origin, dest, scheduled_at]\n  predicted_at",
             "`examples.key` must be of type bool, int, string, timestamp, but distance is float.",
         ),
+        (
+            "carrier: {type: string, description: Carrier code,",
+            "carrier: {type: string, earliest: 2000-01-01, description: Carrier code,",
+            ".columns.carrier.earliest` must be given for a timestamp only, but carrier is string.",
+        ),
+        (
+            "predicted_at: {type: timestamp,",
+            "predicted_at: {type: timestamp, earliest: 2014-01-02, latest: 2014-01-01,",
+            "must have its earliest day before the latest, but got 2014-01-02 > 2014-01-01.",
+        ),
         ("to: [faa]", "to: [faa, name]", "must pair columns, but got 1 columns to 2."),
         (
             "transform: join, columns: [origin, dest]",

@@ -81,8 +81,22 @@ def test_accepted_rows_are_typed_and_derived_columns_computed(engine, tmp_path):
             ["fare must be a finite number, but got 'inf'"],
         ),
         (("1", "ROME", "-0.01", DAY), ["fare must be at least 0 EUR, but got '-0.01'"]),
-        (("1", "ROME", "1", "2013-02-30"), ["started_at must be a date and time, but got '2013-02-30'"]),
-        (("1", "ROME", "1", "infinity"), ["started_at must be a date and time, but got 'infinity'"]),
+        (
+            ("1", "ROME", "1", "2013-02-30"),
+            ["started_at must be a date and time, its zone as an offset, but got '2013-02-30'"],
+        ),
+        (
+            ("1", "ROME", "1", "2013-01-02 03:04:05 EST"),
+            ["started_at must be a date and time, its zone as an offset, but got '2013-01-02 03:04:05 EST'"],
+        ),
+        *(
+            (("1", "ROME", "1", day), [f"started_at must be from 1990-01-01 to 2099-12-30, but got '{day}'"])
+            for day in ("0001-01-01", "1900-01-01", "1970-01-01", "2099-12-31", "9999-12-31")
+        ),
+        (
+            ("1", "ROME", "1", "infinity"),
+            ["started_at must be a date and time, its zone as an offset, but got 'infinity'"],
+        ),
         (
             ("1001", "ROME", "101", DAY),
             ["trip must be at most 1000, but got '1001'", "fare must be at most 100 EUR, but got '101'"],

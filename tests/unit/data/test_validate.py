@@ -13,7 +13,7 @@ from components.data.dictionary import Dictionary
 from components.data.ingest import ingest_sources
 from components.data.quality import FilterRows, Quality, RowsByFate
 from components.data.validate import validate_snapshot
-from tests.unit.data.trips import AS_OF, make_problem
+from tests.unit.data.trips import AS_OF, TRIPS, make_problem
 
 
 def land_months(zone, *months, rows=20):
@@ -168,6 +168,54 @@ def test_source_that_was_silent_for_decades_is_said_in_one_sentence(zone, run):
     assert words == (
         "trips: nothing was delivered for 1970-02, 1970-03, 1970-04, 1970-05, 1970-06, 1970-07 and 511 more."
     )
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1900-01-01", "1970-01-01", "2099-12-31", "9999-12-31"])
+def test_placeholder_of_a_date_is_set_aside_and_disarms_no_limit(zone, run, tmp_path, day):
+    problem = make_problem({"volume": Volume(minimum_ratio=0.6, maximum_ratio=1.6)})
+    land_months(zone, 1, 2)
+    zone.land_trips("2013-03.csv", "301,ROME,1,2013-03-15", f"302,ROME,1,{day}")
+    with pytest.raises(
+        DataError, match=re.escape("trips: the rows a day of 2013-03 must be 0.6 to 1.6 times the median")
+    ):
+        run(problem)
+    (row,) = pd.read_parquet(tmp_path / "quarantine.parquet").itertuples()
+    assert (row.row, list(row.checks)) == (3, ["started_at.range"])
+    assert list(row.reasons) == [f"started_at must be from 1990-01-01 to 2099-12-30, but got '{day}'"]
+
+
+def test_days_that_the_contract_finds_plausible_are_accepted(zone, run):
+    column = {**TRIPS["columns"]["started_at"], "earliest": "1900-01-01"}
+    known_at = {**TRIPS["columns"]["known_at"], "earliest": "1900-01-01"}
+    problem = make_problem({"columns": {**TRIPS["columns"], "started_at": column, "known_at": known_at}})
+    zone.land_trips("2013-01.csv", "1,ROME,1,1900-01-01", "2,ROME,1,1899-12-31")
+    quality, _ = run(problem)
+    assert (quality.sources["trips"].accepted, quality.sources["trips"].quarantined) == (1, 1)
+
+
+def test_name_of_a_zone_moves_no_other_row(zone, run):
+    rows = [f"{n},ROME,1,2013-01-03 00:00:00" for n in range(2, 1001)]
+    zone.land_trips("2013-01.csv", "1,ROME,1,2013-01-02 03:04:05 EST", *rows)
+    quality, folder = run(make_problem())
+    assert pd.read_parquet(folder / "trips.parquet")["started_at"].unique().tolist() == [
+        pd.Timestamp("2013-01-03", tz="UTC")
+    ]
+    (problem,) = quality.sources["trips"].problems
+    assert (problem.check, problem.rows) == ("started_at.type", 1)
+
+
+def test_volume_without_earlier_months_is_named_as_not_judged(zone, run):
+    land_months(zone, 3)
+    quality, _ = run(make_problem({"volume": Volume(minimum_ratio=0.6, maximum_ratio=1.6)}))
+    assert quality.warnings == ("trips: the volume is not judged: its limits need a whole month and 2 before it.",)
+
+
+def test_volume_that_empty_months_keep_from_being_judged_stops_the_run(zone, run):
+    problem = make_problem({"volume": Volume(minimum_ratio=0.6, maximum_ratio=1.6)})
+    zone.land_trips("2012-09.csv", "1,ROME,1,2012-09-01")
+    land_months(zone, 3)
+    with pytest.raises(DataError, match=re.escape("but that is 0 rows: the volume cannot be judged.")):
+        run(problem)
 
 
 def test_a_file_delivered_twice_counts_once(zone, run, problem):

@@ -260,6 +260,15 @@ def test_times_of_writing_in_text_are_compared_as_times(tmp_path, created, right
     assert latest.to_arrow()["late_ratio"].to_pylist() == [right]
 
 
+def test_names_of_zones_in_times_of_text_are_refused(tmp_path):
+    """DuckDB keeps the zone of one text for the texts that follow it."""
+    created = ["2013-01-02 03:04:05 EST", "2013-01-02 00:00:00"]
+    store = _store_of(tmp_path, REVISED.assign(created=created), created_timestamp_column="created")
+    told = "column `created` must hold times of ISO 8601, their zone as an offset, but in 1 rows it does not"
+    with pytest.raises(DataError, match=re.escape(told)):
+        _join(store, ASKED)
+
+
 def test_a_column_that_differs_by_case_only_is_never_taken_for_another(tmp_path):
     rows = REVISED[:1].rename(columns={"late_ratio": "Late_Ratio"}).assign(late_ratio=[0.7])
     store = _store_of(tmp_path, rows)
