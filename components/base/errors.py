@@ -13,6 +13,7 @@
     └── TransientError               something is out of reach; the same call may succeed later
         ├── StoreUnavailableError    the object store does not answer
         ├── EndpointUnavailableError the prediction endpoint does not answer
+        ├── NotLoggedError           the prediction log cannot write what must be written before an answer
         └── RulingsUnavailableError  the governor's database does not answer
 
 A class of its own has what somebody catches by name. Every text reads
@@ -77,6 +78,10 @@ class StoreUnavailableError(TransientError):
 
 class EndpointUnavailableError(TransientError):
     """The prediction endpoint does not answer."""
+
+
+class NotLoggedError(TransientError):
+    """The prediction log cannot write the rows of a request that must not be answered without them."""
 
 
 class RulingsUnavailableError(TransientError):

@@ -159,8 +159,8 @@ class Settings(BaseSettings):
     features: str | None = Field(None, exclude=True)
     """Read by feature_repo/feature_store.yaml alone, when `feast` runs on the command line."""
 
-    prediction_log: Annotated[Literal["on", "off"], _must("be on or off")] = "on"
-    """`off` logs nothing; the contract defines what is logged."""
+    prediction_log: Annotated[Literal["on", "off", "synced"], _must("be on, off or synced")] = "on"
+    """`off` logs nothing; `synced` answers when the rows are on the disk; the contract defines what is logged."""
     prediction_log_spool: LocalPath = Field(default_factory=lambda known: known["home"] / "spool")
     """Where a predictor keeps logged predictions until the object store has them."""
     prediction_log_segment_seconds: _Seconds = 300

@@ -243,6 +243,35 @@ def test_sigterm_stores_what_was_answered(run, store, store_settings):
     assert list((store_settings.prediction_log_spool / "flight-delays").iterdir()) == []
 
 
+def test_a_killed_predictor_with_a_synced_log_loses_nothing_that_it_had_answered(run, store):
+    predictor = run({**SLOW, "prediction_log": "synced"})
+    answered: list[str] = []
+
+    async def ask(client: int) -> None:
+        async with httpx.AsyncClient(base_url=predictor.url, timeout=20) as session:
+            for i in range(100_000):
+                try:
+                    answer = await session.post(
+                        V1, json={"instances": [FLIGHT]}, headers={"idempotency-key": f"{client}-{i}"}
+                    )
+                except httpx.HTTPError:
+                    return
+                assert answer.status_code == 200
+                answered.append(f"{client}-{i}")
+                if len(answered) == 300:
+                    predictor.process.kill()
+
+    async def ask_all() -> None:
+        await asyncio.gather(*(ask(client) for client in range(8)))
+
+    asyncio.run(ask_all())
+    predictor.process.wait()
+    after = run(QUICK)
+    wait_stored(after, len(answered))
+    assert len(answered) >= 300
+    assert {(key, 0) for key in answered} <= keys(read_log(store))
+
+
 def test_a_killed_predictor_loses_nothing_that_it_had_counted_as_spooled(run, store):
     predictor = run({**SLOW, "prediction_log_segment_bytes": 100_000})
 

@@ -7,6 +7,10 @@ A request makes one line a row and puts it in a queue in memory. One thread take
 and appends it to a segment on local disk: from then on the row is *spooled*, and a killed process does not lose it.
 Another thread brings closed segments to the object store. A request waits for neither.
 
+With TIDEMILL_PREDICTION_LOG=synced a request is answered when its rows are on the disk (fsync), and refused with 503
+when they cannot be: nothing that was answered is lost, whatever is killed. The thread takes what waits at once, so that
+requests that come together share one fsync.
+
 What happens when something is gone:
     object store      predictions go on; rows stay in the spool and are stored when it is back
     spool over limit  predictions go on; new rows are dropped and counted
@@ -26,10 +30,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from threading import Event, Thread
+from concurrent.futures import Future
+from threading import Event, Lock, Thread
 from typing import Protocol
 
 from components.base.adapters.s3 import ObjectStore
+from components.base.errors import NotLoggedError
 from components.base.settings import Settings
 from components.serving.prediction_log.schema import SegmentHeader
 from components.serving.prediction_log.segment import LineWriter
@@ -61,8 +67,20 @@ class WatchedMetrics(LogMetrics, Protocol):
 class PredictionLog:
     """The log of one served model."""
 
-    def __init__(self, header: SegmentHeader, spool: Spool, uploader: Uploader | None, metrics: WatchedMetrics) -> None:
-        """Start the threads; without an uploader rows stay in the spool."""
+    def __init__(
+        self,
+        header: SegmentHeader,
+        spool: Spool,
+        uploader: Uploader | None,
+        metrics: WatchedMetrics,
+        *,
+        is_synced: bool = False,
+    ) -> None:
+        """Start the threads; without an uploader rows stay in the spool, and a synced log says when they are."""
+        self._is_synced = is_synced
+        self._waiting: list[Future[None]] = []
+        self._guard = Lock()
+        self._wake = Event()
         self._sampling_ratio = header.sampling_ratio
         self._writer = LineWriter(header)
         self._spool = spool
@@ -77,11 +95,17 @@ class PredictionLog:
         if uploader:
             uploader.start()
 
-    def add(self, request_id: str, rows: Sequence[Row], predictions: Sequence[Prediction]) -> None:
-        """Log the rows of one request, or count them as dropped: never an error, never a wait."""
+    def add(self, request_id: str, rows: Sequence[Row], predictions: Sequence[Prediction]) -> "Future[None] | None":
+        """Log the rows of one request, or count them as dropped: never an error, never a wait.
+
+        Returns:
+            Of a synced log what is done when the rows are on the disk, and fails with a `NotLoggedError` when they
+            cannot be; else None.
+        """
         if not is_sampled(request_id, self._sampling_ratio):
             self._metrics.count("sampled_out", len(rows))
-            return
+            return None
+        written: Future[None] | None = Future() if self._is_synced else None
         try:
             lines = self._writer.write(request_id, rows, predictions, time.time())
         except Exception:
@@ -91,19 +115,31 @@ class PredictionLog:
             self._has_failed = True
         if not lines or len(self._queue) + len(lines) > _QUEUE_ROWS:
             self._metrics.count("dropped", len(rows))
-            return
-        self._queue.extend(lines)
+            if written is not None:
+                written.set_exception(_not_logged())
+            return written
+        if written is None:
+            self._queue.extend(lines)
+            return None
+        with self._guard:
+            self._queue.extend(lines)
+            self._waiting.append(written)
+        self._wake.set()
+        return written
 
     def close(self, seconds: float = _CLOSE_SECONDS) -> None:
         """Spool what is queued, store what is spooled as far as time allows, and end."""
         until = time.monotonic() + seconds
         self._closing.set()
+        self._wake.set()
         self._thread.join(seconds)
         if self._uploader is None or self._uploader.stop(max(0.0, until - time.monotonic())):
             self._spool.release()
 
     def _run(self) -> None:
-        while not self._closing.wait(_DRAIN_SECONDS):
+        while not self._closing.is_set():
+            self._wake.wait(_DRAIN_SECONDS)
+            self._wake.clear()
             try:
                 self._drain()
                 self._spool.close_due()
@@ -114,11 +150,22 @@ class PredictionLog:
 
     def _drain(self) -> None:
         """Write all that is queued; what the spool does not take is dropped."""
-        waiting = len(self._queue)
+        with self._guard:
+            waiting, requests, self._waiting = len(self._queue), self._waiting, []
+        is_whole = True
         while waiting:
             lines = [self._queue.popleft() for _ in range(min(waiting, _WRITE_ROWS))]
             waiting -= len(lines)
-            self._metrics.count("spooled" if self._spool.append(lines) else "dropped", len(lines))
+            is_written = self._spool.append(lines)
+            is_whole &= is_written
+            self._metrics.count("spooled" if is_written else "dropped", len(lines))
+        for request in requests:
+            # A part that was written is repeated by the caller under the same key, and counts once.
+            request.set_result(None) if is_whole else request.set_exception(_not_logged())
+
+
+def _not_logged() -> NotLoggedError:
+    return NotLoggedError("prediction log: the rows must be on the disk before the answer, but it takes none.")
 
 
 def is_sampled(request_id: str, ratio: float) -> bool:
@@ -146,11 +193,12 @@ def open_prediction_log(served: ServedModel, settings: Settings, metrics: Watche
         segment_bytes=settings.prediction_log_segment_bytes,
         spool_bytes=settings.prediction_log_spool_bytes,
     )
-    spool = Spool(folder, header.write, limits)
+    is_synced = settings.prediction_log == "synced"
+    spool = Spool(folder, header.write, limits, is_synced=is_synced)
     uploader = None
     if settings.s3 is None:
         logger.warning("prediction log: no object store is set (TIDEMILL_S3_ENDPOINT): rows stay in the spool.")
     else:
         # The uploader itself tries again.
         uploader = Uploader(spool, ObjectStore(settings.s3, settings.bucket, attempts=1), metrics)
-    return PredictionLog(header, spool, uploader, metrics)
+    return PredictionLog(header, spool, uploader, metrics, is_synced=is_synced)

@@ -6,8 +6,9 @@ by `prediction_log` (one thread writes) and `prediction_upload` (another takes a
     <spool>/<endpoint>/<process>/lock              held as long as the process lives
     <spool>/<endpoint>/<process>/<segment>.jsonl   a header, then one line a row
 
-A row is on disk once `append` returned: a killed process loses none of those. Nothing is forced out of the kernel's
-memory, so a machine that loses power loses its last seconds. A folder whose lock is free belongs to nobody: who takes
+A row is the kernel's once `append` returned: a killed process loses none of those. A spool that is not synced forces
+nothing out of the kernel's memory, so that a machine that loses power loses its last seconds; a synced one waits until
+the row is on the disk. A folder whose lock is free belongs to nobody: who takes
 the lock takes the segments.
 """
 
@@ -77,6 +78,14 @@ class OpenSegment:
             raise
         self.size_bytes += len(content)
 
+    def sync(self) -> None:
+        """Wait until all that was written is on the disk.
+
+        Raises:
+            OSError: the disk is broken.
+        """
+        os.fdatasync(self._descriptor)
+
     def close(self) -> None:
         """Write no more."""
         os.close(self._descriptor)
@@ -85,14 +94,18 @@ class OpenSegment:
 class Spool:
     """The segments of this process, and of those that died before it."""
 
-    def __init__(self, folder: Path, header: Callable[[], bytes], limits: SpoolLimits) -> None:
+    def __init__(
+        self, folder: Path, header: Callable[[], bytes], limits: SpoolLimits, *, is_synced: bool = False
+    ) -> None:
         """Name the endpoint's folder; it is made with the first row, and again if it is lost.
 
         Args:
             folder: Of the endpoint; several processes may share it.
             header: Makes the first line of each segment.
             limits: When a segment is closed, and how much may be spooled.
+            is_synced: A row counts as written when it is on the disk, not when the kernel has it.
         """
+        self._is_synced = is_synced
         self._root = folder
         self._own = folder / _new_name()
         self._header = header
@@ -119,6 +132,8 @@ class Spool:
                 raise OSError(f"its {limit} bytes are used up")
             segment = self._open or self._open_segment()
             segment.append(content)
+            if self._is_synced:
+                segment.sync()
         except OSError as error:
             self._note(str(error))
             if self._open is not None and self._open.is_torn:
@@ -193,6 +208,10 @@ class Spool:
                 os.close(self._locks[self._own])
             self._locks[self._own] = lock
         self._open = OpenSegment(self._own / f"{_new_name()}{_SUFFIX}", self._header())
+        if self._is_synced:
+            # The file's name is on the disk when its folder is.
+            for folder in (self._own, self._root):
+                _sync_folder(folder)
         return self._open
 
     def _leave(self, folder: Path) -> None:
@@ -228,6 +247,14 @@ class Spool:
 def _new_name() -> str:
     """Return a name that sorts by time and is nobody else's."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:12]}"
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(path: Path) -> int:

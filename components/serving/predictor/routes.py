@@ -30,7 +30,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from components.base.errors import TransientError, suggest_name
+from components.base.errors import NotLoggedError, TransientError, suggest_name
 from components.base.task import Task
 from components.serving.predictor.metrics import PredictorMetrics
 from components.serving.predictor.model import Prediction
@@ -170,6 +170,9 @@ class _Routes:
         except RequestError as error:
             _log(request, error.status, str(error))
             return {"error": str(error)}, error.status
+        except NotLoggedError as error:
+            _log(request, 503, str(error))
+            return {"error": "the prediction cannot be recorded now. Try again with the same idempotency-key."}, 503
         except TransientError as error:
             _log(request, 503, str(error))
             return {"error": "the features cannot be looked up now. Try again."}, 503

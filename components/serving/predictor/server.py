@@ -9,6 +9,7 @@ socket that is bound already. gRPC is off: it cannot be bound to loopback, and c
 """
 
 import argparse
+import asyncio
 import logging
 import os
 import signal
@@ -97,9 +98,10 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         answer, _ = await self({"instances": rows})
         predictions: list[Prediction] = answer["predictions"]
         if request_id:
+            written = self._log.add(request_id, rows, predictions) if self._log is not None else None
+            if written is not None:
+                await asyncio.wrap_future(written)
             self.metrics.count_predictions(predictions)
-            if self._log is not None:
-                self._log.add(request_id, rows, predictions)
         return predictions
 
     async def is_ready(self) -> bool:
@@ -177,7 +179,7 @@ def serve(predictor: Predictor, host: str, port: int, shared: socket.socket | No
 @contextmanager
 def logging_predictions(served: ServedModel, settings: Settings, *, is_on: bool) -> Iterator[PredictionLog | None]:
     """Log the predictions of the block, unless the caller or the settings turn it off; then flush."""
-    if not (is_on and settings.prediction_log == "on"):
+    if not is_on or settings.prediction_log == "off":
         logger.info("predictor: predictions are not logged")
         yield None
         return

@@ -173,7 +173,7 @@ def test_what_is_set_of_the_prediction_log_reaches_a_child(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("TIDEMILL_PREDICTION_LOG", "yes", "must be on or off, but got 'yes'"),
+        ("TIDEMILL_PREDICTION_LOG", "yes", "must be on, off or synced, but got 'yes'"),
         ("TIDEMILL_PREDICTION_LOG_SEGMENT_SECONDS", "0", "must be a number above 0, but got '0'"),
         ("TIDEMILL_PREDICTION_LOG_SEGMENT_BYTES", "1.5", "must be a whole number above 0, but got '1.5'"),
         ("TIDEMILL_PREDICTION_LOG_SPOOL_BYTES", "-1", "must be a whole number above 0, but got '-1'"),

@@ -1,12 +1,14 @@
 """The log takes rows from requests without waiting, and decides alike about a replay."""
 
 import dataclasses
+import os
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.base.errors import NotLoggedError
 from components.serving.prediction_log import log as prediction_log
 from components.serving.prediction_log.log import PredictionLog, is_sampled
 from components.serving.prediction_log.spool import Spool, SpoolLimits
@@ -18,16 +20,16 @@ from tests.unit.serving.test_prediction_spool import CountedRows, MemoryStore
 class World:
     """A log over a folder and a store in memory."""
 
-    def __init__(self, folder, ratio: float = 1.0, has_store: bool = True, **limits) -> None:
+    def __init__(self, folder, ratio: float = 1.0, has_store: bool = True, is_synced: bool = False, **limits) -> None:
         self.folder, self.store, self.counted = folder, MemoryStore(), CountedRows()
         defaults = SpoolLimits(segment_seconds=300, segment_bytes=2**24, spool_bytes=2**30)
-        self.spool = Spool(folder, HEADER.write, dataclasses.replace(defaults, **limits))
+        self.spool = Spool(folder, HEADER.write, dataclasses.replace(defaults, **limits), is_synced=is_synced)
         uploader = Uploader(self.spool, self.store, self.counted) if has_store else None
         header = dataclasses.replace(HEADER, sampling_ratio=ratio)
-        self.log = PredictionLog(header, self.spool, uploader, self.counted)
+        self.log = PredictionLog(header, self.spool, uploader, self.counted, is_synced=is_synced)
 
-    def add(self, request_id: str, rows: int = 1) -> None:
-        self.log.add(request_id, [ROW] * rows, [make_prediction()] * rows)
+    def add(self, request_id: str, rows: int = 1):
+        return self.log.add(request_id, [ROW] * rows, [make_prediction()] * rows)
 
 
 def wait_for(condition) -> None:
@@ -73,6 +75,42 @@ def test_without_a_store_rows_stay_in_the_spool(tmp_path):
     world.log.close()
     (segment,) = tmp_path.glob("*/*.jsonl")
     assert segment.read_bytes().count(b"\n") == 2
+
+
+def test_a_synced_log_says_when_the_rows_of_a_request_are_on_the_disk(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    world = World(tmp_path, has_store=False, is_synced=True)
+    for i in range(3):
+        world.add(f"r-{i}", rows=2).result(10)
+        (segment,) = tmp_path.glob("*/*.jsonl")
+        assert segment.read_bytes().count(b"\n") == 1 + 2 * (i + 1)
+        assert synced[-1] == segment.stat().st_size
+    assert world.counted["spooled"] == 6
+    world.log.close()
+
+
+def test_a_synced_log_says_of_each_request_that_it_cannot_be_written(tmp_path, monkeypatch):
+    world = World(tmp_path, has_store=False, is_synced=True, spool_bytes=10)
+    with pytest.raises(NotLoggedError, match="must be on the disk before the answer"):
+        world.add("no room").result(10)
+
+    def break_disk(_):
+        raise OSError("input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", break_disk)
+    broken = World(tmp_path / "broken", has_store=False, is_synced=True)
+    with pytest.raises(NotLoggedError):
+        broken.add("no disk").result(10)
+    assert (world.counted["dropped"], broken.counted["dropped"]) == (1, 1)
+    world.log.close()
+    broken.log.close()
+
+
+def test_a_log_that_is_not_synced_keeps_no_request_waiting(tmp_path):
+    world = World(tmp_path, has_store=False)
+    assert world.add("a") is None
+    world.log.close()
 
 
 def test_a_full_queue_drops_whole_requests_and_counts_them(tmp_path, monkeypatch):
