@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -438,3 +439,13 @@ def test_sigterm_answers_what_is_in_flight_and_ends_well(tmp_path):
         process.kill()
         process.wait(20)
     assert "Traceback" not in (tmp_path / "log.txt").read_text()
+
+
+def test_the_openapi_document_describes_what_is_answered(server):
+    document = httpx.get(server.url + "/openapi.json").json()
+    rows = [FLIGHT, {**FLIGHT, "instance_id": "loan-1", "tailnum": None}]
+    for path, body in ((V1, {"instances": rows}), (V2, write_v2(SCHEMA, [FLIGHT])), (V1, {}), (V2, {})):
+        answer = server.post(path, json=body)
+        described = document["paths"][path]["post"]["responses"][str(answer.status_code)]
+        schema = described["content"]["application/json"]["schema"] | {"components": document["components"]}
+        jsonschema.validate(answer.json(), schema)

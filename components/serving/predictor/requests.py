@@ -33,7 +33,8 @@ INSTANCE_ID = "instance_id"
 """Names a row, if its caller wants to: in the prediction log rows of one name and one content are one."""
 # Enough to correct a client; a body of a thousand wrong rows does not become an answer of a thousand lines.
 _MAXIMUM_FAULTS = 5
-_MAXIMUM_TEXT = 200
+MAXIMUM_TEXT = 200
+"""Characters of a text in a request."""
 _EXAMPLE_TIMESTAMP = "2013-07-01T12:00:00Z"
 
 
@@ -264,8 +265,8 @@ def _example(column: Column) -> Any:
 def _read_text(value: Any) -> str:
     if not isinstance(value, str):
         raise WrongValueError(f"must be text, but got {shorten(value)}")
-    if len(value) > _MAXIMUM_TEXT:
-        raise WrongValueError(f"must have at most {_MAXIMUM_TEXT} characters, but has {len(value)}")
+    if len(value) > MAXIMUM_TEXT:
+        raise WrongValueError(f"must have at most {MAXIMUM_TEXT} characters, but has {len(value)}")
     return value
 
 

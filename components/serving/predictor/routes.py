@@ -34,6 +34,7 @@ from components.base.errors import NotLoggedError, TransientError, suggest_name
 from components.base.task import Task
 from components.serving.predictor.metrics import PredictorMetrics
 from components.serving.predictor.model import Prediction
+from components.serving.predictor.openapi import describe_api
 from components.serving.predictor.requests import LOG_HEADER, VERSION_HEADER, RequestError, RequestSchema, Row
 from components.serving.predictor.tensors import answer_v2, list_answer_datatypes, parse_v2
 
@@ -43,7 +44,10 @@ _NAME_FORM = re.compile(r"[!-~]{1,128}")
 # Enough that no two requests ever get the same.
 _RANDOM_BYTES = 16
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_PATHS = "POST /v1/models/{name}:predict, POST /v2/models/{name}/infer, GET /v2/models/{name}, GET /v2/health/ready"
+_PATHS = (
+    "POST /v1/models/{name}:predict, POST /v2/models/{name}/infer, GET /v2/models/{name}, GET /v2/health/ready, "
+    "GET /openapi.json"
+)
 
 logger = logging.getLogger(__name__)
 Predict = Callable[[bytes, str], Awaitable[dict[str, Any]]]
@@ -75,6 +79,7 @@ def build_app(endpoint: Inference, kserve_app: ASGIApp) -> Starlette:
             # Every method comes here, else GET would match `/v1/models/{name}` with a name that ends in :predict.
             Route("/v1/models/{name}:predict", routes.predict_v1, methods=_METHODS),
             Route("/v2/models/{name}/infer", routes.predict_v2, methods=_METHODS),
+            Route("/openapi.json", routes.describe),
             Route("/v2/health/ready", routes.ready),
             Route("/v2/models/{name}/ready", routes.ready),
             Route("/v1/models/{name}", routes.ready),
@@ -106,6 +111,11 @@ class _Routes:
 
     async def predict_v2(self, request: Request) -> Response:
         return await self._answer(request, "v2", self._predict_v2)
+
+    async def describe(self, request: Request) -> Response:
+        del request
+        one = self.endpoint
+        return _json(describe_api(one.schema, one.task, one.name, one.version))
 
     async def ready(self, request: Request) -> Response:
         name = request.path_params.get("name", self.endpoint.name)

@@ -36,6 +36,11 @@ _DATATYPES: dict[ColumnType, tuple[str, ...]] = {
 }
 
 
+def describe_datatypes(type: ColumnType) -> tuple[str, ...]:  # noqa: A002
+    """Return the datatypes that a tensor of a column may have; the metadata names the first."""
+    return _DATATYPES[type]
+
+
 def describe_inputs(schema: RequestSchema) -> list[dict[str, Any]]:
     """Return the inputs of the V2 model metadata."""
     return [{"name": f.name, "datatype": _DATATYPES[f.type][0], "shape": [-1]} for f in schema.fields]
