@@ -183,6 +183,8 @@ class Labels(_Frozen):
     """Labels with more than one version."""
     new_since_training: int
     """Labels that arrived after the champion's `as_of`."""
+    known_before: int = 0
+    """Rows whose label was known before they were predicted: it does not count."""
 
 
 class SliceScore(_Frozen):

@@ -9,8 +9,9 @@ Notation
     due        rows whose label should be known at `as_of`
     scored     rows of the champion that are due and labelled
 
-A row with a label that is not due yet is not scored: early labels differ from the rest (a flight that is on time lands
-sooner than one that is late).
+A label that was known before its row was predicted does not count: a model that is scored on it is scored on the past.
+Clocks differ then, or a caller asks for what has happened. A row with a label that is not due yet is not scored: early
+labels differ from the rest (a flight that is on time lands sooner than one that is late).
 """
 
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ class ServedRows:
     label_at: "pd.Series[pd.Timestamp]"
     changed: Flags
     """Whether the label has had another value before."""
+    answered: Flags
+    """Whether the label was known before the prediction; then it does not count."""
 
     @property
     def labelled(self) -> Flags:
@@ -79,6 +82,7 @@ def read_served_rows(
     outputs = list_output_columns(task)
     columns = [EVENT_TIME, LABEL_DUE_AT, MODEL_VERSION, *outputs, DECISION, SAMPLING_RATIO]
     joined = join_labels(task.problem, predictions, labels, columns).to_pandas()
+    answered = joined["label_at"] < joined[EVENT_TIME]
     return ServedRows(
         as_of=as_of,
         event_time=joined[EVENT_TIME],
@@ -88,9 +92,10 @@ def read_served_rows(
         weights=1 / joined[SAMPLING_RATIO].to_numpy(dtype=np.float64),
         of_champion=(joined[MODEL_VERSION] == champion).to_numpy(dtype=bool),
         due=(joined[LABEL_DUE_AT] <= as_of).to_numpy(dtype=bool),
-        outcomes=joined["label"].to_numpy(dtype=np.float64, na_value=np.nan),
-        label_at=joined["label_at"],
+        outcomes=joined["label"].mask(answered).to_numpy(dtype=np.float64, na_value=np.nan),
+        label_at=joined["label_at"].mask(answered),
         changed=joined["is_changed"].to_numpy(dtype=bool),
+        answered=answered.to_numpy(dtype=bool),
     )
 
 
@@ -136,4 +141,5 @@ def describe_labels(rows: ServedRows, new_since_training: int) -> Labels:
         ),
         changed=int(rows.changed.sum()),
         new_since_training=new_since_training,
+        known_before=int(rows.answered.sum()),
     )

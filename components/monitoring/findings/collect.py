@@ -110,6 +110,16 @@ def _find_labels(
             f"{write_percent(monitoring.minimum_label_coverage)} are required. The scored rows may not be typical.",
             action=f"Ask the team that delivers {source}: the runbook is LabelsMissing.",
         )
+    if labels.known_before:
+        yield WindowFinding(
+            severity="critical",
+            topic="labels",
+            title="Predictions were asked for after their outcome was known",
+            text=f"{write_count(labels.known_before)} of {write_count(labels.rows)} rows have a label that is older "
+            "than the prediction. These labels are not counted: no model is judged on the past.",
+            action="Compare the clocks of the caller, of the online store (its last refresh) and of the labels, or "
+            "stop asking for what has happened.",
+        )
     if labels.changed:
         yield WindowFinding(
             severity="note",

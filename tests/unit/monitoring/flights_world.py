@@ -84,6 +84,7 @@ def make_rows(flights, probabilities=None, thresholds=0.3, **changes):
         "outcomes": outcome.to_numpy(),
         "label_at": flights["outcome_at"].where(outcome.notna()),
         "changed": np.zeros(size, dtype=bool),
+        "answered": np.zeros(size, dtype=bool),
     }
     return ServedRows(**(fields | changes))
 

@@ -69,6 +69,15 @@ def test_decisions_that_cost_more_than_they_earn_are_found_whatever_the_current_
     assert found(against_nothing(112, -26, 250), "value") == []
 
 
+def test_labels_that_are_older_than_their_predictions_are_critical():
+    (finding,) = found(result(labels=change("labels", known_before=183)), "labels")
+    assert (finding.severity, finding.title) == (
+        "critical",
+        "Predictions were asked for after their outcome was known",
+    )
+    assert finding.text.startswith("183 of ")
+
+
 def test_healthy_window_says_nothing():
     assert found(HEALTHY) == []
 

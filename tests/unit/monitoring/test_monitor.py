@@ -71,8 +71,10 @@ def problem_with_history():
 def run(world, tmp_path):
     """Monitor as of a moment, with other outcomes if given."""
 
-    def monitor(late=None, as_of=AS_OF):
+    def monitor(late=None, as_of=AS_OF, outcome_at=None):
         flights = world.served if late is None else world.served.assign(late=late)
+        if outcome_at is not None:
+            flights = flights.assign(outcome_at=outcome_at)
         accepted = put_flights(tmp_path / "accepted", flights[world.served["outcome_at"] <= as_of])
         return monitor_window(TASK, accepted, world.features, as_of, world.settings)
 
@@ -92,6 +94,17 @@ def test_model_is_measured_on_the_rows_of_the_champion(run):
     assert result.features[0].name == RISK
     assert result.skew.different_ratio == 0
     assert [view.median_seconds for view in result.views] == pytest.approx([600] * len(result.views), rel=0.02)
+
+
+def test_a_label_that_was_known_before_the_prediction_is_named_and_not_counted(run, world):
+    """The clocks of 183 requests are a day late: their outcome was known when they asked."""
+    known = world.served["outcome_at"].where(np.arange(len(world.served)) >= 183 + 600, START - timedelta(days=1))
+    before, result = run(), run(outcome_at=known)
+    assert result.labels.known_before == 183 + 600
+    assert result.performance.rows == before.performance.rows - 183
+    assert result.labels.lag_hours_median == before.labels.lag_hours_median
+    titles = [finding.title for finding in result.findings if finding.severity == "critical"]
+    assert "Predictions were asked for after their outcome was known" in titles
 
 
 def test_value_is_compared_with_the_current_solution_and_the_previous_champion(run):
