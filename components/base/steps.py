@@ -19,11 +19,11 @@ def frame(problem: str, as_of: str, due: str, after: str = "") -> NamedTuple(
     from components.base.run_order import wait_for_earlier
     from components.base.settings import load_settings
     from components.base.times import parse_time
-    from components.features.feast.feature_store import declared_views
+    from components.features.build import check_views
 
     settings = load_settings()
     checked, store = load_problem(settings.problems / f"{problem}.yaml"), open_store(settings)
-    declared_views(checked)
+    check_views(checked)
     time = parse_time(as_of or due)
     wait_for_earlier(store, checked, "" if as_of else after, time)
     return store_problem(checked, store), time.isoformat()

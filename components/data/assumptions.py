@@ -10,6 +10,7 @@ from pathlib import Path
 from components.base.adapters.duckdb import explain_duckdb_errors, quote_name, quote_text
 from components.base.contract.problem import Assumption, Problem
 from components.base.engine import Engine, using_engine
+from components.base.errors import DataError
 from components.data.quality import AssumptionResult
 
 
@@ -17,7 +18,7 @@ def check_assumptions(problem: Problem, accepted_folder: Path) -> list[Assumptio
     """Compute every assumption over the accepted sources.
 
     Raises:
-        DataError: the SQL of an assumption fails.
+        DataError: the SQL of an assumption fails, or returns several rows.
     """
     with using_engine(problem.data.engine) as engine:
         for name in problem.sources:
@@ -28,8 +29,13 @@ def check_assumptions(problem: Problem, accepted_folder: Path) -> list[Assumptio
 
 def _check(engine: Engine, assumption: Assumption) -> AssumptionResult:
     with explain_duckdb_errors(f"assumption {assumption.name}"):
-        row = engine.execute(assumption.sql).fetchone()
-    value = None if row is None or row[0] is None or math.isnan(row[0]) else float(row[0])
+        rows = engine.execute(assumption.sql).fetchall()
+    if len(rows) > 1:
+        raise DataError(
+            f"assumption {assumption.name}: its SQL must return one number, but returned {len(rows):,} rows. "
+            "Aggregate them, for example by max."
+        )
+    value = None if not rows or rows[0][0] is None or math.isnan(rows[0][0]) else float(rows[0][0])
     low, high = assumption.minimum, assumption.maximum
     if low is not None and high is not None:
         limits = f"within {low:g} to {high:g}"

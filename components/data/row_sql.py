@@ -8,17 +8,9 @@ when a row became available, and by validation. Nothing is executed here.
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
-from components.base.adapters.duckdb import only_times, quote_name, quote_text
+from components.base.adapters.duckdb import SQL_TYPES, only_times, quote_name, quote_text
 from components.base.contract.problem import Source
 from components.base.contract.types import ColumnType
-
-_SQL_TYPES: dict[ColumnType, str] = {
-    "string": "VARCHAR",
-    "int": "BIGINT",
-    "float": "DOUBLE",
-    "bool": "BOOLEAN",
-    "timestamp": "TIMESTAMPTZ",
-}
 
 
 def delivered_columns(source: Source) -> list[str]:
@@ -51,7 +43,7 @@ def _cast_sql(text: str, kind: ColumnType) -> str:
         return text
     if kind == "timestamp":
         text = only_times(text)
-    return f"TRY_CAST({text} AS {_SQL_TYPES[kind]})"
+    return f"TRY_CAST({text} AS {SQL_TYPES[kind]})"
 
 
 def implausible_sql(source: Source, name: str) -> str:
@@ -81,7 +73,7 @@ def typed_sql(source: Source, raw: str, extra: Sequence[str] = ()) -> str:
     typed = [f"{cast} AS {quote_name(name)}" for name, cast in casts.items()]
     inner = f"SELECT {', '.join([*map(quote_name, extra), *texts, *typed])} FROM {raw}"
     derived = [
-        f"TRY(CAST({source.columns[name].expression} AS {_SQL_TYPES[source.columns[name].type]})) AS {quote_name(name)}"
+        f"TRY(CAST({source.columns[name].expression} AS {SQL_TYPES[source.columns[name].type]})) AS {quote_name(name)}"
         for name in derived_columns(source)
     ]
     return f"SELECT {', '.join(['*', *derived])} FROM ({inner})"

@@ -25,6 +25,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from components.base.adapters.duckdb import connect_duckdb, explain_duckdb_errors, quote_name, quote_text
 from components.base.adapters.s3 import ObjectStore
+from components.base.contract.binding import create_empty
 from components.base.contract.problem import Problem
 from components.base.engine import Engine, using_engine
 from components.base.errors import ContractError, DataError, raise_faults, suggest_name
@@ -114,6 +115,24 @@ def build_tables(problem: Problem, accepted: Path, out: Path, since: datetime | 
         return {view.name: _write_view(engine, view, starts.get(view), out) for view in views}
 
 
+def check_views(problem: Problem) -> None:
+    """Bind the SQL of every view against empty sources and compare it with its declaration.
+
+    Raises:
+        ContractError: naming each view whose SQL is missing, is none, or selects something else than is declared.
+    """
+    faults = []
+    with using_engine("duckdb") as engine:
+        for name, source in problem.sources.items():
+            create_empty(engine.execute, name, source)
+        for view in declared_views(problem):
+            try:
+                faults += _create_view(engine, problem, view)
+            except (ContractError, DataError) as error:
+                faults.append(f"{view.name}: {error}")
+    raise_faults(ContractError, f"features of {problem.name}", faults)
+
+
 def _write_view(engine: Engine, view: OnlineView, start: str | None, out: Path) -> int:
     """Write the rows of a built table from a time on, in the order of its identity, and return their number."""
     identity = [*view.keys, *_TIMES]
@@ -169,15 +188,19 @@ def _source_files(problem: Problem, accepted: Path) -> list[Path]:
 
 
 def _build_view(engine: Engine, problem: Problem, view: OnlineView) -> list[str]:
-    """Run the SQL of a view into a table of its name and return what is wrong with it."""
+    """Run the SQL of a view into a table of its name and return what is wrong with it or its rows."""
+    # Rows are checked through the declared columns, so these must be there.
+    return _create_view(engine, problem, view) or [f"{view.name}: {fault}" for fault in _row_faults(engine, view)]
+
+
+def _create_view(engine: Engine, problem: Problem, view: OnlineView) -> list[str]:
+    """Run the SQL of a view into a table of its name and return in what it is another one than declared."""
     path = declarations_folder(problem) / f"{view.name}.sql"
     if not path.is_file():
         return [f"{view.name}: {path.name} must exist beside views.py, but does not."]
     with explain_duckdb_errors(f"build {path.name}"):
         engine.execute(f"CREATE TEMP TABLE {quote_name(view.name)} AS {render_sql(path)}")
-    faults = list(_schema_faults(engine, view))
-    # Rows are checked through the declared columns, so these must be there.
-    return [f"{view.name}: {fault}" for fault in faults or _row_faults(engine, view)]
+    return [f"{view.name}: {fault}" for fault in _schema_faults(engine, view)]
 
 
 def _schema_faults(engine: Engine, view: OnlineView) -> Iterator[str]:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import duckdb
 import pyarrow as pa
 
+from components.base.contract.types import ColumnType
 from components.base.engine import EngineName
 from components.base.errors import (
     DataError,
@@ -34,6 +35,16 @@ from components.base.errors import (
 
 _OFFSET = r"( ?(Z|UTC|[+-]\d{2}(:?\d{2}(:?\d{2})?)?))?"
 _TIME = rf"^\s*\d{{4}}[-/]\d{{1,2}}[-/]\d{{1,2}}([T ]+\d{{1,2}}:\d{{2}}(:\d{{2}}(\.\d+)?)?{_OFFSET})?\s*$"
+
+
+SQL_TYPES: dict[ColumnType, str] = {
+    "string": "VARCHAR",
+    "int": "BIGINT",
+    "float": "DOUBLE",
+    "bool": "BOOLEAN",
+    "timestamp": "TIMESTAMPTZ",
+}
+"""The types of a contract's columns."""
 
 
 def connect_duckdb(memory_limit: str | None = None, threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -64,6 +75,13 @@ def connect_duckdb(memory_limit: str | None = None, threads: int | None = None) 
     connection.execute("SET enable_progress_bar = false")
     connection.execute(f"LOAD {quote_text(str(_find_httpfs()))}")
     connection.execute(_secret_statement())
+    return connection
+
+
+def connect_empty() -> duckdb.DuckDBPyConnection:
+    """Open an in-memory database in UTC that reads no file: for statements that are only bound."""
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    connection.execute("SET TimeZone = 'UTC'")
     return connection
 
 

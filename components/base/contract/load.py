@@ -36,9 +36,10 @@ def parse_problem(text: str, where: str) -> Problem:
 
     Raises:
         ContractError: with all faults: YAML that does not parse, a key given twice, fields that break the schema and,
-            once the schema holds, rules across sections.
+            once the schema holds, rules across sections; once these hold, SQL and patterns that DuckDB does not take.
     """
     # The rules parse SQL; a process that reads checked contracts, such as the predictor, does without 10 MB of parser.
+    from components.base.contract.binding import find_binding_faults
     from components.base.contract.rules import find_cautions, find_faults
 
     node = compose_text(text, where)
@@ -63,6 +64,8 @@ def parse_problem(text: str, where: str) -> Problem:
         faults = [*broken, *(place(e["loc"]) + _words(kind, e) for e in error.errors())]
         raise ContractError(describe_faults(f"problem {where}", faults)) from error
     broken += [place(loc) + words for loc, words in find_faults(problem)]
+    # Rules say in better words than DuckDB what is wrong with a name.
+    broken = broken or [place(loc) + words for loc, words in find_binding_faults(problem)]
     raise_faults(ContractError, f"problem {where}", broken)
     for loc, words in find_cautions(problem):
         logger.warning("problem %s: %s%s", where, place(loc), words)

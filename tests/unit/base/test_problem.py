@@ -161,6 +161,50 @@ def test_rules_across_sections_are_checked(old: str, new: str, words: str) -> No
     assert words in faults_of(edited((old, new)))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "expression: time_hour}",
+            'expression: "lag(time_hour) OVER (ORDER BY time_hour)"}',
+            "`sources.weather.columns.observed_at.expression` must be computed of its own row, but has "
+            "'LAG(time_hour) OVER (ORDER BY time_hour)'. Compute it in the SQL of a feature view",
+        ),
+        ("expression: time_hour}", "expression: max(time_hour)}", "must be computed of its own row, but has 'MAX"),
+        ("expression: time_hour}", "expression: minute(hour)}", "must be taken by DuckDB, but it says: Binder"),
+        (
+            "expression: time_hour}",
+            "expression: nowhere(time_hour)}",
+            "Scalar Function with name nowhere does not exist",
+        ),
+        ("drop_when: tailnum IS NULL", "drop_when: tailnum - 1", "filters.0.drop_when` must be taken by DuckDB"),
+        ('pattern: "^[A-Z0-9]{2}$"', 'pattern: "^(?!AA)[A-Z0-9]{2}$"', "invalid perl operator: (?!"),
+        (
+            "cancelled: dep_time IS NULL",
+            "cancelled: date_trunc('day', distance) IS NULL",
+            "outcomes.cancelled` must be taken by DuckDB",
+        ),
+        (
+            "  expression: late\n",
+            "  expression: date_trunc('day', distance)\n",
+            "`target.expression` must be taken by DuckDB",
+        ),
+        (
+            'SELECT avg(late::INT) FROM flights"',
+            'SELECT max(carrier) FROM flights"',
+            "`assumptions.0.sql` must return one number, but returns VARCHAR. Select one aggregate.",
+        ),
+        ('SELECT avg(late::INT) FROM flights"', 'SELECT 1, 2"', "must return one number, but returns INTEGER, INTEGER"),
+        ('SELECT avg(late::INT) FROM flights"', 'SELECT avg(latte) FROM flights"', 'column "latte" not found'),
+    ],
+)
+def test_what_duckdb_does_not_take_is_refused_with_its_line(old: str, new: str, words: str) -> None:
+    message = faults_of(edited((old, new)))
+    assert words.lower() in message.lower()
+    line = next(n for n, text in enumerate(FLIGHTS.splitlines(), 1) if old.strip() in text)
+    assert f"flight-delays.yaml:{line} " in message
+
+
 @pytest.mark.parametrize("name", ["predicted_at", "decision", "version", "row_hash", "event_timestamp", "feature__x"])
 def test_request_column_with_a_name_of_the_platform_is_refused_with_its_line(name: str) -> None:
     text = FLIGHTS if f"      {name}:" in FLIGHTS else FLIGHTS.replace("      distance:", f"      {name}:")

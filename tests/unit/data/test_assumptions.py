@@ -33,6 +33,12 @@ def test_value_is_held_against_its_range(tmp_path, minimum, maximum, holds, word
     assert (result.value, result.holds, result.words) == (3.0, holds, words)
 
 
+def test_several_rows_are_no_number(tmp_path):
+    words = "assumption one: its SQL must return one number, but returned 2 rows."
+    with pytest.raises(DataError, match=re.escape(words)):
+        check(tmp_path, "SELECT fare FROM trips")
+
+
 @pytest.mark.parametrize(
     "sql", ["SELECT avg(fare) FROM trips WHERE false", "SELECT 'NaN'::DOUBLE", "SELECT 1 WHERE false"]
 )

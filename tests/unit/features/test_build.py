@@ -12,7 +12,7 @@ from components.base.adapters.s3 import ObjectStore
 from components.base.errors import ContractError, DataError
 from components.base.settings import S3Endpoint
 from components.features import build
-from components.features.build import build_tables, fingerprint_inputs, publish_features, render_sql
+from components.features.build import build_tables, check_views, fingerprint_inputs, publish_features, render_sql
 from components.features.feast.feature_store import declarations_folder, declared_views
 
 
@@ -69,6 +69,29 @@ def test_a_table_that_breaks_its_declaration_is_refused(problem, accepted, tmp_p
     with pytest.raises(DataError, match=re.escape("plane_profile: ")) as caught:
         build_tables(problem, accepted, tmp_path / "features")
     assert fault in str(caught.value)
+
+
+def test_views_are_checked_before_there_is_any_row(problem, declarations):
+    check_views(problem)
+    (declarations / "route_delays.sql").unlink()
+    for name, old, new in (
+        ("plane_profile", "CAST(seats AS DOUBLE)", "CAST(seets AS DOUBLE)"),
+        ("origin_weather", "event_timestamp", "known_at"),
+        ("carrier_delays", 'key, subject = "carrier"', "key = "),
+    ):
+        file = declarations / f"{name}.sql"
+        file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(ContractError) as refused:
+        check_views(problem)
+    words = str(refused.value)
+    for part in (
+        "features of flight-delays: ",
+        "plane_profile: build plane_profile.sql: DuckDB must be able to read and join the tables, but got Binder Error",
+        "route_delays: route_delays.sql must exist beside views.py, but does not.",
+        "carrier_delays: build carrier_delays.sql: it must be a Jinja template",
+        "origin_weather: ",
+    ):
+        assert part in words
 
 
 def test_faults_of_all_views_are_reported_at_once(problem, accepted, tmp_path, declarations):
