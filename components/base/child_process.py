@@ -67,13 +67,18 @@ class OwnedProcess:
         return self._process.poll() is None
 
     def stop(self, patience_seconds: float) -> None:
-        """End the child: SIGTERM, after the patience SIGKILL; return when it has ended."""
-        self._process.terminate()
+        """End the child and what it has started: SIGTERM, after the patience SIGKILL; return when the child ended."""
+        self._signal(signal.SIGTERM)
         try:
             self._process.wait(patience_seconds)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._signal(signal.SIGKILL)
             self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Its session is its process group.
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
 
 
 def _own(plan: ChildPlan, started: "Future[subprocess.Popen[bytes]]") -> None:

@@ -16,8 +16,8 @@ from components.base.errors import PermanentError
 
 
 @contextmanager
-def hold_alone(home: Path, what: str) -> Iterator[None]:
-    """Hold the lock of the thing as long as the block.
+def hold_alone(home: Path, what: str) -> Iterator[Path]:
+    """Hold the lock of the thing as long as the block; gives the locked file.
 
     Raises:
         PermanentError: another process holds it.
@@ -36,6 +36,16 @@ def hold_alone(home: Path, what: str) -> Iterator[None]:
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        yield path
     finally:
         os.close(descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the file locked for itself."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,8 +1,8 @@
 """The record of one pipeline run on this machine: `run.json` in the run's folder, `last-run.json` for the newest run.
 
-In: a run that has ended. Out: a frozen document, written and read by `documents`. Called by the local runner, the list
-of runs and the home page. Beside the run's own fields it holds those of the pipeline's `summary.json` that they show; a
-record of another version still reads: an unknown field is ignored, a missing one has its default.
+In: a run that has begun or ended. Out: a frozen document, written and read by `documents`. Called by the local runner,
+the list of runs and the home page. Beside the run's own fields it holds those of the pipeline's `summary.json` that
+they show; a record of another version still reads: an unknown field is ignored, a missing one has its default.
 """
 
 from typing import Annotated, Literal
@@ -48,6 +48,15 @@ class WindowNumber(RunRecordPart):
     number: str
     note: str = ""
     verdict: str = ""
+
+
+class BegunRun(RunRecordPart):
+    """What a run is, in `begun.json` of its folder from its start on: one that died leaves nothing else."""
+
+    pipeline: Pipeline
+    problem: str
+    as_of: str
+    """ISO 8601, UTC."""
 
 
 class LocalRun(RunRecordPart):

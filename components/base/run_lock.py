@@ -24,7 +24,7 @@ from typing import Literal
 from components.base.errors import PermanentError
 
 RunFolderState = Literal["unknown", "running", "ended", "died"]
-LOCK, RECORD = "lock", "run.json"
+LOCK, BEGUN, RECORD = "lock", "begun.json", "run.json"
 # Names the folder of a run to its steps. A cluster has none: there a run that is ended takes its pods with it.
 STEP_RUN_FOLDER = "STEP_RUN_FOLDER"
 # A look takes microseconds; who still holds the lock after half a second is the run.

@@ -35,7 +35,8 @@ class ListedRun:
     problem: str
     as_of: str
     """ISO 8601, UTC."""
-    state: RunState
+    state: RunState | Literal["died"]
+    """`died`: its process ended without a record of how."""
     started: datetime
     seconds: float | None = None
     """Of a run that has ended."""

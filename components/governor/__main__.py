@@ -40,7 +40,7 @@ def govern(
     from pipelines.runners.services import embedded_services
 
     # Supervisors end programs by SIGTERM: leave the blocks below in order.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load_settings()
     problems = load_problems(settings.problems)
@@ -53,7 +53,7 @@ def govern(
             governor = assemble(settings, problems, runner, open_newest_result(settings), is_clock=is_clock)
             serve(governor, host, port, tick_seconds)
     except KeyboardInterrupt:
-        return
+        typer.echo("governor: it has ended. Runs that it started go on, and the next `tidemill govern` follows them.")
 
 
 if __name__ == "__main__":

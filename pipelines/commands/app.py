@@ -1,8 +1,8 @@
 """The console command `tidemill`: every command of the platform, one file each beside this one.
 
-In: the words of the command line. Out: an exit code: 0 done, 1 an error of the platform, 2 a wrong command line. Called
-as `tidemill`, as `python -m pipelines.commands` by processes that start runs, and by `make`. The files of the commands
-import their work when they run, so that `--help` and completion stay fast.
+In: the words of the command line. Out: an exit code: 0 done, 1 an error of the platform, 2 a wrong command line, and of
+a signal its number and 128. Called as `tidemill`, as `python -m pipelines.commands` by processes that start runs, and
+by `make`. The files of the commands import their work when they run, so that `--help` and completion stay fast.
 """
 
 from collections.abc import Sequence
@@ -43,6 +43,7 @@ from pipelines.commands import (
     ui,
     why,
 )
+from pipelines.commands.ending import describe_disk_fault, end_in_words, interruptible
 
 _START, _DATA, _WATCH, _BUILD = "Start here", "Data", "Serve and watch", "Build"
 _CLUSTER = "An installation on a cluster"
@@ -90,7 +91,7 @@ for panel, name, function in (
     (_BUILD, "generate", generate.generate),
     (_BUILD, "compile", compile.compile_pipeline),
 ):
-    app.command(name, rich_help_panel=panel)(function)
+    app.command(name, rich_help_panel=panel)(end_in_words(name, function))
 app.add_typer(rulings.app, name="rulings", rich_help_panel=_WATCH)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=_WATCH)
 app.add_typer(stores.app, name="stores", rich_help_panel=_CLUSTER)
@@ -101,12 +102,23 @@ app.add_typer(bootstrap.app, name="bootstrap", rich_help_panel=_BUILD)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; show an error of the platform as words, never as a traceback."""
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="tidemill")
+        with interruptible():
+            app(args=None if arguments is None else list(arguments), prog_name="tidemill")
     except StepFailedError:
         return 1  # The run has shown which step failed, and why.
     except TidemillError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False)
+        _show_error(str(error))
+        return 1
+    except OSError as error:
+        words = describe_disk_fault(error)
+        if words is None:
+            raise
+        _show_error(words)
         return 1
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
     return 0
+
+
+def _show_error(words: str) -> None:
+    Console(stderr=True).print(words, style="red", markup=False, highlight=False)

@@ -1,7 +1,5 @@
 """`tidemill loop`: simulate the half year after the first release. Called by `make loop`."""
 
-import signal
-import sys
 from typing import Annotated
 
 import typer
@@ -23,5 +21,4 @@ def loop(
     """
     from pipelines.simulation.simulate import simulate
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     simulate(months)

@@ -1,7 +1,5 @@
 """Options that several commands share, so that one word has one meaning and one help text."""
 
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,11 +25,6 @@ AsOf = Annotated[
     typer.Option(metavar="DATE", help="YYYY-MM-DD or ISO 8601 time, UTC: nothing known later is read. Repeatable."),
 ]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
-
-
-def end_on_sigterm() -> None:
-    """Leave the blocks of a command in order when `make` or a supervisor ends it."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 def shorten(path: Path) -> Path:

@@ -26,4 +26,7 @@ def runs(
         row = (f"{run.started:%Y-%m-%dT%H:%M:%S}", run.pipeline, run.problem, run.as_of[:10], run.state, seconds)
         table.add_row(*(cell or "-" for cell in (*row, run.verdict, run.version, run.report)))
     # A file or a pipe gets every value whole.
-    open_console(file_width=10_000).print(table if found else "No run yet. Start one: tidemill demo")
+    console = open_console(file_width=10_000)
+    console.print(table if found else "No run yet. Start one: tidemill demo")
+    if any(run.state == "died" for run in found):
+        console.print("A run that died changed nothing after that. The same command goes on from what it finished.")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import DEMO_PROBLEM, Port, Problem, end_on_sigterm
+from pipelines.commands.options import DEMO_PROBLEM, Port, Problem
 
 # Between two looks at what was promoted.
 _LOOK_SECONDS = 0.5
@@ -39,7 +39,6 @@ def serve(
     from components.serving.endpoint import start_endpoint
     from pipelines.runners.services import embedded_services
 
-    end_on_sigterm()
     try:
         settings = load_settings()
         with embedded_services(settings), start_endpoint(problem, settings, port, version) as endpoint:
@@ -56,4 +55,4 @@ def serve(
                 f"{endpoint.name}: the endpoint must keep running, but its process ended. Run `tidemill serve` again."
             )
     except KeyboardInterrupt:
-        return
+        typer.echo(f"\n{problem}: the endpoint has answered what it had taken and ended. `make serve` starts it again.")

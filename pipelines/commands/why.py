@@ -46,7 +46,10 @@ def why(
         else:
             chosen = version or find_aliases(problem, settings).get("champion")
             if chosen is None:
-                raise SettingsError(f"{problem}: a version must be named, for there is no champion. Write --version.")
+                raise SettingsError(
+                    f"{problem}: a version must be named, for there is no champion. Write --version, or run "
+                    "`make demo` first."
+                )
             chain = explain_version(problem, chosen, Path(folder), settings)
     console = open_console()
     for link in chain:

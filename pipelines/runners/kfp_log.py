@@ -79,6 +79,12 @@ class KfpLog(io.TextIOBase):
             self._read(_COLOUR.sub("", line))
         return len(text)
 
+    def interrupt(self, words: str) -> None:
+        """Take the step that runs as failed, for the reason in words."""
+        if self._is_running:
+            self._follow(self.steps[-1], words)
+            self._finish("failed")
+
     def close(self) -> None:
         """Close the log file."""
         if not self._file.closed:

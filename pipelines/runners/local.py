@@ -14,8 +14,8 @@ from typing import Literal
 
 from components.base import documents
 from components.base.errors import DataError, PermanentError, TransientError
-from components.base.local_run import LocalRun
-from components.base.run_lock import LOCK, RECORD, read_state
+from components.base.local_run import BegunRun, LocalRun
+from components.base.run_lock import BEGUN, LOCK, RECORD, read_state
 from components.base.runner import ListedRun, Pipeline, RecurringRun, RunProgress, RunReport
 from pipelines.runners.records import read_records
 
@@ -91,7 +91,7 @@ class LocalRunner:
         return RunProgress(self.find(key, problem))
 
     def list_runs(self, problem: str | None = None) -> list[ListedRun]:
-        """Return the runs with a record, and those that are running; of these only the key and the start are known."""
+        """Return the runs with a record, then those that are running and those that died without one."""
         ended = [
             ListedRun(
                 key=record.name,
@@ -107,14 +107,12 @@ class LocalRunner:
             )
             for record in read_records(self._home)
         ]
-        running = [
-            ListedRun(
-                folder.name, "-", "-", "-", "running", datetime.fromtimestamp((folder / LOCK).stat().st_mtime, UTC)
-            )
-            for folder in (self._home / "runs").glob("*/")
-            if read_state(folder) == "running"
+        others = [
+            ListedRun(folder.name, *_read_begun(folder), state, datetime.fromtimestamp(_read_mtime(folder), UTC))
+            for folder in sorted((self._home / "runs").glob("*/"), key=_read_mtime)
+            if (state := read_state(folder)) in ("running", "died")
         ]
-        return [run for run in [*ended, *running] if problem in (None, run.problem)]
+        return [run for run in [*ended, *others] if problem in (None, run.problem)]
 
     def list_schedules(self, problem: str | None = None) -> list[RecurringRun]:  # noqa: ARG002
         """Return nothing: the governor starts on this machine what the contracts schedule."""
@@ -134,6 +132,21 @@ class LocalRunner:
     def delete_schedule(self, schedule: RecurringRun) -> None:
         """Refuse it, as `create_schedule` does."""
         self.create_schedule(schedule)
+
+
+def _read_begun(folder: Path) -> tuple[str, str, str]:
+    """Return pipeline, problem and time of a run without a record; `-` where it ended before it wrote them."""
+    try:
+        begun = documents.read(BegunRun, folder / BEGUN)
+    except DataError:
+        return "-", "-", "-"
+    return begun.pipeline, begun.problem, begun.as_of
+
+
+def _read_mtime(folder: Path) -> float:
+    """Return when a run without a record began: its lock is written once."""
+    lock = folder / LOCK
+    return lock.stat().st_mtime if lock.is_file() else 0.0
 
 
 def _read_report(path: Path) -> RunReport:

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from components.base import documents
 from components.base.adapters.s3 import open_store
 from components.base.errors import PermanentError, StepFailedError, TidemillError
 from components.base.home_lock import hold_alone
-from components.base.local_run import LocalRun, StepRecord
-from components.base.run_lock import STEP_RUN_FOLDER, claim_run
+from components.base.local_run import BegunRun, LocalRun, StepRecord
+from components.base.run_lock import BEGUN, STEP_RUN_FOLDER, claim_run
 from components.base.run_records import PipelineRun
 from components.base.runner import Pipeline
 from components.base.settings import Settings
@@ -58,6 +59,7 @@ def run_pipeline(settings: Settings, job: Job, terminal: Terminal) -> LocalRun:
     Raises:
         PermanentError: the pipeline of this problem is under way, or a run of this name has begun.
         StepFailedError: when a step failed; the record is written and the error shown before.
+        KeyboardInterrupt: a signal ended the run; the record is written.
     """
     terminal.show_title(job.problem, job.as_of, job.pipeline)
     kind = "" if job.pipeline == "training" else f"{job.pipeline}-"
@@ -73,8 +75,14 @@ def _run_claimed(settings: Settings, job: Job, folder: Path, terminal: Terminal)
     """Run the pipeline in a folder that is claimed, with the errors of `run_pipeline`."""
     started, clock = datetime.now(UTC), time.monotonic()
     log = KfpLog(folder / "run.log", terminal)
+    documents.write(BegunRun(pipeline=job.pipeline, problem=job.problem, as_of=job.as_of), folder / BEGUN)
+    interrupt: KeyboardInterrupt | None = None
     with temporary_files_below(folder), _owning_steps(folder):
-        presented = _call_pipeline(settings, job, log, folder / "steps")
+        try:
+            presented = _call_pipeline(settings, job, log, folder / "steps")
+        except KeyboardInterrupt as interrupted:
+            presented, interrupt = None, interrupted
+            log.interrupt("The run was ended by a signal.")
     # Keep what a person or the exporter reads; the tables of a folder stay where they are.
     for file in presented.iterdir() if presented and presented.is_dir() else ():
         if file.is_file() and file.suffix != ".parquet":
@@ -82,6 +90,8 @@ def _run_claimed(settings: Settings, job: Job, folder: Path, terminal: Terminal)
     record = _describe(job, log, folder, presented is not None, started, time.monotonic() - clock)
     write_record(settings.home, record)
     _publish(job, record, settings)
+    if interrupt:
+        raise interrupt
     if record.status == "failed":
         failed = next((step for step in log.steps if step.status == "failed"), None)
         terminal.show_failure(failed, record.log)
@@ -160,7 +170,7 @@ def _describe(job: Job, log: KfpLog, folder: Path, is_done: bool, started: datet
             )
             for step in log.steps
         ],
-        "error": error_of(failed) if failed else None,
+        "error": None if is_done else error_of(failed) if failed else "The run was ended between two steps.",
         "log": str(folder / "run.log"),
         "report": str(report) if is_done and report.is_file() else None,
     }

@@ -275,7 +275,7 @@ def _last_champions(client: "MlflowClient", problem: str) -> tuple[str, str]:
     if current is None or previous is None:
         raise ModelRefusedError(
             f"rollback {problem}: a champion before the present one must exist, but got champion={current}, "
-            "previous=None. Run the pipeline to train another model."
+            "previous=None. Train another model: `make demo`."
         )
     return current, previous
 
