@@ -10,6 +10,7 @@ is a run with its reasons only, so that no reader fetches it as the latest versi
 `challenger`; `champion` is given by `deploy` alone, after its endpoint has passed every gate.
 """
 
+import hashlib
 import logging
 import shutil
 import tempfile
@@ -211,7 +212,7 @@ def _record(
     tuned = {f"{family}.{name}": value for family, values in searched.items() for name, value in values.items()}
     return tracking.ReleaseRecord(
         problem=problem.name,
-        key=f"{evidence.run_id}:{candidate.fingerprints['model'][:16]}",
+        key=_fingerprint_learned(evidence.as_of, evaluation.verdict, candidate.fingerprints),
         estimator=model.estimator,
         trusted_types=TRUSTED_TYPES,
         example=candidate.golden[model.feature_names].head(_EXAMPLE_ROWS),
@@ -242,6 +243,15 @@ def _record(
         },
         is_versioned=evaluation.verdict != "refuse",
     )
+
+
+def _fingerprint_learned(as_of: str, verdict: str, fingerprints: Mapping[str, str]) -> str:
+    """Return the SHA-256 over what was learned, from what, and how it was judged, whichever run did it.
+
+    So a run that is repeated after a crash, or because somebody killed it, finds the version that it registered.
+    """
+    learned = [as_of, verdict, *(f"{name} {digits}" for name, digits in sorted(fingerprints.items()))]
+    return hashlib.sha256("\n".join(learned).encode()).hexdigest()
 
 
 def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:

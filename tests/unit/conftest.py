@@ -143,7 +143,8 @@ def register_made(folder: Path, prepared: Prepared, run_id: str, verdict: str, s
         served_folder=save_judged(folder / "served", folder / "model"),
         profile_folder=make_profile(folder / "profile", prepared),
         leaderboard=save_leaderboard(folder),
-        snapshot="s3://b/s/11",
+        # Of its own: a run that learns the same from the same registers no version of its own.
+        snapshot=f"s3://b/s/{run_id}",
         features_uri="s3://b/f/22",
         run_id=run_id,
         as_of=AS_OF.isoformat(),

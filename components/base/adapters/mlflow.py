@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 _KEY_TAG = "release_key"
+_RUN_TAG = "kfp_run_id"
 PREVIOUS_TAG = "previous_champion"
 # MLflow refuses tags beyond 8,000 characters; the whole text is in evaluation.json.
 _TAG_CHARACTERS = 5000
@@ -65,6 +66,9 @@ def log_release(record: ReleaseRecord, settings: Settings) -> Registered:
             run_id = run.info.run_id
             versions = [str(found.version) for found in client.search_model_versions(f"run_id = '{run_id}'")]
             if run.info.status == "FINISHED":
+                # The run that goes on with it is the one that is asked for its outcome.
+                for version in versions[:1]:
+                    client.set_model_version_tag(record.problem, version, _RUN_TAG, record.tags.get(_RUN_TAG, ""))
                 return Registered(versions[0] if versions else None, run_id, run.data.tags["storage_uri"])
             # What a crash left: no alias names it.
             for version in versions:

@@ -310,7 +310,10 @@ def test_registering_again_after_a_crash_gives_the_same_version(evidence, settin
 
     assert register_release(TASK, evidence, tmp_path / "release", settings).version == "1"
     assert register_release(TASK, evidence, tmp_path / "release", settings).version == "1"
-    another = dataclasses.replace(evidence, run_id="run-2")
+    repeated = dataclasses.replace(evidence, run_id="run-2")
+    assert register_release(TASK, repeated, tmp_path / "repeated", settings).version == "1"
+    assert tracking.find_version("flight-delays", "1", settings).tags["kfp_run_id"] == "run-2"
+    another = dataclasses.replace(evidence, run_id="run-3", snapshot="s3://tidemill/flight-delays/snapshots/6b6b/")
     assert register_release(TASK, another, tmp_path / "release", settings).version == "2"
 
 
