@@ -1,4 +1,4 @@
-"""Take fitted binary classifiers and their ensembles apart into numpy and treelite.
+"""Take fitted binary classifiers and their ensembles apart into numpy, and their trees into treelite.
 
 In: a fitted scikit-learn estimator. Out: a `Response`, the function that calibration and stacking see, from which the
 probability of the positive class follows. Called through `BinaryTask.compile` as the predictor loads.
@@ -8,11 +8,10 @@ Notation
     x    what the estimator takes: a `Batch` of feature rows for a pipeline, X (n, columns) for a part inside one
     f    response (n,): the log-odds of the positive class, or its probability
 
-Fitted public attributes are read here, and one private one: the encoder inside HistGradientBoosting. treelite reads
-scikit-learn's trees. That is why `compile_scorer` compares every model with its scikit-learn pipeline before it serves.
+Fitted attributes are read here, which may change: `compile_scorer` compares every model with its scikit-learn pipeline
+before it serves.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,7 @@ from components.serving.predictor.compiled.encoders import (
     compile_columns,
     compile_step,
 )
+from components.serving.predictor.compiled.trees import compile_boosting, compile_forest
 
 Vector = NDArray[np.float64]
 
@@ -84,56 +84,12 @@ def _logistic(estimator: Any) -> Response:
 
 
 def _boosting(estimator: Any) -> Response:
-    encode = _category_encoder(estimator)
-    if encode is None:
-        predict = _trees(estimator, pred_margin=True)
-        return Response(lambda X: predict(X)[:, 0, 0], is_log_odds=True)
-    # treelite maps categories itself, but sends unknown and negative ones down the wrong branch: it gets the trees as
-    # they are behind scikit-learn's own encoder.
-    bare = copy.copy(estimator)
-    bare._preprocessor = None
-    predict = _trees(bare, pred_margin=True)
-    return Response(lambda X: predict(encode(X))[:, 0, 0], is_log_odds=True)
-
-
-def _category_encoder(estimator: Any) -> Callable[[Matrix], Matrix] | None:
-    """Return what HistGradientBoosting does before its trees: categories first, as codes, NaN for unknown ones."""
-    if estimator.is_categorical_ is None:
-        return None
-    is_category = np.asarray(estimator.is_categorical_)
-    order = np.concatenate([np.flatnonzero(is_category), np.flatnonzero(~is_category)])
-    fitted = estimator._preprocessor.named_transformers_["encoder"].categories_
-    known = [np.asarray(values, dtype=np.float64) for values in fitted]
-    known = [values[~np.isnan(values)] for values in known]
-
-    def encode(X: Matrix) -> Matrix:
-        encoded = X[:, order]
-        for i, values in enumerate(known):
-            codes = np.searchsorted(values, encoded[:, i])
-            is_known = values.take(codes, mode="clip") == encoded[:, i]
-            encoded[:, i] = np.where(is_known, codes, np.nan)
-        return encoded
-
-    return encode
+    return Response(compile_boosting(estimator), is_log_odds=True)
 
 
 def _forest(estimator: Any) -> Response:
-    predict = _trees(estimator, pred_margin=False)
-    # A forest compares its thresholds with numbers of 32 bits.
-    return Response(lambda X: predict(X.astype(np.float32).astype(np.float64))[:, 0, 1], is_log_odds=False)
-
-
-def _trees(estimator: Any, pred_margin: bool) -> Callable[[Matrix], NDArray[np.float64]]:
-    import treelite
-    from treelite import gtil
-
-    trees = treelite.sklearn.import_model(estimator)
-
-    def predict(X: Matrix) -> NDArray[np.float64]:
-        answer: NDArray[np.float64] = gtil.predict(trees, np.ascontiguousarray(X), nthread=1, pred_margin=pred_margin)
-        return answer
-
-    return predict
+    predict = compile_forest(estimator)
+    return Response(lambda X: predict(X)[:, 1], is_log_odds=False)
 
 
 _ACTIVATIONS: dict[str, Callable[[Matrix], Matrix]] = {

@@ -12,8 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-# The group of rows whose column is missing, however the table says so.
-_MISSING = "(missing)"
+from components.models.groups import name_groups
 
 
 class GroupRate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -29,29 +28,14 @@ class GroupRate(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         outcomes = np.asarray(y, dtype=np.float64)
         self.classes_ = np.array([0, 1])
         self.overall_ = float(outcomes.mean())
-        groups = pd.Series(outcomes).groupby(self._name_groups(X).to_numpy()).agg(["mean", "size"])
+        groups = pd.Series(outcomes).groupby(name_groups(X, self.group_by).to_numpy()).agg(["mean", "size"])
         self.rates_ = groups.loc[groups["size"] >= self.minimum_rows, "mean"].to_dict()
         return self
 
     def predict_proba(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Return the probabilities of outcome 0 and 1, shape (n, 2)."""
-        rates = self._name_groups(X).map(self.rates_).fillna(self.overall_).to_numpy(dtype=np.float64)
+        rates = name_groups(X, self.group_by).map(self.rates_).fillna(self.overall_).to_numpy(dtype=np.float64)
         return np.column_stack([1 - rates, rates])
-
-    def _name_groups(self, X: pd.DataFrame) -> pd.Series:
-        """Join the columns into one name a row; an hour of the day counts by its whole part.
-
-        No other number has a fraction: the contract refuses a float here.
-        """
-        parts = []
-        for column in self.group_by:
-            values = X[column]
-            named = values.astype("float64") // 1 if pd.api.types.is_numeric_dtype(values) else values
-            parts.append(named.astype(str).where(values.notna(), _MISSING))
-        names = parts[0]
-        for part in parts[1:]:
-            names = names + "|" + part
-        return names
 
 
 def describe_rule(rule: GroupRate) -> dict[str, Any]:

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
+from components.base.statistics.clusters import difference_of_means
 from components.tasks.binary.explore.association import (
     count_outcomes,
     cramers_v,
-    difference_of_rates,
     held_out_auc,
     information_ratio,
     rate_by_bin,
@@ -72,10 +72,10 @@ def test_rate_of_a_single_day_has_no_interval():
     assert np.isnan([rate.low, rate.high, empty.rate]).all()
 
 
-def test_difference_of_rates_agrees_with_a_bootstrap_over_days():
+def test_difference_of_means_agrees_with_a_bootstrap_over_days():
     codes, y, days = draw(4000)
     group = codes == 4
-    difference, low, high = difference_of_rates(group, y, days)
+    difference, low, high = difference_of_means(group, y, days)
     rng, draws = np.random.default_rng(4), []
     for _ in range(400):
         weights = np.bincount(rng.integers(0, 60, 60), minlength=60)[days]

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from components.base.statistics.clusters import mean_by_group
+
 Codes = NDArray[np.intp]
 Array = NDArray[np.float64]
-# 97.5 % quantile of the standard normal distribution: two-sided intervals of 95 %.
-_NORMAL_QUANTILE = 1.96
 
 
 @dataclass(frozen=True)
@@ -79,43 +79,11 @@ def held_out_auc(codes: Codes, y: Array, days: Codes, bins: int) -> float:
 
 
 def rate_by_bin(codes: Codes, y: Array, days: Codes, bins: int) -> list[Rate]:
-    """Return the outcome rate of each bin; the interval takes a day as one observation.
-
-    Bounds are not numbers for a bin seen on fewer than two days. Source: Cochran (1977), Sampling Techniques, eq. 6.13
-    (the variance of a ratio of totals over clusters).
-    """
-    number_of_days = int(days.max()) + 1
-    cells = codes * number_of_days + days
-    shape = (bins, number_of_days)
-    rows = np.bincount(cells, minlength=bins * number_of_days).reshape(shape)
-    positives = np.bincount(cells, weights=y, minlength=bins * number_of_days).reshape(shape)
-    rates = []
-    for rows_by_day, positives_by_day in zip(rows, positives, strict=True):
-        total, used = float(rows_by_day.sum()), int(np.count_nonzero(rows_by_day))
-        rate = float(positives_by_day.sum() / total) if total else float("nan")
-        if used < 2:
-            rates.append(Rate(int(total), rate, float("nan"), float("nan")))
-            continue
-        squares = float(np.sum((positives_by_day - rate * rows_by_day) ** 2))
-        error = _NORMAL_QUANTILE * (used / (used - 1) * squares / total**2) ** 0.5
-        rates.append(Rate(int(total), rate, max(0.0, rate - error), min(1.0, rate + error)))
-    return rates
-
-
-def difference_of_rates(in_group: NDArray[np.bool_], y: Array, days: Codes) -> tuple[float, float, float]:
-    """Return rate inside minus rate outside the group with its interval; a day is one observation.
-
-    Source: as `rate_by_bin`, with the linearised difference of two ratios (Cochran 1977, section 6.15).
-    """
-    inside, outside = in_group.astype(np.float64), (~in_group).astype(np.float64)
-    rate_in, rate_out = (float(y @ group / group.sum()) for group in (inside, outside))
-    pull = (y - rate_in) * inside / inside.sum() - (y - rate_out) * outside / outside.sum()
-    by_day = np.bincount(days, weights=pull)
-    used = np.count_nonzero(np.bincount(days))
-    if used < 2:
-        return rate_in - rate_out, float("nan"), float("nan")
-    error = _NORMAL_QUANTILE * float(np.sqrt(used / (used - 1) * np.sum(by_day**2)))
-    return rate_in - rate_out, rate_in - rate_out - error, rate_in - rate_out + error
+    """Return the outcome rate of each bin with its interval inside [0, 1], as `mean_by_group`."""
+    return [
+        Rate(one.rows, one.mean, *np.clip([one.low, one.high], 0, 1).tolist())
+        for one in mean_by_group(codes, y, days, bins)
+    ]
 
 
 def _auc_of_rates(learnt: Array, scored: Array) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from components.base.statistics.clusters import difference_of_means
 from components.base.text.figures import (
     BAD,
     MUTED,
@@ -28,7 +29,6 @@ from components.base.text.wording import (
 from components.features.explore.findings.finding import Statement, state
 from components.features.explore.proposals import propose_missing
 from components.features.explore.training_rows import TrainingRows
-from components.tasks.binary.explore.association import difference_of_rates
 
 _BARS = 12
 # Fewer missing rows than this say nothing reliable about their outcome.
@@ -116,7 +116,7 @@ def _collect_gaps(training: TrainingRows) -> list[_Gap]:
             masks.setdefault(np.packbits(mask).tobytes(), (mask, []))[1].append(name)
     gaps = []
     for mask, columns in masks.values():
-        difference, low, high = difference_of_rates(mask, training.y, training.days)
+        difference, low, high = difference_of_means(mask, training.y, training.days)
         rate = float(training.y[mask].mean())
         gaps.append(_Gap(columns, int(mask.sum()), rate, rate - difference, low, high))
     return gaps
