@@ -100,6 +100,7 @@ PREDICTOR: dict[str, Kind] = {
     "tidemill_predictor_lookup_seconds": "histogram",
     "tidemill_predictor_lookup_misses_total": "counter",
     "tidemill_predictor_lookup_expired_total": "counter",
+    "tidemill_predictor_prediction": "histogram",
     "tidemill_predictor_probability": "histogram",
     "tidemill_predictor_decisions_total": "counter",
     "tidemill_predictor_model_info": "gauge",

@@ -32,6 +32,15 @@ Output = NDArray[np.float64]
 Decisions = NDArray[Any]
 Kind = Literal["single", "voting", "stacking"]
 BaselineRole = Literal["current_solution", "dummy"]
+# A compiled model adds in another order than scikit-learn; a policy may stretch the difference.
+_ROUNDING = 1e-8
+
+
+def find_other_decisions(one: Decisions, other: Decisions) -> NDArray[np.bool_]:
+    """Return the rows that are decided otherwise, shape (n,); numbers that differ by rounding are one decision."""
+    if one.dtype.kind == "f":
+        return ~np.isclose(one, other, rtol=_ROUNDING, atol=_ROUNDING)
+    return np.asarray(one != other)
 
 
 class Policy(Protocol):

@@ -140,12 +140,11 @@ def measure_reference(engine: Engine, name: str, reference: Reference) -> Refere
 
 
 def count_outcomes(engine: Engine, problem: Problem) -> Outcomes:
-    """Return the positive examples and the special cases of the target, in total and by month of the prediction."""
-    source, target = problem.examples.source, problem.target
-    cases = {"positive": target.expression, **target.outcomes}
-    sums = ", ".join(f"count(*) FILTER (WHERE {sql}) AS {quote_name(case)}" for case, sql in cases.items())
+    """Return the examples by the cases of the contract, in total and by month of the prediction."""
+    source, target, cases = problem.examples.source, problem.target, problem.outcome_cases
+    sums = "".join(f", count(*) FILTER (WHERE {sql}) AS {quote_name(case)}" for case, sql in cases.items())
     month = f"strftime(date_trunc('month', {quote_name(problem.examples.predicted_at)}), '%Y-%m')"
-    select = f"count(*) AS rows, {sums} FROM {quote_name(source)}"
+    select = f"count(*) AS rows{sums} FROM {quote_name(source)}"
     names = ["rows", *cases]
     total = engine.execute(f"SELECT {select}").fetchall()[0]
     months = engine.execute(f"SELECT {month} AS month, {select} GROUP BY 1 ORDER BY 1").fetchall()

@@ -188,13 +188,12 @@ class AssumptionResult(Document):
 
 
 class OutcomeRows(Document):
-    """Examples by outcome; a special case of the target is a field of its own name."""
+    """Examples by outcome: `positive` of a binary problem, and a field for each special case of the target."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, int]
 
     rows: int
-    positive: int
 
     def count(self, case: str) -> int:
         """Return the rows of `positive` or of a special case."""

@@ -73,10 +73,10 @@ def publish_features(problem: Problem, accepted: Path, store: ObjectStore, since
 def fingerprint_inputs(problem: Problem, accepted: Path, since: datetime | None = None) -> str:
     """Return 16 hexadecimal digits over the accepted sources and the declarations: equal inputs, equal tables.
 
-    SQL counts as it is rendered.
+    Views count as they are declared, SQL as it is rendered.
     """
     folder = declarations_folder(problem)
-    declared = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.suffix == ".py"}
+    declared = {view.name: repr(view) for view in declared_views(problem)}
     declared |= {path.name: render_sql(path) for path in folder.iterdir() if path.suffix == ".sql"}
     if since is not None:
         declared["since"] = since.isoformat()
@@ -84,9 +84,9 @@ def fingerprint_inputs(problem: Problem, accepted: Path, since: datetime | None 
 
 
 def render_sql(path: Path) -> str:
-    """Render the SQL of a view; it may include other files of its folder."""
+    """Render the SQL of a view; it may include other files of its folder, and with the folder's name of another one."""
     environment = Environment(
-        loader=FileSystemLoader(path.parent),
+        loader=FileSystemLoader([path.parent, path.parents[1]]),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - SQL, not HTML

@@ -109,7 +109,7 @@ def read_examples(task: Task, accepted: Path, as_of: datetime) -> pd.DataFrame:
             {task.outcome_sql()} AS {quote_name(problem.target.name)},
             md5_number_lower(concat_ws(chr({_UNIT_SEPARATOR}), {", ".join(identity)})) AS row_hash
         FROM read_parquet({quote_text(str(accepted / f"{spec.source}.parquet"))})
-        WHERE {label_at} <= $as_of
+        WHERE {label_at} <= $as_of AND {task.outcome_sql()} IS NOT NULL
         ORDER BY {", ".join([predicted_at, *map(quote_name, spec.key)])}
     """  # noqa: S608 - names and expression come from the checked contract
     with explain_duckdb_errors(f"prepare {spec.source}"):

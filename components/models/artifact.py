@@ -34,6 +34,7 @@ _ADDRESS = re.compile(r'(?<="__id__": )\d+|(?<="file": ")\d+')
 
 # Beside the public scikit-learn estimators and NumPy arrays that skops trusts by itself.
 TRUSTED_TYPES: tuple[str, ...] = (
+    "components.tasks.regression.interval.ConformalRegressor",
     "functools.partial",  # HistGradientBoosting's own encoder wraps check_array
     "numpy.clip",  # limits outliers in the dense families
     "numpy.dtype",

@@ -155,7 +155,7 @@ def _select_examples(task: Task, accepted: Path) -> str:
     return f"""
         SELECT {_names(spec.key)}, {task.outcome_sql()} AS label, {quote_name(spec.label_at)} AS label_at
         FROM read_parquet({quote_text(str(accepted / f"{spec.source}.parquet"))})
-        WHERE {quote_name(spec.label_at)} <= $as_of
+        WHERE {quote_name(spec.label_at)} <= $as_of AND {task.outcome_sql()} IS NOT NULL
     """  # noqa: S608 - names and expression come from the checked contract
 
 

@@ -225,7 +225,7 @@ def _describe(passes: _Passes, expected: Expected, ready_seconds: float) -> Repl
         v1_difference=passes.greatest_v1_difference(expected),
         v2_difference=greatest_difference(passes.v2, expected),
         different_decisions=passes.count_v1_decisions(expected),
-        positive_decisions=sum(passes.v1[0].decisions),
+        positive_decisions=sum(map(bool, passes.v1[0].decisions)),
         p50_milliseconds=passes.percentile(50),
         p99_milliseconds=passes.percentile(99),
         p99_on_clock_milliseconds=passes.p99_on_clock,

@@ -2,6 +2,7 @@
 
 from components.base.contract.binary import BinaryProblem
 from components.base.contract.problem import Problem
+from components.base.contract.regression import RegressionProblem
 from components.base.errors import PermanentError
 from components.base.task import Task
 
@@ -12,4 +13,8 @@ def open_task(problem: Problem) -> Task:
         from components.tasks.binary.task import BinaryTask
 
         return BinaryTask(problem)
+    if isinstance(problem, RegressionProblem):
+        from components.tasks.regression.task import RegressionTask
+
+        return RegressionTask(problem)
     raise PermanentError(f"problem {problem.name}: a task must serve it, but {problem.task!r} has none here.")

@@ -4,7 +4,7 @@ from pipelines.commands.options import DEMO_PROBLEM, AsOf, Problem
 
 
 def demo(problem: Problem = DEMO_PROBLEM, as_of: AsOf = None) -> None:
-    """Train, judge and deploy a model on this machine; the demonstration problem does it twice, a month apart.
+    """Train, judge and deploy a model on this machine; flight-delays does it twice, a month apart.
 
     Takes about four minutes. Ends with the verdict and the path of the report.
 
@@ -13,6 +13,8 @@ def demo(problem: Problem = DEMO_PROBLEM, as_of: AsOf = None) -> None:
     tidemill demo
 
     tidemill demo --as-of 2013-07-01
+
+    tidemill demo --problem flight-minutes
 
     tidemill demo --problem wine --as-of 2026-10-01
     """

@@ -106,9 +106,9 @@ def _choose_times(pipeline: Pipeline, problem: str, as_of: Sequence[str] | None)
         return [parse_time(time).isoformat() for time in as_of]
     if pipeline != "training":
         return [read_clock(load_settings()).isoformat(timespec="seconds")]
-    if problem != DEMO_PROBLEM:
+    if problem not in DEMO_DATES:
         raise SettingsError(f"{problem}: training needs a date, but got none. Write --as-of YYYY-MM-DD.")
-    return [parse_time(time).isoformat() for time in DEMO_DATES]
+    return [parse_time(time).isoformat() for time in DEMO_DATES[problem]]
 
 
 def _show(terminal: "Terminal", record: "LocalRun") -> None:

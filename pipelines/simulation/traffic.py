@@ -58,7 +58,7 @@ def read_requests(store: ObjectStore, start: datetime, end: datetime) -> list[Ho
     keys = [found.key for found in store.list_objects(f"landing/{PROBLEM}/flights/") if found.key >= first]
     if not keys:
         raise DataError(f"traffic: flights of {start:%B %Y} must have landed, but none have. Land them first.")
-    flights = pd.concat([_read_flights(store.get_bytes(key), start, end) for key in keys], ignore_index=True)
+    flights = pd.concat([read_flights(store.get_bytes(key), start, end) for key in keys], ignore_index=True)
     hours = flights.groupby("predicted_at")
     requests = []
     for time, hour in hours:
@@ -97,7 +97,7 @@ class Sender:
         self._client.close()
 
 
-def _read_flights(content: bytes, start: datetime, end: datetime) -> pd.DataFrame:
+def read_flights(content: bytes, start: datetime, end: datetime) -> pd.DataFrame:
     """Read the flights of a delivery that are predicted in [start, end); without an aircraft none is announced."""
     delivery = pd.read_csv(io.BytesIO(content), dtype={"tailnum": str, "carrier": str})
     hour = pd.to_datetime(delivery["time_hour"], utc=True)

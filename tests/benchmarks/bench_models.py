@@ -25,11 +25,11 @@ def main() -> None:
     evaluation = read(Evaluation, run / "evaluate" / "evaluation" / "evaluation.json")
     ours = evaluation.contenders["challenger"]
     scores = {f"ours ({ours.label})": ours.scores[evaluation.metric].estimate}
-    scores |= {name: found["score"] for name, found in run_peers(run / "prepare").items()}
+    scores |= {name: found["score"] for name, found in run_peers(run / "prepare", evaluation.metric).items()}
     table = Table(title=f"{evaluation.metric} on {evaluation.opened.rows:,} test rows", box=None)
     table.add_column("model")
     table.add_column("score", justify="right")
-    for name, score in sorted(scores.items(), key=lambda entry: -entry[1]):
+    for name, score in sorted(scores.items(), key=lambda entry: entry[1], reverse=evaluation.higher_is_better):
         table.add_row(name, f"{score:.4f}")
     Console().print(table)
 
@@ -42,7 +42,7 @@ def find_training() -> Path:
     return done[-1].parents[2]
 
 
-def run_peers(prepared: Path) -> dict[str, dict[str, float]]:
+def run_peers(prepared: Path, metric: str) -> dict[str, dict[str, float]]:
     """Fit the peers in their environment and return what they print."""
     script = Path(__file__).with_name("models_peers.py")
     command = [
@@ -50,6 +50,7 @@ def run_peers(prepared: Path) -> dict[str, dict[str, float]]:
         str(script),
         str(prepared / "prepared"),
         str(prepared / "test"),
+        metric,
     ]
     found: dict[str, dict[str, float]] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found

@@ -96,6 +96,7 @@ _SATURATION = Row(
     ),
 )
 _PROBABILITIES = _quantiles("tidemill_predictor_probability", 0.1, 0.5, 0.9)
+_PREDICTIONS = _quantiles("tidemill_predictor_prediction", 0.1, 0.5, 0.9)
 _DECISIONS = Query(per_second("tidemill_predictor_decisions_total", "decision"), "{{decision}}")
 _UNKNOWN = Query(per_second("tidemill_predictor_lookup_misses_total", "view"), "{{view}} unknown")
 _EXPIRED = Query(per_second("tidemill_predictor_lookup_expired_total", "view"), "{{view}} expired")
@@ -103,10 +104,13 @@ _VERSIONS = f"count by (model_version) ({own('tidemill_predictor_model_info')})"
 _ANSWERS = Row(
     "Answers",
     (
-        series("Predicted probability", *_PROBABILITIES, unit="percentunit").explain(
+        series("Predicted probability", *_PROBABILITIES, unit="percentunit", width=8).explain(
             "Quantiles of the probabilities. They follow the season; a jump at a release is a new calibration."
         ),
-        series("Decisions", _DECISIONS).explain("Rows a second by decision, before the capacity."),
+        series("Prediction", *_PREDICTIONS, width=8).explain(
+            "Quantiles of the predictions of a regression, in the unit of its outcome; empty for other problems."
+        ),
+        series("Decisions", _DECISIONS, width=8).explain("Rows a second by decision, before the capacity."),
         series("Features served as missing", Query(f"topk(10, {_MISSING})", "{{feature}}"), unit="percentunit").explain(
             "Share of rows that were predicted without the feature, the ten largest."
         ),

@@ -1,5 +1,6 @@
 """The contract of a binary problem: an outcome of 0 or 1, an action, and what each of the four cases is worth."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -74,3 +75,8 @@ class BinaryProblem(Problem):
     business: BinaryBusiness
     search: BinarySearch
     monitoring: BinaryMonitoring
+
+    @property
+    def outcome_cases(self) -> Mapping[str, str]:
+        """The examples of outcome 1, and the special cases of the target."""
+        return {"positive": self.target.expression, **self.target.outcomes}

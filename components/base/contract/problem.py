@@ -6,7 +6,7 @@ on the time after the release are in `monitoring.py`. `load.py` loads files, che
 faults into words; nothing here does I/O.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Literal
 
@@ -390,6 +390,11 @@ class Problem(Section):
     def schedules(self) -> dict[Literal["refresh", "monitoring"], str]:
         """The cron lines of the pipelines that a clock starts, in the order in which they run."""
         return {"refresh": self.refresh.schedule, "monitoring": self.monitoring.schedule}
+
+    @property
+    def outcome_cases(self) -> Mapping[str, str]:
+        """What examples are counted by, as SQL conditions by name: the special cases of the target."""
+        return self.target.outcomes
 
     @property
     def noun(self) -> str:

@@ -2,5 +2,6 @@
 
 from components.base.contract.binary import BinaryProblem
 from components.base.contract.problem import Problem
+from components.base.contract.regression import RegressionProblem
 
-CONTRACTS: dict[str, type[Problem]] = {"binary": BinaryProblem}
+CONTRACTS: dict[str, type[Problem]] = {"binary": BinaryProblem, "regression": RegressionProblem}

@@ -167,12 +167,13 @@ def draw_importance(material: Material) -> str | None:
 
 def draw_months(material: Material) -> str | None:
     """Draw the special outcomes of each month as shares of its rows."""
-    if material.quality is None or not material.quality.outcomes.months:
+    if material.quality is None or not material.quality.outcomes.months or not material.problem.outcome_cases:
         return None
-    months, names = material.quality.outcomes.months, list(material.problem.target.outcomes)
+    months, names = material.quality.outcomes.months, list(material.problem.outcome_cases)
     figure, (axes,) = new_figure(2.3)
-    shown = [("positive", material.problem.outcome, ACCENT)]
-    shown += [(n, say_plainly(n), c) for n, c in zip(names, (BAD, COLOURS["current"], MUTED), strict=False)]
+    words = {"positive": material.problem.outcome}
+    colours = (ACCENT, BAD, COLOURS["current"], MUTED)
+    shown = [(name, words.get(name, say_plainly(name)), c) for name, c in zip(names, colours, strict=False)]
     for name, label, colour in shown:
         shares = [month.count(name) / max(month.rows, 1) for month in months]
         axes.plot(range(len(months)), shares, color=colour, marker="o", markersize=4, label=label)

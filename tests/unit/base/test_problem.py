@@ -330,5 +330,5 @@ def test_fault_of_a_contract_of_version_1_names_its_own_line() -> None:
 @pytest.mark.parametrize(("task", "hint"), [("binery", " Did you mean 'binary'?"), ("", "")])
 def test_unknown_task_is_refused_with_the_known_ones(task: str, hint: str) -> None:
     message = faults_of(edited(("task: binary", f"task: {task}")))
-    assert "flight-delays.yaml:3 `task` must be one of binary, but got" in message
+    assert "flight-delays.yaml:3 `task` must be one of binary, regression, but got" in message
     assert message.endswith(hint) or not hint

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.base.task import Output
+from components.base.task import Output, find_other_decisions
 from components.models.artifact import Model
 from components.serving.predictor.compiled.encoders import Batch, CannotCompileError
 
@@ -96,5 +96,5 @@ def _find_difference(model: Model, compiled: Score, pipeline: Score, sample: pd.
     difference = float(np.max(np.abs(ours - theirs)))
     if not difference <= MAXIMUM_DIFFERENCE:
         return f"outputs must agree within {MAXIMUM_DIFFERENCE:g}, but differ by {difference:.3g}"
-    flips = int(np.sum(model.policy.apply(ours) != model.policy.apply(theirs)))
+    flips = int(find_other_decisions(model.policy.apply(ours), model.policy.apply(theirs)).sum())
     return f"decisions must agree, but {flips} of {len(rows)} differ" if flips else ""

@@ -1,5 +1,6 @@
 """The one screen of an installation: what is there, and what cannot be read, each in its line."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,10 +15,14 @@ NOW = datetime(2026, 5, 1, 4, tzinfo=UTC)
 
 
 @pytest.fixture
-def screen(store_settings):
+def screen(store_settings, tmp_path):
+    """The screen of an installation of one problem."""
     store_settings.home.mkdir()
+    (tmp_path / "problems").mkdir()
+    shutil.copy(store_settings.problems / "flight-delays.yaml", tmp_path / "problems")
+    installed = store_settings.model_copy(update={"problems": tmp_path / "problems"})
 
-    def read(settings=store_settings):
+    def read(settings=installed):
         return {section.title: " | ".join(section.lines) for section in read_status(settings)}
 
     return read

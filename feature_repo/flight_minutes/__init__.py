@@ -1,0 +1,1 @@
+"""Feast declarations of the problem `flight-minutes`, and the SQL of its views."""

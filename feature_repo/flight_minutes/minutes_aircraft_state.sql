@@ -1,0 +1,1 @@
+{% include "flight_delays/aircraft_state.sql" %}

@@ -1,0 +1,1 @@
+{% set key, subject = "carrier", "a carrier" %}{% include "flight_delays/delays.sql.j2" %}

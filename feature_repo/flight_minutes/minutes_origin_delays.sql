@@ -1,0 +1,1 @@
+{% set key, subject = "origin", "an airport of departure" %}{% include "flight_delays/delays.sql.j2" %}

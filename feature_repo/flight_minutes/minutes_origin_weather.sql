@@ -1,0 +1,1 @@
+{% include "flight_delays/origin_weather.sql" %}

@@ -1,0 +1,1 @@
+{% include "flight_delays/plane_profile.sql" %}

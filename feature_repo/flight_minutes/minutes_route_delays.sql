@@ -1,0 +1,1 @@
+{% include "flight_delays/route_delays.sql" %}
