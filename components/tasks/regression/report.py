@@ -49,11 +49,11 @@ def format_worth(problem: Problem) -> str:
 
 
 def build_tile(material: Material) -> Tile:
-    """Build the mean error."""
-    scores, unit = material.contenders["challenger"].scores, read_unit(material)
+    """Build the share of outcomes in their interval."""
     contender = read_contenders(material)["challenger"]
-    note = f"intervals hold {write_percent(contender.coverage)} of the outcomes"
-    return Tile("Mean error", write_quantity(scores["mean_absolute_error"].estimate, unit), note)
+    wanted = cast("RegressionProblem", material.problem).interval.coverage
+    note = f"{write_percent(wanted, 0)} are wanted; {write_quantity(contender.mean_width, read_unit(material))} wide"
+    return Tile("Outcomes inside their interval", write_percent(contender.coverage), note)
 
 
 def collect_values(material: Material) -> dict[str, Any]:
