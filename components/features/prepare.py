@@ -88,7 +88,7 @@ def prepare_rows(task: Task, accepted: Path, features_uri: str, as_of: datetime,
 
 
 def read_examples(task: Task, accepted: Path, as_of: datetime) -> pd.DataFrame:
-    """Read the examples whose label is known at `as_of`, by time of prediction and key.
+    """Read the examples whose label is known at `as_of`, by time of prediction and key; rows without one are none.
 
     Returns:
         (n, columns): key and request columns, `predicted_at`, `label_at`, the target, and `row_hash`: the lower 64 bits

@@ -172,6 +172,15 @@ def test_a_label_that_is_not_known_yet_is_no_example(small, tmp_path, write_acce
     assert known["flight"].tolist() == [1]
 
 
+def test_a_row_without_an_outcome_is_no_example(small, tmp_path, write_accepted, make):
+    accepted = write_accepted(tmp_path / "accepted", make.flights([make.flight(1, 0, 0), make.flight(2, 10, 0)]))
+    flights = pd.read_parquet(accepted / "flights.parquet")
+    flights["late"] = flights["late"].astype("boolean").mask(flights["flight"] == 2)
+    flights.to_parquet(accepted / "flights.parquet")
+    known = read_examples(open_task(small), accepted, make.start + timedelta(days=1))
+    assert known["flight"].tolist() == [1]
+
+
 def test_the_end_of_test_does_not_depend_on_outcomes(prepared, small, home, as_of):
     """Every delivered flight of the last hours of test is there, however late it landed."""
     flights = pd.read_parquet(home / "accepted" / "flights.parquet")
