@@ -55,7 +55,7 @@ def regression_problem():
     content = BINARY.model_dump() | {"task": "regression", "interval": {"coverage": 0.8}}
     content["target"] = {k: v for k, v in content["target"].items() if k not in ("positive", "negative")}
     content["target"]["unit"] = "minutes"
-    content["business"]["values"] = {"short": 3.0, "surplus": 1.0}
+    content["business"] |= {"values": {"short": 3.0, "surplus": 1.0}, "capacity_per_day": None}
     content["metrics"] |= {"primary": "mean_absolute_error", "minimum_lift": 0.01}
     content["metrics"]["guards"] = [{"metric": "coverage_gap", "maximum": 0.1}]
     content["metrics"]["maximum_generalisation_gap"] = 5.0
