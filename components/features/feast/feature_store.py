@@ -43,6 +43,8 @@ LOOK_BACK_TAG = "look_back_hours"
 # Encoded keys and decoded values that a server keeps: a day of flights has some thousands.
 _CACHED_KEYS = 50_000
 _ROW = "entity_row"
+# What Feast calls the key of a view without an entity.
+_NO_ENTITY = "__dummy_id"
 _KEY_TYPES: dict[str, ColumnType] = {"String": "string", "Int64": "int", "Bool": "bool", "UnixTimestamp": "timestamp"}
 
 
@@ -222,7 +224,7 @@ def describe_view(view: "FeatureView") -> OnlineView:
     """Describe a Feast view, its features in alphabetical order.
 
     Raises:
-        ContractError: a feature or a key is of a type that the online stores do not hold.
+        ContractError: a feature or a key is of a type that the online stores do not hold, or there is no key.
     """
     kinds: dict[str, Literal["numeric", "categorical"]] = {"Float64": "numeric", "String": "categorical"}
     described = []
@@ -235,6 +237,11 @@ def describe_view(view: "FeatureView") -> OnlineView:
             )
         described.append(Feature(field.name, kind, view.name, field.description, field.tags.get("unit")))
     keys = [field.name for field in view.entity_columns]
+    if not view.join_keys or view.join_keys == [_NO_ENTITY]:
+        raise ContractError(
+            f"view {view.name}: it must have an entity, but has none: requests find values by a key. Give it one that "
+            "each request holds, such as its country, and select that in the view's SQL."
+        )
     of_keys = {field.name: _KEY_TYPES.get(str(field.dtype)) for field in view.entity_columns}
     if unknown := [str(field.dtype) for field in view.entity_columns if of_keys[field.name] is None]:
         raise ContractError(

@@ -253,6 +253,13 @@ def test_a_key_of_a_type_that_no_online_store_holds_is_refused(kind, dtype):
         describe_view(view)
 
 
+def test_a_view_without_an_entity_is_refused_before_the_online_store_is_filled():
+    source = FileSource(name="inflation", path="inflation.parquet", timestamp_field="event_timestamp")
+    view = FeatureView(name="inflation", schema=[Field(name="rate", dtype=Float64)], source=source)
+    with pytest.raises(ContractError, match=re.escape("view inflation: it must have an entity, but has none")):
+        describe_view(view)
+
+
 def test_a_key_that_no_request_holds_is_refused(problem):
     examples = problem.examples.model_copy(update={"request": ["carrier", "flight", "origin", "dest", "distance"]})
     with pytest.raises(ContractError, match=re.escape("row is looked up, but got tailnum. Let the caller send them.")):
