@@ -28,7 +28,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "pipelines/test_version_record.py::test_chain_behind_a_version_names_each_stage_and_its_file",
         "pipelines/test_version_record.py::test_answer_is_told_with_its_inputs_and_what_moved_it",
     ),
-    "checks the contract: every fault at once, with line and nearest name": (
+    "checks the contract and the features beside it: every fault at once, with line and nearest name": (
         "unit/base/test_problem.py::test_contract_with_ten_faults_shows_ten_messages",
         "unit/base/test_problem.py::test_every_fault_names_its_line",
     ),
@@ -143,8 +143,32 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "unit/features/test_online_features.py::test_what_is_too_old_unknown_or_unnamed_is_missing",
         "contracts/test_endpoint_features.py::test_features_of_an_unknown_aircraft_are_missing_and_named",
     ),
-    "`make serve` and `make demo` refuse to share it and say so": (
-        "unit/base/test_seaweedfs.py::test_a_second_run_of_one_home_is_refused_and_does_no_harm",
+    "keeps the endpoint up, follows promotions": (
+        "unit/serving/test_follow_promotion.py"
+        "::test_promotion_and_rollback_reach_the_running_endpoint_without_a_refused_request",
+        "unit/serving/test_follow_promotion.py"
+        "::test_version_that_does_not_start_leaves_the_one_before_and_the_promotion_fails",
+    ),
+    "two runs of one pipeline and problem, two endpoints of a champion and two governors refuse to": (
+        "unit/base/test_home_lock.py::test_second_is_refused_and_told_who_is_at_it",
+        "pipelines/test_side_by_side.py::test_two_trainings_of_one_problem_are_refused_in_words",
+        "unit/serving/test_follow_promotion.py::test_champion_is_served_once",
+    ),
+    "all other commands work side by side": (
+        "pipelines/test_side_by_side.py::test_files_land_and_pages_are_read_while_a_training_and_an_endpoint_are_under_way",
+        "pipelines/test_side_by_side.py::test_monitoring_and_refresh_begin_while_a_training_and_an_endpoint_are_under_way",
+    ),
+    "one that is killed takes its steps with it": (
+        "pipelines/test_killed_run.py::test_no_process_of_a_run_outlives_its_kill",
+        "unit/release/test_deploy.py::test_a_step_whose_run_was_killed_during_the_smoke_test_promotes_nothing",
+    ),
+    "what the contract keeps no longer": (
+        "unit/release/test_retention.py::test_what_a_version_in_charge_was_made_of_and_the_newest_stay",
+        "unit/release/test_retention.py::test_the_command_shows_first_and_then_deletes",
+    ),
+    "A label that is older than its prediction is a critical finding and is not counted": (
+        "unit/monitoring/test_findings.py::test_labels_that_are_older_than_their_predictions_are_critical",
+        "unit/monitoring/test_monitor.py::test_a_label_that_was_known_before_the_prediction_is_named_and_not_counted",
     ),
 }
 

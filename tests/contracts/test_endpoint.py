@@ -282,7 +282,7 @@ def test_other_methods_are_refused_with_405(server, path, method):
 
 
 def test_unknown_path_is_refused_with_words(server):
-    for path in ("/v3", "/docs", "/openapi.json", "/v2/", "/v2/models/other", "/v1/models/other"):
+    for path in ("/v3", "/docs", "/redoc", "/v2/", "/v2/models/other", "/v1/models/other"):
         answer = httpx.get(server.url + path)
         assert (answer.status_code, list(answer.json())) == (404, ["error"]), path
 

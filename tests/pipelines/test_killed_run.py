@@ -29,6 +29,8 @@ def running_command(home: Path, *words: str) -> Iterator[psutil.Popen]:
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # A shell lets what it starts in the background ignore Ctrl-C, and so would the command.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         yield command

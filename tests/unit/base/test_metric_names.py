@@ -19,12 +19,14 @@ from tests.unit.alerting.watched import PROBLEM, ROOT, with_field
 
 SHOW_PREDICTOR = """
 from prometheus_client import REGISTRY, generate_latest
-from components.base.contract.load import load_problem
+from pathlib import Path
+from components.base.contract.load import load_problems
 from components.serving.predictor import metrics as predictor_metrics
 from components.tasks import open_task
 predictor_metrics._request_seconds(50.0)
-for series in open_task(load_problem("pipelines/problems/flight-delays.yaml")).output_series:
-    predictor_metrics._output_histogram(series)
+tasks = map(open_task, load_problems(Path("pipelines/problems")).values())
+for one in {series for task in tasks for series in task.output_series}:
+    predictor_metrics._output_histogram(one)
 print(generate_latest(REGISTRY).decode())
 """
 
