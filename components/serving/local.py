@@ -19,6 +19,7 @@ from components.base import documents
 from components.base.documents import Document
 from components.base.errors import EndpointUnavailableError
 from components.base.gate import Gate
+from components.base.home_lock import is_held
 from components.base.settings import Settings
 from components.serving.client import Target
 from components.serving.inference_service import ServedVersion
@@ -129,16 +130,8 @@ def tell_answering(name: str, settings: Settings) -> Iterator[Callable[[str], No
 
 def read_answering(name: str, settings: Settings) -> str | None:
     """Return the version that a running endpoint answers with; None when none runs."""
-    try:
-        file = _record_path(name, settings).with_suffix(".answering").open()
-    except FileNotFoundError:
-        return None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return file.read()
-    return None
+    path = _record_path(name, settings).with_suffix(".answering")
+    return path.read_text() if path.is_file() and is_held(path) else None
 
 
 def _record_path(name: str, settings: Settings) -> Path:
