@@ -36,6 +36,15 @@ BaselineRole = Literal["current_solution", "dummy"]
 _ROUNDING = 1e-8
 
 
+def require_rows(y: Array, output: Output | Decisions) -> None:
+    """Raise a ValueError unless outcomes and outputs are of the same rows, at least one."""
+    if len(y) != len(output) or not len(y):
+        raise ValueError(
+            f"score: outcomes and output must have the same rows, at least one, but got (outcomes={len(y)}, "
+            f"output={len(output)}). Score the rows that were predicted."
+        )
+
+
 def find_other_decisions(one: Decisions, other: Decisions) -> NDArray[np.bool_]:
     """Return the rows that are decided otherwise, shape (n,); numbers that differ by rounding are one decision."""
     if one.dtype.kind == "f":

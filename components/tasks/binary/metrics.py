@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.base.statistics.resampling import Resamples, divide, resample_mean, sum_blocks
-from components.base.task import Decisions, Metric, Output
+from components.base.task import Decisions, Metric, Output, require_rows
 from components.tasks.binary.estimate import expect_average_precision, expect_brier, expect_f1, expect_roc_auc
 from components.tasks.binary.ranking import resample_average_precision, resample_roc_auc
 
@@ -83,7 +83,7 @@ def f1(y: Array, decisions: Decisions) -> float:
 
     Source: van Rijsbergen (1979), Information Retrieval, chapter 7.
     """
-    _require_rows(y, decisions)
+    require_rows(y, decisions)
     claimed_or_true = decisions.sum() + y.sum()
     return float(2 * (y * decisions).sum() / claimed_or_true) if claimed_or_true else 0.0
 
@@ -131,14 +131,6 @@ def resample_calibration_error(y: Array, p: Array, resamples: Resamples) -> Arra
     return divide(np.abs(gaps).sum(axis=1), rows)
 
 
-def _require_rows(y: Array, output: Output | Decisions) -> None:
-    if len(y) != len(output) or not len(y):
-        raise ValueError(
-            f"score: outcomes and output must have the same rows, at least one, but got (outcomes={len(y)}, "
-            f"output={len(output)}). Score the rows that were predicted."
-        )
-
-
 def _of_probabilities(
     label: str,
     higher_is_better: bool,
@@ -149,7 +141,7 @@ def _of_probabilities(
     """Make a metric of functions that read probabilities and no decision."""
 
     def score_output(y: Array, output: Output, _: Decisions) -> float:
-        _require_rows(y, output)
+        require_rows(y, output)
         return score(y, output[:, 0])
 
     return Metric(

@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from components.base.statistics.resampling import Array, Resamples, resample_mean
-from components.base.task import Metric, Output
+from components.base.task import Metric, Output, require_rows
 
 
 def row_absolute_error(y: Array, output: Output) -> Array:
@@ -39,19 +39,11 @@ def is_covered(y: Array, output: Output) -> Array:
     return ((output[:, 1] <= y) & (y <= output[:, 2])).astype(np.float64)
 
 
-def _require_rows(y: Array, output: Output) -> None:
-    if len(y) != len(output) or not len(y):
-        raise ValueError(
-            f"score: outcomes and output must have the same rows, at least one, but got (outcomes={len(y)}, "
-            f"output={len(output)}). Score the rows that were predicted."
-        )
-
-
 def _of_rows(label: str, loss: Callable[[Array, Output], Array], finish: Callable[[Array], Array]) -> Metric:
     """Make a metric that is a function of the mean of a loss by row; lower is better."""
 
     def score(y: Array, output: Output, _: object) -> float:
-        _require_rows(y, output)
+        require_rows(y, output)
         return float(finish(loss(y, output).mean()))
 
     def resample(y: Array, output: Output, _: object, resamples: Resamples) -> Array:
