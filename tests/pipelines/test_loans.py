@@ -20,29 +20,20 @@ import feature_repo
 from components.base.adapters.s3 import open_store
 from components.base.adapters.seaweedfs import SeaweedFS
 from components.base.contract.load import load_problem
-from components.base.documents import write
 from components.base.settings import Settings, load_settings
 from components.base.task import Task
 from components.base.times import parse_time
 from components.data.ingest import ingest_sources
 from components.data.validate import validate_snapshot
 from components.features.build import publish_features
-from components.features.explore.explore import explore_training_rows
 from components.features.feast import feature_store
 from components.features.online.materialize import fill_online_store
-from components.features.prepare import prepare_rows
-from components.models.artifact import load_model, save_model
-from components.models.ensemble import build_ensemble
-from components.models.evaluate import evaluate_model, save_evaluation
-from components.models.refit import refit_release, save_release
-from components.models.select import select_candidates
-from components.models.tune import tune_candidates
 from components.monitoring.monitor import monitor_window
 from components.release.deploy import deploy_release
 from components.release.record import Deployment
-from components.release.register import Evidence, register_release
 from components.serving.endpoint import start_endpoint
 from components.tasks import open_task
+from tests.pipelines.training_steps import train
 
 LOANS = Path(__file__).parent / "loans"
 NAME, TRAINED, WATCHED = "loan-defaults", "2024-06-10T00:00:00+00:00", "2024-06-20T00:00:00+00:00"
@@ -95,7 +86,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Task]:
 @pytest.fixture(scope="module")
 def desk(task: Task, seaweedfs: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Land the applications, train as of June and release the model behind its endpoint."""
-    folder, time = tmp_path_factory.mktemp("desk"), parse_time(TRAINED)
+    folder = tmp_path_factory.mktemp("desk")
     places = {"TIDEMILL_HOME": str(folder / "home"), "TIDEMILL_BUCKET": "test-loans"}
     with pytest.MonkeyPatch.context() as patched:
         # boto3 keeps the credentials of the first store of a process.
@@ -108,26 +99,8 @@ def desk(task: Task, seaweedfs: SeaweedFS, tmp_path_factory: pytest.TempPathFact
         store.ensure_bucket()
         for month, rows in applications.groupby(applications["Asked on"].str[:7]):
             store.put_bytes(f"landing/{NAME}/desk/{month}.csv", rows.to_csv(index=False, sep=";").encode())
-        snapshot = ingest_sources(task.problem, time, store)
-        validate_snapshot(task.problem, snapshot, folder / "accepted")
-        features = publish_features(task.problem, folder / "accepted", store)
-        prepared = prepare_rows(task, folder / "accepted", features, time, folder / "prepared", folder / "test")
-        explore_training_rows(task, prepared, folder / "profile")
-        board = select_candidates(task, prepared)
-        write(board, folder / "leaderboard.json")
-        save_model(folder / "model", build_ensemble(task, prepared, tune_candidates(task, prepared, board)))
-        model = load_model(task, folder / "model")
-        evaluated = evaluate_model(prepared, model)
-        save_evaluation(task, evaluated, folder / "evaluation")
-        save_release(folder / "served", *refit_release(prepared, model, evaluated.evaluation.verdict))
-        evidence = Evidence(
-            prepared=prepared, model_folder=folder / "model", evaluation_folder=folder / "evaluation",
-            served_folder=folder / "served", profile_folder=folder / "profile",
-            leaderboard=folder / "leaderboard.json", snapshot=snapshot.prefix, features_uri=features, run_id="run-1",
-            as_of=TRAINED,
-        )  # fmt: skip
-        register_release(task, evidence, folder / "release", settings)
-        fill_online_store(settings, task.problem, features, time)
+        _, features = train(task, TRAINED, folder, settings)
+        fill_online_store(settings, task.problem, features, parse_time(TRAINED))
         deployment = deploy_release(task, folder / "release", folder / "deployment", settings)
         yield Desk(task, settings, deployment, applications)
 

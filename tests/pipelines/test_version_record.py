@@ -22,27 +22,15 @@ from components.base.adapters import mlflow as tracking
 from components.base.adapters.s3 import ObjectStore, open_store
 from components.base.adapters.seaweedfs import SeaweedFS
 from components.base.contract.load import load_problem
-from components.base.documents import write
 from components.base.errors import DataError
 from components.base.settings import Settings, load_settings
 from components.base.tables import read_table
 from components.base.times import parse_time
-from components.data.ingest import ingest_sources
-from components.data.validate import validate_snapshot
-from components.features.build import publish_features
-from components.features.explore.explore import explore_training_rows
 from components.features.online.materialize import fill_online_store
 from components.features.online.store import open_online_features
-from components.features.prepare import prepare_rows
-from components.models.artifact import JUDGED, fingerprint_model, load_model, save_model
-from components.models.ensemble import build_ensemble
-from components.models.evaluate import evaluate_model, save_evaluation
-from components.models.refit import refit_release, save_release
-from components.models.select import select_candidates
-from components.models.tune import tune_candidates
+from components.models.artifact import JUDGED, fingerprint_model, load_model
 from components.release.provenance import fetch_version
 from components.release.record import fingerprint_predictions
-from components.release.register import Evidence, register_release
 from components.release.reproduce import rebuild_version
 from components.release.smoke_test import judge_newest, read_trial_rows
 from components.reports.why.prediction import explain_prediction
@@ -50,6 +38,7 @@ from components.reports.why.version import explain_version, list_changes
 from components.serving.prediction_log.schema import SegmentHeader, feature_column, object_key, output_column
 from components.tasks import open_task
 from pipelines.simulation.demo_data import land_deliveries
+from tests.pipelines.training_steps import train
 
 PROBLEMS = Path(__file__).parents[2] / "pipelines" / "problems"
 NAME, AS_OF = "flight-delays", "2013-03-01T00:00:00+00:00"
@@ -88,33 +77,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory, seaweedfs: SeaweedFS) -> 
 def version(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The version that a training registered, step by step."""
     land_deliveries(NAME, until=AS_OF)
-    task, store = open_task(load_problem(settings.problems / f"{NAME}.yaml")), open_store(settings)
-    folder, time = tmp_path_factory.mktemp("run"), parse_time(AS_OF)
-    snapshot = ingest_sources(task.problem, time, store)
-    validate_snapshot(task.problem, snapshot, folder / "accepted")
-    features = publish_features(task.problem, folder / "accepted", store)
-    prepared = prepare_rows(task, folder / "accepted", features, time, folder / "prepared", folder / "test")
-    explore_training_rows(task, prepared, folder / "profile")
-    board = select_candidates(task, prepared)
-    write(board, folder / "leaderboard.json")
-    save_model(folder / "model", build_ensemble(task, prepared, tune_candidates(task, prepared, board)))
-    model = load_model(task, folder / "model")
-    evaluated = evaluate_model(prepared, model)
-    save_evaluation(task, evaluated, folder / "evaluation")
-    save_release(folder / "served", *refit_release(prepared, model, evaluated.evaluation.verdict))
-    evidence = Evidence(
-        prepared=prepared,
-        model_folder=folder / "model",
-        evaluation_folder=folder / "evaluation",
-        served_folder=folder / "served",
-        profile_folder=folder / "profile",
-        leaderboard=folder / "leaderboard.json",
-        snapshot=snapshot.prefix,
-        features_uri=features,
-        run_id="run-1",
-        as_of=AS_OF,
-    )
-    release = register_release(task, evidence, folder / "release", settings)
+    task = open_task(load_problem(settings.problems / f"{NAME}.yaml"))
+    release, _ = train(task, AS_OF, tmp_path_factory.mktemp("run"), settings)
     assert release.version
     return release.version
 
